@@ -1,0 +1,63 @@
+"""Calibration: run the float network on data, and remember how far every tensor reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from penstock.errors import PenstockError
+from penstock.fixed import FloatArray
+from penstock.model import RecurrentModel
+
+DEFAULT_SEQUENCES, DEFAULT_STEPS = 16, 32
+DEFAULT_SEED = 0
+
+
+@dataclass
+class Ranges:
+    """Greatest magnitude seen of each tensor, by name (``x``, ``l0.c``, ``l0.pre_i``, ...)."""
+
+    peak: dict[str, float] = field(default_factory=dict)
+    is_synthetic: bool = False
+
+    def observe(self, name: str, values: FloatArray) -> None:
+        """Take in one step's values."""
+        self.peak[name] = max(self.peak.get(name, 0.0), float(np.abs(values).max(initial=0.0)))
+
+
+def calibrate(
+    model: RecurrentModel, sequences: FloatArray | None, where: str = "calibration"
+) -> Ranges:
+    """Ranges of all tensors of ``model`` on ``sequences``: (steps, inputs) or (lanes, steps, inputs).
+
+    Without data, normally distributed frames of a fixed seed stand in (``is_synthetic``).
+    Raises PenstockError for data of another width, of no frames or with values that are not finite.
+    """
+    ranges = Ranges(is_synthetic=sequences is None)
+    if sequences is None:
+        generator = np.random.default_rng(DEFAULT_SEED)
+        sequences = generator.standard_normal((DEFAULT_SEQUENCES, DEFAULT_STEPS, model.inputs))
+    frames = checked_frames(sequences, model.inputs, where)
+    model.run(frames if frames.ndim == 3 else frames[None], observe=ranges.observe)
+    return ranges
+
+
+def checked_frames(frames: FloatArray, inputs: int, where: str) -> FloatArray:
+    """``frames`` as float64, if it is finite numbers of (..., steps, inputs); PenstockError if not."""
+    frames = np.asarray(frames)
+    if frames.dtype.kind not in "fiu":
+        raise PenstockError(
+            f"frames of type {frames.dtype} are not numbers", where, "save floats or integers"
+        )
+    if frames.ndim not in (2, 3) or frames.shape[-1] != inputs:
+        raise PenstockError(
+            f"frames of shape {frames.shape} do not fit a network of {inputs} inputs",
+            where,
+            f"give (steps, {inputs}) or (sequences, steps, {inputs})",
+        )
+    if frames.size == 0:
+        raise PenstockError("there are no frames", where, "give at least one step")
+    if not np.isfinite(frames).all():
+        raise PenstockError("a frame has NaN or infinite values", where, "clean the data first")
+    return frames.astype(np.float64)

@@ -1,0 +1,198 @@
+"""Fixed-point types: the only arithmetic in Penstock that drops bits.
+
+A ``Fixed`` maps one to one to ``ap_fixed<W, I, Q, O>`` (``ap_ufixed`` if unsigned) of Vitis HLS, with
+I = width - frac. Values are carried as *raw* integers: value = raw * 2**-frac. Semantics: UG1399,
+"Arbitrary Precision Fixed-Point Data Types"; tested exhaustively against AMD's own headers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+MAX_WIDTH = 63
+"""Raw values live in int64, with one bit to spare."""
+
+
+class Rounding(StrEnum):
+    """Quantization modes: what happens to the bits below the last one (ap_q_mode)."""
+
+    RND = "AP_RND"  # to nearest, ties to plus infinity
+    RND_ZERO = "AP_RND_ZERO"  # to nearest, ties to zero
+    RND_MIN_INF = "AP_RND_MIN_INF"  # to nearest, ties to minus infinity
+    RND_INF = "AP_RND_INF"  # to nearest, ties away from zero
+    RND_CONV = "AP_RND_CONV"  # to nearest, ties to even
+    TRN = "AP_TRN"  # towards minus infinity
+    TRN_ZERO = "AP_TRN_ZERO"  # towards zero
+
+
+class Overflow(StrEnum):
+    """Overflow modes: what happens above the first bit (ap_o_mode)."""
+
+    WRAP = "AP_WRAP"
+    SAT = "AP_SAT"
+    SAT_ZERO = "AP_SAT_ZERO"  # zero when out of range
+    SAT_SYM = "AP_SAT_SYM"  # to +-(2**(W-1) - 1): the lowest code is never used
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A fixed-point type: ``width`` bits, of which ``frac`` below the binary point.
+
+    ``frac`` may be negative or exceed ``width``, as in ap_fixed. Raises ValueError for a width outside
+    1..63 (a programming error; users' settings are checked where they enter).
+    """
+
+    width: int
+    frac: int
+    signed: bool = True
+    rounding: Rounding = Rounding.TRN
+    overflow: Overflow = Overflow.WRAP
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.width <= MAX_WIDTH:
+            raise ValueError(f"width {self.width} is outside 1..{MAX_WIDTH}")
+        object.__setattr__(self, "rounding", Rounding(self.rounding))
+        object.__setattr__(self, "overflow", Overflow(self.overflow))
+
+    @property
+    def raw_min(self) -> int:
+        """Lowest raw integer of the type."""
+        return -(1 << (self.width - 1)) if self.signed else 0
+
+    @property
+    def raw_max(self) -> int:
+        """Highest raw integer of the type."""
+        return (1 << (self.width - int(self.signed))) - 1
+
+    @property
+    def step(self) -> float:
+        """Distance between neighbouring values, 2**-frac."""
+        return 2.0**-self.frac
+
+    @property
+    def cpp(self) -> str:
+        """The type's name in Vitis HLS C++; default modes are left out as a C++ author would."""
+        name = "ap_fixed" if self.signed else "ap_ufixed"
+        modes = ""
+        if (self.rounding, self.overflow) != (Rounding.TRN, Overflow.WRAP):
+            modes = f", {self.rounding.value}, {self.overflow.value}"
+        return f"{name}<{self.width}, {self.width - self.frac}{modes}>"
+
+    def __str__(self) -> str:
+        return f"{'s' if self.signed else 'u'}{self.width}.{self.frac}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for graph.json."""
+        return {
+            "width": self.width, "frac": self.frac, "signed": self.signed,
+            "rounding": self.rounding.value, "overflow": self.overflow.value,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Fixed:
+        """Inverse of ``to_json``."""
+        return cls(**fields)
+
+    @classmethod
+    def exact(cls, lo: int, hi: int, frac: int) -> Fixed:
+        """The narrowest signed type with ``frac`` fraction bits that holds every raw value lo..hi."""
+        return cls(max(hi.bit_length(), (-lo - 1).bit_length() if lo < 0 else 0) + 1, frac)
+
+    def fits(self, raw: IntArray) -> bool:
+        """True if every raw value is one of this type."""
+        return bool(raw.size == 0 or (raw.min() >= self.raw_min and raw.max() <= self.raw_max))
+
+    def quantize(self, values: Any) -> IntArray:
+        """Raw integers of real ``values``, with this type's rounding and overflow.
+
+        Exact for float64 input: scaling by a power of two loses nothing, and only then is rounded.
+        """
+        scaled = np.ldexp(np.asarray(values, dtype=np.float64), self.frac)
+        # Beyond 2**62 only the overflow mode matters; keep int64 conversion defined.
+        scaled = np.clip(scaled, -(2.0**62), 2.0**62)
+        floor = np.floor(scaled)
+        remainder = scaled - floor
+        raw = floor.astype(np.int64)
+        raw += _increment(self.rounding, raw, remainder, 0.5)
+        return self.overflowed(raw)
+
+    def to_float(self, raw: Any) -> FloatArray:
+        """Real values of raw integers."""
+        return np.ldexp(np.asarray(raw, dtype=np.float64), -self.frac)
+
+    def overflowed(self, raw: IntArray) -> IntArray:
+        """Bring raw values of this ``frac`` into range by the overflow mode."""
+        lo, hi = self.raw_min, self.raw_max
+        if self.overflow is Overflow.SAT:
+            return np.clip(raw, lo, hi)
+        if self.overflow is Overflow.SAT_SYM:
+            return np.clip(raw, -hi if self.signed else 0, hi)
+        if self.overflow is Overflow.SAT_ZERO:
+            return np.where((raw < lo) | (raw > hi), 0, raw)
+        low_bits = raw & ((1 << self.width) - 1)
+        return np.where(low_bits > hi, low_bits - (1 << self.width), low_bits)
+
+    def interval_from(self, lo: int, hi: int, frac: int) -> tuple[int, int]:
+        """Raw interval that ``requantize`` can give for raw values lo..hi with ``frac`` fraction bits."""
+        if self.overflow is Overflow.SAT:  # monotone: the ends map to the ends
+            ends = requantize(np.array([lo, hi], dtype=np.int64), frac, self)
+            return int(ends[0]), int(ends[1])
+        return self.raw_min, self.raw_max
+
+
+def _increment(
+    mode: Rounding, floor: IntArray, remainder: NDArray[Any], half: float | int
+) -> NDArray[np.bool_]:
+    """Where ``floor`` must go up by one: ``remainder`` is what lies above it, in 0..2*half."""
+    above, tie = remainder > half, remainder == half
+    match mode:
+        case Rounding.TRN:
+            return np.zeros_like(tie)
+        case Rounding.TRN_ZERO:
+            return (floor < 0) & (remainder != 0)
+        case Rounding.RND:
+            return above | tie
+        case Rounding.RND_MIN_INF:
+            return above
+        case Rounding.RND_ZERO:
+            return above | (tie & (floor < 0))
+        case Rounding.RND_INF:
+            return above | (tie & (floor >= 0))
+        case Rounding.RND_CONV:
+            return above | (tie & (floor % 2 != 0))
+
+
+def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:
+    """Convert raw values with ``frac`` fraction bits to the type ``to``: round, then overflow.
+
+    Exact as an ap_fixed assignment. Values need |raw| * 2**max(to.frac - frac, 0) < 2**63.
+    """
+    drop_bits = frac - to.frac
+    if drop_bits <= 0:
+        return to.overflowed(raw << -drop_bits)
+    drop_bits = min(drop_bits, MAX_WIDTH - 1)
+    floor = raw >> drop_bits
+    remainder = raw - (floor << drop_bits)
+    return to.overflowed(floor + _increment(to.rounding, floor, remainder, 1 << (drop_bits - 1)))
+
+
+def largest_frac(peak: float, width: int, signed: bool = True) -> int:
+    """The most fraction bits at which ``width`` bits still hold +-``peak`` after rounding to nearest.
+
+    Zero or a vanishing peak gives ``width - 1`` (a type for values below one).
+    """
+    if peak <= 2.0**-40:
+        return width - int(signed)
+    top = (1 << (width - int(signed))) - 1
+    frac = int(np.floor(np.log2((top + 0.5) / peak)))
+    while peak * 2.0**frac >= top + 0.5:
+        frac -= 1
+    return frac

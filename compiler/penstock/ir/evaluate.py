@@ -1,0 +1,113 @@
+"""The bit-true definition: a graph, executed on integers, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.fixed import IntArray
+from penstock.ir.graph import Direction, Graph
+from penstock.ir.op import Value
+
+Observer = Callable[[str, int, IntArray, NDArray[np.bool_]], None]
+"""Called with a node's name, the step, its raw values (lanes, n) and the lanes (lanes) that count."""
+
+
+@dataclass
+class Result:
+    """What a run leaves. y: (lanes, frames, n); state: name -> (lanes, n). All raw integers."""
+
+    y: IntArray
+    state: dict[str, IntArray]
+
+
+@dataclass
+class _Step:
+    """One time step of one sweep; implements ``ir.op.Step``."""
+
+    x: IntArray
+    valid: NDArray[np.bool_]
+    last: NDArray[np.bool_]
+    state: dict[str, IntArray]
+    outputs: list[IntArray] = field(default_factory=list)
+
+    def read_input(self, name: str) -> IntArray:
+        return self.x
+
+    def read_state(self, name: str) -> IntArray:
+        return self.state[name]
+
+    def write_state(self, name: str, value: IntArray) -> None:
+        self.state[name] = np.where(self.valid, value, self.state[name])
+
+    def write_output(self, name: str, value: IntArray) -> None:
+        self.outputs.append(value)
+
+
+def initial_state(graph: Graph, lanes: int) -> dict[str, IntArray]:
+    """All states at zero: name -> (lanes, n)."""
+    return {
+        vars(node.op)["state"]: np.zeros((lanes, node.tensor.length), dtype=np.int64)
+        for node in graph.of_kind("state_read")
+    }
+
+
+def evaluate(
+    graph: Graph,
+    x: IntArray,
+    lengths: IntArray,
+    state: dict[str, IntArray] | None = None,
+    observe: Observer | None = None,
+) -> Result:
+    """Run the whole sequence: x (lanes, steps, inputs) raw, lengths (lanes) <= steps.
+
+    ``state`` is the state before the first step (default: zero) and is not changed.
+    """
+    lanes, steps, _ = x.shape
+    carried = dict(state) if state is not None else initial_state(graph, lanes)
+    for node in graph.of_kind("capture"):
+        carried[vars(node.op)["name"]] = np.zeros((lanes, node.tensor.length), dtype=np.int64)
+    frames: list[dict[str, Value]] = [{} for _ in range(max(steps, 1))]
+    y: list[IntArray] = []
+    for sweep, direction in enumerate(graph.sweeps):
+        once = direction is Direction.ONCE
+        order = [steps - 1 if once else t for t in range(1 if once else steps)]
+        for t in reversed(order) if direction is Direction.BACKWARD else order:
+            valid = (lengths > 0) if once else (t < lengths)
+            step = _Step(x[:, t] if steps else x[:, :0], valid[:, None],
+                         (t == lengths - 1)[:, None], carried)  # fmt: skip
+            _run_step(graph, sweep, 0 if once else t, step, frames[t], observe)
+            y += step.outputs
+    captures = {vars(node.op)["name"] for node in graph.of_kind("capture")}
+    kept = {name: value for name, value in carried.items() if name not in captures}
+    return Result(np.stack(y, axis=1), kept)
+
+
+def _run_step(
+    graph: Graph, sweep: int, t: int, step: _Step, values: dict[str, Value],
+    observe: Observer | None,
+) -> None:  # fmt: skip
+    """One step of one sweep. ``values`` holds this step's values of the sweeps before."""
+    for node in graph.nodes(sweep):
+        try:
+            operands = [_operand(graph, step, values, source) for source in node.inputs]
+            raw = node.op.eval(step, *operands)
+        except Exception as error:
+            error.add_note(f"while executing node {node.name} ({node.op.kind}), step {t}")
+            raise
+        values[node.name] = Value(raw, node.tensor.type)
+        if observe is not None:
+            counts = step.last if vars(node.op).get("when") == "last" else step.valid
+            observe(node.name, t, raw, counts[:, 0])
+
+
+def _operand(graph: Graph, step: _Step, values: dict[str, Value], source: str) -> Value:
+    node = graph[source]
+    if node.op.kind == "const":
+        return Value(node.op.eval(step), node.tensor.type)
+    if node.op.kind == "capture":
+        return Value(step.read_state(vars(node.op)["name"]), node.tensor.type)
+    return values[source]

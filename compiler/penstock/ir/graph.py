@@ -1,0 +1,101 @@
+"""The graph itself: typed nodes in sweeps over the sequence. The only module that knows networkx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import networkx as nx
+
+from penstock.ir.op import Op, Tensor
+
+
+class Direction(StrEnum):
+    """How a sweep runs over the steps of the sequence."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    ONCE = "once"  # a single time, after the sweeps before it
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation in its place: ``inputs`` are names of earlier nodes, ``sweep`` an index."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    sweep: int
+    tensor: Tensor = field(compare=False)
+
+
+class Graph:
+    """The network as one typed dataflow graph.
+
+    The computation is a list of *sweeps*; each runs its nodes once for every step, in its direction.
+    Within a sweep the nodes are acyclic: state is read at the start of a step and written at its end.
+    A value used by a later sweep is buffered: that sweep sees the value of the same step.
+    Nodes are kept in the order of insertion, which is a topological order.
+    """
+
+    def __init__(self, name: str, sweeps: list[Direction]) -> None:
+        self.name = name
+        self.sweeps = sweeps
+        self._graph = nx.DiGraph()
+
+    def add(self, name: str, op: Op, *inputs: str, sweep: int = 0) -> str:
+        """Append a node and infer its tensor; returns ``name``, to be used as an input.
+
+        Raises ValueError for a name already taken, an unknown input, an edge against the order of
+        the sweeps, or operands that the operation refuses.
+        """
+        if name in self._graph:
+            raise ValueError(f"there are two nodes named {name!r}")
+        if not 0 <= sweep < len(self.sweeps):
+            raise ValueError(f"{name}: there is no sweep {sweep}")
+        for source in inputs:
+            if source not in self._graph:
+                raise ValueError(f"{name} reads {source!r}, which is not in the graph before it")
+            if self[source].sweep > sweep:
+                raise ValueError(f"{name} in sweep {sweep} reads {source!r} of a later sweep")
+        try:
+            tensor = op.infer(*(self[source].tensor for source in inputs))
+        except ValueError as error:
+            raise ValueError(f"while adding node {name} ({op.kind}): {error}") from error
+        self._graph.add_node(name, node=Node(name, op, inputs, sweep, tensor))
+        self._graph.add_edges_from((source, name) for source in inputs)
+        return name
+
+    def __getitem__(self, name: str) -> Node:
+        node: Node = self._graph.nodes[name]["node"]
+        return node
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._graph
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def nodes(self, sweep: int | None = None) -> Iterator[Node]:
+        """All nodes, or those of one sweep, in the one deterministic order."""
+        for _, node in self._graph.nodes(data="node"):
+            if sweep is None or node.sweep == sweep:
+                yield node
+
+    def of_kind(self, kind: str) -> list[Node]:
+        """All nodes of one operation."""
+        return [node for node in self.nodes() if node.op.kind == kind]
+
+    def inputs(self, node: Node) -> list[Node]:
+        """The nodes that ``node`` reads, in operand order."""
+        return [self[source] for source in node.inputs]
+
+    def users(self, name: str) -> list[Node]:
+        """The nodes that read ``name``, in graph order."""
+        readers = set(self._graph.successors(name))
+        return [node for node in self.nodes() if node.name in readers]
+
+    def is_acyclic(self) -> bool:
+        """True if one step computes without feedback (state apart)."""
+        return bool(nx.is_directed_acyclic_graph(self._graph))

@@ -1,0 +1,118 @@
+"""What an operation owes the compiler: its result type, its integer semantics and its cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.fixed import Fixed, IntArray
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What is known of a value at compile time.
+
+    shape: (n,) for a vector of the step, (rows, columns) for a weight matrix.
+    lo, hi: proven interval of its raw integers, within ``type``.
+    constant: its raw integers if they never change (weights, tables), else None.
+    """
+
+    shape: tuple[int, ...]
+    type: Fixed
+    lo: int
+    hi: int
+    constant: IntArray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def length(self) -> int:
+        """Elements of a vector; rows of a matrix."""
+        return self.shape[0]
+
+
+class Value(NamedTuple):
+    """A value at run time: raw integers, (lanes, n) or a constant's own shape, and their type."""
+
+    raw: IntArray
+    type: Fixed
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Hardware of one element of an operation: multipliers, 18-Kbit block RAMs, pipeline cycles."""
+
+    dsp: int = 0
+    bram18: int = 0
+    latency_cycles: int = 0
+
+
+class Step(Protocol):
+    """What one time step gives to the operations that reach outside it. All arrays are (lanes, n)."""
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(lanes, 1): the lane's sequence has this step."""
+        ...
+
+    @property
+    def last(self) -> NDArray[np.bool_]:
+        """(lanes, 1): this is the last step of the lane's sequence."""
+        ...
+
+    def read_input(self, name: str) -> IntArray:
+        """The frame of this step."""
+        ...
+
+    def read_state(self, name: str) -> IntArray:
+        """The state as the previous step left it, or the initial state."""
+        ...
+
+    def write_state(self, name: str, value: IntArray) -> None:
+        """The state for the next step; lanes that have no such step keep theirs."""
+        ...
+
+    def write_output(self, name: str, value: IntArray) -> None:
+        """One frame of the result."""
+        ...
+
+
+class Op(Protocol):
+    """One operation. Implementations are frozen dataclasses: their fields are their attributes.
+
+    ``infer`` raises ValueError for operands it can't take: an ill-typed graph can't be built.
+    """
+
+    kind: ClassVar[str]
+    """Name in graph.json, and stem of the operation's C++ template."""
+
+    def infer(self, *inputs: Tensor) -> Tensor:
+        """Shape, type and interval of the result."""
+        ...
+
+    def eval(self, step: Step, *inputs: Value) -> IntArray:
+        """The result's raw integers, (lanes, n): the definition that every back end must equal."""
+        ...
+
+    def cost(self, *inputs: Tensor) -> Cost:
+        """Hardware for one element."""
+        ...
+
+
+def attributes(op: Any) -> dict[str, Any]:
+    """An operation's fields as plain values, for graph.json (constant data left out)."""
+    found = {}
+    for attribute in fields(op):
+        value = getattr(op, attribute.name)
+        if isinstance(value, Fixed):
+            found[attribute.name] = value.to_json()
+        elif not isinstance(value, np.ndarray):
+            found[attribute.name] = value
+    return found
+
+
+def require(holds: bool, message: str) -> None:
+    """Refuse operands: raise ValueError(message) unless ``holds``."""
+    if not holds:
+        raise ValueError(message)

@@ -1,0 +1,73 @@
+"""A RecurrentModel -> one Graph: which layer runs in which sweep.
+
+Layers of one direction share a sweep. A bidirectional layer needs two (the frames between them are
+buffered), and what follows it a new one. A head at the end of the sequence runs in a ``once`` sweep.
+"""
+
+from __future__ import annotations
+
+from penstock.compress.calibrate import Ranges
+from penstock.ir import Direction, Graph
+from penstock.ir.verify import verify
+from penstock.layers.build import Builder, Source
+from penstock.layers.linear import lower_head
+from penstock.layers.lstm import lower_lstm
+from penstock.layers.types import Types
+from penstock.model import RecurrentModel
+from penstock.ops import Capture, Input, Output
+from penstock.settings import Precision
+
+
+def lower(model: RecurrentModel, ranges: Ranges, precision: Precision) -> Graph:
+    """Quantize ``model`` by ``ranges`` and ``precision`` into a verified Graph."""
+    types = Types(precision, ranges)
+    graph = Graph(model.name, [Direction.FORWARD])
+    graph.add("x", Input(model.inputs, types.input()), sweep=0)
+    sources: list[Source] = [("x", 0, model.inputs)]
+    tables: dict = {}  # type: ignore[type-arg]
+    for index, layer in enumerate(model.layers):
+        results = []
+        for suffix, part in layer.directions:
+            if layer.backward is not None:
+                _new_sweep(graph, Direction.BACKWARD if suffix else Direction.FORWARD)
+            elif index and model.layers[index - 1].backward is not None:
+                _new_sweep(graph, Direction.FORWARD)
+            build = Builder(graph, types, f"l{index}{suffix}", len(graph.sweeps) - 1, tables)
+            results.append(lower_lstm(build, part, sources))
+        sources = _columns(graph, results)
+    _lower_end(graph, model, types, sources, tables)
+    verify(graph)
+    return graph
+
+
+def _lower_end(
+    graph: Graph, model: RecurrentModel, types: Types, sources: list[Source], tables: dict  # type: ignore[type-arg]
+) -> None:
+    head, buffered = model.head, len(sources) > 1
+    results = [source for source, _, _ in sources]
+    if head is not None and head.at != "step":
+        captured = []
+        for name in results:
+            capture = Capture(f"{name}.captured", "final" if head.at == "final" else "last")
+            captured.append(graph.add(capture.name, capture, name, sweep=graph[name].sweep))
+        _new_sweep(graph, Direction.ONCE)
+        sources = _columns(graph, captured)
+    elif buffered:
+        _new_sweep(graph, Direction.FORWARD)
+    sweep = len(graph.sweeps) - 1
+    if head is not None:
+        results = [lower_head(Builder(graph, types, "head", sweep, tables), head, sources)]
+    graph.add("y", Output(), *results, sweep=sweep)
+
+
+def _new_sweep(graph: Graph, direction: Direction) -> None:
+    graph.sweeps.append(direction)
+
+
+def _columns(graph: Graph, names: list[str]) -> list[Source]:
+    start, sources = 0, []
+    for name in names:
+        stop = start + graph[name].tensor.length
+        sources.append((name, start, stop))
+        start = stop
+    return sources

@@ -1,0 +1,83 @@
+"""Types of a layer's tensors: widths from Precision, binary points from calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from penstock.compress.calibrate import Ranges
+from penstock.fixed import Fixed, FloatArray, Overflow, Rounding, largest_frac
+from penstock.settings import Precision
+
+SIGMA_REACH = (4.0, 8.0)
+TANH_REACH = (2.0, 4.0)
+"""Least and greatest range of a table; beyond the greatest, the function is within 0.07 % of 1."""
+HEADROOM = 1.25
+"""Unseen data may reach this much further than calibration did."""
+
+
+@dataclass(frozen=True)
+class Types:
+    """Chooses types by name; every choice can be overridden through ``precision.overrides``."""
+
+    precision: Precision
+    ranges: Ranges
+
+    def _choose(
+        self, name: str, setting: int | Fixed, peak: float, signed: bool = True, most: int = 40
+    ) -> Fixed:
+        if name in self.precision.overrides:
+            return self.precision.overrides[name]
+        if isinstance(setting, Fixed):
+            return setting
+        frac = min(largest_frac(peak, setting, signed), most)
+        return Fixed(setting, frac, signed, Rounding.RND, Overflow.SAT)
+
+    def weight(self, name: str, values: FloatArray) -> Fixed:
+        """A weight matrix or peephole vector: the finest scale that holds its greatest weight."""
+        return self._choose(name, self.precision.weights, float(np.abs(values).max()))
+
+    def bias(self, name: str, values: FloatArray) -> Fixed:
+        """A bias vector."""
+        return self._choose(name, self.precision.biases, float(np.abs(values).max()))
+
+    def input(self) -> Fixed:
+        """The input frame: as far as calibration reached."""
+        return self._choose("x", self.precision.inputs, self.ranges.peak["x"])
+
+    def gate(self, name: str, function: str) -> Fixed:
+        """The result of sigma, unsigned with 1.0 exact, or tanh, signed and just below 1."""
+        signed = function == "tanh"
+        width = self.precision.gates
+        most = (width.width if isinstance(width, Fixed) else width) - 1
+        return self._choose(name, width, 2.0**-41 if signed else 1.0, signed, most)
+
+    def cell(self, name: str) -> Fixed:
+        """Cell state: twice as far as calibration reached, for it is a sum over time."""
+        return self._choose(name, self.precision.cell_state, 2.0 * self.ranges.peak[name])
+
+    def product(self, name: str) -> Fixed:
+        """m = o * tanh(c), below 1 by its nature."""
+        return self._choose(name, self.precision.outputs, 2.0**-41)
+
+    def output(self, name: str) -> Fixed:
+        """A projection's output: one type for both directions, with headroom."""
+        both = [peak for tensor, peak in self.ranges.peak.items() if _undirected(tensor) == _undirected(name)]
+        return self._choose(name, self.precision.outputs, HEADROOM * max(both))
+
+    def logits(self) -> Fixed:
+        """The head's results, with headroom."""
+        return self._choose(
+            "head.logits", self.precision.logits, HEADROOM * self.ranges.peak["head.logits"]
+        )
+
+    def reach(self, name: str, function: str) -> float:
+        """How far a table must reach for pre-activation ``name``: a power of two."""
+        least, greatest = SIGMA_REACH if function == "sigma" else TANH_REACH
+        peak = max(HEADROOM * self.ranges.peak.get(name, greatest), least)
+        return float(min(2.0 ** np.ceil(np.log2(peak)), greatest))
+
+
+def _undirected(name: str) -> str:
+    return name.replace("_reverse.", ".")

@@ -1,0 +1,82 @@
+"""Lut: sigma and tanh from a table. Twin: templates/hls/ops/lut.h.j2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from penstock.fixed import Fixed, FloatArray, IntArray, Overflow, Rounding, requantize
+from penstock.ir.op import Cost, Step, Tensor, Value, require
+
+
+def sigma(x: FloatArray) -> FloatArray:
+    """The logistic function 1 / (1 + exp(-x))."""
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+FUNCTIONS = {"sigma": sigma, "tanh": np.tanh}
+
+
+@dataclass(frozen=True)
+class Lut:
+    """``function`` of x by a table; with ``interpolate_bits``, linear between its entries.
+
+    Operands: x (n), signed of b + interpolate_bits bits; the table, (2**b) constants of ``to``; with
+    interpolation also the rises, (2**b) constants: next entry less this one.  ->  (n) of ``to``.
+    The table is indexed by the top b bits of x as they are (two's complement): entry k belongs to
+    x = k for k < 2**(b-1) and to x = k - 2**b above. Interpolation: entry + rise * (low bits) /
+    2**interpolate_bits, rounded by the modes of ``to``.
+    """
+
+    kind: ClassVar[str] = "lut"
+    function: str
+    to: Fixed
+    interpolate_bits: int = 0
+
+    def infer(self, x: Tensor, table: Tensor, rise: Tensor | None = None) -> Tensor:  # noqa: D102
+        require(self.function in FUNCTIONS, f"there is no table of {self.function!r}")
+        require(len(x.shape) == 1 and x.type.signed, "x must be a vector of a signed type")
+        entries = 1 << (x.type.width - self.interpolate_bits)
+        require(table.shape == (entries,), f"{table.shape} entries for {x.type}")
+        require(table.type == self.to, f"a table of {table.type} can't give {self.to}")
+        if (rise is not None) != (self.interpolate_bits > 0):
+            raise ValueError("interpolation needs the rises, and only it does")
+        if rise is None:
+            return Tensor(x.shape, self.to, table.lo, table.hi)
+        require(rise.shape == table.shape and rise.type.frac == self.to.frac, "rises do not match")
+        return Tensor(x.shape, self.to, self.to.raw_min, self.to.raw_max)
+
+    def eval(  # noqa: D102
+        self, step: Step, x: Value, table: Value, rise: Value | None = None
+    ) -> IntArray:
+        index = (x.raw >> self.interpolate_bits) & (len(table.raw) - 1)
+        if rise is None:
+            return table.raw[index]
+        low = x.raw & ((1 << self.interpolate_bits) - 1)
+        fine = (table.raw[index] << self.interpolate_bits) + rise.raw[index] * low
+        return requantize(fine, self.to.frac + self.interpolate_bits, self.to)
+
+    def cost(self, x: Tensor, table: Tensor, rise: Tensor | None = None) -> Cost:  # noqa: D102
+        bits = table.length * (table.type.width + (rise.type.width if rise else 0))
+        return Cost(dsp=int(rise is not None), bram18=-(-bits // 18432), latency_cycles=2)
+
+
+def lut_input_type(entries: int, interpolate_bits: int, reach: float) -> Fixed:
+    """The type of a table's input: ``entries`` table entries over [-reach, reach), reach rounded up
+    to a power of two. Values outside saturate."""  # noqa: D205, D209
+    width = entries.bit_length() - 1 + interpolate_bits
+    integer_bits = int(np.ceil(np.log2(reach))) + 1
+    return Fixed(width, width - integer_bits, True, Rounding.RND, Overflow.SAT)
+
+
+def lut_tables(function: str, x: Fixed, to: Fixed, interpolate_bits: int) -> list[IntArray]:
+    """The raw table (and, with interpolation, the rises) of ``function`` for inputs of type ``x``."""
+    entries = 1 << (x.width - interpolate_bits)
+    signed_index = (np.arange(entries) + entries // 2) % entries - entries // 2
+    step = 2.0 ** (interpolate_bits - x.frac)
+    table = to.quantize(FUNCTIONS[function](signed_index * step))
+    if interpolate_bits == 0:
+        return [table]
+    return [table, to.quantize(FUNCTIONS[function]((signed_index + 1) * step)) - table]

@@ -1,0 +1,82 @@
+"""Capture, ArgMax and Output: how values leave the step.
+
+Twins: templates/hls/ops/{capture,argmax,output}.h.j2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from penstock.fixed import Fixed, IntArray
+from penstock.ir.op import Cost, Step, Tensor, Value, require
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Keep one step's x for a later ``once`` sweep, lane by lane.
+
+    when: ``last``, the value at the last step of the lane's sequence (PyTorch's output[:, -1]);
+    ``final``, the value at the step that the sweep runs last (PyTorch's h_n), which differs from it
+    in a backward sweep.  x: (n)  ->  (n); zero in a lane without steps.
+    """
+
+    kind: ClassVar[str] = "capture"
+    name: str
+    when: str = "last"
+
+    def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+        require(self.when in ("last", "final"), f"when {self.when!r}")
+        return Tensor(x.shape, x.type, min(x.lo, 0), max(x.hi, 0))
+
+    def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
+        taken = step.last if self.when == "last" else step.valid
+        value = np.where(taken, x.raw, step.read_state(self.name))
+        step.write_state(self.name, value)
+        return value
+
+    def cost(self, x: Tensor) -> Cost:  # noqa: D102
+        return Cost(latency_cycles=1)
+
+
+@dataclass(frozen=True)
+class ArgMax:
+    """The index of the greatest element; the first of equals.  x: (n)  ->  (1) of an unsigned type."""
+
+    kind: ClassVar[str] = "argmax"
+
+    def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+        bits = max((x.length - 1).bit_length(), 1)
+        return Tensor((1,), Fixed(bits, 0, signed=False), 0, x.length - 1)
+
+    def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
+        return np.argmax(x.raw, axis=-1, keepdims=True).astype(np.int64)
+
+    def cost(self, x: Tensor) -> Cost:  # noqa: D102
+        return Cost(latency_cycles=1)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The network's result: the operands, one after the other; zero where a lane has no such step.
+
+    x_k: (n_k), all of one type  ->  (n_1 + n_2 + ...).
+    """
+
+    kind: ClassVar[str] = "output"
+
+    def infer(self, *inputs: Tensor) -> Tensor:  # noqa: D102
+        require(len({x.type for x in inputs}) == 1, "the outputs have different types")
+        total = sum(x.length for x in inputs)
+        lo, hi = min(x.lo for x in inputs), max(x.hi for x in inputs)
+        return Tensor((total,), inputs[0].type, min(lo, 0), max(hi, 0))
+
+    def eval(self, step: Step, *inputs: Value) -> IntArray:  # noqa: D102
+        frame = np.where(step.valid, np.concatenate([x.raw for x in inputs], axis=1), 0)
+        step.write_output("y", frame)
+        return frame
+
+    def cost(self, *inputs: Tensor) -> Cost:  # noqa: D102
+        return Cost()

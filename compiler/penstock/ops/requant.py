@@ -1,0 +1,29 @@
+"""Requant: where bits are dropped. Twin: templates/hls/ops/requant.h.j2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from penstock.fixed import Fixed, IntArray, requantize
+from penstock.ir.op import Cost, Step, Tensor, Value
+
+
+@dataclass(frozen=True)
+class Requant:
+    """Round to ``to.frac`` fraction bits and bring into range, by the modes of ``to``.
+
+    x: (n) of any type  ->  (n) of ``to``: an ap_fixed assignment (UG1399).
+    """
+
+    kind: ClassVar[str] = "requant"
+    to: Fixed
+
+    def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+        return Tensor(x.shape, self.to, *self.to.interval_from(x.lo, x.hi, x.type.frac))
+
+    def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
+        return requantize(x.raw, x.type.frac, self.to)
+
+    def cost(self, x: Tensor) -> Cost:  # noqa: D102
+        return Cost(latency_cycles=1)

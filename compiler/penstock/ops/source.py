@@ -1,0 +1,51 @@
+"""Input and Const: where values come from. Twins: templates/hls/ops/{input,const}.h.j2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from penstock.fixed import Fixed, IntArray
+from penstock.ir.op import Cost, Step, Tensor, require
+
+
+@dataclass(frozen=True)
+class Input:
+    """The frame of the step: a vector of ``length`` values of ``type``, in the caller's order."""
+
+    kind: ClassVar[str] = "input"
+    length: int
+    type: Fixed
+
+    def infer(self) -> Tensor:  # noqa: D102
+        return Tensor((self.length,), self.type, self.type.raw_min, self.type.raw_max)
+
+    def eval(self, step: Step) -> IntArray:  # noqa: D102
+        return step.read_input("x")
+
+    def cost(self) -> Cost:  # noqa: D102
+        return Cost()
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    """Weights, biases or a table: raw integers that never change.
+
+    A matrix is (rows, columns) and goes to the processing elements; a vector stays on chip.
+    """
+
+    kind: ClassVar[str] = "const"
+    type: Fixed
+    raw: IntArray
+
+    def infer(self) -> Tensor:  # noqa: D102
+        require(self.type.fits(self.raw), f"a value is outside {self.type}")
+        require(self.raw.ndim in (1, 2) and self.raw.size > 0, f"shape {self.raw.shape}")
+        lo, hi = int(self.raw.min()), int(self.raw.max())
+        return Tensor(self.raw.shape, self.type, lo, hi, self.raw)
+
+    def eval(self, step: Step) -> IntArray:  # noqa: D102
+        return self.raw
+
+    def cost(self) -> Cost:  # noqa: D102
+        return Cost()

@@ -1,0 +1,1 @@
+"""What the compiler found out, as report.json and report.html."""

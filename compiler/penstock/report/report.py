@@ -1,0 +1,3 @@
+"""report"""
+def build_report(*a): return {}
+def render_report(r): return {}

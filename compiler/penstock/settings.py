@@ -1,0 +1,147 @@
+"""What the user chooses: the hardware to build and the number formats to build it with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from penstock.errors import PenstockError
+from penstock.fixed import Fixed
+
+MAX_PES = 1024
+LANE_CHOICES = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The accelerator to generate.
+
+    pes: processing elements, each one multiplier per lane.
+    lanes: independent sequences served by the same weight stream (ESE's channels).
+    cell_units: elements per cycle of the cell unit and of every write to the activation memory;
+        must divide ``pes``. Default: the largest power of two up to 8 that does.
+    accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of one
+        slot that follow too closely. Default: the least that costs under 1 % in bubbles.
+    raw_distance: cycles that must lie between two uses of an accumulator address: read, add, write.
+    assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
+        first), or ``best``: whichever needs fewer cycles.
+    index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per matrix.
+    port_bits: width of a memory port (one m_axi beat).
+    max_steps: longest sequence of a network that must buffer frames (bidirectional layers).
+    """
+
+    pes: int = 32
+    lanes: int = 1
+    cell_units: int | None = None
+    accumulator_banks: int | None = None
+    raw_distance: int = 4
+    assign: str = "best"
+    index_bits: int | None = None
+    port_bits: int = 512
+    max_steps: int = 256
+    clock_mhz: float = 200.0
+    part: str = "xcu55c-fsvh2892-2L-e"
+
+    def __post_init__(self) -> None:
+        checks = [
+            (1 <= self.pes <= MAX_PES, f"{self.pes} PEs", f"choose 1 to {MAX_PES} (--pes)"),
+            (self.lanes in LANE_CHOICES, f"{self.lanes} lanes", f"choose one of {LANE_CHOICES}"),
+            (
+                self.cell_units is None
+                or (self.cell_units >= 1 and self.pes % self.cell_units == 0),
+                f"{self.cell_units} cell units for {self.pes} PEs",
+                "cell_units must divide the number of PEs",
+            ),
+            (
+                self.accumulator_banks in (None, 4, 8, 16),
+                f"{self.accumulator_banks} accumulator banks",
+                "choose 4, 8 or 16",
+            ),
+            (
+                1 <= self.raw_distance <= 16,
+                f"raw_distance {self.raw_distance}",
+                "choose 1 to 16 cycles",
+            ),
+            (
+                self.assign in ("best", "interleave", "balance"),
+                f"assign {self.assign!r}",
+                "choose best, interleave or balance",
+            ),
+            (
+                self.index_bits is None or 1 <= self.index_bits <= 8,
+                f"{self.index_bits} index bits",
+                "choose 1 to 8",
+            ),
+            (
+                self.port_bits in (128, 256, 512),
+                f"a memory port of {self.port_bits} bits",
+                "choose 128, 256 or 512",
+            ),
+            (self.max_steps >= 1, f"max_steps {self.max_steps}", "give at least one step"),
+            (self.clock_mhz > 0, f"a clock of {self.clock_mhz} MHz", "give a positive frequency"),
+        ]
+        for holds, what, hint in checks:
+            if not holds:
+                raise PenstockError(f"the hardware can't have {what}", "hardware settings", hint)
+
+    @property
+    def elements_per_cycle(self) -> int:
+        """``cell_units``, resolved: elements that the cell unit takes in one cycle."""
+        if self.cell_units is not None:
+            return self.cell_units
+        return next(units for units in (8, 4, 2, 1) if self.pes % units == 0)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Number formats. An int is a width whose binary point calibration places; a Fixed is taken as is.
+
+    Defaults are ESE's: 12-bit weights, 16-bit activations and state, 2048-entry tables.
+    ``accumulators``: None for the proven width of each; an int widens them all to that width, and is
+    refused where the proof needs more. ``interpolate_bits`` > 0 interpolates linearly between table
+    entries over that many more input bits. ``overrides`` maps a tensor's name (``l0.W_ix``,
+    ``l0.c``) to its type.
+    """
+
+    weights: int | Fixed = 12
+    biases: int | Fixed = 16
+    inputs: int | Fixed = 16
+    gates: int | Fixed = 16
+    cell_state: int | Fixed = 16
+    outputs: int | Fixed = 16
+    logits: int | Fixed = 16
+    accumulators: int | None = None
+    table_entries: int = 2048
+    interpolate_bits: int = 0
+    overrides: dict[str, Fixed] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        limits = {
+            "weights": 18, "biases": 24, "inputs": 24, "gates": 24, "cell_state": 24,
+            "outputs": 24, "logits": 24,
+        }  # fmt: skip
+        for name, limit in limits.items():
+            given = getattr(self, name)
+            width = given.width if isinstance(given, Fixed) else given
+            if not 2 <= width <= limit:
+                raise PenstockError(
+                    f"{name} of {width} bits can't be built", "precision", f"choose 2 to {limit}"
+                )
+        entries = self.table_entries
+        if not (64 <= entries <= 4096 and entries & (entries - 1) == 0):
+            raise PenstockError(
+                f"a table of {entries} entries can't be built",
+                "precision",
+                "choose a power of two from 64 to 4096",
+            )
+        if not 0 <= self.interpolate_bits <= 8:
+            raise PenstockError(
+                f"{self.interpolate_bits} bits of interpolation can't be built",
+                "precision",
+                "choose 0 to 8",
+            )
+        if self.accumulators is not None and not 8 <= self.accumulators <= 62:
+            raise PenstockError(
+                f"accumulators of {self.accumulators} bits can't be built",
+                "precision",
+                "choose 8 to 62, or leave them to the proof",
+            )
