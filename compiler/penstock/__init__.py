@@ -1,3 +1,15 @@
 """Penstock: trained, pruned LSTMs -> sparse FPGA accelerators, proven bit-true."""
 
-__version__ = "0.1.0.dev0"
+
+
+from penstock.driver import Compiled, compile
+from penstock.errors import PenstockError
+from penstock.fixed import Fixed, Overflow, Rounding
+from penstock.frontend import HeadOptions
+from penstock.settings import Hardware, Precision
+from penstock.version import VERSION as __version__
+
+__all__ = [
+    "Compiled", "Fixed", "Hardware", "HeadOptions", "Overflow", "PenstockError", "Precision",
+    "Rounding", "__version__", "compile",
+]  # fmt: skip

@@ -14,6 +14,7 @@ from penstock.codegen.storage import Storage
 from penstock.compress.calibrate import Ranges, calibrate
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
+from penstock.frontend import HeadOptions, from_module
 from penstock.ir import Graph
 from penstock.ir.evaluate import evaluate
 from penstock.ir.io import dump_graph
@@ -61,15 +62,17 @@ def compile_model(
     calibration: FloatArray | None = None,
     hardware: Hardware | None = None,
     precision: Precision | None = None,
+    calibration_name: str = "calibration",
 ) -> Compiled:
     """Compile a float model into a project.
 
     calibration: (steps, inputs) or (sequences, steps, inputs) of typical frames; without them,
-    normally distributed ones stand in, and a note says so. Raises PenstockError for what the user
+    normally distributed ones stand in, and a note says so. calibration_name: what errors call
+    them. Raises PenstockError for what the user
     can mend.
     """
     hardware = hardware or Hardware()
-    ranges = calibrate(model, calibration)
+    ranges = calibrate(model, calibration, calibration_name)
     graph = lower(model, ranges, precision or Precision())
     plan = schedule(graph, hardware)
     keep = Storage.of(graph, plan)
@@ -167,3 +170,19 @@ def _notes(ranges: Ranges) -> list[str]:
         "no calibration data: number formats were chosen on normally distributed frames "
         "(give --calibration FILE.npy)"
     ]
+
+
+def compile(  # noqa: A001 - the word of the field
+    module: Any,
+    calibration: FloatArray | None = None,
+    hardware: Hardware | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+) -> Compiled:
+    """Compile a live ``torch.nn.Module``, or a ``RecurrentModel``.
+
+    calibration: typical frames, (steps, inputs) or (sequences, steps, inputs). The result's
+    ``write(folder)`` makes the project. Raises PenstockError.
+    """
+    model = module if isinstance(module, RecurrentModel) else from_module(module, head)
+    return compile_model(model, calibration, hardware, precision)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from penstock import __version__
+from penstock.version import VERSION
 from penstock.codegen.names import constant, identifier, local, native, storage
 from penstock.codegen.render import render
 from penstock.codegen.storage import Storage, signed_bits
@@ -51,7 +51,7 @@ def kernel_context(keep: Storage, manifest: Manifest, golden_steps: int) -> dict
     sweeps = [_sweep(keep, index, phases, offsets) for index in range(len(graph.sweeps))]
     lanes = range(hardware.lanes)
     context: dict[str, Any] = {
-        "version": __version__, "model": graph.name, "hw": hardware,
+        "version": VERSION, "model": graph.name, "hw": hardware,
         "group_pes": plan.group_pes, "groups": manifest.groups,
         "group_copies": -(-plan.group_pes // 2), "cell_units": hardware.elements_per_cycle,
         "banks": plan.banks, "raw_distance": hardware.raw_distance,

@@ -161,7 +161,6 @@ class LSTM(torch.nn.LSTM):  # type: ignore[misc]
 
     def _initial_state(self, x: Tensor, batch_sizes: Tensor | None, hx: State | None) -> State:
         """``hx``, or zeros; torch.nn.LSTM's checks of both it and the input."""
-        self.check_input(x, batch_sizes)
         if hx is None:
             h_shape = self.get_expected_hidden_size(x, batch_sizes)
             c_shape = self.get_expected_cell_size(x, batch_sizes)
@@ -197,11 +196,15 @@ class LSTM(torch.nn.LSTM):  # type: ignore[misc]
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _check_activation(self, code: int, prefix: str) -> None:
-        theirs = ACTIVATIONS[code] if code < len(ACTIVATIONS) else f"unknown code {code}"
+        where = f"state dict, {prefix}{CODE}"
+        if code >= len(ACTIVATIONS):
+            hint = "was it saved by a later version of Penstock?"
+            raise PenstockError(f"the code {code} names no activation", where, hint)
+        theirs = ACTIVATIONS[code]
         if theirs != self.cell_activation:
             raise PenstockError(
                 f"the weights were trained with cell_activation={theirs!r}, "
                 f"but this LSTM has {self.cell_activation!r}",
-                f"state dict, {prefix}{CODE}",
+                where,
                 f"build it as penstock.nn.LSTM(..., cell_activation={theirs!r})",
             )

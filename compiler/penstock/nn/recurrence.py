@@ -14,7 +14,7 @@ class Direction:
     """Weights of one direction; gates stacked i, f, g, o as PyTorch does.
 
     w_ih: (4 cells, inputs); w_hh: (4 cells, outputs); bias: (4 cells), or None;
-    w_hr: (outputs, cells), or None: outputs = cells; peephole: w_ic, w_fc, w_oc of (cells), or None.
+    w_hr: (outputs, cells), or None: outputs = cells; peephole: w_ic, w_fc, w_oc, (cells) each.
     """
 
     w_ih: Tensor

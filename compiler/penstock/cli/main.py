@@ -1,0 +1,214 @@
+"""``penstock``: compile, run, csim, check."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from penstock.cli.files import read_array, read_arrays, write_file
+from penstock.driver import Compiled, compile_model
+from penstock.errors import PenstockError
+from penstock.frontend import HeadOptions, from_state_dict, read_checkpoint
+from penstock.project import check_target
+from penstock.settings import Hardware, Precision
+from penstock.version import VERSION
+
+app = typer.Typer(
+    help="Compile trained, pruned LSTMs into sparse FPGA accelerators, and prove them bit-true.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A project that compile wrote.")]
+
+
+def main() -> None:
+    """Run the command line. A user's fault is one line on stderr and exit status 2."""
+    try:
+        app()
+    except PenstockError as error:
+        print(f"error: {' '.join(error.line().split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"penstock {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def penstock(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Compile trained, pruned LSTMs into sparse FPGA accelerators, and prove them bit-true."""
+
+
+@app.command("compile")
+def compile_command(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .pt state dict or a .safetensors file.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Project folder.")],
+    calibration: Annotated[
+        Optional[Path], typer.Option(help=".npy of typical frames: (sequences, steps, inputs).")
+    ] = None,
+    pes: Annotated[int, typer.Option(help="Processing elements.")] = Hardware.pes,
+    lanes: Annotated[int, typer.Option(help="Sequences at once: 1, 2, 4, 8 or 16.")] = 1,
+    cell_units: Annotated[
+        Optional[int], typer.Option(help="Elements per cycle of the cell unit; divides the PEs.")
+    ] = None,
+    assign: Annotated[str, typer.Option(help="Rows to PEs: best, interleave or balance.")] = "best",
+    index_bits: Annotated[
+        Optional[int], typer.Option(help="Gap bits, 1 to 8. Default: chosen for each matrix.")
+    ] = None,
+    raw_distance: Annotated[
+        int, typer.Option(help="Cycles between two uses of an accumulator.")
+    ] = Hardware.raw_distance,
+    max_steps: Annotated[
+        int, typer.Option(help="Longest sequence, for networks that buffer frames.")
+    ] = Hardware.max_steps,
+    clock_mhz: Annotated[float, typer.Option(help="Target clock.")] = Hardware.clock_mhz,
+    part: Annotated[str, typer.Option(help="FPGA part.")] = Hardware.part,
+    weight_bits: Annotated[int, typer.Option(help="Bits of a weight.")] = 12,
+    input_bits: Annotated[int, typer.Option(help="Bits of an input.")] = 16,
+    cell_bits: Annotated[int, typer.Option(help="Bits of the cell state.")] = 16,
+    output_bits: Annotated[int, typer.Option(help="Bits of y and m.")] = 16,
+    accumulator_bits: Annotated[
+        Optional[int], typer.Option(help="Accumulator bits. Default: as the proof needs.")
+    ] = None,
+    table_entries: Annotated[int, typer.Option(help="Entries of the sigma and tanh tables.")] = 2048,
+    interpolate_bits: Annotated[
+        int, typer.Option(help="Input bits between two table entries, 0 for none.")
+    ] = 0,
+    head: Annotated[
+        Optional[str], typer.Option(help="A Linear head runs at: step, last or final.")
+    ] = None,
+    head_activation: Annotated[
+        Optional[str], typer.Option(help="The head ends in: none, sigmoid or argmax.")
+    ] = None,
+    time_first: Annotated[
+        bool, typer.Option(help="Arrays are (steps, sequences, inputs), PyTorch's default.")
+    ] = False,
+) -> None:
+    """Compile a checkpoint into a Vitis HLS project."""
+    check_target(output)
+    options = None
+    if head is not None or head_activation is not None:
+        options = HeadOptions(head or "last", head_activation or "none")
+    hardware = Hardware(
+        pes=pes, lanes=lanes, cell_units=cell_units, assign=assign, index_bits=index_bits,
+        raw_distance=raw_distance, max_steps=max_steps, clock_mhz=clock_mhz, part=part,
+    )  # fmt: skip
+    precision = Precision(
+        weights=weight_bits, inputs=input_bits, cell_state=cell_bits, outputs=output_bits,
+        accumulators=accumulator_bits, table_entries=table_entries,
+        interpolate_bits=interpolate_bits,
+    )  # fmt: skip
+    network = from_state_dict(
+        read_checkpoint(model), str(model), options, not time_first, model.stem
+    )
+    frames = read_array(calibration) if calibration is not None else None
+    compiled = compile_model(network, frames, hardware, precision, str(calibration or model))
+    compiled.write(output)
+    _print_summary(compiled, output)
+
+
+def _print_summary(compiled: Compiled, output: Path) -> None:
+    plan, graph = compiled.plan, compiled.graph
+    table = Table("phase", "words", "bound", "non-zeros", "padding", "bubbles", "entry bits",
+                  title=f"{escape(str(output))}: {plan.hardware.pes} PEs", title_justify="left")  # fmt: skip
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for phase in plan.phases:
+        bound = -(-phase.nonzeros // plan.hardware.pes)
+        cells = (phase.code.words, bound, phase.nonzeros, phase.padding, phase.bubbles,
+                 phase.code.entry_bits)  # fmt: skip
+        table.add_row(phase.code.name, *(f"{cell:,}" for cell in cells))
+    out.print(table)
+    cycles, bound = plan.step_cycles(graph), plan.bound_cycles(graph)
+    microseconds = cycles / plan.hardware.clock_mhz
+    out.print(
+        f"{cycles:,} cycles a step by the timeline (bound {bound:,}), {microseconds:,.1f} us at "
+        f"{plan.hardware.clock_mhz:g} MHz; {compiled.proof.weights:,} weights proven packed"
+    )
+    for note in compiled.notes:
+        out.print(f"note: {escape(note)}")
+
+
+@app.command()
+def run(
+    folder: Folder,
+    source: Annotated[
+        Path, typer.Option("-i", "--input", help=".npy: (steps, inputs) or (sequences, ...).")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help=".npy for the results.")],
+    lengths: Annotated[
+        Optional[Path], typer.Option(help=".npy of each sequence's steps; the rest is padding.")
+    ] = None,
+    state: Annotated[
+        Optional[Path], typer.Option(help=".npz with the initial state: h_0 and c_0.")
+    ] = None,
+    state_output: Annotated[
+        Optional[Path], typer.Option(help=".npz for the final state: h_n and c_n.")
+    ] = None,
+    raw: Annotated[bool, typer.Option(help="Write raw integers instead of real numbers.")] = False,
+) -> None:
+    """Run the bit-true interpreter on a project."""
+    from penstock_runtime import Interpreter
+
+    interpreter = Interpreter(folder)
+    result = interpreter.run(
+        read_array(source),
+        read_array(lengths) if lengths is not None else None,
+        interpreter.state_from_arrays(read_arrays(state), str(state)) if state else None,
+    )
+    values = result.arranged_raw if raw else result.values
+    write_file(output, lambda file: np.save(file, values))
+    if state_output is not None:
+        h_n, c_n = interpreter.hidden(result.state)
+        write_file(state_output, lambda file: np.savez(file, h_n=h_n, c_n=c_n))
+    out.print(f"{escape(str(output))}: {' x '.join(map(str, values.shape))}")
+
+
+@app.command()
+def csim(folder: Folder) -> None:
+    """C simulation of a project's golden vectors: Vitis if it is on PATH, else g++."""
+    from penstock_runtime import load_project
+    from penstock_runtime.csim import csim as simulate
+
+    done = simulate(load_project(folder).folder)
+    out.print(escape(done.output.strip()))
+    if not done.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    folder: Folder,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each call.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the random inputs.")] = 1,
+) -> None:
+    """Compare the interpreter with C simulation, every value of every step."""
+    from penstock_runtime import load_project
+    from penstock_runtime.compare import check as compare
+
+    result = compare(load_project(folder), steps, seed)
+    counted = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
+    total = sum(result.values.values())
+    out.print(f"{total:,} values compared in {result.calls} calls: {counted or 'none'}")
+    if not result.passed:
+        out.print(f"FAIL: first difference: {result.difference}")
+        raise typer.Exit(1)
+    out.print("PASS: interpreter and C simulation agree to the last bit")

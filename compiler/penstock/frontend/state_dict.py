@@ -1,0 +1,252 @@
+"""Architecture from names and shapes: torch.nn.LSTM's parameters, peepholes, a Linear head."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from penstock.errors import PenstockError
+from penstock.fixed import FloatArray
+from penstock.model import GATES, DenseHead, LstmDirection, LstmLayer, RecurrentModel
+
+LSTM_NAME = re.compile(
+    r"(?P<prefix>.*?)(?P<kind>weight_ih|weight_hh|weight_hr|weight_ic|weight_fc|weight_oc|bias_ih"
+    r"|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?"
+)
+OTHER_CELLS = {1: "an Elman RNN", 3: "a GRU"}
+PEEPHOLES = {"i": "weight_ic", "f": "weight_fc", "o": "weight_oc"}
+ACTIVATION_CODE = "cell_activation_code"
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """What a state dict does not say about its Linear head; see ``model.DenseHead``."""
+
+    at: str = "last"
+    activation: str = "none"
+
+    def __post_init__(self) -> None:
+        for value, choices in (
+            (self.at, ("step", "last", "final")),
+            (self.activation, ("none", "sigmoid", "argmax")),
+        ):
+            if value not in choices:
+                raise PenstockError(
+                    f"a head can't run at {value!r}" if "step" in choices
+                    else f"a head can't end in {value!r}",
+                    "head options",
+                    f"choose one of {', '.join(choices)}",
+                )  # fmt: skip
+
+
+@dataclass
+class _Reader:
+    """Takes tensors by name; what is left over in the end is unknown."""
+
+    tensors: dict[str, FloatArray]
+    where: str
+    left: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = set(self.tensors)
+
+    def take(self, name: str, shape: tuple[int, ...], because: str) -> FloatArray:
+        if name not in self.tensors:
+            raise PenstockError(
+                f"{name} is missing", self.where, f"it is needed because {because}"
+            )
+        value = self.tensors[name]
+        self.left.discard(name)
+        if value.shape != shape:
+            raise PenstockError(
+                f"{name} is {_shape(value.shape)}, not {_shape(shape)}",
+                self.where,
+                f"{because}; was the checkpoint saved from another model?",
+            )
+        return value
+
+
+def from_state_dict(
+    tensors: dict[str, FloatArray],
+    where: str = "state dict",
+    head: HeadOptions | None = None,
+    batch_first: bool = True,
+    name: str = "lstm",
+) -> RecurrentModel:
+    """Find the LSTM, its layers and directions, a Linear head and an embedding.
+
+    An embedding table stays on the host, and a note says so. Raises PenstockError for anything that
+    can't be compiled, by name.
+    """
+    _check_finite(tensors, where)
+    reader = _Reader(tensors, where)
+    found = {key: match for key in tensors if (match := LSTM_NAME.fullmatch(key))}
+    prefixes = sorted({match["prefix"] for match in found.values()})
+    if not prefixes:
+        raise PenstockError(
+            f"there is no LSTM among {_some(tensors)}", where, "an LSTM has weight_ih_l0"
+        )
+    if len(prefixes) > 1:
+        raise PenstockError(
+            f"there are {len(prefixes)} LSTMs: {', '.join(p.rstrip('.') or '(root)' for p in prefixes)}",
+            where,
+            "their order can't be known from names; stack them in one nn.LSTM, or compile one at a time",
+        )
+    layers = _read_layers(reader, prefixes[0], [match for match in found.values()])
+    notes: list[str] = []
+    model_head = _read_rest(reader, layers, head or HeadOptions(), notes)
+    if head is not None and model_head is None and head != HeadOptions():
+        raise PenstockError(
+            "there is no Linear head to apply the head options to", where, "leave them out"
+        )
+    return RecurrentModel(layers, model_head, name, batch_first, notes)
+
+
+def _check_finite(tensors: dict[str, FloatArray], where: str) -> None:
+    for name, value in tensors.items():
+        if not np.isfinite(value).all():
+            bad = int(np.count_nonzero(~np.isfinite(value)))
+            raise PenstockError(
+                f"{name} has {bad} NaN or infinite values",
+                where,
+                "did training diverge? take an earlier checkpoint",
+            )
+        if value.size == 0:
+            raise PenstockError(f"{name} is empty", where, "was the model built with size 0?")
+
+
+def _read_layers(
+    reader: _Reader, prefix: str, matches: list[re.Match[str]]
+) -> list[LstmLayer]:
+    count = max(int(match["layer"]) for match in matches) + 1
+    both = any(match["reverse"] for match in matches)
+    code = reader.tensors.get(f"{prefix}{ACTIVATION_CODE}")
+    reader.left.discard(f"{prefix}{ACTIVATION_CODE}")
+    function = "sigma" if code is not None and int(code) == 1 else "tanh"
+    layers: list[LstmLayer] = []
+    for index in range(count):
+        inputs = layers[-1].outputs if layers else None
+        forward = _read_direction(reader, f"{prefix}{{}}_l{index}", inputs, function)
+        backward = None
+        if both:
+            pattern = f"{prefix}{{}}_l{index}_reverse"
+            backward = _read_direction(reader, pattern, forward.inputs, function)
+            if (backward.cells, backward.outputs) != (forward.cells, forward.outputs):
+                raise PenstockError(
+                    f"{pattern.format('weight_hh')} has another size than the forward direction",
+                    reader.where,
+                    "both directions of a layer have the same cells",
+                )
+        layers.append(LstmLayer(forward, backward))
+    return layers
+
+
+def _read_direction(
+    reader: _Reader, pattern: str, inputs: int | None, function: str
+) -> LstmDirection:
+    """One direction; ``pattern`` makes a tensor's name of its kind."""
+    w_ih = reader.tensors.get(pattern.format("weight_ih"))
+    w_hh = reader.tensors.get(pattern.format("weight_hh"))
+    for kind, value in (("weight_ih", w_ih), ("weight_hh", w_hh)):
+        if value is None or value.ndim != 2:
+            state = "missing" if value is None else f"{value.ndim}-dimensional"
+            raise PenstockError(
+                f"{pattern.format(kind)} is {state}", reader.where, "an LSTM needs this matrix"
+            )
+    assert w_ih is not None and w_hh is not None
+    outputs = w_hh.shape[1]
+    hr_name = pattern.format("weight_hr")
+    cells = reader.tensors[hr_name].shape[-1] if hr_name in reader.tensors else outputs
+    _check_gates(reader, pattern, w_hh.shape[0], cells)
+    rows = 4 * cells
+    because = f"the layer has {cells} cells"
+    if inputs is not None and w_ih.shape[1] != inputs:
+        raise PenstockError(
+            f"{pattern.format('weight_ih')} reads {w_ih.shape[1]} inputs, but the layer before gives "
+            f"{inputs}",
+            reader.where,
+            "was the checkpoint saved from a model with another hidden_size or proj_size?",
+        )
+    w_ih = reader.take(pattern.format("weight_ih"), (rows, w_ih.shape[1]), because)
+    w_hh = reader.take(pattern.format("weight_hh"), (rows, outputs), because)
+    projection = None
+    if hr_name in reader.tensors:
+        projection = reader.take(hr_name, (outputs, cells), because)
+    bias = np.zeros(rows)
+    for kind in ("bias_ih", "bias_hh"):
+        if pattern.format(kind) in reader.tensors:
+            bias = bias + reader.take(pattern.format(kind), (rows,), because)
+    peephole = {}
+    if any(pattern.format(kind) in reader.tensors for kind in PEEPHOLES.values()):
+        peephole = {
+            gate: reader.take(pattern.format(kind), (cells,), "peepholes come in threes")
+            for gate, kind in PEEPHOLES.items()
+        }
+    return LstmDirection(
+        dict(zip(GATES, np.split(w_ih, 4), strict=True)),
+        dict(zip(GATES, np.split(w_hh, 4), strict=True)),
+        dict(zip(GATES, np.split(bias, 4), strict=True)),
+        peephole, projection, function,
+    )  # fmt: skip
+
+
+def _check_gates(reader: _Reader, pattern: str, rows: int, cells: int) -> None:
+    gates = rows / cells
+    if gates == len(GATES):
+        return
+    name = pattern.format("weight_hh")
+    if gates in OTHER_CELLS:
+        raise PenstockError(
+            f"{name} is of {OTHER_CELLS[int(gates)]}, which is not supported",
+            reader.where,
+            "only LSTM layers can be compiled so far",
+        )
+    raise PenstockError(
+        f"{name} has {rows} rows, which is not 4 gates of {cells} cells",
+        reader.where,
+        "was the checkpoint saved from another model?",
+    )
+
+
+def _read_rest(
+    reader: _Reader, layers: list[LstmLayer], options: HeadOptions, notes: list[str]
+) -> DenseHead | None:
+    """The Linear head and the embedding among the tensors that are left; nothing else may be."""
+    inputs, outputs = layers[0].forward.inputs, layers[-1].outputs
+    head: DenseHead | None = None
+    for name in sorted(reader.left):
+        value = reader.tensors[name]
+        stem = name.removesuffix("weight")
+        if not name.endswith("weight") or value.ndim != 2:
+            continue
+        bias = reader.tensors.get(f"{stem}bias")
+        if bias is None and value.shape[1] == inputs and ("emb" in name or inputs != outputs):
+            reader.left.discard(name)
+            notes.append(
+                f"{name} is an embedding of {value.shape[0]} entries: the look-up stays on the host"
+            )
+        elif value.shape[1] == outputs and head is None:
+            reader.left -= {name, f"{stem}bias"}
+            if bias is not None and bias.shape != (value.shape[0],):
+                raise PenstockError(
+                    f"{stem}bias is {_shape(bias.shape)}, not {value.shape[0]}", reader.where
+                )
+            head = DenseHead(value, bias, options.at, options.activation)
+    if reader.left:
+        raise PenstockError(
+            f"can't compile {_some(reader.left)}: not part of an LSTM, a Linear head or an embedding",
+            reader.where,
+            "save only the LSTM and the Linear layer that reads it",
+        )
+    return head
+
+
+def _some(names: object) -> str:
+    listed = sorted(names)  # type: ignore[call-overload]
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a scalar"

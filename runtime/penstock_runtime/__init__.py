@@ -1,0 +1,6 @@
+"""Runs compiled projects: the bit-true interpreter, C simulation, and the check of one by the other."""
+
+from penstock_runtime.interpreter import Interpreter, RunResult
+from penstock_runtime.project import Project, load_project
+
+__all__ = ["Interpreter", "Project", "RunResult", "load_project"]

@@ -1,0 +1,175 @@
+"""The bit-true interpreter of a project: floats or raw integers in, the kernel's very bits out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import PenstockError
+from penstock.fixed import FloatArray, IntArray
+from penstock.ir.evaluate import evaluate, initial_state
+from penstock_runtime.project import Project, load_project
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gives.
+
+    raw: (sequences, frames, outputs) integers; values: the same as real numbers, arranged as the
+    input was, as is arranged_raw; state: name -> (sequences, n) raw integers, for the next run.
+    """
+
+    raw: IntArray
+    values: FloatArray
+    arranged_raw: IntArray
+    state: dict[str, IntArray]
+
+
+class Interpreter:
+    """Runs a project folder on NumPy.
+
+    Takes any number of sequences at once: lanes are a matter of the hardware, not of the result.
+    """
+
+    def __init__(self, project: Project | str | Path) -> None:
+        self.project = project if isinstance(project, Project) else load_project(project)
+
+    def run(
+        self,
+        x: Any,
+        lengths: Any = None,
+        state: dict[str, IntArray] | None = None,
+        batch_first: bool | None = None,
+    ) -> RunResult:
+        """Run sequences from ``state`` (default: zero).
+
+        x: (steps, inputs) for one sequence, else (sequences, steps, inputs), or (steps, sequences,
+        inputs) if not ``batch_first`` (default: as the source model had it). Floats are quantized to
+        the input type; integers are raw values already. lengths: (sequences) steps of each.
+        Raises PenstockError for anything else.
+        """
+        x = np.asarray(x)
+        first = self.project.manifest.extra["batch_first"] if batch_first is None else batch_first
+        raw = self._raw_frames(x, first)
+        result = evaluate(
+            self.project.graph, raw, self._lengths(lengths, raw), self._state(state, len(raw))
+        )
+        arranged = result.y
+        if x.ndim == 2:
+            arranged = arranged[0]
+        elif not first:
+            arranged = arranged.transpose(1, 0, 2)
+        values = self.project.output_type.to_float(arranged)
+        return RunResult(result.y, values, arranged, result.state)
+
+    def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, FloatArray]:
+        """A state as PyTorch's (h_n, c_n): real numbers, each (layers * directions, sequences, n)."""
+        found = [
+            np.stack([
+                self.project.graph[f"{name}_before"].tensor.type.to_float(state[name])
+                for name in self._names(part)
+            ])
+            for part in ("y", "c")
+        ]  # fmt: skip
+        return found[0], found[1]
+
+    def state_from_arrays(self, arrays: dict[str, Any], where: str) -> dict[str, IntArray]:
+        """PyTorch's initial state ``h_0``, ``c_0`` (or ``h_n``, ``c_n``), each (layers * directions,
+        sequences, n), as raw integers by name. Raises PenstockError."""  # noqa: D205, D209
+        state: dict[str, IntArray] = {}
+        for part, letter in (("y", "h"), ("c", "c")):
+            names = self._names(part)
+            given = arrays.get(f"{letter}_0", arrays.get(f"{letter}_n"))
+            if given is None or given.ndim != 3 or len(given) != len(names):
+                raise PenstockError(
+                    f"the initial state needs {letter}_0 of shape ({len(names)}, sequences, n)",
+                    where,
+                    "save it with numpy.savez(file, h_0=..., c_0=...)",
+                )
+            state.update(zip(names, given, strict=True))
+        return state
+
+    def _names(self, part: str) -> list[str]:
+        return [name for name in self.project.manifest.extra["states"] if name.endswith(f".{part}")]
+
+    def _raw_frames(self, x: Any, batch_first: bool) -> IntArray:
+        project = self.project
+        inputs, kind = project.inputs, project.input_type
+        where = f"input for {project.folder}"
+        if x.dtype.kind not in "fiu":
+            raise PenstockError(
+                f"frames of type {x.dtype} are not numbers", where, "give floats or raw integers"
+            )
+        if x.ndim not in (2, 3) or x.shape[-1] != inputs or 0 in x.shape:
+            raise PenstockError(
+                f"frames of shape {x.shape} do not fit a network of {inputs} inputs",
+                where,
+                f"give (steps, {inputs}) or (sequences, steps, {inputs})",
+            )
+        if x.ndim == 2:
+            x = x[None]
+        elif not batch_first:
+            x = x.transpose(1, 0, 2)
+        longest = project.manifest.extra["max_steps"]
+        if longest is not None and x.shape[1] > longest:
+            raise PenstockError(
+                f"{x.shape[1]} steps are more than the {longest} that the kernel can buffer",
+                where,
+                "compile with a greater --max-steps",
+            )
+        if x.dtype.kind == "f":
+            if not np.isfinite(x).all():
+                raise PenstockError("a frame has NaN or infinite values", where, "clean the data")
+            return kind.quantize(x)
+        raw = x.astype(np.int64)
+        if not kind.fits(raw):
+            raise PenstockError(
+                f"raw integers outside {kind.raw_min}..{kind.raw_max}",
+                where,
+                f"the input type is {kind}; give floats to have them quantized",
+            )
+        return raw
+
+    def _lengths(self, lengths: Any, raw: IntArray) -> IntArray:
+        if lengths is None:
+            return np.full(len(raw), raw.shape[1])
+        found = np.asarray(lengths)
+        if (
+            found.shape != (len(raw),)
+            or found.dtype.kind not in "iu"
+            or found.min() < 0
+            or found.max() > raw.shape[1]
+        ):
+            raise PenstockError(
+                f"lengths must be {len(raw)} integers from 0 to {raw.shape[1]}",
+                f"lengths for {self.project.folder}",
+                "give one length for each sequence",
+            )
+        return found.astype(np.int64)
+
+    def _state(self, state: dict[str, IntArray] | None, lanes: int) -> dict[str, IntArray]:
+        zero = initial_state(self.project.graph, lanes)
+        if state is None:
+            return zero
+        where = f"initial state for {self.project.folder}"
+        if state.keys() != zero.keys():
+            raise PenstockError(
+                f"the states are {sorted(zero)}, not {sorted(state)}", where, "name each of them"
+            )
+        for name, value in zero.items():
+            kind = self.project.graph[f"{name}_before"].tensor.type
+            given = np.asarray(state[name])
+            if given.shape != value.shape or given.dtype.kind not in "fiu":
+                raise PenstockError(
+                    f"state {name} has shape {given.shape}, not {value.shape}",
+                    where,
+                    "give (sequences, elements)",
+                )
+            raw = kind.quantize(given) if given.dtype.kind == "f" else given.astype(np.int64)
+            if not kind.fits(raw):
+                raise PenstockError(f"state {name} is outside {kind}", where, "give raw integers")
+            zero[name] = raw
+        return zero
