@@ -104,7 +104,8 @@ class Fixed:
     @classmethod
     def exact(cls, lo: int, hi: int, frac: int) -> Fixed:
         """The narrowest signed type with ``frac`` fraction bits that holds every raw value lo..hi."""
-        return cls(max(hi.bit_length(), (-lo - 1).bit_length() if lo < 0 else 0) + 1, frac)
+        bits = max(max(hi, 0).bit_length(), max(-lo - 1, 0).bit_length())
+        return cls(bits + 1, frac)
 
     def fits(self, raw: IntArray) -> bool:
         """True if every raw value is one of this type."""
@@ -134,7 +135,8 @@ class Fixed:
         if self.overflow is Overflow.SAT:
             return np.clip(raw, lo, hi)
         if self.overflow is Overflow.SAT_SYM:
-            return np.clip(raw, -hi if self.signed else 0, hi)
+            lowest = -hi if self.width > 1 else lo  # a single sign bit has no symmetric range
+            return np.clip(raw, lowest if self.signed else 0, hi)
         if self.overflow is Overflow.SAT_ZERO:
             return np.where((raw < lo) | (raw > hi), 0, raw)
         low_bits = raw & ((1 << self.width) - 1)

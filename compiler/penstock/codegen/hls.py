@@ -15,7 +15,7 @@ from penstock.packing.manifest import Manifest
 from penstock.packing.vectors import PARAMETER_BITS
 from penstock.schedule import Phase, Schedule
 from penstock.schedule.memory import segment_of
-from penstock.schedule.plan import frames_loaded
+from penstock.schedule.plan import constant_of, frames_loaded
 
 KERNEL_FILES = (
     "kernel/config.h", "kernel/raw.h", "kernel/trace.h", "kernel/tables.h", "kernel/pe_array.h",
@@ -31,8 +31,7 @@ def emit_kernel(keep: Storage, manifest: Manifest, golden_steps: int) -> dict[st
     """path -> text of the kernel's and the test bench's files."""
     context = kernel_context(keep, manifest, golden_steps)
     files = {path: render(f"{path}.j2", context) for path in KERNEL_FILES}
-    for path, raw in _tables(keep.graph).items():
-        files[path] = _numbers(raw)
+    files |= table_texts(keep.graph)
     if context["output_order"]:
         files["kernel/tables/output_order.inc"] = _numbers(context["output_order"])
     return files
@@ -71,7 +70,7 @@ def kernel_context(keep: Storage, manifest: Manifest, golden_steps: int) -> dict
         "scalars": ["steps", *(f"length_{lane}" for lane in lanes), "start", "reload"],
         "ports": ["x", *(f"weights_{g}" for g in range(manifest.groups)), "parameters", "state",
                   "y"],
-        "tables": _table_functions(graph),
+        "tables": table_functions(graph),
         "segments": [
             {"constant": keep.base(segment), "base": base}
             for segment, base in plan.memory.base.items()
@@ -238,7 +237,7 @@ def _ends(
     }  # fmt: skip
 
 
-def _table_functions(graph: Graph) -> list[dict[str, Any]]:
+def table_functions(graph: Graph) -> list[dict[str, Any]]:
     """One function for each table that a node uses."""
     found: dict[str, dict[str, Any]] = {}
     for node in graph.of_kind("lut"):
@@ -258,10 +257,11 @@ def _table_functions(graph: Graph) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _tables(graph: Graph) -> dict[str, list[int]]:
+def table_texts(graph: Graph) -> dict[str, str]:
+    """path -> text of every table, as a list of numbers."""
     names = {table for node in graph.of_kind("lut") for table in node.inputs[1:]}
     return {
-        f"kernel/tables/{local(node.name)}.inc": graph[node.name].op.raw.tolist()  # type: ignore[attr-defined]
+        f"kernel/tables/{local(node.name)}.inc": _numbers(constant_of(graph, node.name).tolist())
         for node in graph.of_kind("const")
         if node.name in names
     }

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-PACKAGE = Path(__file__).resolve().parent.parent
-
-
-def template_folder() -> Path:
-    """``penstock/templates`` of an installed package, else the checkout's ``templates``."""
-    installed = PACKAGE / "templates"
-    return installed if installed.is_dir() else PACKAGE.parent.parent / "templates"
+from penstock.templating import template_folder
 
 
 @cache

@@ -9,7 +9,7 @@ from penstock.fixed import Fixed
 from penstock.ir import Graph, Node
 from penstock.packing.vectors import Ports
 from penstock.schedule import Schedule
-from penstock.schedule.memory import segment_of
+from penstock.schedule.memory import segment_of, state_fed_by
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,13 @@ class Storage:
 
     def own_segment(self, node: Node) -> str | None:
         """The segment into which a computed value must be written itself (not as a state)."""
-        segment = segment_of(self.graph, node.sweep, node.name)
-        gathered = any(
+        is_gathered = any(
             user.op.kind == "matvec" and user.sweep == node.sweep
             for user in self.graph.users(node.name)
         )
-        return self.base(segment) if gathered and segment == node.name else None
+        if not is_gathered or state_fed_by(self.graph, node) is not None:
+            return None
+        return self.base(segment_of(self.graph, node.sweep, node.name))
 
     def results(self) -> list[Node]:
         """The vectors that make up the output (of an argmax: its operand), in order."""

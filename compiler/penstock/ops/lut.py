@@ -64,8 +64,10 @@ class Lut:
 
 
 def lut_input_type(entries: int, interpolate_bits: int, reach: float) -> Fixed:
-    """The type of a table's input: ``entries`` table entries over [-reach, reach), reach rounded up
-    to a power of two. Values outside saturate."""  # noqa: D205, D209
+    """The type of a table's input: ``entries`` entries over [-reach, reach).
+
+    ``reach`` is rounded up to a power of two; values outside saturate.
+    """
     width = entries.bit_length() - 1 + interpolate_bits
     integer_bits = int(np.ceil(np.log2(reach))) + 1
     return Fixed(width, width - integer_bits, True, Rounding.RND, Overflow.SAT)

@@ -59,8 +59,10 @@ def _padding(gaps: IntArray, index_bits: int) -> IntArray:
 def encode_entries(
     nonzeros: NonZeros, index_bits: int, pes: int, slots: int, ways: int, raw_distance: int
 ) -> Entries:
-    """Non-zeros -> words: padding for long gaps, bubbles so that no accumulator address (slot, way) of
-    a PE is used twice within ``raw_distance`` words."""  # noqa: D205, D209
+    """Non-zeros -> words: padding for long gaps, and bubbles against hazards.
+
+    No accumulator address (slot, way) of a PE is used twice within ``raw_distance`` words.
+    """
     greatest = (1 << index_bits) - 1
     gaps = nonzeros.gaps()
     padding = _padding(gaps, index_bits)
@@ -75,7 +77,7 @@ def encode_entries(
     gap[last] = gaps - padding * greatest
     slot[last] = nonzeros.position % slots
     word = _issue(pe, slot, pes, slots, ways, raw_distance)
-    words = int(word.max()) + 1 if total else 0
+    words = int(word.max()) + 1 if total else 1  # a phase without weights still has a word
     placed_weight = np.zeros((words, pes), dtype=np.int64)
     placed_gap = np.zeros((words, pes), dtype=np.int64)
     placed_weight[word, pe] = weight

@@ -1,3 +1,106 @@
-"""report"""
-def build_report(*a): return {}
-def render_report(r): return {}
+"""report.json: everything that the compiler found out about one network on one hardware.
+
+Plain JSON in a stable order; the same compile gives the same bytes. ``render_report`` makes
+report.html from it and from nothing else. Schema 1:
+
+schema, penstock (version)
+network     name, inputs, outputs; layers [name, direction, inputs, cells, outputs, projection,
+            peepholes, gates, weights]; head {name, inputs, outputs, at, activation, weights} or
+            null; sweeps [index, direction, phases]
+hardware    the settings, and what follows: cell_units, groups, group_pes, banks
+tensors     every value: name, operation, sweep, shape, type (s16.12 = signed, 16 bits, 12 of them
+            fraction), cpp, proven raw interval lo..hi, the same as values value_lo..value_hi
+proof       accumulators [name, matrices, lo, hi, value_lo, value_hi, proven_width, chosen_width],
+            kernel_width (the one that the kernel gives all of them); from the packed bytes: weights
+            (non-zeros found), words, raw_distance (words asked between two uses of an accumulator
+            address), least_distance (the least that there is; null: none is used twice)
+phases      name, sweep, direction, matvecs, operands, rows, words, bound, utilization = bound /
+            words, nonzeros, padding, bubbles, weight_bits, index_bits, entry_bits, rows_per_pe,
+            siblings, slots, ways, bytes (all ports), pe_nonzeros and pe_entries (non-zeros and
+            padding) of each PE
+totals      weights (dense), nonzeros, density, words, bound, utilization (of the SpMV phases),
+            padding, bubbles, bits {weights, indices, padding, bubbles, beat_fill} of the weight
+            files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled, compiled_bytes,
+            ratio, counted (what is counted, in words)}
+timeline    stretches [name, kind (load, spmv, cells), sweep, direction, start, cycles, bound], one
+            step of every sweep after the other; cycles_per_step, cycles_by_kind, bound_per_step,
+            utilization (of the whole step); cycles_once (sweeps that run once a sequence); clock_mhz,
+            microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
+            weight_gb_per_s_peak (one word a cycle), weight_gb_per_s_mean (10**9 bytes)
+resources   label, not_counted, device (null: not in the table), bandwidth_gb_per_s; totals of dsp,
+            bram18, uram, lut, ff {used (null: not estimated), total, planned_share, limit, share,
+            fits}; multipliers [name, count, dsp_each, dsp]; memories [name, kind, count, depth,
+            width, storage, bram18, lut]
+quantization  [of (name in the model), columns of it, name, shape, type, step, peak, max_abs_error,
+            rms_error, snr_db, float_nonzeros, nonzeros]: dequantized minus float weights
+notes       sentences
+
+Utilizations, densities and shares are fractions of 1; a null ratio has nothing to divide by.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from penstock.fixed import FloatArray
+from penstock.packing.manifest import Manifest
+from penstock.report.kernel import Kernel
+from penstock.report.network import network_section, proof_section, tensors_section
+from penstock.report.page import render_page
+from penstock.report.phases import phases_section, totals_section
+from penstock.report.quantization import quantization_section
+from penstock.report.resources import fit_notes, resources_section
+from penstock.report.timing import timeline_section
+from penstock.schedule.validate import Proof
+from penstock.version import VERSION
+
+SCHEMA = 1
+
+
+def build_report(
+    keep: Kernel,
+    manifest: Manifest,
+    proof: Proof,
+    float_weights: Mapping[str, FloatArray],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """The report as plain values, see the module's text.
+
+    float_weights: the weight matrices before quantization, by name (``l0.W_ix``). What does not fit
+    the device becomes a note.
+    """
+    timeline, resources = timeline_section(keep, manifest), resources_section(keep)
+    return {
+        "schema": SCHEMA,
+        "penstock": VERSION,
+        "network": network_section(keep),
+        "hardware": _hardware(keep),
+        "tensors": tensors_section(keep),
+        "proof": proof_section(keep, proof),
+        "phases": phases_section(keep, manifest),
+        "totals": totals_section(keep, manifest, float_weights),
+        "timeline": timeline,
+        "resources": resources,
+        "quantization": quantization_section(keep, float_weights),
+        "notes": [*notes, *fit_notes(resources, timeline)],
+    }
+
+
+def _hardware(keep: Kernel) -> dict[str, Any]:
+    plan = keep.plan
+    return {
+        **asdict(plan.hardware),
+        "cell_units": plan.hardware.elements_per_cycle,
+        "groups": plan.hardware.pes // plan.group_pes,
+        "group_pes": plan.group_pes,
+        "banks": plan.banks,
+    }
+
+
+def render_report(report: dict[str, Any]) -> dict[str, str]:
+    """File name -> text: report.json, and report.html for people."""
+    text = json.dumps(report, indent=1, allow_nan=False)
+    return {"report.json": f"{text}\n", "report.html": render_page(report)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from penstock.ir import Graph
+from penstock.ir import Graph, Node
 from penstock.schedule.partition import Part
 
 
@@ -45,10 +45,15 @@ def segment_of(graph: Graph, sweep: int, source: str) -> str:
         return f"{source}@{sweep}"
     if node.op.kind == "state_read":
         return str(vars(node.op)["state"])
-    for user in graph.users(source):
-        if user.op.kind == "state_write" and user.sweep == sweep:
+    return state_fed_by(graph, node) or source
+
+
+def state_fed_by(graph: Graph, node: Node) -> str | None:
+    """The state that a value becomes at the end of the step, if it does."""
+    for user in graph.users(node.name):
+        if user.op.kind == "state_write":
             return str(vars(user.op)["state"])
-    return source
+    return None
 
 
 def allocate(graph: Graph, parts: list[Part], lengths: dict[str, int], align: int) -> Memory:

@@ -1,0 +1,54 @@
+# All set-up on a fresh machine with Python >= 3.11, make and g++: `make demo`, `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint types imports format bench fuzz wheel clean
+
+demo: $(READY)
+	$(BIN)/python examples/digits/main.py --output build/digits
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Penstock needs Python 3.11"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,csim,examples,dev]'
+	touch $@
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+# The figures of docs/results.md; minutes.
+bench: $(READY)
+	$(BIN)/python benchmarks/ese_layer.py
+
+# Random networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
+FUZZ_SECONDS ?= 600
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
+
+# A built wheel, in an environment of its own, without the checkout.
+wheel: $(READY)
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet build/wheel/penstock-*.whl
+	cd build/wheel && venv/bin/penstock --version && venv/bin/python ../../tests/wheel_smoke.py
+
+clean:
+	rm -rf build $(VENV)

@@ -1,0 +1,164 @@
+"""The pictures of the page: where each bar stands. Templates draw them.
+
+Lengths across are in percent of the picture's width, so that a picture fits every screen while its
+text keeps its size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.report.text import interval, number, percent, plural
+
+LEAST_PERCENT = 0.25
+"""What is narrower would not be seen."""
+MOST_TICKS = 6
+WIDE_SCREEN, NARROW_SCREEN = 1.4, 0.45
+"""Letters that fit in a percent of the picture's width."""
+GAPPED_PES = 96
+"""With more PEs than this, bars touch."""
+KINDS = {
+    "load": "Frames in",
+    "spmv": "PE array (SpMV)",
+    "cells": "Cell unit",
+}
+BIT_USES = {
+    "weights": "Weights",
+    "indices": "Index code",
+    "padding": "Padding",
+    "bubbles": "Bubbles",
+    "beat_fill": "Beat fill",
+}
+
+
+def timeline_chart(timeline: dict[str, Any]) -> dict[str, Any]:
+    """A row for each kind of stretch over one axis of cycles."""
+    stretches = timeline["stretches"]
+    whole = max(sum(stretch["cycles"] for stretch in stretches), 1)
+    kinds = dict.fromkeys([*KINDS, *(stretch["kind"] for stretch in stretches)])
+    rows = []
+    for kind in kinds:
+        mine = [stretch for stretch in stretches if stretch["kind"] == kind]
+        cycles = sum(stretch["cycles"] for stretch in mine)
+        rows.append({
+            "kind": kind, "title": KINDS.get(kind, kind),
+            "total": f"{plural(cycles, 'cycle')}, {percent(cycles / whole)}",
+            "bars": [_bar(stretch, whole) for stretch in mine],
+        })  # fmt: skip
+    return {"rows": rows, "ticks": _ticks(whole), "sweeps": _sweeps(stretches, whole)}
+
+
+def _bar(stretch: dict[str, Any], whole: int) -> dict[str, Any]:
+    cycles, bound = stretch["cycles"], stretch["bound"]
+    words = f"{stretch['name']}: cycles {interval(stretch['start'], stretch['start'] + cycles)}"
+    if bound:
+        words += f", {number(cycles)} in all, bound {number(bound)}"
+    width = max(100 * cycles / whole, LEAST_PERCENT)
+    return {
+        "name": stretch["name"], "title": words,
+        "label": _label(stretch["name"], width * bound / cycles),
+        "x": _round(100 * stretch["start"] / whole), "width": _round(width),
+        "bound": _round(100 * bound / cycles) if bound else 0,
+    }  # fmt: skip
+
+
+def _label(text: str, percent_wide: float) -> str:
+    """How a label fits its bar: ``none``, ``roomy`` on a wide screen, or ``always``."""
+    if percent_wide * WIDE_SCREEN < len(text):
+        return "none"
+    return "always" if percent_wide * NARROW_SCREEN >= len(text) else "roomy"
+
+
+def _ticks(whole: int) -> list[dict[str, Any]]:
+    """Round numbers of cycles, at most ``MOST_TICKS`` steps of them."""
+    step = next(
+        digit * 10**power
+        for power in range(20)
+        for digit in (1, 2, 5)
+        if whole <= MOST_TICKS * digit * 10**power
+    )
+    return [
+        {"x": _round(100 * cycle / whole), "label": number(cycle),
+         "anchor": "start" if cycle == 0 else "end" if cycle > 0.97 * whole else "middle"}
+        for cycle in range(0, whole + 1, step)
+    ]  # fmt: skip
+
+
+def _sweeps(stretches: list[dict[str, Any]], whole: int) -> list[dict[str, Any]]:
+    """Where each sweep begins, if there are several."""
+    starts: dict[int, list[dict[str, Any]]] = {}
+    for stretch in stretches:
+        starts.setdefault(stretch["sweep"], []).append(stretch)
+    if len(starts) < 2:
+        return []
+    rows = []
+    for sweep, mine in starts.items():
+        name = f"sweep {sweep}, {mine[0]['direction']}"
+        width = 100 * sum(stretch["cycles"] for stretch in mine) / whole
+        rows.append({
+            "name": name, "label": _label(name, width),
+            "x": _round(100 * mine[0]["start"] / whole), "width": _round(width),
+        })  # fmt: skip
+    return rows
+
+
+def pe_charts(phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each phase, its PEs' non-zeros and padding under the line of all words."""
+    return [_pe_chart(phase) for phase in phases if phase["words"]]
+
+
+def _pe_chart(phase: dict[str, Any]) -> dict[str, Any]:
+    nonzeros, entries, words = phase["pe_nonzeros"], phase["pe_entries"], phase["words"]
+    mean = sum(nonzeros) / len(nonzeros)
+    return {
+        "name": phase["name"], "last_pe": len(nonzeros) - 1, "pes": len(nonzeros), "words": words,
+        "nonzeros": _bars(nonzeros, words), "entries": _bars(entries, words),
+        "all": _bars([words] * len(nonzeros), words),
+        "mean_y": _round(100 - 100 * mean / words),
+        "utilization": percent(phase["utilization"]),
+        "figures": [
+            ("lightest PE", number(min(nonzeros))),
+            ("mean", number(mean, 0 if mean == int(mean) else 1)),
+            ("heaviest PE", number(max(nonzeros))),
+            ("words", number(words)),
+        ],
+    }  # fmt: skip
+
+
+def _bars(heights: list[int], top: int) -> str:
+    """An SVG path of bars one unit apart that stand on y = ``top``."""
+    if len(heights) > GAPPED_PES:
+        return f"M0 {top}" + "".join(f"V{top - height}h1" for height in heights) + f"V{top}Z"
+    return "".join(
+        f"M{pe}.1 {top}V{top - height}h.8V{top}Z" for pe, height in enumerate(heights)
+    )
+
+
+def bits_bar(totals: dict[str, Any]) -> list[dict[str, Any]]:
+    """The bits of the weight files, side by side."""
+    bits, whole = totals["bits"], max(sum(totals["bits"].values()), 1)
+    parts, x = [], 0.0
+    for use, title in BIT_USES.items():
+        share = bits[use] / whole
+        each = bits[use] / totals["nonzeros"] if totals["nonzeros"] else None
+        parts.append({
+            "use": use, "title": title, "x": _round(x), "width": _round(100 * share),
+            "bits": number(bits[use]), "share": percent(share), "each": number(each, 2),
+        })  # fmt: skip
+        x += 100 * share
+    return parts
+
+
+def meter(row: dict[str, Any]) -> dict[str, Any] | None:
+    """How much of a resource is used, and where the planning limit stands; None if unknown."""
+    if row["share"] is None:
+        return None
+    return {
+        "used": _round(min(100 * row["share"], 100.0)),
+        "limit": _round(100 * row["planned_share"]),
+        "fits": row["fits"],
+    }
+
+
+def _round(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")

@@ -1,0 +1,52 @@
+"""What quantization changed: dequantized weights against the float ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from penstock.fixed import FloatArray
+from penstock.ir import Graph, Node
+from penstock.report.kernel import Kernel
+
+
+def quantization_section(
+    keep: Kernel, float_weights: Mapping[str, FloatArray]
+) -> list[dict[str, Any]]:
+    """One row for each weight matrix of the graph; a matrix of several sources has several."""
+    rows = []
+    for name, values in float_weights.items():
+        start = 0
+        for node in _matrices(keep.graph, name):
+            stop = start + node.tensor.shape[1]
+            rows.append({"of": name, "columns": [start, stop], **_error(node, values[:, start:stop])})
+            start = stop
+    return rows
+
+
+def _matrices(graph: Graph, name: str) -> list[Node]:
+    """The matrix itself, or its parts ``name0``, ``name1``, ..., which hold its columns in order."""
+    if name in graph:
+        return [graph[name]]
+    parts = []
+    while f"{name}{len(parts)}" in graph:
+        parts.append(graph[f"{name}{len(parts)}"])
+    return parts
+
+
+def _error(node: Node, values: FloatArray) -> dict[str, Any]:
+    raw, kind = node.tensor.constant, node.tensor.type
+    assert raw is not None
+    error = kind.to_float(raw) - values
+    noise, signal = float(np.mean(error**2)), float(np.mean(np.square(values)))
+    return {
+        "name": node.name, "shape": list(node.tensor.shape), "type": str(kind), "step": kind.step,
+        "peak": float(np.abs(values).max()),
+        "max_abs_error": float(np.abs(error).max()),
+        "rms_error": noise**0.5,
+        "snr_db": 10.0 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None,
+        "float_nonzeros": int(np.count_nonzero(values)),
+        "nonzeros": int(np.count_nonzero(raw)),
+    }  # fmt: skip

@@ -1,0 +1,182 @@
+"""The page's tables, as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock.report.charts import KINDS
+from penstock.report.text import NOTHING, interval, number, percent, plural, shape, significant
+
+
+@dataclass(frozen=True)
+class Table:
+    """columns: heading -> ``text``, ``name`` (monospaced) or ``number`` (right-aligned)."""
+
+    columns: dict[str, str]
+    rows: list[list[str]]
+    total: list[str] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kind of each column, in order."""
+        return list(self.columns.values())
+
+
+def stretches_table(timeline: dict[str, Any]) -> Table:
+    """The timeline in figures."""
+    columns = {
+        "Sweep": "text", "Stretch": "name", "Kind": "text", "Starts at": "number",
+        "Cycles": "number", "Bound": "number", "Bound / cycles": "number",
+    }  # fmt: skip
+    rows = [
+        [
+            f"{row['sweep']} {row['direction']}", row["name"], KINDS.get(row["kind"], row["kind"]),
+            number(row["start"]), number(row["cycles"]),
+            number(row["bound"]) if row["bound"] else NOTHING,
+            percent(row["bound"] / row["cycles"]) if row["bound"] else NOTHING,
+        ]
+        for row in timeline["stretches"]
+    ]  # fmt: skip
+    step = [number(timeline["cycles_per_step"]), number(timeline["bound_per_step"])]
+    total = ["", "One step", "", "", *step, percent(timeline["utilization"])]
+    return Table(columns, rows, total)
+
+
+def phases_table(phases: list[dict[str, Any]], totals: dict[str, Any]) -> Table:
+    """Words and what they hold."""
+    columns = {
+        "Phase": "name", "Non-zeros": "number", "Bound": "number", "Words": "number",
+        "Bound / words": "number", "Padding": "number", "Bubbles": "number",
+        "Weight bits": "number", "Index bits": "number", "Slots": "number", "Ways": "number",
+    }  # fmt: skip
+    rows = [
+        [row["name"], *_words(row),
+         *(number(row[key]) for key in ("weight_bits", "index_bits", "slots", "ways"))]
+        for row in phases
+    ]  # fmt: skip
+    return Table(columns, rows, ["All phases", *_words(totals), "", "", "", ""])
+
+
+def _words(row: dict[str, Any]) -> list[str]:
+    return [
+        number(row["nonzeros"]), number(row["bound"]), number(row["words"]),
+        percent(row["utilization"]), number(row["padding"]), number(row["bubbles"]),
+    ]  # fmt: skip
+
+
+def compression_table(compression: dict[str, Any]) -> Table:
+    """Both sides of the compression ratio."""
+    dense, compiled = compression["dense_values"], compression["compiled"]
+    rows = [
+        ["Weights", f"{number(dense['weights'])} × 4 bytes", number(compiled["weight_files"])],
+        ["Biases and peepholes", f"{number(dense['biases'] + dense['peepholes'])} × 4 bytes",
+         number(compiled["parameters"])],
+        ["Tables of sigma and tanh", NOTHING, number(compiled["tables"])],
+    ]  # fmt: skip
+    total = ["All", f"{number(compression['dense_bytes'])} bytes",
+             f"{number(compression['compiled_bytes'])} bytes"]  # fmt: skip
+    columns = {"What": "text", "fp32, dense": "number", "Compiled, bytes": "number"}
+    return Table(columns, rows, total)
+
+
+def layers_table(network: dict[str, Any]) -> Table:
+    """Shapes of the layers and of the head."""
+    columns = {
+        "Layer": "name", "Runs": "text", "Inputs": "number", "Cells": "number",
+        "Outputs": "number", "Projection": "text", "Peepholes": "text", "Weights": "number",
+    }  # fmt: skip
+    rows = [
+        [row["name"], row["direction"], number(row["inputs"]), number(row["cells"]),
+         number(row["outputs"]), _yes(row["projection"]), _yes(row["peepholes"]),
+         number(row["weights"])]
+        for row in network["layers"]
+    ]  # fmt: skip
+    head = network["head"]
+    if head:
+        rows.append([head["name"], head_runs(head), number(head["inputs"]), NOTHING,
+                     number(head["outputs"]), NOTHING, NOTHING, number(head["weights"])])  # fmt: skip
+    return Table(columns, rows)
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+def head_runs(head: dict[str, Any]) -> str:
+    """When the dense head runs and what follows it."""
+    when = {"step": "every step", "last": "on the last step", "final": "on the final state"}
+    activation = "" if head["activation"] == "none" else f", then {head['activation']}"
+    return f"{when.get(head['at'], head['at'])}{activation}"
+
+
+def accumulators_table(proof: dict[str, Any]) -> Table:
+    """The proof that nothing overflows."""
+    columns = {
+        "Accumulator": "name", "Proven interval, raw": "number", "As values": "number",
+        "Bits proven": "number", "Bits chosen": "number",
+    }  # fmt: skip
+    rows = [
+        [row["name"], interval(row["lo"], row["hi"]), interval(row["value_lo"], row["value_hi"]),
+         number(row["proven_width"]), number(row["chosen_width"])]
+        for row in proof["accumulators"]
+    ]  # fmt: skip
+    return Table(columns, rows)
+
+
+def memories_table(resources: dict[str, Any]) -> Table:
+    """Every memory of the kernel."""
+    columns = {
+        "Memory": "name", "Kind": "text", "How many": "number", "Each": "number", "In": "text",
+        "BRAM18": "number", "LUT": "number",
+    }  # fmt: skip
+    storage = {"bram": "BRAM", "bram_t2p": "BRAM, dual port", "lutram": "LUTs", "rom": "BRAM (ROM)"}
+    rows = [
+        [row["name"], row["kind"], number(row["count"]),
+         f"{number(row['depth'])} × {plural(row['width'], 'bit')}", storage[row["storage"]],
+         number(row["bram18"]), number(row["lut"])]
+        for row in resources["memories"]
+    ]  # fmt: skip
+    used = [number(resources["totals"][name]["used"]) for name in ("bram18", "lut")]
+    return Table(columns, rows, ["All memories", "", "", "", "", *used])
+
+
+def multipliers_table(resources: dict[str, Any]) -> Table:
+    """Where the DSPs are."""
+    columns = {"Multipliers": "name", "How many": "number", "DSP each": "number", "DSP": "number"}
+    rows = [
+        [row["name"], number(row["count"]), number(row["dsp_each"]), number(row["dsp"])]
+        for row in resources["multipliers"]
+    ]
+    used = number(resources["totals"]["dsp"]["used"])
+    return Table(columns, rows, ["All multipliers", "", "", used])
+
+
+def quantization_table(rows: list[dict[str, Any]]) -> Table:
+    """Errors of the weight matrices."""
+    columns = {
+        "Matrix": "name", "Shape": "number", "Type": "name", "Step": "number", "Peak": "number",
+        "Max error": "number", "RMS error": "number", "Signal / noise": "number",
+        "Rounded to zero": "number",
+    }  # fmt: skip
+    return Table(columns, [
+        [row["name"], shape(row["shape"]), row["type"], significant(row["step"], 3),
+         significant(row["peak"], 3), significant(row["max_abs_error"], 3),
+         significant(row["rms_error"], 3),
+         NOTHING if row["snr_db"] is None else f"{row['snr_db']:.1f} dB",
+         number(row["float_nonzeros"] - row["nonzeros"])]
+        for row in rows
+    ])  # fmt: skip
+
+
+def tensors_table(tensors: list[dict[str, Any]]) -> Table:
+    """Every value of the graph."""
+    columns = {
+        "Tensor": "name", "Operation": "text", "Shape": "number", "Type": "name",
+        "Proven interval, raw": "number", "As values": "number", "C++": "name",
+    }  # fmt: skip
+    return Table(columns, [
+        [row["name"], row["operation"], shape(row["shape"]), row["type"],
+         interval(row["lo"], row["hi"]), interval(row["value_lo"], row["value_hi"]), row["cpp"]]
+        for row in tensors
+    ])  # fmt: skip

@@ -1,0 +1,111 @@
+"""PYNQ as far as the emitted driver uses it: a "bit file" is the kernel as a shared library.
+
+Buffers have two memories, so a forgotten flush or invalidate shows. The library's project folder
+stands around it, and its kernel's interface pragmas name the registers.
+"""
+
+import ctypes
+import re
+from pathlib import Path
+
+import numpy as np
+
+CARD = {}  # device address -> the card's side of a buffer
+
+
+class _Buffer(np.ndarray):
+    def flush(self):
+        CARD[self.device_address][:] = self
+
+    def invalidate(self):
+        self[:] = CARD[self.device_address]
+
+    def freebuffer(self):
+        del CARD[self.device_address]
+
+
+def allocate(shape, dtype="u4"):
+    buffer = np.full(shape, 0x5A, dtype).view(_Buffer)
+    buffer.device_address = 0x4_0000_0000 + 0x10_0000 * len(CARD)
+    while buffer.device_address in CARD:
+        buffer.device_address += 0x10_0000
+    CARD[buffer.device_address] = np.full(shape, 0xA5, dtype)
+    return buffer
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = (
+        ("bytes", ctypes.c_void_p), ("count", ctypes.c_size_t), ("scalar", ctypes.c_uint),
+    )  # fmt: skip
+
+
+class _Control:
+    """The control register; bit 4 is AP_CONTINUE, without which a second call hangs."""
+
+    def __init__(self, start):
+        self._start = start
+        self._is_done = self._is_blocked = False
+
+    def __setattr__(self, name, value):
+        if name == "AP_START":
+            assert not self._is_blocked, "the call before was not continued"
+            self._start()
+            self._is_done = self._is_blocked = True
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def AP_DONE(self):  # noqa: N802
+        return int(self._is_done)
+
+    def __setitem__(self, bit, value):
+        assert (bit, value) == (4, 1)
+        self._is_done = self._is_blocked = False
+
+
+class _Registers:
+    def __init__(self, library, pointers, scalars, is_split):
+        self._library, self._pointers, self._scalars = library, pointers, scalars
+        for name in pointers:
+            for register in (f"{name}_1", f"{name}_2") if is_split else (name,):
+                object.__setattr__(self, register, 0)
+        for name in scalars:
+            object.__setattr__(self, name, 0)
+        self._is_split = is_split
+        self.CTRL = _Control(self._call)
+
+    def __setattr__(self, name, value):
+        is_register = name.startswith("_") or name == "CTRL" or hasattr(self, name)
+        assert is_register, f"the kernel has no register {name}"
+        super().__setattr__(name, value)
+
+    def _address(self, name):
+        if self._is_split:
+            return getattr(self, f"{name}_1") | getattr(self, f"{name}_2") << 32
+        return getattr(self, name)
+
+    def _call(self):
+        cards = [CARD[self._address(name)] for name in self._pointers]
+        arguments = [_Argument(card.ctypes.data, card.nbytes, 0) for card in cards]
+        arguments += [_Argument(None, 0, getattr(self, name)) for name in self._scalars]
+        count = len(arguments)
+        assert self._library.call_kernel((_Argument * count)(*arguments), count) == count
+
+
+class Overlay:
+    is_split = True  # addresses as two registers each (.hwh) or as one (.xclbin)
+
+    def __init__(self, bitfile):
+        library = Path(bitfile)
+        text = (library.parent / "kernel/lstm_top.cpp").read_text()
+        pointers = re.findall(r"m_axi port=(\w+)", text)
+        every = re.findall(r"s_axilite port=(\w+)", text)
+        scalars = [name for name in every if name not in (*pointers, "return")]
+        self.ip_dict = {
+            "axi_dma_0": {"type": "xilinx.com:ip:axi_dma:7.1"},
+            "lstm_top_0": {"type": "xilinx.com:hls:lstm_top:1.0"},
+        }
+        self.lstm_top_0 = type("Kernel", (), {})()
+        self.lstm_top_0.register_map = _Registers(
+            ctypes.CDLL(str(library)), pointers, scalars, self.is_split
+        )

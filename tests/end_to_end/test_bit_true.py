@@ -1,0 +1,171 @@
+"""The product: interpreter and C simulation agree to the last bit, on a matrix of networks."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from support import random_model
+
+from penstock import Hardware, Precision
+from penstock.driver import compile_model
+from penstock.fixed import Fixed, Overflow, Rounding
+from penstock_runtime import load_project
+from penstock_runtime.compare import check
+from penstock_runtime.csim import build, run_testbench
+
+RND_SAT = (Rounding.RND, Overflow.SAT)
+MATRIX = {
+    "one cell, one PE, one input": ({"inputs": 1, "cells": (1,), "density": 1}, {"pes": 1}, {}),
+    "cells not a multiple of PEs, one input": ({"inputs": 1, "cells": (10,)}, {"pes": 4}, {}),
+    "projection and peepholes, 4 lanes": (
+        {"cells": (13,), "outputs": 6, "peephole": True}, {"pes": 4, "lanes": 4}, {},
+    ),
+    "two layers, head at every step, argmax": (
+        {"cells": (9, 6), "head": 11, "at": "step", "activation": "argmax"}, {"pes": 3}, {},
+    ),
+    "two projected layers, lanes of different lengths": (
+        {"cells": (8, 7), "outputs": 5, "head": 2}, {"pes": 3, "lanes": 4}, {},
+    ),
+    "bidirectional, the sequence as output": (
+        {"cells": (6,), "bidirectional": True, "outputs": 4}, {"pes": 2}, {},
+    ),
+    "bidirectional below, forward above, last step's argmax, 4 lanes": (
+        {"cells": (6, 8), "bidirectional": [True, False], "head": 5, "activation": "argmax"},
+        {"pes": 4, "lanes": 4}, {},
+    ),
+    "bidirectional twice, sigmoid of the final state": (
+        {"cells": (6, 5), "bidirectional": True, "head": 1, "at": "final",
+         "activation": "sigmoid"}, {"pes": 2, "lanes": 2}, {},
+    ),
+    "forward below, bidirectional above, head at every step": (
+        {"cells": (7, 6), "bidirectional": [False, True], "head": 3, "at": "step"},
+        {"pes": 3, "max_steps": 9}, {},
+    ),
+    "sigma as g, interpolated small tables": (
+        {"cells": (8,), "g_function": "sigma"}, {"pes": 4},
+        {"table_entries": 64, "interpolate_bits": 5},
+    ),
+    "scarce slots and a long hazard distance need bubbles": (
+        {"cells": (5,), "outputs": 5, "density": 0.8},
+        {"pes": 5, "raw_distance": 9, "accumulator_banks": 4, "cell_units": 5}, {},
+    ),
+    "12 PEs of many bits in groups, 3 cell units, 16 banks": (
+        {"cells": (30,), "density": 0.2}, {"pes": 12, "cell_units": 3, "accumulator_banks": 16,
+                                           "port_bits": 128, "assign": "balance"},
+        {"weights": 18, "inputs": 18, "cell_state": 20},
+    ),
+    "narrow weights and activations, types of several scales": (
+        {"cells": (12,), "outputs": 8, "peephole": True, "density": 0.5}, {"pes": 4, "lanes": 2},
+        {"weights": 4, "inputs": 8, "outputs": 8, "gates": 8, "cell_state": 10, "biases": 6,
+         "overrides": {"l0.W_ix": Fixed(5, 2, True, *RND_SAT),
+                       "l0.c": Fixed(9, 5, True, Rounding.TRN_ZERO, Overflow.WRAP)}},
+    ),
+    "a recurrent network without any weight": ({"cells": (4,), "density": 0}, {"pes": 2}, {}),
+}  # fmt: skip
+
+
+def compiled(folder, model, hardware, precision, seed=3):
+    pes = hardware["pes"]
+    network = random_model(**model, pes=pes, seed=seed)
+    compile_model(network, None, Hardware(**hardware), Precision(**precision)).write(folder)
+    return load_project(folder)
+
+
+@pytest.mark.parametrize("case", MATRIX, ids=lambda case: case.replace(" ", "-"))
+def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
+    project = compiled(tmp_path / "project", *MATRIX[case])
+    result = check(project)
+    assert result.difference is None
+    assert result.calls == 12 and result.values["accumulators"] > 0 and result.values["outputs"] > 0
+    golden = run_testbench(project.folder, build(project.folder))
+    assert golden.passed and "0 different" in golden.output
+    assert (project.folder / "csim/build.log").read_text() == "", "the C++ compiles with warnings"
+
+
+FAULTS = {
+    "a table entry off by one": ("kernel/tables/{table}", "0, ", "1, "),
+    "a weight's sign": ("kernel/pe_array.h", "= word.weight[p] * vector", "= -word.weight[p] * vector"),
+    "a wrong rounding mode": ("kernel/cell_unit.h", "16, 1, AP_RND, AP_SAT> m =",
+                              "16, 1, AP_TRN, AP_SAT> m ="),
+    "a state that is not kept": ("kernel/cell_unit.h", "l0_c[position][lane] = c;", ";"),
+    "the old cell state at the output gate": ("kernel/cell_unit.h", "peephole_o = w_oc * c;",
+                                              "peephole_o = w_oc * c_before;"),
+    "an accumulator that is not cleared": (
+        "kernel/pe_array.h", "[first_bank + way][slot][lane] = 0;",
+        "[first_bank + way][slot][lane] += 0;"),
+    "a carried state that is lost": ("kernel/compute.h", "if (start != START_CARRIED)",
+                                     "if (true)"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sound_project(cpp_flags, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults") / "sound"
+    return compiled(folder, {"cells": (6,), "peephole": True}, {"pes": 2}, {})
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_and_named(fault, sound_project, tmp_path):
+    name, old, new = FAULTS[fault]
+    folder = tmp_path / "faulty"
+    shutil.copytree(sound_project.folder, folder)
+    table = next((folder / "kernel/tables").glob("tanh*.inc")).name
+    path = folder / name.format(table=table)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    result = check(load_project(folder), steps=2)
+    assert not result.passed
+    difference = result.difference
+    assert difference is not None and difference.interpreter != difference.csim
+    assert f"step {difference.step}, lane 0, index {difference.index}" in str(difference)
+
+
+def without_process(sound_project, folder, process):
+    shutil.copytree(sound_project.folder, folder)
+    path = folder / "kernel/lstm_top.cpp"
+    text = path.read_text()
+    line = next(line for line in text.splitlines() if f"PROCESS({process}" in line)
+    path.write_text(text.replace(line, ""))
+    return run_testbench(folder, build(folder))
+
+
+def test_results_that_nobody_takes_are_not_a_pass(sound_project, tmp_path):
+    done = without_process(sound_project, tmp_path / "faulty", "store_results")
+    assert not done.passed
+    assert "stream y_beats still holds 3 values that nobody read" in done.output
+
+
+def test_a_deadlock_names_the_streams_that_wait(sound_project, tmp_path):
+    done = without_process(sound_project, tmp_path / "faulty", "fetch_frames")
+    assert not done.passed
+    assert "deadlock" in done.output
+    assert "a process waits for a read of the empty stream x_beats" in done.output
+
+
+def test_a_write_beyond_the_declared_depth_waits_as_in_hardware(run_cpp):
+    """Vitis C simulation, on unbounded streams, would pass this program."""
+    done = run_cpp(
+        """
+        #include <hls_stream.h>
+        static void produce(hls::stream<int, 3> &a, hls::stream<int, 3> &b) {
+          for (int k = 0; k < 4; ++k) a.write(k);
+          b.write(1);
+        }
+        static void consume(hls::stream<int, 3> &a, hls::stream<int, 3> &b) {
+          b.read();
+          for (int k = 0; k < 4; ++k) a.read();
+        }
+        int main() {
+          hls::stream<int, 3> a("a"), b("b");
+          std::atexit([] { std::printf("ended"); });
+          DATAFLOW_BEGIN
+          PROCESS(produce(a, b);)
+          PROCESS(consume(a, b);)
+          DATAFLOW_END
+        }
+        """,
+        status=3,
+    )
+    assert "write to the full stream a" in done and "read of the empty stream b" in done

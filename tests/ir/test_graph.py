@@ -1,0 +1,182 @@
+"""The graph: what can't be built, what the verifier finds, what survives the disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support import random_model
+
+from penstock import PenstockError, Precision
+from penstock.compress import calibrate
+from penstock.fixed import Fixed
+from penstock.ir import Direction, Graph
+from penstock.ir.io import dump_graph, load_graph, parse_graph, save_graph
+from penstock.ir.verify import verify
+from penstock.layers import lower
+from penstock.ops import (
+    REGISTRY,
+    Add,
+    Capture,
+    Const,
+    Input,
+    MatVec,
+    Output,
+    Requant,
+    StateRead,
+    StateWrite,
+)
+
+S16 = Fixed(16, 12)
+
+
+def small_graph(*directions):
+    graph = Graph("small", list(directions) or [Direction.FORWARD])
+    graph.add("x", Input(3, S16))
+    graph.add("W", Const(Fixed(8, 6), np.array([[1, -2, 0], [127, 0, -128]])))
+    graph.add("acc", MatVec(), "x", "W")
+    graph.add("h_before", StateRead("h", 2, S16))
+    graph.add("sum", Add(), "acc", "h_before")
+    graph.add("h", Requant(S16), "sum")
+    graph.add("h_after", StateWrite("h"), "h")
+    return graph
+
+
+def whole_graph():
+    graph = small_graph()
+    graph.add("y", Output(), "h")
+    return graph
+
+
+def lowered(**arguments):
+    model = random_model(**arguments)
+    return lower(model, calibrate(model, None), Precision())
+
+
+def test_an_accumulator_is_as_wide_as_its_worst_row_needs_and_no_wider():
+    tensor = small_graph()["acc"].tensor
+    assert (tensor.lo, tensor.hi) == (-32768 * 127 - 128 * 32767, 32767 * 127 + 128 * 32768)
+    assert tensor.type == Fixed(24, 18)
+
+
+def test_the_worst_input_reaches_the_proven_bound_and_stays_within_it():
+    graph = lowered(inputs=9, cells=(7,), density=0.6)
+    node = graph["l0.acc_i"]
+    pairs = [graph[name].tensor for name in node.inputs]
+    columns = np.concatenate([w.constant << a for w, a in zip(
+        pairs[1::2], MatVec.aligns(*pairs), strict=True)], axis=1)  # fmt: skip
+    worst = np.where(columns > 0, 32767, -32768)
+    assert (columns * worst).sum(axis=1).max() == node.tensor.hi
+    assert (columns * np.where(columns > 0, -32768, 32767)).sum(axis=1).min() == node.tensor.lo
+
+
+def test_products_of_different_scales_are_aligned_to_the_finest():
+    graph = Graph("two", [Direction.FORWARD])
+    graph.add("x", Input(1, Fixed(4, 0)))
+    graph.add("h", StateRead("h", 1, Fixed(4, 3)))
+    graph.add("Wx", Const(Fixed(4, 1), np.array([[3]])))
+    graph.add("Wh", Const(Fixed(4, 1), np.array([[5]])))
+    graph.add("acc", MatVec(), "x", "Wx", "h", "Wh")
+    assert graph["acc"].tensor.type.frac == 4
+    assert graph["acc"].tensor.hi == ((3 * 7) << 3) + 5 * 7
+
+
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (lambda g: g.add("acc", Add(), "acc"), "two nodes named 'acc'"),
+        (lambda g: g.add("z", Add(), "nothing"), "reads 'nothing', which is not in the graph"),
+        (lambda g: g.add("z", Add(), "x", "acc"), "while adding node z (add)"),
+        (lambda g: g.add("z", MatVec(), "acc", "W"), "W is (2, 3), x has 2 values"),
+        (lambda g: g.add("z", Add(), "acc", sweep=4), "there is no sweep 4"),
+    ],
+)
+def test_an_ill_typed_node_can_not_be_added(build, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        build(small_graph())
+
+
+def test_the_verifier_accepts_what_the_layers_make():
+    for arguments in ({"head": 3}, {"bidirectional": True, "head": 2, "at": "final"}):
+        verify(lowered(**arguments))
+
+
+def test_the_verifier_finds_a_state_that_is_never_written():
+    graph = small_graph()
+    graph.add("c_before", StateRead("c", 2, S16))
+    graph.add("y", Output(), "h")
+    with pytest.raises(ValueError, match=r"read or written only: \['c'\]"):
+        verify(graph)
+
+
+def test_the_verifier_finds_a_state_of_two_types():
+    graph = small_graph()
+    graph.add("c_before", StateRead("c", 2, Fixed(12, 4)))
+    graph.add("c_after", StateWrite("c"), "h")
+    graph.add("y", Output(), "h")
+    with pytest.raises(ValueError, match="written as another type"):
+        verify(graph)
+
+
+def test_the_verifier_finds_a_tampered_tensor():
+    graph = whole_graph()
+    node = graph["h"]
+    graph._graph.nodes["h"]["node"] = replace(node, tensor=replace(node.tensor, hi=1 << 20))
+    with pytest.raises(ValueError, match="h carries"):
+        verify(graph)
+
+
+def test_the_verifier_finds_a_sequence_that_enters_a_single_step():
+    graph = small_graph(Direction.FORWARD, Direction.ONCE)
+    graph.add("y", Output(), "h", sweep=1)
+    with pytest.raises(ValueError, match="a capture is read by a later once sweep"):
+        verify(graph)
+    captured = small_graph(Direction.FORWARD, Direction.ONCE)
+    captured.add("last", Capture("last"), "h")
+    captured.add("y", Output(), "last", sweep=1)
+    verify(captured)
+
+
+def test_a_graph_survives_the_disk(tmp_path):
+    graph = lowered(cells=(6, 5), outputs=4, bidirectional=[True, False], peephole=True, head=3)
+    save_graph(graph, tmp_path)
+    loaded = load_graph(tmp_path, REGISTRY)
+    verify(loaded)
+    assert dump_graph(loaded) == dump_graph(graph)
+    assert [node.tensor for node in loaded.nodes()] == [node.tensor for node in graph.nodes()]
+    for node in graph.of_kind("const"):
+        assert (loaded[node.name].tensor.constant == node.tensor.constant).all()
+
+
+def test_a_sparse_matrix_is_saved_as_its_nonzeros():
+    dense, sparse = (len(dump_graph(lowered(cells=(160,), density=d))[1]) for d in (1.0, 0.1))
+    assert sparse < 0.4 * dense
+
+
+@pytest.mark.parametrize("damage", ["schema", "order", "op", "range", "cut"])
+def test_a_damaged_graph_is_refused_in_one_line(damage):
+    text, constants = dump_graph(whole_graph())
+    fields = json.loads(text)
+    if damage == "schema":
+        fields["schema"] = 99
+    elif damage == "order":
+        fields["nodes"].reverse()
+    elif damage == "op":
+        fields["nodes"][0]["op"] = "mystery"
+    elif damage == "range":
+        fields["nodes"][2]["range"] = [-1, 1]
+    else:
+        constants = constants[:-3]
+    with pytest.raises(PenstockError) as caught:
+        parse_graph(json.dumps(fields), constants, REGISTRY, "here")
+    assert "here" in caught.value.line() and "compile the model again" in caught.value.line()
+
+
+def test_accumulators_narrower_than_the_proof_are_refused():
+    model = random_model(inputs=9, cells=(7,))
+    with pytest.raises(PenstockError, match="could overflow: l0.acc_i needs"):
+        lower(model, calibrate(model, None), Precision(accumulators=20))
+    wide = lower(model, calibrate(model, None), Precision(accumulators=48))
+    assert wide["l0.acc_i"].tensor.type.width == 48

@@ -1,0 +1,163 @@
+"""Every operation has its C++ twin, and element-wise twins compute the same bits."""
+
+from __future__ import annotations
+
+import subprocess
+from itertools import product
+
+import numpy as np
+import pytest
+
+from penstock.codegen.hls import table_functions, table_texts
+from penstock.codegen.names import local
+from penstock.codegen.render import render, template_folder
+from penstock.fixed import Fixed, Overflow, Rounding
+from penstock.ir import Direction, Graph, Value
+from penstock.ops import ALL, Add, Const, Input, Lut, Mul, Requant, StateRead
+from penstock.ops.lut import lut_input_type, lut_tables
+from penstock_runtime import csim
+
+RANDOM = 200
+
+
+def values_of(kind: Fixed, seed: int) -> list[int]:
+    """Edges, neighbours of zero, ties of every size, and random values."""
+    generator = np.random.default_rng(seed)
+    ties = [sign * (1 << bit) + off for bit in range(kind.width - 1) for sign in (1, -1)
+            for off in (-1, 0, 1)]  # fmt: skip
+    edges = [kind.raw_min, kind.raw_min + 1, -1, 0, 1, kind.raw_max - 1, kind.raw_max, *ties]
+    fitting = [value for value in edges if kind.raw_min <= value <= kind.raw_max]
+    return fitting + generator.integers(kind.raw_min, kind.raw_max, RANDOM, endpoint=True).tolist()
+
+
+def cases():
+    """(graph, node under test): operands are state reads, so that they may hold anything."""
+    wide, narrow = Fixed(28, 22), Fixed(16, 13)
+    unsigned = Fixed(16, 15, signed=False)
+    for operands in ([wide, narrow], [narrow, unsigned, wide], [Fixed(8, -2), Fixed(9, 12)]):
+        yield Add(), operands, []
+    for operands in ([narrow, Fixed(12, 11)], [unsigned, narrow], [Fixed(12, 15), Fixed(8, -3)]):
+        yield Mul(), operands, []
+    for rounding, overflow in product(Rounding, Overflow):
+        yield Requant(Fixed(12, 9, True, rounding, overflow)), [wide], []
+    yield Requant(Fixed(16, 20, True, Rounding.RND, Overflow.SAT)), [narrow], []
+    yield Requant(Fixed(11, 8, False, Rounding.RND, Overflow.SAT)), [wide], []
+    for function, bits, entries in product(("sigma", "tanh"), (0, 5), (64, 2048)):
+        to = unsigned if function == "sigma" else Fixed(16, 15)
+        to = Fixed(to.width, to.frac, to.signed, Rounding.RND, Overflow.SAT)
+        x = lut_input_type(entries, bits, 4.0)
+        yield Lut(function, to, bits), [x], lut_tables(function, x, to, bits)
+
+
+def build(op, operands, tables, number):
+    graph = Graph("twins", [Direction.FORWARD])
+    names = [
+        graph.add(f"in{k}", StateRead(f"s{k}", 1, kind)) for k, kind in enumerate(operands)
+    ]
+    for suffix, raw in zip(("", "_rise"), tables, strict=False):
+        kind = op.to if op.to.fits(raw) else Fixed(op.to.width + 1, op.to.frac)
+        names.append(graph.add(f"case{number}.table{number}{suffix}", Const(kind, raw)))
+    graph.add("result", op, *names)
+    return graph
+
+
+MAIN = """
+#include <cstdio>
+#include "tables.h"
+{%- for case in cases %}
+
+static void case_{{ loop.index0 }}() {
+{%- for values in case["values"] %}
+  static const long long VALUES_{{ loop.index0 }}[] = { {{- values | join(", ") -}} };
+{%- endfor %}
+  for (unsigned k = 0; k < {{ case["values"][0] | length }}; ++k) {
+{%- for type in case.types %}
+    const {{ type }} in{{ loop.index0 }} = from_raw<{{ type }} >(ap_int<64>(VALUES_{{ loop.index0 }}[k]));
+{%- endfor %}
+{{ case.fragment }}
+    std::printf("%lld ", (long long)raw_of(result).to_int64());
+  }
+  std::printf("\\n");
+}
+{%- endfor %}
+
+int main() {
+{%- for case in cases %}
+  case_{{ loop.index0 }}();
+{%- endfor %}
+}
+"""
+
+
+def test_every_operation_has_a_twin_and_every_twin_an_operation():
+    kinds = {op.kind for op in ALL}
+    twins = {path.name.removesuffix(".h.j2") for path in (template_folder() / "hls/ops").iterdir()}
+    assert kinds == twins
+
+
+def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
+    from jinja2 import Template
+
+    found, tables, expected = [], [], []
+    for number, (op, operands, raws) in enumerate(cases()):
+        graph = build(op, operands, raws, number)
+        node = graph["result"]
+        columns = [values_of(kind, number + k) for k, kind in enumerate(operands)]
+        length = min(map(len, columns))
+        columns = [column[:length] for column in columns]
+        operand_values = [
+            Value(np.array(column)[None], kind)
+            for column, kind in zip(columns, operands, strict=True)
+        ]
+        operand_values += [Value(raw, op.to) for raw in raws]
+        expected.append(node.op.eval(None, *operand_values)[0].tolist())
+        line = {
+            "id": "result", "cpp": node.tensor.type.cpp, "number": 0,
+            "inputs": [local(name) for name in node.inputs],
+        }  # fmt: skip
+        if op.kind == "lut":
+            tables += table_functions(graph)
+            line["table"] = tables[-1]["name"]
+            for path, text in table_texts(graph).items():
+                target = tmp_path / path.removeprefix("kernel/")
+                target.parent.mkdir(exist_ok=True)
+                target.write_text(text)
+        fragment = render(f"ops/{op.kind}.h.j2", {"node": line})
+        found.append({"values": columns, "types": [k.cpp for k in operands], "fragment": fragment})
+    context = {"version": "test", "model": "twins", "tables": tables}
+    (tmp_path / "config.h").write_text("#include <ap_fixed.h>\n#include <ap_int.h>\n")
+    (tmp_path / "raw.h").write_text(render("kernel/raw.h.j2", context))
+    (tmp_path / "tables.h").write_text(render("kernel/tables.h.j2", context))
+    (tmp_path / "main.cpp").write_text(Template(MAIN).render(cases=found))
+    command = [csim.compiler(), *cpp_flags, "-O1", "-I.", "main.cpp", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    lines = subprocess.run([tmp_path / "main"], capture_output=True, text=True).stdout.splitlines()
+    assert len(lines) == len(expected) > 40
+    for (op, operands, _), line, wanted in zip(cases(), lines, expected, strict=True):
+        assert list(map(int, line.split())) == wanted, f"{op} of {list(map(str, operands))}"
+
+
+@pytest.mark.parametrize("function", ["sigma", "tanh"])
+def test_a_table_is_as_close_to_its_function_as_its_step_allows(function):
+    to = Fixed(16, 15, function == "tanh", Rounding.RND, Overflow.SAT)
+    slope = {"sigma": 0.25, "tanh": 1.0}[function]
+    for bits, reach in ((0, 8.0), (5, 8.0)):
+        x = lut_input_type(2048, bits, reach)
+        raws = np.arange(x.raw_min, x.raw_max + 1)
+        op = Lut(function, to, bits)
+        tables = [Value(raw, to) for raw in lut_tables(function, x, to, bits)]
+        got = to.to_float(op.eval(None, Value(raws[None], x), *tables))[0]
+        real = {"sigma": lambda v: 1 / (1 + np.exp(-v)), "tanh": np.tanh}[function](x.to_float(raws))
+        table_step = 2.0 ** (bits - x.frac)
+        curve = slope * table_step**2 / 4 if bits else 0.0
+        assert np.abs(got - real).max() <= curve + 2 * to.step
+
+
+def test_an_operation_refuses_operands_that_do_not_fit():
+    graph = Graph("refusals", [Direction.FORWARD])
+    graph.add("x", Input(3, Fixed(8, 4)))
+    graph.add("c", StateRead("c", 4, Fixed(8, 4)))
+    with pytest.raises(ValueError, match="while adding node sum"):
+        graph.add("sum", Add(), "x", "c")
+    with pytest.raises(ValueError, match="can't be combined"):
+        graph.add("product", Mul(), "x", "c")

@@ -1,0 +1,147 @@
+"""The schedule of whole networks, and the validator that trusts none of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support import random_model
+
+from penstock import Hardware, PenstockError, Precision
+from penstock.compress import calibrate
+from penstock.driver import compile_model
+from penstock.layers import lower
+from penstock.packing.index_code import Entries
+from penstock.packing.manifest import Manifest, pack_group, unpack_phase
+from penstock.schedule import schedule, validate
+
+
+def planned(hardware=None, **model):
+    network = random_model(**model)
+    graph = lower(network, calibrate(network, None), Precision())
+    return graph, schedule(graph, hardware or Hardware(pes=4))
+
+
+def packed(plan):
+    manifest = Manifest(
+        plan.hardware.pes, plan.group_pes, 512, tuple(phase.code for phase in plan.phases),
+        plan.layouts, plan.layout_of, (), {}, {},
+    )  # fmt: skip
+    entries = [phase.entries for phase in plan.phases]
+    return manifest, [pack_group(manifest, entries, group) for group in range(manifest.groups)]
+
+
+def repacked(manifest, files, change):
+    """The files with one phase's entries changed: (weight, gap) -> None, in place."""
+    entries = [unpack_phase(manifest, files, k) for k in range(len(manifest.phases))]
+    change(entries[0])
+    return [pack_group(manifest, entries, group) for group in range(manifest.groups)]
+
+
+def test_layers_share_the_array_one_after_the_other():
+    _, plan = planned(cells=(9, 6), outputs=4, head=3, at="step")
+    names = [phase.code.name for phase in plan.phases]
+    assert names == [
+        "l0.gates", "l0.projection", "l1.gates", "l1.projection", "head.dense",
+    ]  # fmt: skip
+    assert [stretch.kind for stretch in plan.stretches] == ["load"] + ["spmv", "cells"] * 5
+
+
+def test_gathered_vectors_lie_side_by_side_on_whole_groups_of_cell_units():
+    _, plan = planned(Hardware(pes=4, cell_units=4), inputs=5, cells=(9, 6), outputs=4)
+    base = plan.memory.base
+    assert base["x@0"] == 0 and base["l0.y"] == 8 and base["l1.y"] == 12
+    assert all(address % 4 == 0 for address in base.values())
+
+
+def test_balance_is_chosen_where_it_needs_fewer_words():
+    heavy = random_model(inputs=6, cells=(16,), density=1.0)
+    for part in (heavy.layers[0].forward.w_x, heavy.layers[0].forward.w_r):
+        for matrix in part.values():
+            matrix[np.arange(16) % 4 != 0] *= np.random.default_rng(0).random(matrix.shape[1]) < 0.1
+    graph = lower(heavy, calibrate(heavy, None), Precision())
+    words = {
+        how: schedule(graph, Hardware(pes=4, assign=how)).phases[0].code.words
+        for how in ("interleave", "balance", "best")
+    }
+    assert words["balance"] < 0.6 * words["interleave"]
+    assert words["best"] == words["balance"]
+
+
+def test_the_gap_width_trades_cycles_for_bits():
+    _, plan = planned(inputs=50, cells=(64,), density=0.05)
+    _, narrow = planned(Hardware(pes=4, index_bits=2), inputs=50, cells=(64,), density=0.05)
+    assert plan.phases[0].code.index_bits > 3
+    assert plan.phases[0].code.words < 0.5 * narrow.phases[0].code.words
+
+
+def test_a_dense_model_needs_one_gap_bit_and_no_padding():
+    model = random_model(inputs=7, cells=(8,), density=1.0)
+    for matrix in model.weights().values():
+        matrix[np.abs(matrix) < 0.01] = 0.01  # nothing rounds to zero
+    graph = lower(model, calibrate(model, None), Precision())
+    (phase,) = schedule(graph, Hardware(pes=4)).phases
+    assert (phase.code.index_bits, phase.padding) == (1, 0)
+    assert phase.nonzeros == 4 * 8 * 15
+
+
+def test_more_pes_than_cells_are_refused():
+    with pytest.raises(PenstockError) as caught:
+        planned(Hardware(pes=32), cells=(10,))
+    assert caught.value.line() == (
+        "32 PEs can't share 10 cells: a PE owns whole cells (hardware settings); "
+        "hint: choose 10 PEs or fewer (--pes)"
+    )
+
+
+def test_groups_of_pes_never_need_more_than_a_beat_a_cycle():
+    for port_bits in (128, 256, 512):
+        _, plan = planned(Hardware(pes=24, port_bits=port_bits), cells=(48,), density=0.2)
+        widest = max(phase.code.entry_bits for phase in plan.phases)
+        assert plan.group_pes * widest <= port_bits and 24 % plan.group_pes == 0
+
+
+def test_the_validator_accepts_what_the_compiler_packs():
+    graph, plan = planned(cells=(9, 6), outputs=4, bidirectional=True, head=3)
+    proof = validate(graph, *packed(plan), 4)
+    matrices = [node.tensor.constant for node in graph.of_kind("const")]
+    assert proof.weights == sum(np.count_nonzero(m) for m in matrices if m.ndim == 2)
+    assert proof.least_distance >= 4
+
+
+def flip_weight(entries: Entries):
+    word, pe = np.argwhere(entries.weight)[3]
+    entries.weight[word, pe] ^= 1 if entries.weight[word, pe] not in (1, -1) else 2
+
+
+def drop_weight(entries: Entries):
+    word, pe = np.argwhere(entries.weight)[5]
+    entries.weight[word, pe] = 0
+
+
+def shift_weight(entries: Entries):
+    entries.gap[0, 0] += 1
+
+
+@pytest.mark.parametrize("change", [flip_weight, drop_weight, shift_weight])
+def test_the_validator_finds_a_changed_word(change):
+    graph, plan = planned(cells=(9,))
+    manifest, files = packed(plan)
+    with pytest.raises((AssertionError, ValueError)):
+        validate(graph, manifest, repacked(manifest, files, change), 4)
+
+
+def test_the_validator_finds_a_hazard():
+    """Words scheduled for a distance of 2 do not prove a distance of 9."""
+    graph, plan = planned(
+        Hardware(pes=5, raw_distance=2, accumulator_banks=4), cells=(5,), outputs=5, density=0.9
+    )
+    manifest, files = packed(plan)
+    validate(graph, manifest, files, 2)
+    with pytest.raises(AssertionError, match="used twice within the distance"):
+        validate(graph, manifest, files, 9)
+
+
+def test_the_same_model_gives_the_same_bytes():
+    model = random_model(cells=(9, 6), outputs=4, peephole=True)
+    first, second = (compile_model(model, None, Hardware(pes=4)).files for _ in range(2))
+    assert first == second

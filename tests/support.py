@@ -1,0 +1,54 @@
+"""Random models, pruned and quantizable, without torch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from penstock.compress import pe_balanced_mask
+from penstock.model import GATES, DenseHead, LstmDirection, LstmLayer, RecurrentModel
+
+
+def random_direction(
+    generator, inputs, cells, outputs=None, peephole=False, density=0.4, pes=4, g_function="tanh"
+):
+    def weights(rows, columns):
+        values = generator.normal(0, 1.2 / np.sqrt(columns), (rows, columns))
+        if density == 0:
+            return values * 0
+        return values * pe_balanced_mask(values, density, pes)
+
+    width = outputs or cells
+    return LstmDirection(
+        {gate: weights(cells, inputs) for gate in GATES},
+        {gate: weights(cells, width) for gate in GATES},
+        {gate: generator.uniform(-0.5, 0.5, cells) for gate in GATES},
+        {gate: generator.uniform(-0.5, 0.5, cells) for gate in "ifo"} if peephole else {},
+        weights(outputs, cells) if outputs else None,
+        g_function,
+    )
+
+
+def random_model(
+    inputs=5, cells=(8,), outputs=None, bidirectional=False, peephole=False, density=0.4, pes=4,
+    head=None, at="last", activation="none", g_function="tanh", seed=0,
+):  # fmt: skip
+    """``cells``: one number a layer; ``outputs``: projection; ``head``: classes.
+
+    ``bidirectional``: for all layers, or a list with a flag for each.
+    """
+    generator = np.random.default_rng(seed)
+    flags = bidirectional if isinstance(bidirectional, list) else [bidirectional] * len(cells)
+    layers, width = [], inputs
+    for count, both in zip(cells, flags, strict=True):
+        parts = [
+            random_direction(generator, width, count, outputs, peephole, density, pes, g_function)
+            for _ in range(2 if both else 1)
+        ]
+        layers.append(LstmLayer(*parts))
+        width = layers[-1].outputs
+    dense = None
+    if head:
+        dense = DenseHead(
+            generator.normal(0, 1, (head, width)), generator.normal(0, 0.2, head), at, activation
+        )
+    return RecurrentModel(layers, dense)
