@@ -1,4 +1,4 @@
-"""Run by ``make wheel`` outside the checkout, without torch: compile and run from an installed wheel."""
+"""Run by ``make wheel``, outside the checkout and without torch: compile and run."""
 
 import tempfile
 from pathlib import Path

@@ -1,13 +1,11 @@
 """Penstock: trained, pruned LSTMs -> sparse FPGA accelerators, proven bit-true."""
 
-
-
 from penstock.driver import Compiled, compile
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.frontend import HeadOptions
 from penstock.settings import Hardware, Precision
-from penstock.version import VERSION as __version__
+from penstock.version import __version__
 
 __all__ = [
     "Compiled", "Fixed", "Hardware", "HeadOptions", "Overflow", "PenstockError", "Precision",

@@ -172,7 +172,7 @@ def _notes(ranges: Ranges) -> list[str]:
     ]
 
 
-def compile(  # noqa: A001 - the word of the field
+def compile(
     module: Any,
     calibration: FloatArray | None = None,
     hardware: Hardware | None = None,

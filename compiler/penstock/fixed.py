@@ -1,6 +1,7 @@
 """Fixed-point types: the only arithmetic in Penstock that drops bits.
 
-A ``Fixed`` maps one to one to ``ap_fixed<W, I, Q, O>`` (``ap_ufixed`` if unsigned) of Vitis HLS, with
+A ``Fixed`` maps one to one to ``ap_fixed<W, I, Q, O>`` (``ap_ufixed`` if unsigned) of Vitis HLS,
+with
 I = width - frac. Values are carried as *raw* integers: value = raw * 2**-frac. Semantics: UG1399,
 "Arbitrary Precision Fixed-Point Data Types"; tested exhaustively against AMD's own headers.
 """
@@ -46,8 +47,8 @@ class Overflow(StrEnum):
 class Fixed:
     """A fixed-point type: ``width`` bits, of which ``frac`` below the binary point.
 
-    ``frac`` may be negative or exceed ``width``, as in ap_fixed. Raises ValueError for a width outside
-    1..63 (a programming error; users' settings are checked where they enter).
+    ``frac`` may be negative or exceed ``width``, as in ap_fixed. Raises ValueError for a width
+    outside 1..63 (a programming error; users' settings are checked where they enter).
     """
 
     width: int
@@ -103,7 +104,7 @@ class Fixed:
 
     @classmethod
     def exact(cls, lo: int, hi: int, frac: int) -> Fixed:
-        """The narrowest signed type with ``frac`` fraction bits that holds every raw value lo..hi."""
+        """The narrowest signed type of ``frac`` fraction bits that holds all raw values lo..hi."""
         bits = max(max(hi, 0).bit_length(), max(-lo - 1, 0).bit_length())
         return cls(bits + 1, frac)
 
@@ -143,7 +144,7 @@ class Fixed:
         return np.where(low_bits > hi, low_bits - (1 << self.width), low_bits)
 
     def interval_from(self, lo: int, hi: int, frac: int) -> tuple[int, int]:
-        """Raw interval that ``requantize`` can give for raw values lo..hi with ``frac`` fraction bits."""
+        """Raw interval that ``requantize`` can give for raw values lo..hi of ``frac`` bits."""
         if self.overflow is Overflow.SAT:  # monotone: the ends map to the ends
             ends = requantize(np.array([lo, hi], dtype=np.int64), frac, self)
             return int(ends[0]), int(ends[1])
@@ -155,21 +156,16 @@ def _increment(
 ) -> NDArray[np.bool_]:
     """Where ``floor`` must go up by one: ``remainder`` is what lies above it, in 0..2*half."""
     above, tie = remainder > half, remainder == half
-    match mode:
-        case Rounding.TRN:
-            return np.zeros_like(tie)
-        case Rounding.TRN_ZERO:
-            return (floor < 0) & (remainder != 0)
-        case Rounding.RND:
-            return above | tie
-        case Rounding.RND_MIN_INF:
-            return above
-        case Rounding.RND_ZERO:
-            return above | (tie & (floor < 0))
-        case Rounding.RND_INF:
-            return above | (tie & (floor >= 0))
-        case Rounding.RND_CONV:
-            return above | (tie & (floor % 2 != 0))
+    rounded_up: dict[Rounding, Any] = {
+        Rounding.TRN: False,
+        Rounding.TRN_ZERO: (floor < 0) & (remainder != 0),
+        Rounding.RND: above | tie,
+        Rounding.RND_MIN_INF: above,
+        Rounding.RND_ZERO: above | (tie & (floor < 0)),
+        Rounding.RND_INF: above | (tie & (floor >= 0)),
+        Rounding.RND_CONV: above | (tie & (floor % 2 != 0)),
+    }
+    return np.asarray(rounded_up[mode], dtype=bool)
 
 
 def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:
@@ -187,7 +183,7 @@ def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:
 
 
 def largest_frac(peak: float, width: int, signed: bool = True) -> int:
-    """The most fraction bits at which ``width`` bits still hold +-``peak`` after rounding to nearest.
+    """The most fraction bits at which ``width`` bits hold +-``peak`` after rounding to nearest.
 
     Zero or a vanishing peak gives ``width - 1`` (a type for values below one).
     """

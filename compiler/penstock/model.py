@@ -20,6 +20,10 @@ Observer = Callable[[str, FloatArray], None]
 """Called with a tensor's name and values, (lanes, n), of every step."""
 
 
+def _under(prefix: str, observe: Observer) -> Observer:
+    return lambda name, values: observe(prefix + name, values)
+
+
 @dataclass(frozen=True)
 class LstmDirection:
     """One direction of one LSTM layer (Sak et al. 2014 with projection and peepholes).
@@ -38,20 +42,24 @@ class LstmDirection:
     @property
     def cells(self) -> int:
         """Memory cells of this direction."""
-        return self.w_x["i"].shape[0]
+        return int(self.w_x["i"].shape[0])
 
     @property
     def inputs(self) -> int:
         """Width of the input frame."""
-        return self.w_x["i"].shape[1]
+        return int(self.w_x["i"].shape[1])
 
     @property
     def outputs(self) -> int:
         """Width of y: of the projection, or the cells."""
-        return self.cells if self.projection is None else self.projection.shape[0]
+        return self.cells if self.projection is None else int(self.projection.shape[0])
 
     def step(
-        self, x: FloatArray, y: FloatArray, c: FloatArray, observe: Observer = lambda name, value: None
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        c: FloatArray,
+        observe: Observer = lambda name, value: None,
     ) -> tuple[FloatArray, FloatArray]:
         """One time step in float64: x (lanes, inputs), y (lanes, outputs), c (lanes, cells)."""
         sigma = FUNCTIONS["sigma"]
@@ -96,7 +104,8 @@ class LstmLayer:
 class DenseHead:
     """y = W x + b, then ``activation``: none, sigmoid or argmax.
 
-    at: ``step``, for every step; ``last``, for the last step's frame (output[:, -1]); ``final``, for
+    at: ``step``, for every step; ``last``, for the last step's frame (output[:, -1]); ``final``,
+    for
     the final state of each direction (h_n). Without a backward direction the last two are the same.
     """
 
@@ -153,12 +162,13 @@ class RecurrentModel:
     ) -> FloatArray:
         """Float64 reference: x (lanes, steps, inputs) -> (lanes, steps or 1, outputs), zero state.
 
-        Semantics of packed ``torch.nn.LSTM``: steps beyond a lane's length leave its state alone and
-        give zeros. A head gives its logits; ``activation`` is not applied.
+        Semantics of packed ``torch.nn.LSTM``: steps beyond a lane's length leave its state alone
+        and give zeros. A head gives its logits; ``activation`` is not applied.
         """
         lanes, steps, _ = x.shape
         length = np.full(lanes, steps) if lengths is None else np.asarray(lengths)
-        frames, finals = np.asarray(x, dtype=np.float64), []
+        frames = np.asarray(x, dtype=np.float64)
+        finals: list[FloatArray] = []
         observe("x", frames.reshape(lanes * steps, -1))
         for index, layer in enumerate(self.layers):
             parts = []
@@ -170,9 +180,7 @@ class RecurrentModel:
                 name = f"l{index}{suffix}."
                 for t in range(steps) if not suffix else range(steps - 1, -1, -1):
                     valid = (t < length)[:, None]
-                    y_new, c_new = part.step(
-                        frames[:, t], y, c, lambda n, v, p=name: observe(p + n, v)
-                    )
+                    y_new, c_new = part.step(frames[:, t], y, c, _under(name, observe))
                     y, c = np.where(valid, y_new, y), np.where(valid, c_new, c)
                     result[:, t] = np.where(valid, y_new, 0.0)
                 parts.append(result)

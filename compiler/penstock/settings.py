@@ -19,8 +19,8 @@ class Hardware:
     lanes: independent sequences served by the same weight stream (ESE's channels).
     cell_units: elements per cycle of the cell unit and of every write to the activation memory;
         must divide ``pes``. Default: the largest power of two up to 8 that does.
-    accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of one
-        slot that follow too closely. Default: the least that costs under 1 % in bubbles.
+    accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
+    one slot that follow too closely. Default: the least that costs under 1 % in bubbles.
     raw_distance: cycles that must lie between two uses of an accumulator address: read, add, write.
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
         first), or ``best``: whichever needs fewer cycles.
@@ -93,12 +93,13 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Precision:
-    """Number formats. An int is a width whose binary point calibration places; a Fixed is taken as is.
+    """Number formats. An int is a width whose binary point calibration places; a Fixed is taken as
+    is.
 
     Defaults are ESE's: 12-bit weights, 16-bit activations and state, 2048-entry tables.
-    ``accumulators``: None for the proven width of each; an int widens them all to that width, and is
-    refused where the proof needs more. ``interpolate_bits`` > 0 interpolates linearly between table
-    entries over that many more input bits. ``overrides`` maps a tensor's name (``l0.W_ix``,
+    ``accumulators``: None for the proven width of each; an int widens them all to that width, and
+    is refused where the proof needs more. ``interpolate_bits`` > 0 interpolates linearly between
+    table entries over that many more input bits. ``overrides`` maps a tensor's name (``l0.W_ix``,
     ``l0.c``) to its type.
     """
 

@@ -1,4 +1,4 @@
-"""Runs compiled projects: the bit-true interpreter, C simulation, and the check of one by the other."""
+"""Runs compiled projects: bit-true interpreter, C simulation, the check of one by the other."""
 
 from penstock_runtime.interpreter import Interpreter, RunResult
 from penstock_runtime.project import Project, load_project

@@ -58,7 +58,10 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Expected:
-    """One call as the interpreter sees it. trace: (node, step) -> raw values and lanes that count."""
+    """One call as the interpreter sees it.
+
+    trace: (node, step) -> raw values and lanes that count.
+    """
 
     stimulus: Stimulus
     y: IntArray
@@ -71,7 +74,7 @@ def check(project: Project, steps: int = 4, seed: int = 1) -> CheckResult:
     accumulators, states and captures of every step. Stops at the first difference.
 
     Raises PenstockError if the C++ does not compile or the test bench breaks off.
-    """  # noqa: D205
+    """
     executable = build(project.folder)
     limit = project.manifest.extra["max_steps"]
     steps = min(steps, limit) if limit else steps
@@ -81,9 +84,7 @@ def check(project: Project, steps: int = 4, seed: int = 1) -> CheckResult:
         for name in project.manifest.extra["states"]
     }  # fmt: skip
     lanes = project.ports.lanes
-    calls = [
-        *stimuli(project.input_type, project.inputs, lanes, steps, states, seed)
-    ]
+    calls = [*stimuli(project.input_type, project.inputs, lanes, steps, states, seed)]
     expected = _interpret(project.graph, calls, lanes)
     with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
         vectors, results, trace = (Path(scratch) / name for name in ("vectors", "results", "trace"))
@@ -151,7 +152,7 @@ def _result_bytes(project: Project, item: Expected) -> int:
     ports = project.ports
     beats = item.y.shape[1] * ports.beats(item.y.shape[2])
     beats += sum(ports.beats(layout.positions) for layout in project.state_layouts.values())
-    return beats * ports.port_bits // 8
+    return int(beats) * ports.port_bits // 8
 
 
 def _compare_trace(

@@ -53,7 +53,7 @@ def ap_include() -> Path:
 
 
 def include_flags() -> list[str]:
-    """Compiler flags that find our shims, then AMD's headers (some wheels carry an hls_stream.h)."""
+    """Flags that find our shims, then AMD's headers (some wheels carry an hls_stream.h)."""
     return ["-isystem", str(SHIMS), "-isystem", str(ap_include())]
 
 
@@ -123,7 +123,7 @@ def run_testbench(folder: Path, executable: Path, *arguments: str | Path) -> Csi
 
 
 def vitis_command() -> list[str] | None:
-    """The vendor's C simulation, if it is on PATH: ``vitis-run`` (2023.2 on), else ``vitis_hls``."""
+    """The vendor's C simulation, if on PATH: ``vitis-run`` (2023.2 on), else ``vitis_hls``."""
     if shutil.which("vitis-run"):
         return ["vitis-run", "--mode", "hls", "--csim", "--config", "hls_config.cfg",
                 "--work_dir", "vitis"]  # fmt: skip

@@ -47,8 +47,8 @@ class Interpreter:
         """Run sequences from ``state`` (default: zero).
 
         x: (steps, inputs) for one sequence, else (sequences, steps, inputs), or (steps, sequences,
-        inputs) if not ``batch_first`` (default: as the source model had it). Floats are quantized to
-        the input type; integers are raw values already. lengths: (sequences) steps of each.
+        inputs) if not ``batch_first`` (default: as the source model had it). Floats are quantized
+        to the input type; integers are raw values already. lengths: (sequences) steps of each.
         Raises PenstockError for anything else.
         """
         x = np.asarray(x)
@@ -66,7 +66,7 @@ class Interpreter:
         return RunResult(result.y, values, arranged, result.state)
 
     def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, FloatArray]:
-        """A state as PyTorch's (h_n, c_n): real numbers, each (layers * directions, sequences, n)."""
+        """A state as PyTorch's (h_n, c_n): real numbers, (layers * directions, sequences, n)."""
         found = [
             np.stack([
                 self.project.graph[f"{name}_before"].tensor.type.to_float(state[name])
@@ -77,8 +77,11 @@ class Interpreter:
         return found[0], found[1]
 
     def state_from_arrays(self, arrays: dict[str, Any], where: str) -> dict[str, IntArray]:
-        """PyTorch's initial state ``h_0``, ``c_0`` (or ``h_n``, ``c_n``), each (layers * directions,
-        sequences, n), as raw integers by name. Raises PenstockError."""  # noqa: D205, D209
+        """PyTorch's initial state, as ``run`` takes it.
+
+        arrays: ``h_0`` and ``c_0`` (or ``h_n`` and ``c_n``), each (layers * directions, sequences,
+        n). Raises PenstockError.
+        """
         state: dict[str, IntArray] = {}
         for part, letter in (("y", "h"), ("c", "c")):
             names = self._names(part)
@@ -148,7 +151,7 @@ class Interpreter:
                 f"lengths for {self.project.folder}",
                 "give one length for each sequence",
             )
-        return found.astype(np.int64)
+        return np.asarray(found, dtype=np.int64)
 
     def _state(self, state: dict[str, IntArray] | None, lanes: int) -> dict[str, IntArray]:
         zero = initial_state(self.project.graph, lanes)

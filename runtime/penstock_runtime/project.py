@@ -102,7 +102,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise PenstockError(f"{path.name} can't be read: {error.strerror}", str(path), HINT) from error
+        raise PenstockError(
+            f"{path.name} can't be read: {error.strerror}", str(path), HINT
+        ) from error
 
 
 def _with_packed_weights(
@@ -116,7 +118,9 @@ def _with_packed_weights(
             for (matvec, operand), matrix in decode_matrices(manifest, phase, entries).items():
                 packed[graph[matvec].inputs[2 * operand + 1]] = matrix
     except (KeyError, ValueError, IndexError) as error:
-        raise PenstockError(f"the packed weights are damaged: {error}", str(folder), HINT) from error
+        raise PenstockError(
+            f"the packed weights are damaged: {error}", str(folder), HINT
+        ) from error
     decoded = Graph(graph.name, graph.sweeps)
     for node in graph.nodes():
         op = node.op

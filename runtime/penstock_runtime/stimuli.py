@@ -23,7 +23,12 @@ class Stimulus:
 
 
 def stimuli(
-    kind: Fixed, inputs: int, lanes: int, steps: int, states: dict[str, tuple[int, Fixed]], seed: int
+    kind: Fixed,
+    inputs: int,
+    lanes: int,
+    steps: int,
+    states: dict[str, tuple[int, Fixed]],
+    seed: int,
 ) -> Iterator[Stimulus]:
     """Pairs of consecutive calls; the second of a pair carries the state of the first on.
 

@@ -1,8 +1,9 @@
-"""A bound on the distance between the bit-true network and its float original, from the types alone.
+"""A bound on the distance between the bit-true network and its float original, from the types
+alone.
 
-Every node gets a bound on |integer result * 2**-frac - real result|, element by element: half a step
-where a value is rounded, the slope of a function, the weights' own rounding errors. Nothing is fitted.
-The bound holds while nothing saturates, which the caller must see to.
+Every node gets a bound on |integer result * 2**-frac - real result|, element by element: half a
+step where a value is rounded, the slope of a function, the weights' own rounding errors. Nothing is
+fitted. The bound holds while nothing saturates, which the caller must see to.
 """
 
 from __future__ import annotations

@@ -85,7 +85,9 @@ def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
 
 FAULTS = {
     "a table entry off by one": ("kernel/tables/{table}", "0, ", "1, "),
-    "a weight's sign": ("kernel/pe_array.h", "= word.weight[p] * vector", "= -word.weight[p] * vector"),
+    "a weight's sign": (
+        "kernel/pe_array.h", "= word.weight[p] * vector", "= -word.weight[p] * vector",
+    ),
     "a wrong rounding mode": ("kernel/cell_unit.h", "16, 1, AP_RND, AP_SAT> m =",
                               "16, 1, AP_TRN, AP_SAT> m ="),
     "a state that is not kept": ("kernel/cell_unit.h", "l0_c[position][lane] = c;", ";"),

@@ -11,9 +11,7 @@ from penstock_runtime.compare import check
 
 
 def test_eses_layer_is_bit_true_for_4_steps_and_needs_few_cycles(cpp_flags, tmp_path):
-    model = random_model(
-        153, (1024,), 512, peephole=True, density=0.1, pes=32, seed=2017
-    )
+    model = random_model(153, (1024,), 512, peephole=True, density=0.1, pes=32, seed=2017)
     compiled = compile_model(model, None, Hardware(pes=32))
     assert compiled.plan.bound_cycles(compiled.graph) == 10150
     assert compiled.plan.step_cycles(compiled.graph) <= 10700

@@ -66,7 +66,9 @@ def test_the_modes_differ_from_one_another_on_these_widths():
 
 def test_the_default_modes_are_those_of_ap_fixed():
     assert Fixed(12, 10).cpp == "ap_fixed<12, 2>"
-    assert Fixed(16, 15, False, Rounding.RND, Overflow.SAT).cpp == "ap_ufixed<16, 1, AP_RND, AP_SAT>"
+    assert (
+        Fixed(16, 15, False, Rounding.RND, Overflow.SAT).cpp == "ap_ufixed<16, 1, AP_RND, AP_SAT>"
+    )
 
 
 def test_an_unknown_mode_or_an_impossible_width_is_refused():

@@ -51,9 +51,7 @@ def cases():
 
 def build(op, operands, tables, number):
     graph = Graph("twins", [Direction.FORWARD])
-    names = [
-        graph.add(f"in{k}", StateRead(f"s{k}", 1, kind)) for k, kind in enumerate(operands)
-    ]
+    names = [graph.add(f"in{k}", StateRead(f"s{k}", 1, kind)) for k, kind in enumerate(operands)]
     for suffix, raw in zip(("", "_rise"), tables, strict=False):
         kind = op.to if op.to.fits(raw) else Fixed(op.to.width + 1, op.to.frac)
         names.append(graph.add(f"case{number}.table{number}{suffix}", Const(kind, raw)))
@@ -72,7 +70,8 @@ static void case_{{ loop.index0 }}() {
 {%- endfor %}
   for (unsigned k = 0; k < {{ case["values"][0] | length }}; ++k) {
 {%- for type in case.types %}
-    const {{ type }} in{{ loop.index0 }} = from_raw<{{ type }} >(ap_int<64>(VALUES_{{ loop.index0 }}[k]));
+    const {{ type }} in{{ loop.index0 }} = from_raw<{{ type }} >(ap_int<64>(VALUES_{{ loop.index0
+    }}[k]));
 {%- endfor %}
 {{ case.fragment }}
     std::printf("%lld ", (long long)raw_of(result).to_int64());
@@ -147,7 +146,9 @@ def test_a_table_is_as_close_to_its_function_as_its_step_allows(function):
         op = Lut(function, to, bits)
         tables = [Value(raw, to) for raw in lut_tables(function, x, to, bits)]
         got = to.to_float(op.eval(None, Value(raws[None], x), *tables))[0]
-        real = {"sigma": lambda v: 1 / (1 + np.exp(-v)), "tanh": np.tanh}[function](x.to_float(raws))
+        real = {"sigma": lambda v: 1 / (1 + np.exp(-v)), "tanh": np.tanh}[function](
+            x.to_float(raws)
+        )
         table_step = 2.0 ** (bits - x.frac)
         curve = slope * table_step**2 / 4 if bits else 0.0
         assert np.abs(got - real).max() <= curve + 2 * to.step

@@ -75,13 +75,13 @@ def test_the_gap_width_trades_cycles_for_bits():
 
 
 def test_a_dense_model_needs_one_gap_bit_and_no_padding():
-    model = random_model(inputs=7, cells=(8,), density=1.0)
+    model = random_model(inputs=8, cells=(8,), density=1.0)
     for matrix in model.weights().values():
         matrix[np.abs(matrix) < 0.01] = 0.01  # nothing rounds to zero
     graph = lower(model, calibrate(model, None), Precision())
     (phase,) = schedule(graph, Hardware(pes=4)).phases
     assert (phase.code.index_bits, phase.padding) == (1, 0)
-    assert phase.nonzeros == 4 * 8 * 15
+    assert phase.nonzeros == 4 * 8 * 16
 
 
 def test_more_pes_than_cells_are_refused():

@@ -18,7 +18,7 @@ from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_state_dict, read_checkpoint
 from penstock.project import check_target
 from penstock.settings import Hardware, Precision
-from penstock.version import VERSION
+from penstock.version import __version__
 
 app = typer.Typer(
     help="Compile trained, pruned LSTMs into sparse FPGA accelerators, and prove them bit-true.",
@@ -42,7 +42,7 @@ def main() -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        print(f"penstock {VERSION}")
+        print(f"penstock {__version__}")
         raise typer.Exit
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from penstock.version import VERSION
 from penstock.codegen.names import constant, identifier, local, native, storage
 from penstock.codegen.render import render
 from penstock.codegen.storage import Storage, signed_bits
@@ -13,9 +12,10 @@ from penstock.codegen.units import build_unit
 from penstock.ir import Direction, Graph
 from penstock.packing.manifest import Manifest
 from penstock.packing.vectors import PARAMETER_BITS
-from penstock.schedule import Phase, Schedule
+from penstock.schedule import Phase
 from penstock.schedule.memory import segment_of
 from penstock.schedule.plan import constant_of, frames_loaded
+from penstock.version import __version__
 
 KERNEL_FILES = (
     "kernel/config.h", "kernel/raw.h", "kernel/trace.h", "kernel/tables.h", "kernel/pe_array.h",
@@ -50,7 +50,7 @@ def kernel_context(keep: Storage, manifest: Manifest, golden_steps: int) -> dict
     sweeps = [_sweep(keep, index, phases, offsets) for index in range(len(graph.sweeps))]
     lanes = range(hardware.lanes)
     context: dict[str, Any] = {
-        "version": VERSION, "model": graph.name, "hw": hardware,
+        "version": __version__, "model": graph.name, "hw": hardware,
         "group_pes": plan.group_pes, "groups": manifest.groups,
         "group_copies": -(-plan.group_pes // 2), "cell_units": hardware.elements_per_cycle,
         "banks": plan.banks, "raw_distance": hardware.raw_distance,

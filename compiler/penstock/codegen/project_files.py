@@ -13,7 +13,7 @@ from penstock.ir import Direction, Node
 from penstock.packing.manifest import Manifest
 from penstock.packing.vectors import PARAMETER_BITS
 from penstock.schedule import Phase
-from penstock.version import VERSION
+from penstock.version import __version__
 
 TEMPLATES = {
     "README.md": "project/README.md.j2",
@@ -76,7 +76,7 @@ def _names(keep: Storage, manifest: Manifest, sources: dict[str, str]) -> dict[s
     most_steps = hardware.max_steps if keep.frames() else None
     widest = max(node.tensor.type.width for node in keep.graph.of_kind("matvec"))
     return {
-        "version": VERSION, "model": keep.graph.name, "part": hardware.part,
+        "version": __version__, "model": keep.graph.name, "part": hardware.part,
         "clock_mhz": f"{hardware.clock_mhz:g}", "clock_ns": f"{1000 / hardware.clock_mhz:g}",
         "clock_hz": round(hardware.clock_mhz * 1e6),
         "pes": hardware.pes, "groups": manifest.groups, "group_pes": manifest.group_pes,

@@ -80,7 +80,9 @@ def _add_leaf(keep: Storage, unit: Unit, node: Node, numbers: dict[str, int]) ->
     line["cpp"] = storage(node.tensor.type)
     if node.op.kind == "const":
         line["array"] = identifier(node.name)
-        unit.needs(f"const {line['cpp']} {line['array']}[{keep.positions(node.name)}]", line["array"])
+        unit.needs(
+            f"const {line['cpp']} {line['array']}[{keep.positions(node.name)}]", line["array"]
+        )
     else:
         line["array"] = keep.state_of(node).array
         _need_state(keep, unit, node)

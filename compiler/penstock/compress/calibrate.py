@@ -29,7 +29,9 @@ class Ranges:
 def calibrate(
     model: RecurrentModel, sequences: FloatArray | None, where: str = "calibration"
 ) -> Ranges:
-    """Ranges of all tensors of ``model`` on ``sequences``: (steps, inputs) or (lanes, steps, inputs).
+    """Find the ranges of all tensors of ``model``.
+
+    sequences: (steps, inputs) or (lanes, steps, inputs).
 
     Without data, normally distributed frames of a fixed seed stand in (``is_synthetic``).
     Raises PenstockError for data of another width, of no frames or with values that are not finite.
@@ -44,7 +46,7 @@ def calibrate(
 
 
 def checked_frames(frames: FloatArray, inputs: int, where: str) -> FloatArray:
-    """``frames`` as float64, if it is finite numbers of (..., steps, inputs); PenstockError if not."""
+    """``frames`` as float64; PenstockError unless they are finite, (..., steps, inputs)."""
     frames = np.asarray(frames)
     if frames.dtype.kind not in "fiu":
         raise PenstockError(

@@ -11,8 +11,8 @@ from penstock.fixed import FloatArray
 def pe_balanced_mask(weight: FloatArray, density: float, pes: int) -> NDArray[np.bool_]:
     """Keep the greatest magnitudes, the same number in the submatrix of every PE.
 
-    weight: (rows, columns), row r on PE r mod ``pes``. Each PE keeps round(density * its weights), at
-    least one. Raises ValueError for a density outside (0, 1].
+    weight: (rows, columns), row r on PE r mod ``pes``. Each PE keeps round(density * its weights),
+    at least one. Raises ValueError for a density outside (0, 1].
     """
     if not 0.0 < density <= 1.0:
         raise ValueError(f"density {density} is outside (0, 1]")

@@ -13,7 +13,7 @@ from penstock.ir.graph import Direction, Graph
 from penstock.ir.op import Value
 
 Observer = Callable[[str, int, IntArray, NDArray[np.bool_]], None]
-"""Called with a node's name, the step, its raw values (lanes, n) and the lanes (lanes) that count."""
+"""Called with a node's name, the step, its raw values (lanes, n) and which lanes count."""
 
 
 @dataclass
@@ -66,19 +66,19 @@ def evaluate(
 
     ``state`` is the state before the first step (default: zero) and is not changed.
     """
-    lanes, steps, _ = x.shape
+    lanes, steps, _ = x.shape  # at least one step
     carried = dict(state) if state is not None else initial_state(graph, lanes)
     for node in graph.of_kind("capture"):
         carried[vars(node.op)["name"]] = np.zeros((lanes, node.tensor.length), dtype=np.int64)
-    frames: list[dict[str, Value]] = [{} for _ in range(max(steps, 1))]
+    frames: list[dict[str, Value]] = [{} for _ in range(steps)]
     y: list[IntArray] = []
     for sweep, direction in enumerate(graph.sweeps):
         once = direction is Direction.ONCE
         order = [steps - 1 if once else t for t in range(1 if once else steps)]
         for t in reversed(order) if direction is Direction.BACKWARD else order:
-            valid = (lengths > 0) if once else (t < lengths)
-            step = _Step(x[:, t] if steps else x[:, :0], valid[:, None],
-                         (t == lengths - 1)[:, None], carried)  # fmt: skip
+            valid = np.asarray(lengths > 0 if once else lengths > t)
+            last = np.asarray(lengths == t + 1)
+            step = _Step(x[:, t], valid[:, None], last[:, None], carried)
             _run_step(graph, sweep, 0 if once else t, step, frames[t], observe)
             y += step.outputs
     captures = {vars(node.op)["name"] for node in graph.of_kind("capture")}

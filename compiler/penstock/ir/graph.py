@@ -1,4 +1,7 @@
-"""The graph itself: typed nodes in sweeps over the sequence. The only module that knows networkx."""
+"""The graph itself: typed nodes in sweeps over the sequence.
+
+The only module that knows networkx.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,10 @@ class Node:
 class Graph:
     """The network as one typed dataflow graph.
 
-    The computation is a list of *sweeps*; each runs its nodes once for every step, in its direction.
-    Within a sweep the nodes are acyclic: state is read at the start of a step and written at its end.
-    A value used by a later sweep is buffered: that sweep sees the value of the same step.
-    Nodes are kept in the order of insertion, which is a topological order.
+    The computation is a list of *sweeps*; each runs its nodes once for every step, in its
+    direction. Within a sweep the nodes are acyclic: state is read at the start of a step and
+    written at its end. A value used by a later sweep is buffered: that sweep sees the value of the
+    same step. Nodes are kept in the order of insertion, which is a topological order.
     """
 
     def __init__(self, name: str, sweeps: list[Direction]) -> None:

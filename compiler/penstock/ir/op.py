@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -49,7 +50,10 @@ class Cost:
 
 
 class Step(Protocol):
-    """What one time step gives to the operations that reach outside it. All arrays are (lanes, n)."""
+    """What one time step gives to the operations that reach outside it.
+
+    All arrays are (lanes, n).
+    """
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -87,16 +91,22 @@ class Op(Protocol):
     kind: ClassVar[str]
     """Name in graph.json, and stem of the operation's C++ template."""
 
-    def infer(self, *inputs: Tensor) -> Tensor:
-        """Shape, type and interval of the result."""
+    @property
+    def infer(self) -> Callable[..., Tensor]:
+        """(*inputs: Tensor): shape, type and interval of the result."""
         ...
 
-    def eval(self, step: Step, *inputs: Value) -> IntArray:
-        """The result's raw integers, (lanes, n): the definition that every back end must equal."""
+    @property
+    def eval(self) -> Callable[..., IntArray]:
+        """(step, *inputs: Value): the result's raw integers, (lanes, n).
+
+        The definition that every back end must equal.
+        """
         ...
 
-    def cost(self, *inputs: Tensor) -> Cost:
-        """Hardware for one element."""
+    @property
+    def cost(self) -> Callable[..., Cost]:
+        """(*inputs: Tensor): hardware for one element."""
         ...
 
 

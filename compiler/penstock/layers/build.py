@@ -11,6 +11,8 @@ from penstock.layers.types import Types
 from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant
 from penstock.ops.lut import lut_input_type, lut_tables
 
+Tables = dict[tuple[str, Fixed, Fixed], list[str]]
+"""(function, input type, result type) -> constant nodes: one table for all its users."""
 
 Source = tuple[str, int, int]
 """A node, and the columns (start, stop) of the layer's input matrix that it feeds."""
@@ -24,7 +26,7 @@ class Builder:
     types: Types
     layer: str
     sweep: int
-    _tables: dict[tuple[str, Fixed, Fixed], list[str]] = field(default_factory=dict)
+    tables: Tables = field(default_factory=dict)
 
     def named(self, name: str) -> str:
         """The full name of a node of this layer."""
@@ -33,12 +35,16 @@ class Builder:
     def weights(self, name: str, values: FloatArray) -> str:
         """A quantized weight matrix or peephole vector."""
         kind = self.types.weight(self.named(name), values)
-        return self.graph.add(self.named(name), Const(kind, kind.quantize(values)), sweep=self.sweep)
+        return self.graph.add(
+            self.named(name), Const(kind, kind.quantize(values)), sweep=self.sweep
+        )
 
     def bias(self, name: str, values: FloatArray) -> str:
         """A quantized bias vector."""
         kind = self.types.bias(self.named(name), values)
-        return self.graph.add(self.named(name), Const(kind, kind.quantize(values)), sweep=self.sweep)
+        return self.graph.add(
+            self.named(name), Const(kind, kind.quantize(values)), sweep=self.sweep
+        )
 
     def matvec(self, name: str, *operands: str) -> str:
         """An accumulator; refuses an ``accumulators`` setting narrower than the proof."""
@@ -78,14 +84,14 @@ class Builder:
     def _table(self, function: str, x: Fixed, to: Fixed, interpolate_bits: int) -> list[str]:
         """Table constants, shared by all users of the same function and types."""
         key = (function, x, to)
-        if key not in self._tables:
+        if key not in self.tables:
             stem = f"table.{function}_{_number(x)}_{_number(to)}"
             raws = lut_tables(function, x, to, interpolate_bits)
-            self._tables[key] = [
+            self.tables[key] = [
                 self.graph.add(f"{stem}{suffix}", Const(_table_type(raw, to), raw), sweep=0)
                 for suffix, raw in zip(("", "_rise"), raws, strict=False)
             ]
-        return self._tables[key]
+        return self.tables[key]
 
 
 def _number(kind: Fixed) -> str:

@@ -1,4 +1,4 @@
-"""One direction of an LSTM layer -> operations (design equations: Sak et al. 2014; Han et al. 2017)."""
+"""One direction of an LSTM layer -> operations (Sak et al. 2014; Han et al. 2017)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,12 @@ def _gate_sum(
 
 
 def _gate(
-    build: Builder, part: LstmDirection, gate: str, acc: dict[str, str], function: str, c: str | None
+    build: Builder,
+    part: LstmDirection,
+    gate: str,
+    acc: dict[str, str],
+    function: str,
+    c: str | None,
 ) -> str:
     terms = [acc[gate]]
     if part.bias[gate].any():
@@ -62,7 +67,9 @@ def _gate(
         weights = build.weights(f"w_{gate}c", part.peephole[gate])
         terms.append(build.mul(f"peephole_{gate}", weights, c))
     pre = build.add(f"pre_{gate}", *terms)
-    return build.function(gate, function, pre, build.types.reach(build.named(f"pre_{gate}"), function))
+    return build.function(
+        gate, function, pre, build.types.reach(build.named(f"pre_{gate}"), function)
+    )
 
 
 def _read_state(build: Builder, name: str, length: int, kind: Fixed) -> str:

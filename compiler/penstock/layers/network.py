@@ -1,7 +1,8 @@
 """A RecurrentModel -> one Graph: which layer runs in which sweep.
 
 Layers of one direction share a sweep. A bidirectional layer needs two (the frames between them are
-buffered), and what follows it a new one. A head at the end of the sequence runs in a ``once`` sweep.
+buffered), and what follows it a new one. A head at the end of the sequence runs in a ``once``
+sweep.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from penstock.compress.calibrate import Ranges
 from penstock.ir import Direction, Graph
 from penstock.ir.verify import verify
-from penstock.layers.build import Builder, Source
+from penstock.layers.build import Builder, Source, Tables
 from penstock.layers.linear import lower_head
 from penstock.layers.lstm import lower_lstm
 from penstock.layers.types import Types
@@ -24,7 +25,7 @@ def lower(model: RecurrentModel, ranges: Ranges, precision: Precision) -> Graph:
     graph = Graph(model.name, [Direction.FORWARD])
     graph.add("x", Input(model.inputs, types.input()), sweep=0)
     sources: list[Source] = [("x", 0, model.inputs)]
-    tables: dict = {}  # type: ignore[type-arg]
+    tables: Tables = {}
     for index, layer in enumerate(model.layers):
         results = []
         for suffix, part in layer.directions:
@@ -41,7 +42,11 @@ def lower(model: RecurrentModel, ranges: Ranges, precision: Precision) -> Graph:
 
 
 def _lower_end(
-    graph: Graph, model: RecurrentModel, types: Types, sources: list[Source], tables: dict  # type: ignore[type-arg]
+    graph: Graph,
+    model: RecurrentModel,
+    types: Types,
+    sources: list[Source],
+    tables: Tables,
 ) -> None:
     head, buffered = model.head, len(sources) > 1
     results = [source for source, _, _ in sources]

@@ -63,7 +63,11 @@ class Types:
 
     def output(self, name: str) -> Fixed:
         """A projection's output: one type for both directions, with headroom."""
-        both = [peak for tensor, peak in self.ranges.peak.items() if _undirected(tensor) == _undirected(name)]
+        both = [
+            peak
+            for tensor, peak in self.ranges.peak.items()
+            if _undirected(tensor) == _undirected(name)
+        ]
         return self._choose(name, self.precision.outputs, HEADROOM * max(both))
 
     def logits(self) -> Fixed:

@@ -1,4 +1,7 @@
-"""The operations. Adding one: a module here, its twin in templates/hls/ops, a line below, a test."""
+"""The operations.
+
+Adding one: a module here, its twin in templates/hls/ops, a line below, a test.
+"""
 
 from typing import Any
 

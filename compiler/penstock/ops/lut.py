@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,21 +14,26 @@ from penstock.ir.op import Cost, Step, Tensor, Value, require
 
 def sigma(x: FloatArray) -> FloatArray:
     """The logistic function 1 / (1 + exp(-x))."""
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
-FUNCTIONS = {"sigma": sigma, "tanh": np.tanh}
+def tanh(x: FloatArray) -> FloatArray:
+    """The hyperbolic tangent."""
+    return np.asarray(np.tanh(x))
+
+
+FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {"sigma": sigma, "tanh": tanh}
 
 
 @dataclass(frozen=True)
 class Lut:
     """``function`` of x by a table; with ``interpolate_bits``, linear between its entries.
 
-    Operands: x (n), signed of b + interpolate_bits bits; the table, (2**b) constants of ``to``; with
-    interpolation also the rises, (2**b) constants: next entry less this one.  ->  (n) of ``to``.
-    The table is indexed by the top b bits of x as they are (two's complement): entry k belongs to
-    x = k for k < 2**(b-1) and to x = k - 2**b above. Interpolation: entry + rise * (low bits) /
-    2**interpolate_bits, rounded by the modes of ``to``.
+    Operands: x (n), signed of b + interpolate_bits bits; the table, (2**b) constants of ``to``;
+    with interpolation also the rises, (2**b) constants: next entry less this one.  ->  (n) of
+    ``to``. The table is indexed by the top b bits of x as they are (two's complement): entry k
+    belongs to x = k for k < 2**(b-1) and to x = k - 2**b above. Interpolation: entry + rise * (low
+    bits) / 2**interpolate_bits, rounded by the modes of ``to``.
     """
 
     kind: ClassVar[str] = "lut"
@@ -53,7 +59,7 @@ class Lut:
     ) -> IntArray:
         index = (x.raw >> self.interpolate_bits) & (len(table.raw) - 1)
         if rise is None:
-            return table.raw[index]
+            return np.asarray(table.raw[index])
         low = x.raw & ((1 << self.interpolate_bits) - 1)
         fine = (table.raw[index] << self.interpolate_bits) + rise.raw[index] * low
         return requantize(fine, self.to.frac + self.interpolate_bits, self.to)
@@ -74,11 +80,11 @@ def lut_input_type(entries: int, interpolate_bits: int, reach: float) -> Fixed:
 
 
 def lut_tables(function: str, x: Fixed, to: Fixed, interpolate_bits: int) -> list[IntArray]:
-    """The raw table (and, with interpolation, the rises) of ``function`` for inputs of type ``x``."""
+    """The raw table (with interpolation, also the rises) of ``function`` for inputs of type x."""
     entries = 1 << (x.width - interpolate_bits)
     signed_index = (np.arange(entries) + entries // 2) % entries - entries // 2
-    step = 2.0 ** (interpolate_bits - x.frac)
-    table = to.quantize(FUNCTIONS[function](signed_index * step))
+    x_of = Fixed(x.width, x.frac - interpolate_bits).to_float
+    table = to.quantize(FUNCTIONS[function](x_of(signed_index)))
     if interpolate_bits == 0:
         return [table]
-    return [table, to.quantize(FUNCTIONS[function]((signed_index + 1) * step)) - table]
+    return [table, to.quantize(FUNCTIONS[function](x_of(signed_index + 1))) - table]

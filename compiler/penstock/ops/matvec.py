@@ -1,4 +1,7 @@
-"""MatVec: sparse matrix times vector, exact. Twin: templates/hls/ops/matvec.h.j2 and pe_array.h.j2."""
+"""MatVec: sparse matrix times vector, exact.
+
+Twin: templates/hls/ops/matvec.h.j2 and pe_array.h.j2.
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,10 @@ class Capture:
 
 @dataclass(frozen=True)
 class ArgMax:
-    """The index of the greatest element; the first of equals.  x: (n)  ->  (1) of an unsigned type."""
+    """The index of the greatest element; the first of equals.
+
+    x: (n)  ->  (1) of an unsigned type.
+    """
 
     kind: ClassVar[str] = "argmax"
 
@@ -52,7 +55,7 @@ class ArgMax:
         return Tensor((1,), Fixed(bits, 0, signed=False), 0, x.length - 1)
 
     def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
-        return np.argmax(x.raw, axis=-1, keepdims=True).astype(np.int64)
+        return np.asarray(np.argmax(x.raw, axis=-1, keepdims=True), dtype=np.int64)
 
     def cost(self, x: Tensor) -> Cost:  # noqa: D102
         return Cost(latency_cycles=1)

@@ -1,9 +1,9 @@
 """The gap code: a PE's non-zeros in column-major order, each with its distance to the one before.
 
-Position = column * slots + slot. Every entry advances the PE's position by its gap, from 0; an entry
-whose weight is 0 writes nothing. It is *padding* where the distance exceeds the greatest gap, and a
-*bubble* (gap 0) where the hazard distance asks for a cycle without a use of the slot, or where a PE
-has come to its end before the others.
+Position = column * slots + slot. Every entry advances the PE's position by its gap, from 0; an
+entry whose weight is 0 writes nothing. It is *padding* where the distance exceeds the greatest
+gap, and a *bubble* (gap 0) where the hazard distance asks for a cycle without a use of the slot,
+or where a PE has come to its end before the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Entries:
     @property
     def words(self) -> int:
         """Cycles that the phase takes in the PE array."""
-        return self.weight.shape[0]
+        return int(self.weight.shape[0])
 
 
 @dataclass(frozen=True)

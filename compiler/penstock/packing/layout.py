@@ -15,8 +15,8 @@ from penstock.fixed import IntArray
 class Layout:
     """The order of a vector's elements in hardware.
 
-    order: position -> element, -1 for a position that holds none. Position = slot * pes + PE for rows
-    on PEs; so neighbours in position are computed by neighbouring PEs in the same cycle.
+    order: position -> element, -1 for a position that holds none. Position = slot * pes + PE for
+    rows on PEs; so neighbours in position are computed by neighbouring PEs in the same cycle.
     """
 
     order: tuple[int, ...]

@@ -67,7 +67,9 @@ class Manifest:
             "extra": self.extra, "sha256": self.sha256,
             "layouts": {name: list(layout.order) for name, layout in self.layouts.items()},
         }  # fmt: skip
-        lines = ",\n ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items())
+        lines = ",\n ".join(
+            f"{json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items()
+        )
         return "{" + lines + "}\n"
 
     @classmethod

@@ -37,7 +37,7 @@ class Ports:
 
     def to_beats(self, raw: IntArray) -> bytes:
         """(lanes, frames, elements) -> frame after frame, each on beats of its own."""
-        lanes, frames, elements = raw.shape
+        elements = raw.shape[2]
         spare = self.beats(elements) * self.per_beat - elements
         ordered = np.pad(raw.transpose(1, 2, 0), ((0, 0), (0, spare), (0, 0)))
         return ordered.astype(f"<i{self.io_bits // 8}").tobytes()
@@ -48,9 +48,7 @@ class Ports:
         ordered = values.reshape(frames, self.beats(elements) * self.per_beat, self.lanes)
         return np.ascontiguousarray(ordered[:, :elements].transpose(2, 0, 1))
 
-    def state_to_beats(
-        self, state: dict[str, IntArray], layouts: dict[str, Layout]
-    ) -> bytes:
+    def state_to_beats(self, state: dict[str, IntArray], layouts: dict[str, Layout]) -> bytes:
         """State name -> (lanes, n), each in hardware order on beats of its own, in dict order."""
         return b"".join(
             self.to_beats(layouts[name].spread(value)[:, None]) for name, value in state.items()
@@ -92,7 +90,7 @@ class Call:
     @property
     def steps(self) -> int:
         """Frames that the kernel is given."""
-        return self.x.shape[1]
+        return int(self.x.shape[1])
 
 
 def vector_file(calls: list[Call], ports: Ports) -> bytes:

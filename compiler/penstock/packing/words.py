@@ -1,8 +1,8 @@
 """Words <-> beats. A group of PEs has its own memory port and its own file.
 
-A word of a group holds its entries side by side, the first PE in the lowest bits; an entry holds the
-weight (two's complement) below the gap. A phase's words follow one another without spare bits; each
-phase starts on a new beat. Bits and bytes are little-endian, as m_axi delivers them.
+A word of a group holds its entries side by side, the first PE in the lowest bits; an entry holds
+the weight (two's complement) below the gap. A phase's words follow one another without spare bits;
+each phase starts on a new beat. Bits and bytes are little-endian, as m_axi delivers them.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def pack_words(entries: Entries, weight_bits: int, index_bits: int, port_bits: i
     return packed.ljust(beats * port_bits // 8, b"\0")
 
 
-def unpack_words(
-    packed: bytes, words: int, pes: int, weight_bits: int, index_bits: int
-) -> Entries:
+def unpack_words(packed: bytes, words: int, pes: int, weight_bits: int, index_bits: int) -> Entries:
     """Inverse of ``pack_words``. Raises ValueError if there are fewer bytes than words."""
     entry_bits = weight_bits + index_bits
     count = words * pes

@@ -15,6 +15,8 @@ LEAST_PERCENT = 0.25
 MOST_TICKS = 6
 WIDE_SCREEN, NARROW_SCREEN = 1.4, 0.45
 """Letters that fit in a percent of the picture's width."""
+CHART_TOP, CHART_HEIGHT = 4, 100
+"""Of the picture of a phase's PEs, in pixels."""
 GAPPED_PES = 96
 """With more PEs than this, bars touch."""
 KINDS = {
@@ -93,7 +95,7 @@ def _sweeps(stretches: list[dict[str, Any]], whole: int) -> list[dict[str, Any]]
         return []
     rows = []
     for sweep, mine in starts.items():
-        name = f"sweep {sweep}, {mine[0]['direction']}"
+        name = f"{sweep} {mine[0]['direction']}"
         width = 100 * sum(stretch["cycles"] for stretch in mine) / whole
         rows.append({
             "name": name, "label": _label(name, width),
@@ -114,7 +116,8 @@ def _pe_chart(phase: dict[str, Any]) -> dict[str, Any]:
         "name": phase["name"], "last_pe": len(nonzeros) - 1, "pes": len(nonzeros), "words": words,
         "nonzeros": _bars(nonzeros, words), "entries": _bars(entries, words),
         "all": _bars([words] * len(nonzeros), words),
-        "mean_y": _round(100 - 100 * mean / words),
+        "mean_y": _round(CHART_TOP + CHART_HEIGHT * (1 - mean / words)),
+        "top": CHART_TOP, "height": CHART_HEIGHT, "bottom": CHART_TOP + CHART_HEIGHT,
         "utilization": percent(phase["utilization"]),
         "figures": [
             ("lightest PE", number(min(nonzeros))),
@@ -129,9 +132,7 @@ def _bars(heights: list[int], top: int) -> str:
     """An SVG path of bars one unit apart that stand on y = ``top``."""
     if len(heights) > GAPPED_PES:
         return f"M0 {top}" + "".join(f"V{top - height}h1" for height in heights) + f"V{top}Z"
-    return "".join(
-        f"M{pe}.1 {top}V{top - height}h.8V{top}Z" for pe, height in enumerate(heights)
-    )
+    return "".join(f"M{pe}.1 {top}V{top - height}h.8V{top}Z" for pe, height in enumerate(heights))
 
 
 def bits_bar(totals: dict[str, Any]) -> list[dict[str, Any]]:

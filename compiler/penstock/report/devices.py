@@ -43,5 +43,5 @@ DEVICES = (
 
 
 def device_of(part: str) -> Device | None:
-    """The device of a part number such as ``xcu55c-fsvh2892-2L-e``; None if it is not in the table."""
+    """The device of a part such as ``xcu55c-fsvh2892-2L-e``; None if it is not in the table."""
     return next((device for device in DEVICES if part.lower().startswith(device.name)), None)

@@ -1,4 +1,4 @@
-"""What a report needs to know of the generated kernel: ``codegen.storage.Storage``, by structure."""
+"""What a report needs to know of the kernel: ``codegen.storage.Storage``, by structure."""
 
 from __future__ import annotations
 

@@ -52,9 +52,7 @@ def bram18_blocks(depth: int, width: int, is_true_dual_port: bool = False) -> in
 
 def lutram_luts(depth: int, width: int) -> int:
     """The fewest LUTs that hold ``depth`` words of ``width`` bits; multiplexers not counted."""
-    return LUTRAM_LUTS * min(
-        -(-depth // deep) * -(-width // wide) for deep, wide in LUTRAM_SHAPES
-    )
+    return LUTRAM_LUTS * min(-(-depth // deep) * -(-width // wide) for deep, wide in LUTRAM_SHAPES)
 
 
 def _memory(
@@ -63,18 +61,20 @@ def _memory(
     if storage is None:
         storage = "lutram" if depth * width <= AUTO_LUTRAM_BITS else "bram"
     if storage == "lutram":
-        return Memory(name, kind, count, depth, width, storage, 0, count * lutram_luts(depth, width))
+        luts = count * lutram_luts(depth, width)
+        return Memory(name, kind, count, depth, width, storage, 0, luts)
     blocks = bram18_blocks(depth, width, is_true_dual_port=storage == "bram_t2p")
     return Memory(name, kind, count, depth, width, storage, count * blocks, 0)
 
 
 def memories(keep: Kernel) -> list[Memory]:
     """Every memory of the kernel, in the order of its kinds."""
-    return [*_pe_array(keep), *_vectors(keep), *_tables(keep), *_streams(keep), *_port_buffers(keep)]
+    makers = (_pe_array, _vectors, _tables, _streams, _port_buffers)
+    return [memory for make in makers for memory in make(keep)]
 
 
 def activation_bits(keep: Kernel) -> int:
-    """Width of the activation memory: the widest gathered or buffered value, as a signed integer."""
+    """Width of the activation memory: of the widest gathered or buffered value, signed."""
     gathered = {source for phase in keep.plan.phases for source in phase.part.operands}
     nodes = [*(keep.graph[name] for name in sorted(gathered)), *keep.frames()]
     return max(node.tensor.type.width + int(not node.tensor.type.signed) for node in nodes)
@@ -96,7 +96,7 @@ def _pe_array(keep: Kernel) -> Iterator[Memory]:
 
 
 def _vectors(keep: Kernel) -> Iterator[Memory]:
-    """State, parameters, frame buffers, output buffer: a cyclic bank for each element of a cycle."""
+    """State, parameters, frame and output buffers: a cyclic bank for each element of a cycle."""
     hardware = keep.plan.hardware
     banks = hardware.elements_per_cycle
     every_lane = banks * hardware.lanes

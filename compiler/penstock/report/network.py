@@ -30,15 +30,13 @@ def network_section(keep: Kernel) -> dict[str, Any]:
             if name in is_recurrent
         ],
         "head": _head(graph, heads[0], layers[heads[0]][0]) if heads else None,
-        "sweeps": [
-            {
-                "index": index,
-                "direction": str(direction),
-                "phases": [phase.code.name for phase in keep.plan.phases if phase.part.sweep == index],
-            }
-            for index, direction in enumerate(graph.sweeps)
-        ],
+        "sweeps": [_sweep(keep, index) for index in range(len(graph.sweeps))],
     }
+
+
+def _sweep(keep: Kernel, index: int) -> dict[str, Any]:
+    phases = [phase.code.name for phase in keep.plan.phases if phase.part.sweep == index]
+    return {"index": index, "direction": str(keep.graph.sweeps[index]), "phases": phases}
 
 
 def _layer(name: str) -> str:
@@ -58,7 +56,7 @@ def _recurrent(graph: Graph, name: str, matvecs: list[Node]) -> dict[str, Any]:
         "outputs": sum(recurrent),
         "projection": f"{name}.W_ym" in graph,
         "peepholes": any(f"{name}.w_{gate}c" in graph for gate in "ifo"),
-        "gates": len([node for node in matvecs if node.inputs[::2] == gates.inputs[::2]]),
+        "gates": sum(node.inputs[::2] == gates.inputs[::2] for node in matvecs),
         "weights": sum(_matrix_size(graph, node) for node in matvecs),
     }
 

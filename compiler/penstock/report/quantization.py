@@ -21,16 +21,17 @@ def quantization_section(
         start = 0
         for node in _matrices(keep.graph, name):
             stop = start + node.tensor.shape[1]
-            rows.append({"of": name, "columns": [start, stop], **_error(node, values[:, start:stop])})
+            error = _error(node, values[:, start:stop])
+            rows.append({"of": name, "columns": [start, stop], **error})
             start = stop
     return rows
 
 
 def _matrices(graph: Graph, name: str) -> list[Node]:
-    """The matrix itself, or its parts ``name0``, ``name1``, ..., which hold its columns in order."""
+    """The matrix itself, or its parts ``name0``, ``name1``, ...: its columns in order."""
     if name in graph:
         return [graph[name]]
-    parts = []
+    parts: list[Node] = []
     while f"{name}{len(parts)}" in graph:
         parts.append(graph[f"{name}{len(parts)}"])
     return parts

@@ -20,12 +20,12 @@ phases      name, sweep, direction, matvecs, operands, rows, words, bound, utili
             padding) of each PE
 totals      weights (dense), nonzeros, density, words, bound, utilization (of the SpMV phases),
             padding, bubbles, bits {weights, indices, padding, bubbles, beat_fill} of the weight
-            files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled, compiled_bytes,
-            ratio, counted (what is counted, in words)}
+            files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled,
+            compiled_bytes, ratio, counted (what is counted, in words)}
 timeline    stretches [name, kind (load, spmv, cells), sweep, direction, start, cycles, bound], one
             step of every sweep after the other; cycles_per_step, cycles_by_kind, bound_per_step,
-            utilization (of the whole step); cycles_once (sweeps that run once a sequence); clock_mhz,
-            microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
+            utilization (of the whole step); cycles_once (sweeps that run once a sequence);
+            clock_mhz, microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
             weight_gb_per_s_peak (one word a cycle), weight_gb_per_s_mean (10**9 bytes)
 resources   label, not_counted, device (null: not in the table), bandwidth_gb_per_s; totals of dsp,
             bram18, uram, lut, ff {used (null: not estimated), total, planned_share, limit, share,
@@ -55,9 +55,10 @@ from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
 from penstock.report.timing import timeline_section
 from penstock.schedule.validate import Proof
-from penstock.version import VERSION
+from penstock.version import __version__
 
 SCHEMA = 1
+LINE = 160
 
 
 def build_report(
@@ -75,7 +76,7 @@ def build_report(
     timeline, resources = timeline_section(keep, manifest), resources_section(keep)
     return {
         "schema": SCHEMA,
-        "penstock": VERSION,
+        "penstock": __version__,
         "network": network_section(keep),
         "hardware": _hardware(keep),
         "tensors": tensors_section(keep),
@@ -102,5 +103,20 @@ def _hardware(keep: Kernel) -> dict[str, Any]:
 
 def render_report(report: dict[str, Any]) -> dict[str, str]:
     """File name -> text: report.json, and report.html for people."""
-    text = json.dumps(report, indent=1, allow_nan=False)
-    return {"report.json": f"{text}\n", "report.html": render_page(report)}
+    return {"report.json": f"{_json(report)}\n", "report.html": render_page(report)}
+
+
+def _json(value: Any, indent: str = "") -> str:
+    """JSON text in which what is short, and every list of numbers, takes one line."""
+    line = json.dumps(value, allow_nan=False)
+    is_flat = isinstance(value, list) and not any(isinstance(item, dict) for item in value)
+    if is_flat or len(indent + line) <= LINE or not isinstance(value, list | dict):
+        return line
+    deeper = f"{indent} "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}: {_json(item, deeper)}" for key, item in value.items()]
+    else:
+        items = [_json(item, deeper) for item in value]
+    body = f",\n{deeper}".join(items)
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return f"{first}\n{deeper}{body}\n{indent}{last}"

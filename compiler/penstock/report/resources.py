@@ -87,7 +87,7 @@ def fit_notes(resources: dict[str, Any], timeline: dict[str, Any]) -> list[str]:
     peak = timeline["weight_gb_per_s_peak"]
     if bandwidth is not None and peak > bandwidth:
         notes.append(
-            f"the weight stream asks for {peak:.1f} GB/s at {timeline['clock_mhz']:g} MHz, more than "
-            f"the {bandwidth:g} GB/s of memory beside {device}: the PEs will wait for words"
+            f"the weight stream asks for {peak:.1f} GB/s at {timeline['clock_mhz']:g} MHz, more "
+            f"than the {bandwidth:g} GB/s of memory beside {device}: the PEs will wait for words"
         )
     return notes

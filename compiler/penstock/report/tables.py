@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.report.charts import KINDS
-from penstock.report.text import NOTHING, interval, number, percent, plural, shape, significant
+from penstock.report.text import (
+    NOTHING,
+    TIMES,
+    interval,
+    number,
+    percent,
+    plural,
+    shape,
+    significant,
+)
 
 
 @dataclass(frozen=True)
@@ -68,16 +77,20 @@ def _words(row: dict[str, Any]) -> list[str]:
 def compression_table(compression: dict[str, Any]) -> Table:
     """Both sides of the compression ratio."""
     dense, compiled = compression["dense_values"], compression["compiled"]
+    vectors = dense["biases"] + dense["peepholes"]
     rows = [
-        ["Weights", f"{number(dense['weights'])} × 4 bytes", number(compiled["weight_files"])],
-        ["Biases and peepholes", f"{number(dense['biases'] + dense['peepholes'])} × 4 bytes",
-         number(compiled["parameters"])],
+        ["Weights", _floats(dense["weights"]), number(compiled["weight_files"])],
+        ["Biases and peepholes", _floats(vectors), number(compiled["parameters"])],
         ["Tables of sigma and tanh", NOTHING, number(compiled["tables"])],
     ]  # fmt: skip
     total = ["All", f"{number(compression['dense_bytes'])} bytes",
              f"{number(compression['compiled_bytes'])} bytes"]  # fmt: skip
     columns = {"What": "text", "fp32, dense": "number", "Compiled, bytes": "number"}
     return Table(columns, rows, total)
+
+
+def _floats(count: int) -> str:
+    return f"{number(count)} {TIMES} 4 bytes"
 
 
 def layers_table(network: dict[str, Any]) -> Table:
@@ -95,7 +108,8 @@ def layers_table(network: dict[str, Any]) -> Table:
     head = network["head"]
     if head:
         rows.append([head["name"], head_runs(head), number(head["inputs"]), NOTHING,
-                     number(head["outputs"]), NOTHING, NOTHING, number(head["weights"])])  # fmt: skip
+                     number(head["outputs"]), NOTHING, NOTHING,
+                     number(head["weights"])])  # fmt: skip
     return Table(columns, rows)
 
 
@@ -133,7 +147,7 @@ def memories_table(resources: dict[str, Any]) -> Table:
     storage = {"bram": "BRAM", "bram_t2p": "BRAM, dual port", "lutram": "LUTs", "rom": "BRAM (ROM)"}
     rows = [
         [row["name"], row["kind"], number(row["count"]),
-         f"{number(row['depth'])} × {plural(row['width'], 'bit')}", storage[row["storage"]],
+         f"{number(row['depth'])} {TIMES} {plural(row['width'], 'bit')}", storage[row["storage"]],
          number(row["bram18"]), number(row["lut"])]
         for row in resources["memories"]
     ]  # fmt: skip

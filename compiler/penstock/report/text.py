@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -18,7 +19,7 @@ def percent(share: float | None, digits: int = 1) -> str:
     text = f"{100 * share:.{digits}f}"
     if share < 1 <= float(text) / 100:
         text = f"{100 - 10**-digits:.{digits}f}"
-    if 0 < share and float(text) == 0:
+    if share > 0 and float(text) == 0:
         return f"< {10**-digits:g} %"
     return f"{text} %"
 
@@ -57,5 +58,5 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
 
 
 def shape(lengths: list[int]) -> str:
-    """``4 × 3``."""
-    return " × ".join(f"{length:,}" for length in lengths)
+    """[1024, 153] -> ``1,024 x 153``, with the sign of multiplication."""
+    return f" {TIMES} ".join(f"{length:,}" for length in lengths)

@@ -22,7 +22,9 @@ def choose_index_bits(nonzeros: NonZeros, weight_bits: int, hardware: Hardware) 
         words = int(padded_counts(nonzeros, bits, hardware.pes).max(initial=0))
         return words * words * (weight_bits + bits)
 
-    return min((bits for bits in INDEX_BITS if bits <= gaps_need), key=price, default=INDEX_BITS[-1])
+    return min(
+        (bits for bits in INDEX_BITS if bits <= gaps_need), key=price, default=INDEX_BITS[-1]
+    )
 
 
 def encode(nonzeros: NonZeros, code: PhaseCode, hardware: Hardware) -> Entries:

@@ -1,4 +1,4 @@
-"""The activation memory: where each gathered vector lies, so that a phase's columns are contiguous."""
+"""The activation memory: where each gathered vector lies, a phase's columns in a row."""
 
 from __future__ import annotations
 

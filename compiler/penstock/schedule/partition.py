@@ -1,4 +1,4 @@
-"""The graph cut into phases: each an SpMV over the PE array, and what the cell unit does with it."""
+"""The graph cut into phases: each an SpMV, and what the cell unit makes of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ SOURCES = ("input", "const", "state_read")
 
 @dataclass(frozen=True)
 class Part:
-    """One phase's nodes. matvecs share their operands and number of rows; ``operands`` are nodes."""
+    """One phase's nodes.
+
+    matvecs share their operands and number of rows; ``operands`` are nodes.
+    """
 
     name: str
     sweep: int

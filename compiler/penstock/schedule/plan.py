@@ -241,7 +241,7 @@ def _stretches(
 
 
 def frames_loaded(graph: Graph, sweep: int) -> list[str]:
-    """Vectors that a step of ``sweep`` takes from outside: the input, or a frame of another sweep."""
+    """Vectors that a step of ``sweep`` takes from outside: the input, or another sweep's."""
     found = [node.name for node in graph.nodes(sweep) if node.op.kind == "input"]
     for node in graph.nodes(sweep):
         for source in graph.inputs(node):

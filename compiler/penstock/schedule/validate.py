@@ -9,6 +9,7 @@ import numpy as np
 from penstock.ir import Graph
 from penstock.packing.index_code import decode_entries, use_distance
 from penstock.packing.manifest import Manifest, decode_matrices, unpack_phase
+from penstock.schedule.plan import constant_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], raw_distance:
         entries = unpack_phase(manifest, files, index)
         for (matvec, operand), matrix in decode_matrices(manifest, phase, entries).items():
             name = graph[matvec].inputs[2 * operand + 1]
-            if not np.array_equal(matrix, graph[name].tensor.constant):
+            if not np.array_equal(matrix, constant_of(graph, name)):
                 raise AssertionError(f"phase {phase.name}: the words do not hold {name}")
             covered.add(name)
         nonzeros, word = decode_entries(entries)

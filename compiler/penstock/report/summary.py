@@ -1,0 +1,96 @@
+"""The top of the page: the network in a line, the hardware in a line, the key figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.report.resources import NAMES
+from penstock.report.text import TIMES, number, percent, plural, size
+
+
+def network_line(network: dict[str, Any]) -> str:
+    """``l0: 153 inputs, 1,024 cells, projection to 512``, layer after layer."""
+    parts = []
+    for row in network["layers"]:
+        part = f"{row['name']}: {plural(row['inputs'], 'input')}, {plural(row['cells'], 'cell')}"
+        parts.append(part + f", projection to {row['outputs']:,}" * row["projection"])
+    head = network["head"]
+    if head:
+        parts.append(f"{head['name']}: {plural(head['outputs'], 'output')}")
+    return " · ".join(parts)
+
+
+def hardware_line(hardware: dict[str, Any]) -> str:
+    """``32 PEs · 1 lane · ...``."""
+    return " · ".join([
+        plural(hardware["pes"], "PE"), plural(hardware["lanes"], "lane"),
+        plural(hardware["cell_units"], "cell unit"),
+        f"{plural(hardware['groups'], 'weight port')} of {hardware['port_bits']} bits",
+        f"{hardware['part']} at {hardware['clock_mhz']:g} MHz",
+    ])  # fmt: skip
+
+
+def tiles(report: dict[str, Any]) -> list[dict[str, str]]:
+    """The key figures: label, value, unit, a note, and a tone (good, bad) of each."""
+    return [
+        *_speed_tiles(report),
+        *_size_tiles(report["totals"]),
+        _proof_tile(report["proof"]),
+        _fit_tile(report["resources"]),
+    ]
+
+
+def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
+    timeline, totals, resources = report["timeline"], report["totals"], report["resources"]
+    bandwidth, lanes = resources["bandwidth_gb_per_s"], report["hardware"]["lanes"]
+    offered = f"; {resources['device']} has {bandwidth:g}" if bandwidth else ""
+    together = f", for {lanes} sequences at once" if lanes > 1 else ""
+    return [
+        _tile("Time per step", f"{number(timeline['microseconds_per_step'], 2)} µs",
+              f"{plural(timeline['cycles_per_step'], 'cycle')}{together}"),
+        _tile("PE utilization", percent(totals["utilization"]),
+              f"bound {number(totals['bound'])} of {plural(totals['words'], 'word')}"),
+        _tile("Weight stream", f"{number(timeline['weight_gb_per_s_peak'], 1)} GB/s",
+              f"peak, {number(timeline['weight_gb_per_s_mean'], 1)} on average{offered}"),
+    ]  # fmt: skip
+
+
+def _size_tiles(totals: dict[str, Any]) -> list[dict[str, str]]:
+    compression = totals["compression"]
+    dense, compiled = size(compression["dense_bytes"]), size(compression["compiled_bytes"])
+    return [
+        _tile("Bits per non-zero", f"{number(totals['bits_per_nonzero'], 2)} bits",
+              "with padding, bubbles and beat fill"),
+        _tile("Compression", f"{number(compression['ratio'], 1)} {TIMES}",
+              f"{dense} of fp32 to {compiled}"),
+        _tile("Density", percent(totals["density"]),
+              f"of {number(totals['weights'])} weights are not zero"),
+    ]  # fmt: skip
+
+
+def _proof_tile(proof: dict[str, Any]) -> dict[str, str]:
+    least, accumulators = proof["least_distance"], proof["accumulators"]
+    holds = all(row["proven_width"] <= row["chosen_width"] for row in accumulators)
+    holds = holds and (least is None or least >= proof["raw_distance"])
+    note = f"{plural(len(accumulators), 'accumulator')}, {plural(proof['weights'], 'weight')}"
+    value, tone = ("Proven", "good") if holds else ("Refuted", "bad")
+    return _tile("No overflow, no hazard", value, note, tone)
+
+
+def _fit_tile(resources: dict[str, Any]) -> dict[str, str]:
+    if resources["device"] is None:
+        return _tile("Fit, by estimate", "Unknown", "the part is not in the device table")
+    shares = {name: row["share"] or 0.0 for name, row in resources["totals"].items()}
+    most = max(shares, key=lambda name: shares[name])
+    fits = all(row["fits"] is not False for row in resources["totals"].values())
+    value, tone = ("Fits", "good") if fits else ("Exceeds", "bad")
+    note = f"most of {NAMES[most]}: {percent(shares[most])} of {resources['device']}"
+    return _tile("Fit, by estimate", value, note, tone)
+
+
+def _tile(label: str, value: str, note: str, tone: str = "") -> dict[str, str]:
+    figure, _, unit = value.rpartition(" ")
+    return {
+        "label": label, "value": figure or unit, "unit": unit if figure else "", "note": note,
+        "tone": tone,
+    }  # fmt: skip
