@@ -61,7 +61,9 @@ MATRIX = {
          "overrides": {"l0.W_ix": Fixed(5, 2, True, *RND_SAT),
                        "l0.c": Fixed(9, 5, True, Rounding.TRN_ZERO, Overflow.WRAP)}},
     ),
-    "a recurrent network without any weight": ({"cells": (4,), "density": 0}, {"pes": 2}, {}),
+    "a recurrent network without any weight": (
+        {"cells": (4,), "outputs": 3, "density": 0}, {"pes": 2}, {},
+    ),
 }  # fmt: skip
 
 

@@ -41,28 +41,25 @@ def _load(path: Path) -> Any:
         raise PenstockError(
             f"the file can't be read: {reason}", str(path), "check the path"
         ) from error
-    except Exception as error:
-        raise _unreadable(path, error) from error
+    except Exception as error:  # numpy's words advise to load pickles
+        raise _unreadable(path) from error
 
 
-def _unreadable(path: Path, error: Exception) -> PenstockError:
+def _unreadable(path: Path) -> PenstockError:
     return PenstockError(
-        f"this is no NumPy file: {error}", str(path), "save it with numpy.save (numbers only)"
+        "this is no whole NumPy file of numbers", str(path), "save it with numpy.save"
     )
 
 
-def write_file(path: Path, save: Callable[[IO[bytes]], None]) -> None:
-    """Write through ``save`` beside ``path``, then move into place: never half a file."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                save(file)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise PenstockError(
-            f"the file can't be written: {error.strerror}", str(path), "choose another place"
-        ) from error
+def write_files(saves: dict[Path, Callable[[IO[bytes]], None]]) -> None:
+    """Write every file beside its place, then move all into place: never half a file, nor some.
+
+    Raises PenstockError.
+    """
+    with ExitStack() as written:
+        for path, save in saves.items():
+            written.enter_context(_reported(path))
+            beside = written.enter_context(_beside(path))
+            save(beside)
+            beside.close()
+            

@@ -60,9 +60,9 @@ def build_unit(keep: Storage, phase: Phase, numbers: dict[str, int]) -> Unit:
 
 def _comment(keep: Storage, phase: Phase) -> list[str]:
     part = phase.part
-    sums = ", ".join(part.matvecs)
+    sums = ", ".join(local(name) for name in part.matvecs)
     sources = ", ".join(part.operands)
-    return [f"{part.name}: the sums {sums} over {sources}, and what follows from them."]
+    return [f"{part.name}: {sums} are the sums over {sources}."]
 
 
 def _line(node: Node, numbers: dict[str, int], kind: str) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class Ranges:
 
     def observe(self, name: str, values: FloatArray) -> None:
         """Take in one step's values."""
-        self.peak[name] = max(self.peak.get(name, 0.0), float(np.abs(values).max(initial=0.0)))
+        peak = np.abs(values).max(initial=0.0)
+        self.peak[name] = float(np.maximum(self.peak.get(name, 0.0), peak))  # NaN stays
 
 
 def calibrate(
@@ -41,7 +42,15 @@ def calibrate(
         generator = np.random.default_rng(DEFAULT_SEED)
         sequences = generator.standard_normal((DEFAULT_SEQUENCES, DEFAULT_STEPS, model.inputs))
     frames = checked_frames(sequences, model.inputs, where)
-    model.run(frames if frames.ndim == 3 else frames[None], observe=ranges.observe)
+    with np.errstate(over="ignore", invalid="ignore"):
+        model.run(frames if frames.ndim == 3 else frames[None], observe=ranges.observe)
+    for name, peak in ranges.peak.items():
+        if not np.isfinite(peak):
+            raise PenstockError(
+                f"the float network overflows: {name} reaches {peak}",
+                where,
+                "is a weight or a frame far out of range?",
+            )
     return ranges
 
 
@@ -60,6 +69,7 @@ def checked_frames(frames: FloatArray, inputs: int, where: str) -> FloatArray:
         )
     if frames.size == 0:
         raise PenstockError("there are no frames", where, "give at least one step")
+    frames = frames.astype(np.float64)
     if not np.isfinite(frames).all():
         raise PenstockError("a frame has NaN or infinite values", where, "clean the data first")
-    return frames.astype(np.float64)
+    return frames

@@ -16,7 +16,10 @@ LSTM_NAME = re.compile(
     r"|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?"
 )
 OTHER_CELLS = {1: "an Elman RNN", 3: "a GRU"}
+BIASES = ("bias_ih", "bias_hh")
+BIAS_RULE = "biases come in pairs, in all layers or none"
 PEEPHOLES = {"i": "weight_ic", "f": "weight_fc", "o": "weight_oc"}
+PEEPHOLE_RULE = "peepholes come in threes, in all layers or none"
 ACTIVATION_CODE = "cell_activation_code"
 
 
@@ -54,9 +57,7 @@ class _Reader:
 
     def take(self, name: str, shape: tuple[int, ...], because: str) -> FloatArray:
         if name not in self.tensors:
-            raise PenstockError(
-                f"{name} is missing", self.where, f"it is needed because {because}"
-            )
+            raise PenstockError(f"{name} is missing", self.where, f"it is needed because {because}")
         value = self.tensors[name]
         self.left.discard(name)
         if value.shape != shape:
@@ -89,15 +90,17 @@ def from_state_dict(
             f"there is no LSTM among {_some(tensors)}", where, "an LSTM has weight_ih_l0"
         )
     if len(prefixes) > 1:
+        names = ", ".join(prefix.rstrip(".") or "(root)" for prefix in prefixes)
         raise PenstockError(
-            f"there are {len(prefixes)} LSTMs: {', '.join(p.rstrip('.') or '(root)' for p in prefixes)}",
+            f"there are {len(prefixes)} LSTMs: {names}",
             where,
-            "their order can't be known from names; stack them in one nn.LSTM, or compile one at a time",
+            "their order can't be known from names; stack them in one nn.LSTM, or compile one "
+            "at a time",
         )
-    layers = _read_layers(reader, prefixes[0], [match for match in found.values()])
+    layers = _read_layers(reader, prefixes[0], list(found.values()))
     notes: list[str] = []
     model_head = _read_rest(reader, layers, head or HeadOptions(), notes)
-    if head is not None and model_head is None and head != HeadOptions():
+    if head is not None and model_head is None:
         raise PenstockError(
             "there is no Linear head to apply the head options to", where, "leave them out"
         )
@@ -117,36 +120,53 @@ def _check_finite(tensors: dict[str, FloatArray], where: str) -> None:
             raise PenstockError(f"{name} is empty", where, "was the model built with size 0?")
 
 
-def _read_layers(
-    reader: _Reader, prefix: str, matches: list[re.Match[str]]
-) -> list[LstmLayer]:
+def _read_layers(reader: _Reader, prefix: str, matches: list[re.Match[str]]) -> list[LstmLayer]:
     count = max(int(match["layer"]) for match in matches) + 1
     both = any(match["reverse"] for match in matches)
-    code = reader.tensors.get(f"{prefix}{ACTIVATION_CODE}")
-    reader.left.discard(f"{prefix}{ACTIVATION_CODE}")
-    function = "sigma" if code is not None and int(code) == 1 else "tanh"
+    function = _read_activation(reader, f"{prefix}{ACTIVATION_CODE}")
+    kinds = {match["kind"] for match in matches}
     layers: list[LstmLayer] = []
     for index in range(count):
         inputs = layers[-1].outputs if layers else None
-        forward = _read_direction(reader, f"{prefix}{{}}_l{index}", inputs, function)
+        pattern = f"{prefix}{{}}_l{index}"
+        forward = _read_direction(reader, pattern, inputs, function, kinds)
         backward = None
         if both:
-            pattern = f"{prefix}{{}}_l{index}_reverse"
-            backward = _read_direction(reader, pattern, forward.inputs, function)
-            if (backward.cells, backward.outputs) != (forward.cells, forward.outputs):
-                raise PenstockError(
-                    f"{pattern.format('weight_hh')} has another size than the forward direction",
-                    reader.where,
-                    "both directions of a layer have the same cells",
-                )
+            pattern += "_reverse"
+            backward = _read_direction(reader, pattern, None, function, kinds)
+            for kind, own, other in (
+                ("weight_hh", backward.cells, forward.cells),
+                ("weight_hh", backward.outputs, forward.outputs),
+                ("weight_ih", backward.inputs, forward.inputs),
+            ):
+                if own != other:
+                    raise PenstockError(
+                        f"{pattern.format(kind)} has another size than the forward direction",
+                        reader.where,
+                        "both directions of a layer have the same inputs and cells",
+                    )
         layers.append(LstmLayer(forward, backward))
     return layers
 
 
+def _read_activation(reader: _Reader, name: str) -> str:
+    """What penstock.nn.LSTM saves of its g gate; torch.nn.LSTM saves nothing, and has tanh."""
+    if name not in reader.tensors:
+        return "tanh"
+    code = reader.take(name, (), "it is one number")
+    if code not in (0, 1):
+        raise PenstockError(
+            f"{name} is {code:g}, which names no activation",
+            reader.where,
+            "was it saved by a later version of Penstock?",
+        )
+    return "sigma" if code == 1 else "tanh"
+
+
 def _read_direction(
-    reader: _Reader, pattern: str, inputs: int | None, function: str
+    reader: _Reader, pattern: str, inputs: int | None, function: str, kinds: set[str]
 ) -> LstmDirection:
-    """One direction; ``pattern`` makes a tensor's name of its kind."""
+    """One direction; ``pattern`` makes a tensor's name of its kind, ``kinds`` the LSTM has."""
     w_ih = reader.tensors.get(pattern.format("weight_ih"))
     w_hh = reader.tensors.get(pattern.format("weight_hh"))
     for kind, value in (("weight_ih", w_ih), ("weight_hh", w_hh)):
@@ -158,14 +178,14 @@ def _read_direction(
     assert w_ih is not None and w_hh is not None
     outputs = w_hh.shape[1]
     hr_name = pattern.format("weight_hr")
-    cells = reader.tensors[hr_name].shape[-1] if hr_name in reader.tensors else outputs
+    cells = (1, *reader.tensors[hr_name].shape)[-1] if hr_name in reader.tensors else outputs
     _check_gates(reader, pattern, w_hh.shape[0], cells)
     rows = 4 * cells
     because = f"the layer has {cells} cells"
     if inputs is not None and w_ih.shape[1] != inputs:
         raise PenstockError(
-            f"{pattern.format('weight_ih')} reads {w_ih.shape[1]} inputs, but the layer before gives "
-            f"{inputs}",
+            f"{pattern.format('weight_ih')} reads {w_ih.shape[1]} inputs, "
+            f"but the layer before gives {inputs}",
             reader.where,
             "was the checkpoint saved from a model with another hidden_size or proj_size?",
         )
@@ -175,13 +195,13 @@ def _read_direction(
     if hr_name in reader.tensors:
         projection = reader.take(hr_name, (outputs, cells), because)
     bias = np.zeros(rows)
-    for kind in ("bias_ih", "bias_hh"):
-        if pattern.format(kind) in reader.tensors:
-            bias = bias + reader.take(pattern.format(kind), (rows,), because)
+    if not kinds.isdisjoint(BIASES):
+        for kind in BIASES:
+            bias = bias + reader.take(pattern.format(kind), (rows,), BIAS_RULE)
     peephole = {}
-    if any(pattern.format(kind) in reader.tensors for kind in PEEPHOLES.values()):
+    if not kinds.isdisjoint(PEEPHOLES.values()):
         peephole = {
-            gate: reader.take(pattern.format(kind), (cells,), "peepholes come in threes")
+            gate: reader.take(pattern.format(kind), (cells,), PEEPHOLE_RULE)
             for gate, kind in PEEPHOLES.items()
         }
     return LstmDirection(
@@ -221,26 +241,42 @@ def _read_rest(
         stem = name.removesuffix("weight")
         if not name.endswith("weight") or value.ndim != 2:
             continue
-        bias = reader.tensors.get(f"{stem}bias")
-        if bias is None and value.shape[1] == inputs and ("emb" in name or inputs != outputs):
+        has_bias = f"{stem}bias" in reader.tensors
+        if _is_embedding(reader, name, has_bias, inputs, outputs):
             reader.left.discard(name)
-            notes.append(
-                f"{name} is an embedding of {value.shape[0]} entries: the look-up stays on the host"
-            )
+            notes.append(embedding_note(name, value))
         elif value.shape[1] == outputs and head is None:
-            reader.left -= {name, f"{stem}bias"}
-            if bias is not None and bias.shape != (value.shape[0],):
-                raise PenstockError(
-                    f"{stem}bias is {_shape(bias.shape)}, not {value.shape[0]}", reader.where
-                )
+            reader.left.discard(name)
+            because = f"{name} gives {value.shape[0]} outputs"
+            bias = reader.take(f"{stem}bias", value.shape[:1], because) if has_bias else None
             head = DenseHead(value, bias, options.at, options.activation)
     if reader.left:
         raise PenstockError(
-            f"can't compile {_some(reader.left)}: not part of an LSTM, a Linear head or an embedding",
+            f"can't compile {_some(reader.left)}: not part of an LSTM, a Linear head or an "
+            "embedding",
             reader.where,
             "save only the LSTM and the Linear layer that reads it",
         )
     return head
+
+
+def _is_embedding(reader: _Reader, name: str, has_bias: bool, inputs: int, outputs: int) -> bool:
+    """A matrix without bias, whose rows are as long as the LSTM's input frame."""
+    if has_bias or reader.tensors[name].shape[1] != inputs:
+        return False
+    if inputs == outputs and "emb" not in name:
+        raise PenstockError(
+            f"{name} could be an embedding or a Linear head without bias: both have "
+            f"{inputs} columns",
+            reader.where,
+            "save an embedding as emb.weight, and a head with its bias (zeros do)",
+        )
+    return True
+
+
+def embedding_note(name: str, table: FloatArray) -> str:
+    """What is said of an embedding."""
+    return f"{name} is an embedding of {len(table)} entries: the look-up stays on the host"
 
 
 def _some(names: object) -> str:

@@ -48,7 +48,7 @@ def page_context(report: dict[str, Any]) -> dict[str, Any]:
         "counted": totals["compression"]["counted"],
         "meters": _meters(resources), "resources": resources,
         "multipliers": tables.multipliers_table(resources),
-        "memories": tables.memories_table(resources),
+        "kinds": tables.kinds_table(resources), "memories": tables.memories_table(resources),
         "proof_text": _proof_text(report["proof"]),
         "accumulators": tables.accumulators_table(report["proof"]),
         "layers": tables.layers_table(report["network"]),

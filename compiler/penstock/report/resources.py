@@ -8,6 +8,7 @@ from penstock.ir import Node
 from penstock.report.devices import PLANNED_SHARE, Device, device_of
 from penstock.report.kernel import Kernel, ratio
 from penstock.report.memories import memories
+from penstock.report.text import percent
 
 LABEL = "estimate, not from synthesis"
 NOT_COUNTED = (
@@ -79,8 +80,8 @@ def fit_notes(resources: dict[str, Any], timeline: dict[str, Any]) -> list[str]:
     device, bandwidth = resources["device"], resources["bandwidth_gb_per_s"]
     notes = [
         f"by estimate, the kernel takes {row['used']:,} {NAMES[name]}; {device} has "
-        f"{row['total']:,}, of which {row['limit']:,} ({row['planned_share']:.0%}) should be "
-        "planned for: take fewer PEs, lanes or cell units, or a larger part"
+        f"{row['total']:,}, of which {percent(row['planned_share'], 0)} ({row['limit']:,}) "
+        "should be planned for: take fewer PEs, lanes or cell units, or a larger part"
         for name, row in resources["totals"].items()
         if row["fits"] is False
     ]

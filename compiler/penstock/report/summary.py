@@ -44,6 +44,7 @@ def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
     timeline, totals, resources = report["timeline"], report["totals"], report["resources"]
     bandwidth, lanes = resources["bandwidth_gb_per_s"], report["hardware"]["lanes"]
     offered = f"; {resources['device']} has {bandwidth:g}" if bandwidth else ""
+    is_short = bandwidth is not None and timeline["weight_gb_per_s_peak"] > bandwidth
     together = f", for {lanes} sequences at once" if lanes > 1 else ""
     return [
         _tile("Time per step", f"{number(timeline['microseconds_per_step'], 2)} µs",
@@ -51,7 +52,8 @@ def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
         _tile("PE utilization", percent(totals["utilization"]),
               f"bound {number(totals['bound'])} of {plural(totals['words'], 'word')}"),
         _tile("Weight stream", f"{number(timeline['weight_gb_per_s_peak'], 1)} GB/s",
-              f"peak, {number(timeline['weight_gb_per_s_mean'], 1)} on average{offered}"),
+              f"peak, {number(timeline['weight_gb_per_s_mean'], 1)} on average{offered}",
+              "bad" if is_short else ""),
     ]  # fmt: skip
 
 
@@ -83,14 +85,13 @@ def _fit_tile(resources: dict[str, Any]) -> dict[str, str]:
     shares = {name: row["share"] or 0.0 for name, row in resources["totals"].items()}
     most = max(shares, key=lambda name: shares[name])
     fits = all(row["fits"] is not False for row in resources["totals"].values())
-    value, tone = ("Fits", "good") if fits else ("Exceeds", "bad")
-    note = f"most of {NAMES[most]}: {percent(shares[most])} of {resources['device']}"
+    value, tone = ("Fits", "good") if fits else ("Does not fit", "bad")
+    note = f"{NAMES[most]} the most, {percent(shares[most])} of {resources['device']}"
     return _tile("Fit, by estimate", value, note, tone)
 
 
 def _tile(label: str, value: str, note: str, tone: str = "") -> dict[str, str]:
-    figure, _, unit = value.rpartition(" ")
-    return {
-        "label": label, "value": figure or unit, "unit": unit if figure else "", "note": note,
-        "tone": tone,
-    }  # fmt: skip
+    """``value`` is a figure with its unit, or words."""
+    is_figure = any(letter.isdigit() for letter in value)
+    figure, _, unit = value.rpartition(" ") if is_figure else (value, "", "")
+    return {"label": label, "value": figure, "unit": unit, "note": note, "tone": tone}

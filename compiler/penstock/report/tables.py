@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.report.charts import KINDS
+from penstock.report.phases import FLOAT_BYTES
 from penstock.report.text import (
     NOTHING,
     TIMES,
@@ -83,14 +84,13 @@ def compression_table(compression: dict[str, Any]) -> Table:
         ["Biases and peepholes", _floats(vectors), number(compiled["parameters"])],
         ["Tables of sigma and tanh", NOTHING, number(compiled["tables"])],
     ]  # fmt: skip
-    total = ["All", f"{number(compression['dense_bytes'])} bytes",
-             f"{number(compression['compiled_bytes'])} bytes"]  # fmt: skip
-    columns = {"What": "text", "fp32, dense": "number", "Compiled, bytes": "number"}
+    total = ["All", number(compression["dense_bytes"]), number(compression["compiled_bytes"])]
+    columns = {"What": "text", "fp32 dense, bytes": "number", "Compiled, bytes": "number"}
     return Table(columns, rows, total)
 
 
 def _floats(count: int) -> str:
-    return f"{number(count)} {TIMES} 4 bytes"
+    return f"{number(count)} {TIMES} {FLOAT_BYTES}"
 
 
 def layers_table(network: dict[str, Any]) -> Table:
@@ -136,6 +136,22 @@ def accumulators_table(proof: dict[str, Any]) -> Table:
         for row in proof["accumulators"]
     ]  # fmt: skip
     return Table(columns, rows)
+
+
+def kinds_table(resources: dict[str, Any]) -> Table:
+    """Memories summed up by what they hold."""
+    columns = {
+        "Memories by kind": "text",
+        "How many": "number",
+        "BRAM18": "number",
+        "LUT": "number",
+    }
+    sums: dict[str, list[int]] = {}
+    for row in resources["memories"]:
+        of_kind = sums.setdefault(row["kind"], [0, 0, 0])
+        for index, key in enumerate(("count", "bram18", "lut")):
+            of_kind[index] += row[key]
+    return Table(columns, [[kind, *map(number, counts)] for kind, counts in sums.items()])
 
 
 def memories_table(resources: dict[str, Any]) -> Table:

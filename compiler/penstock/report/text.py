@@ -49,7 +49,9 @@ def size(count: int) -> str:
         if value < 1000:
             break
         value, unit = value / 1000, larger
-    return f"{count:,} bytes" if unit == "bytes" else f"{value:,.{2 if value < 10 else 1}f} {unit}"
+    if unit == "bytes":
+        return plural(count, "byte")
+    return f"{value:,.{2 if value < 10 else 1}f} {unit}"
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:

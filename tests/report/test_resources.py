@@ -1,0 +1,138 @@
+"""The estimate against the emitted C++ that it speaks of, and against the devices."""
+
+import re
+
+import pytest
+
+from penstock.report.devices import DEVICES, device_of
+from penstock.report.memories import bram18_blocks, lutram_luts
+
+
+@pytest.fixture(scope="module")
+def sizes(compiled):
+    """The constants of kernel/config.h."""
+    text = compiled.files["kernel/config.h"].decode()
+    return {name: int(value) for name, value in re.findall(r"const \w+ (\w+) = (\d+);", text)}
+
+
+def memory(report, name):
+    (row,) = [row for row in report["memories"] if row["name"] == name]
+    return row
+
+
+@pytest.fixture(scope="module")
+def resources(report):
+    return report["resources"]
+
+
+def test_activation_memory_is_that_of_the_kernel(compiled, resources, sizes):
+    row = memory(resources, "activation memory")
+    copies = sizes["GROUPS"] * sizes["GROUP_COPIES"]
+    assert row["count"] == copies * sizes["CELL_UNITS"] * sizes["LANES"]
+    assert row["depth"] == -(-sizes["VECTOR_DEPTH"] // sizes["CELL_UNITS"])
+    config = compiled.files["kernel/config.h"].decode()
+    assert f"typedef ap_int<{row['width']}> activation_t;" in config
+
+
+def test_accumulators_are_those_of_the_kernel(compiled, resources, sizes):
+    row = memory(resources, "accumulators")
+    assert row["count"] == sizes["PES"] * sizes["BANKS"] * sizes["LANES"]
+    assert row["depth"] == sizes["ACC_DEPTH"]
+    assert f"typedef ap_int<{row['width']}> acc_t;" in compiled.files["kernel/config.h"].decode()
+    compute = compiled.files["kernel/compute.h"].decode()
+    assert f"variable=acc type=ram_s2p impl={row['storage']} " in compute
+
+
+def test_streams_are_as_deep_as_the_kernel_declares_them(resources, sizes):
+    depths = {"beats": "BEAT", "words": "WORD", "frames": "FRAME", "results": "RESULT"}
+    for name, constant in depths.items():
+        assert memory(resources, name)["depth"] == sizes[f"{constant}_STREAM_DEPTH"]
+
+
+def test_every_array_of_the_kernel_is_counted(compiled, resources):
+    compute = compiled.files["kernel/compute.h"].decode()
+    arrays = re.findall(r"^  static [^;]*? (\w+)\[[^;]*;", compute, re.MULTILINE)
+    counted = {"activations", "accumulators", "state", "parameters", "frames"}
+    rows = [row for row in resources["memories"] if row["kind"] in counted]
+    assert len(rows) - 1 == len(arrays)  # one more is the output frame, in ports.h
+
+
+def test_every_table_lookup_of_every_unit_has_its_own_memory(compiled, resources, sizes):
+    lookups = re.findall(r"= (?:sigma|tanh)_\w+\(", compiled.files["kernel/cell_unit.h"].decode())
+    rows = [row for row in resources["memories"] if row["kind"] == "tables"]
+    assert len(rows) == len(lookups)
+    assert {row["count"] for row in rows} == {sizes["CELL_UNITS"] * sizes["LANES"]}
+    assert {row["bram18"] for row in rows} == {2 * row["count"] for row in rows}  # 2,048 x 16 bits
+
+
+def test_multipliers_are_those_of_the_pes_and_of_the_cell_units(compiled, resources, sizes):
+    products = re.findall(r" = \w+ \* \w+;", compiled.files["kernel/cell_unit.h"].decode())
+    in_cells = len(products) * sizes["CELL_UNITS"] * sizes["LANES"]
+    assert resources["totals"]["dsp"]["used"] == sizes["PES"] * sizes["LANES"] + in_cells
+
+
+def test_totals_are_the_sums_of_the_rows(resources):
+    totals, rows = resources["totals"], resources["memories"]
+    assert totals["bram18"]["used"] == sum(row["bram18"] for row in rows)
+    assert totals["lut"]["used"] == sum(row["lut"] for row in rows)
+    assert totals["dsp"]["used"] == sum(row["dsp"] for row in resources["multipliers"])
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "blocks", "dual_blocks"),
+    [(512, 36, 1, 2), (1024, 18, 1, 1), (2048, 16, 2, 2), (513, 36, 2, 2), (16384, 1, 1, 1),
+     (16385, 1, 2, 2), (1, 1, 1, 1), (256, 512, 15, 29)],
+)  # fmt: skip
+def test_block_rams_follow_their_shapes(depth, width, blocks, dual_blocks):
+    assert bram18_blocks(depth, width) == blocks
+    assert bram18_blocks(depth, width, is_true_dual_port=True) == dual_blocks
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "luts"), [(32, 14, 8), (32, 15, 16), (64, 7, 8), (64, 14, 16), (65, 7, 16)]
+)
+def test_lut_memories_follow_their_shapes(depth, width, luts):
+    assert lutram_luts(depth, width) == luts
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
+def test_a_part_number_finds_its_device(device):
+    assert device_of(f"{device.name}-package-2-e") is device
+
+
+def test_the_estimate_says_that_it_is_one(compiled):
+    assert compiled.report["resources"]["label"] == "estimate, not from synthesis"
+    assert "estimate, not from synthesis" in compiled.files["report.html"].decode()
+
+
+def test_an_unknown_part_has_no_totals_to_fit(compile_network):
+    resources = compile_network("pruned", part="xcnone").report["resources"]
+    assert resources["device"] is None
+    assert {row["total"] for row in resources["totals"].values()} == {None}
+    assert {row["fits"] for row in resources["totals"].values()} == {None}
+
+
+def test_what_does_not_fit_is_noted_and_not_refused(compile_network):
+    report = compile_network("pruned", part="xc7z020clg400-1", pes=32, lanes=8).report
+    dsp = report["resources"]["totals"]["dsp"]
+    assert dsp["used"] > dsp["limit"] == 176
+    assert dsp["fits"] is False
+    notes = [note for note in report["notes"] if "DSP" in note]
+    assert notes == [
+        f"by estimate, the kernel takes {dsp['used']:,} DSP; xc7z020 has 220, of which 80 % (176) "
+        "should be planned for: take fewer PEs, lanes or cell units, or a larger part"
+    ]
+
+
+def test_what_fits_is_not_noted(compile_network):
+    assert not [note for note in compile_network("pruned").report["notes"] if "xcu55c" in note]
+
+
+def test_a_stream_faster_than_the_memory_is_noted(compile_network):
+    report = compile_network("pruned", part="xc7z020clg400-1", clock_mhz=300.0).report
+    peak = report["timeline"]["weight_gb_per_s_peak"]
+    assert peak > 2.1
+    assert (
+        f"the weight stream asks for {peak:.1f} GB/s at 300 MHz, more than the 2.1 GB/s of memory "
+        "beside xc7z020: the PEs will wait for words"
+    ) in report["notes"]
