@@ -104,12 +104,9 @@ class Fixed:
 
     @classmethod
     def exact(cls, lo: int, hi: int, frac: int) -> Fixed:
-        """The narrowest signed type of ``frac`` fraction bits that holds all raw values lo..hi.
-
-        At least two bits: AMD's headers stop with an assertion on conversions from a single one.
-        """
+        """The narrowest signed type of ``frac`` fraction bits that holds all raw values lo..hi."""
         bits = max(max(hi, 0).bit_length(), max(-lo - 1, 0).bit_length())
-        return cls(max(bits, 1) + 1, frac)
+        return cls(bits + 1, frac)
 
     def fits(self, raw: IntArray) -> bool:
         """True if every raw value is one of this type."""

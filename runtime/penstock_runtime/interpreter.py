@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from penstock.errors import PenstockError
-from penstock.fixed import FloatArray, IntArray
+from penstock.fixed import Fixed, FloatArray, IntArray
 from penstock.ir.evaluate import evaluate, initial_state
 from penstock_runtime.project import Project, load_project
 
@@ -66,7 +66,18 @@ class Interpreter:
         return RunResult(result.y, values, arranged, result.state)
 
     def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, FloatArray]:
-        """A state as PyTorch's (h_n, c_n): real numbers, (layers * directions, sequences, n)."""
+        """A state as PyTorch's (h_n, c_n): real numbers, (layers * directions, sequences, n).
+
+        Raises PenstockError for layers of different sizes, whose states are not one array.
+        """
+        for part in ("y", "c"):
+            lengths = [state[name].shape[1] for name in self._names(part)]
+            if len(set(lengths)) > 1:
+                raise PenstockError(
+                    f"the states of layers of {lengths} elements are not one array",
+                    str(self.project.folder),
+                    "take them by name, from Interpreter.run",
+                )
         found = [
             np.stack([
                 self.project.graph[f"{name}_before"].tensor.type.to_float(state[name])
@@ -126,8 +137,8 @@ class Interpreter:
         if x.dtype.kind == "f":
             if not np.isfinite(x).all():
                 raise PenstockError("a frame has NaN or infinite values", where, "clean the data")
-            return kind.quantize(x)
-        raw = x.astype(np.int64)
+            return _quantized(kind, x)
+        raw = _int64(x)
         if not kind.fits(raw):
             raise PenstockError(
                 f"raw integers outside {kind.raw_min}..{kind.raw_max}",
@@ -171,8 +182,21 @@ class Interpreter:
                     where,
                     "give (sequences, elements)",
                 )
-            raw = kind.quantize(given) if given.dtype.kind == "f" else given.astype(np.int64)
+            if not np.isfinite(given).all():
+                raise PenstockError(f"state {name} has NaN or infinite values", where, "start anew")
+            raw = _quantized(kind, given) if given.dtype.kind == "f" else _int64(given)
             if not kind.fits(raw):
                 raise PenstockError(f"state {name} is outside {kind}", where, "give raw integers")
             zero[name] = raw
         return zero
+
+
+def _quantized(kind: Fixed, values: Any) -> IntArray:
+    with np.errstate(over="ignore"):  # what is far out of range saturates or wraps as the rest does
+        return kind.quantize(values)
+
+
+def _int64(raw: Any) -> IntArray:
+    """Integers of any type; those beyond int64 become its greatest, which fits no port."""
+    least: IntArray = np.minimum(raw, np.iinfo(np.int64).max).astype(np.int64)
+    return least

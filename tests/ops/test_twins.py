@@ -11,6 +11,7 @@ import pytest
 from penstock.codegen.hls import table_functions, table_texts
 from penstock.codegen.names import local
 from penstock.codegen.render import render, template_folder
+from penstock.codegen.units import requant_operand
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph, Value
 from penstock.ops import ALL, Add, Const, Input, Lut, Mul, Requant, StateRead
@@ -40,6 +41,8 @@ def cases():
         yield Mul(), operands, []
     for rounding, overflow in product(Rounding, Overflow):
         yield Requant(Fixed(12, 9, True, rounding, overflow)), [wide], []
+        yield Requant(Fixed(6, 9, True, rounding, overflow)), [Fixed(12, 22)], []
+        yield Requant(Fixed(6, 4, False, rounding, overflow)), [Fixed(3, 25)], []
     yield Requant(Fixed(16, 20, True, Rounding.RND, Overflow.SAT)), [narrow], []
     yield Requant(Fixed(11, 8, False, Rounding.RND, Overflow.SAT)), [wide], []
     for function, bits, entries in product(("sigma", "tanh"), (0, 5), (64, 2048)):
@@ -114,6 +117,8 @@ def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
             "id": "result", "cpp": node.tensor.type.cpp, "number": 0,
             "inputs": [local(name) for name in node.inputs],
         }  # fmt: skip
+        if op.kind == "requant":
+            line["operand"] = requant_operand(operands[0], op.to, "in0")
         if op.kind == "lut":
             tables += table_functions(graph)
             line["table"] = tables[-1]["name"]

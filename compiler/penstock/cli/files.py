@@ -30,7 +30,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         return {str(name): loaded[name] for name in loaded.files}
     except Exception as error:  # zipfile, zlib and numpy each raise their own
-        raise _unreadable(path, error) from error
+        raise _unreadable(path) from error
 
 
 def _load(path: Path) -> Any:
@@ -52,14 +52,27 @@ def _unreadable(path: Path) -> PenstockError:
 
 
 def write_files(saves: dict[Path, Callable[[IO[bytes]], None]]) -> None:
-    """Write every file beside its place, then move all into place: never half a file, nor some.
+    """Write each file beside its place, then move all into place: never half a file, nor only some.
 
     Raises PenstockError.
     """
-    with ExitStack() as written:
+    beside: dict[Path, Path] = {}
+    path = Path()
+    try:
         for path, save in saves.items():
-            written.enter_context(_reported(path))
-            beside = written.enter_context(_beside(path))
-            save(beside)
-            beside.close()
-            
+            if path.exists() and not path.is_file():
+                raise PenstockError("the output is not a file", str(path), "choose another place")
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            beside[path] = Path(name)
+            with os.fdopen(handle, "wb") as file:
+                save(file)
+            beside[path].chmod(0o644)
+        for path, written in beside.items():
+            written.replace(path)
+    except OSError as error:
+        raise PenstockError(
+            f"the file can't be written: {error.strerror}", str(path), "choose another place"
+        ) from error
+    finally:
+        for written in beside.values():
+            written.unlink(missing_ok=True)

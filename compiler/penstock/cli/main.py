@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import IO, Annotated, Any
 
 import numpy as np
 import typer
@@ -12,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.cli.files import read_array, read_arrays, write_file
+from penstock.cli.files import read_array, read_arrays, write_files
 from penstock.driver import Compiled, compile_model
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_state_dict, read_checkpoint
@@ -22,7 +24,6 @@ from penstock.version import __version__
 
 app = typer.Typer(
     help="Compile trained, pruned LSTMs into sparse FPGA accelerators, and prove them bit-true.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -31,13 +32,35 @@ out = Console(highlight=False, soft_wrap=True)
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A project that compile wrote.")]
 
 
+UsageError: Any = typer.BadParameter.__base__
+"""What typer raises for a wrong command, option or value: click's, wherever it is kept."""
+
+
 def main() -> None:
     """Run the command line. A user's fault is one line on stderr and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # paths need not be text of the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        status = app(sys.argv[1:] or ["--help"], prog_name="penstock", standalone_mode=False)
     except PenstockError as error:
-        print(f"error: {' '.join(error.line().split())}", file=sys.stderr)
-        sys.exit(2)
+        status = _refuse(error.line())
+    except OSError as error:
+        status = _refuse(f"{error.strerror or error} ({error.filename})")
+    except UsageError as error:
+        command = error.ctx.command_path if error.ctx else "penstock"
+        status = _refuse(f"{error.format_message()}; hint: see {command} --help")
+    if status:
+        sys.exit(status)
+
+
+def _refuse(line: str) -> int:
+    """Say ``line`` without line breaks or what else would command a terminal; the exit status."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(line.split()))
+    print(f"error: {shown}", file=sys.stderr)
+    return 2
 
 
 def _version(asked: bool) -> None:
@@ -62,16 +85,17 @@ def compile_command(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Project folder.")],
     calibration: Annotated[
-        Optional[Path], typer.Option(help=".npy of typical frames: (sequences, steps, inputs).")
+        Path | None,
+        typer.Option(help=".npy of typical frames: (steps, inputs) or (sequences, ...)."),
     ] = None,
     pes: Annotated[int, typer.Option(help="Processing elements.")] = Hardware.pes,
     lanes: Annotated[int, typer.Option(help="Sequences at once: 1, 2, 4, 8 or 16.")] = 1,
     cell_units: Annotated[
-        Optional[int], typer.Option(help="Elements per cycle of the cell unit; divides the PEs.")
+        int | None, typer.Option(help="Elements per cycle of the cell unit; divides the PEs.")
     ] = None,
     assign: Annotated[str, typer.Option(help="Rows to PEs: best, interleave or balance.")] = "best",
     index_bits: Annotated[
-        Optional[int], typer.Option(help="Gap bits, 1 to 8. Default: chosen for each matrix.")
+        int | None, typer.Option(help="Gap bits, 1 to 8. Default: chosen for each matrix.")
     ] = None,
     raw_distance: Annotated[
         int, typer.Option(help="Cycles between two uses of an accumulator.")
@@ -86,17 +110,19 @@ def compile_command(
     cell_bits: Annotated[int, typer.Option(help="Bits of the cell state.")] = 16,
     output_bits: Annotated[int, typer.Option(help="Bits of y and m.")] = 16,
     accumulator_bits: Annotated[
-        Optional[int], typer.Option(help="Accumulator bits. Default: as the proof needs.")
+        int | None, typer.Option(help="Accumulator bits. Default: as the proof needs.")
     ] = None,
-    table_entries: Annotated[int, typer.Option(help="Entries of the sigma and tanh tables.")] = 2048,
+    table_entries: Annotated[
+        int, typer.Option(help="Entries of the sigma and tanh tables.")
+    ] = 2048,
     interpolate_bits: Annotated[
         int, typer.Option(help="Input bits between two table entries, 0 for none.")
     ] = 0,
     head: Annotated[
-        Optional[str], typer.Option(help="A Linear head runs at: step, last or final.")
+        str | None, typer.Option(help="A Linear head runs at: step, last or final.")
     ] = None,
     head_activation: Annotated[
-        Optional[str], typer.Option(help="The head ends in: none, sigmoid or argmax.")
+        str | None, typer.Option(help="The head ends in: none, sigmoid or argmax.")
     ] = None,
     time_first: Annotated[
         bool, typer.Option(help="Arrays are (steps, sequences, inputs), PyTorch's default.")
@@ -120,6 +146,8 @@ def compile_command(
         read_checkpoint(model), str(model), options, not time_first, model.stem
     )
     frames = read_array(calibration) if calibration is not None else None
+    if time_first and frames is not None and frames.ndim == 3:
+        frames = frames.swapaxes(0, 1)
     compiled = compile_model(network, frames, hardware, precision, str(calibration or model))
     compiled.write(output)
     _print_summary(compiled, output)
@@ -127,8 +155,10 @@ def compile_command(
 
 def _print_summary(compiled: Compiled, output: Path) -> None:
     plan, graph = compiled.plan, compiled.graph
-    table = Table("phase", "words", "bound", "non-zeros", "padding", "bubbles", "entry bits",
-                  title=f"{escape(str(output))}: {plan.hardware.pes} PEs", title_justify="left")  # fmt: skip
+    table = Table(
+        "phase", "words", "bound", "non-zeros", "padding", "bubbles", "entry bits",
+        title=f"{escape(str(output))}: {plan.hardware.pes} PEs", title_justify="left",
+    )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
     for phase in plan.phases:
@@ -155,13 +185,13 @@ def run(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help=".npy for the results.")],
     lengths: Annotated[
-        Optional[Path], typer.Option(help=".npy of each sequence's steps; the rest is padding.")
+        Path | None, typer.Option(help=".npy of each sequence's steps; the rest is padding.")
     ] = None,
     state: Annotated[
-        Optional[Path], typer.Option(help=".npz with the initial state: h_0 and c_0.")
+        Path | None, typer.Option(help=".npz with the initial state: h_0 and c_0.")
     ] = None,
     state_output: Annotated[
-        Optional[Path], typer.Option(help=".npz for the final state: h_n and c_n.")
+        Path | None, typer.Option(help=".npz for the final state: h_n and c_n.")
     ] = None,
     raw: Annotated[bool, typer.Option(help="Write raw integers instead of real numbers.")] = False,
 ) -> None:
@@ -175,10 +205,13 @@ def run(
         interpreter.state_from_arrays(read_arrays(state), str(state)) if state else None,
     )
     values = result.arranged_raw if raw else result.values
-    write_file(output, lambda file: np.save(file, values))
+    saves: dict[Path, Callable[[IO[bytes]], None]] = {output: lambda file: np.save(file, values)}
     if state_output is not None:
+        if state_output == output:
+            raise PenstockError("two results in one file", str(output), "name another file")
         h_n, c_n = interpreter.hidden(result.state)
-        write_file(state_output, lambda file: np.savez(file, h_n=h_n, c_n=c_n))
+        saves[state_output] = lambda file: np.savez(file, h_n=h_n, c_n=c_n)
+    write_files(saves)
     out.print(f"{escape(str(output))}: {' x '.join(map(str, values.shape))}")
 
 
@@ -198,7 +231,7 @@ def csim(folder: Folder) -> None:
 def check(
     folder: Folder,
     steps: Annotated[int, typer.Option(min=1, help="Steps of each call.")] = 4,
-    seed: Annotated[int, typer.Option(help="Seed of the random inputs.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 1,
 ) -> None:
     """Compare the interpreter with C simulation, every value of every step."""
     from penstock_runtime import load_project

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.codegen.names import identifier, local, storage
 from penstock.codegen.storage import Storage
+from penstock.fixed import Fixed
 from penstock.ir import Node
 from penstock.schedule import Phase
 
@@ -102,6 +103,9 @@ def _add_node(keep: Storage, unit: Unit, node: Node, numbers: dict[str, int]) ->
     line = _line(node, numbers, node.op.kind)
     if node.op.kind == "lut":
         line["table"] = local(node.inputs[1])
+    elif node.op.kind == "requant":
+        line["operand"] = requant_operand(keep.graph[node.inputs[0]].tensor.type, node.tensor.type,
+                                          line["inputs"][0])  # fmt: skip
     elif node.op.kind == "state_write":
         block = keep.state_of(node)
         line["array"], line["base"] = block.array, block.base
@@ -118,6 +122,17 @@ def _add_node(keep: Storage, unit: Unit, node: Node, numbers: dict[str, int]) ->
     _add_stores(keep, unit, node, line)
     if line.get("base"):
         unit.needs(VECTOR, "vector")
+
+
+def requant_operand(source: Fixed, to: Fixed, name: str) -> str:
+    """The operand of a conversion, widened where all of its bits and more are dropped.
+
+    AMD's headers stop with an assertion where a rounding bit lies above the operand's own bits.
+    """
+    needed = source.frac - to.frac + 2
+    if source.width >= needed:
+        return name
+    return f"{Fixed(needed, source.frac, source.signed).cpp}({name})"
 
 
 def _add_stores(keep: Storage, unit: Unit, node: Node, line: dict[str, Any]) -> None:
