@@ -38,3 +38,7 @@ def run_cpp(cpp_flags, tmp_path):
         return done.stdout + done.stderr
 
     return run
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/files")

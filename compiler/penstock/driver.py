@@ -94,7 +94,7 @@ def compile_model(
     texts["weights/manifest.json"] = manifest.to_json()
     binaries["tb/vectors.dat"] = golden_vectors(keep)
     files = binaries | {name: text.encode() for name, text in texts.items()}
-    return Compiled(graph, plan, manifest, proof, report, notes, dict(sorted(files.items())))
+    return Compiled(graph, plan, manifest, proof, report, report["notes"], dict(sorted(files.items())))
 
 
 def pack(model: RecurrentModel, keep: Storage) -> tuple[Manifest, list[bytes]]:

@@ -185,9 +185,9 @@ def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:
 def largest_frac(peak: float, width: int, signed: bool = True) -> int:
     """The most fraction bits at which ``width`` bits hold +-``peak`` after rounding to nearest.
 
-    Zero or a vanishing peak gives ``width - 1`` (a type for values below one).
+    A peak of zero gives a type for values below one.
     """
-    if peak <= 2.0**-40:
+    if peak == 0:
         return width - int(signed)
     top = (1 << (width - int(signed))) - 1
     frac = int(np.floor(np.log2((top + 0.5) / peak)))

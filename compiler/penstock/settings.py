@@ -9,6 +9,8 @@ from penstock.fixed import Fixed
 
 MAX_PES = 1024
 LANE_CHOICES = (1, 2, 4, 8, 16)
+WIDEST = 24
+"""Bits of the widest tensor at the ports or in a memory (accumulators apart)."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,8 @@ class Precision:
 
     def __post_init__(self) -> None:
         limits = {
-            "weights": 18, "biases": 24, "inputs": 24, "gates": 24, "cell_state": 24,
-            "outputs": 24, "logits": 24,
+            "weights": 18, "biases": WIDEST, "inputs": WIDEST, "gates": WIDEST,
+            "cell_state": WIDEST, "outputs": WIDEST, "logits": WIDEST,
         }  # fmt: skip
         for name, limit in limits.items():
             given = getattr(self, name)
@@ -126,6 +128,13 @@ class Precision:
             if not 2 <= width <= limit:
                 raise PenstockError(
                     f"{name} of {width} bits can't be built", "precision", f"choose 2 to {limit}"
+                )
+        for name, kind in self.overrides.items():
+            if not 2 <= kind.width <= WIDEST:
+                raise PenstockError(
+                    f"{name} of {kind.width} bits can't be built",
+                    "precision",
+                    f"choose 2 to {WIDEST}",
                 )
         entries = self.table_entries
         if not (64 <= entries <= 4096 and entries & (entries - 1) == 0):

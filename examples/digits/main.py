@@ -9,8 +9,6 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -88,10 +86,8 @@ class Pruner:
 
     @torch.no_grad()
     def keep_from_zero(self) -> None:
-        """Move kept weights that 12 bits would round to zero to one quantization step or two.
-
-        Their entries are paid for: every PE reads as many as the fullest one.
-        """
+        """Move kept weights that 12 bits would round to zero to one or two steps: a balanced PE
+        reads their entries in any case."""
         for (weight, _), mask in zip(self.network.matrices(), self.masks, strict=True):
             least = weight.abs().max() / 1024
             small = mask & (weight.abs() < least)
@@ -99,23 +95,24 @@ class Pruner:
 
 
 def balanced_mask(weight: torch.Tensor, blocks: int, density: float) -> torch.Tensor:
-    """A mask for each gate, one above the other: as many weights on every PE, row r on PE r mod 8."""
+    """The masks of all gates, stacked as the gates are; row r of a gate is on PE r mod 8."""
     gates = np.split(weight.detach().numpy(), blocks)
-    return torch.from_numpy(np.concatenate([pe_balanced_mask(gate, density, PES) for gate in gates]))
+    masks = [pe_balanced_mask(gate, density, PES) for gate in gates]
+    return torch.from_numpy(np.concatenate(masks))
 
 
 def load_images() -> tuple[Images, Images]:
     """A training and a test set, always the same, each class in proportion."""
     digits = load_digits()
-    frames = (digits.images / digits.images.max()).astype(np.float32)
+    frames, labels = (digits.images / digits.images.max()).astype(np.float32), digits.target
     train_x, test_x, train_y, test_y = train_test_split(
-        frames, digits.target, test_size=TEST_IMAGES, stratify=digits.target, random_state=SPLIT_SEED
+        frames, labels, test_size=TEST_IMAGES, stratify=labels, random_state=SPLIT_SEED
     )
     return Images(train_x, train_y), Images(test_x, test_y)
 
 
 def train(network: Digits, images: Images, epochs: int, pruner: Pruner | None = None) -> None:
-    """Adam, its rate falling from LEARNING_RATE to zero on a cosine, on images with a little noise."""
+    """Adam on slightly noisy images, its rate falling from LEARNING_RATE to zero on a cosine."""
     frames, labels = torch.from_numpy(images.frames), torch.from_numpy(images.labels)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
@@ -135,7 +132,7 @@ def train(network: Digits, images: Images, epochs: int, pruner: Pruner | None = 
             total += loss.item() * len(batch)
         falling.step()
         if epoch % 30 == 0 or epoch == epochs:
-            print(f"  epoch {epoch} of {epochs}: loss {total / len(frames):.4f}", flush=True)
+            say(f"  epoch {epoch} of {epochs}: loss {total / len(frames):.4f}")
 
 
 def prune(network: Digits, images: Images, epochs: int, density: float) -> None:
@@ -152,7 +149,7 @@ def float_answers(network: Digits, images: Images) -> IntArray:
 
 
 def compile_for_hardware(network: Digits, train_set: Images, folder: Path) -> Compiled:
-    """Save the checkpoint and the calibration frames in ``folder``, and compile into its project/."""
+    """Save checkpoint and calibration frames in ``folder``, and compile into its ``project``."""
     torch.save(network.state_dict(), folder / "digits.pt")
     np.save(folder / "calibration.npy", train_set.frames)
     compiled = penstock.compile(
@@ -190,7 +187,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that the table shows. Answers: (test images), of the dense, pruned and bit-true network."""
+    """All that the table shows. labels, and the answers of three networks: (test images)."""
 
     labels: IntArray
     dense: IntArray
@@ -199,12 +196,12 @@ class Outcome:
     compiled: Compiled
     size: Size
     checked: CheckResult
-    seconds: dict[str, float]
+    seconds: float
 
 
 def run(folder: Path, density: float, epochs: int, seed: int) -> Outcome:
     """The whole example; the project is ``folder``/project. Raises PenstockError."""
-    seconds: dict[str, float] = {}
+    start = time.perf_counter()
     train_set, test_set = load_images()
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "test_frames.npy", test_set.frames)
@@ -212,53 +209,45 @@ def run(folder: Path, density: float, epochs: int, seed: int) -> Outcome:
     torch.set_num_threads(1)  # the sums of a threaded run depend on the number of cores
     torch.manual_seed(seed)
     network = Digits()
-    with stage(f"training on {len(train_set.labels):,} images", seconds):
-        train(network, train_set, epochs)
+    say(f"training on {len(train_set.labels):,} images")
+    train(network, train_set, epochs)
     dense = float_answers(network, test_set)
-    with stage(f"pruning to {density:.0%} density and retraining", seconds):
-        prune(network, train_set, epochs, density)
+    say(f"pruning to {density:.0%} density and retraining")
+    prune(network, train_set, epochs, density)
     pruned = float_answers(network, test_set)
-    with stage(f"compiling for {PES} PEs", seconds):
-        compiled = compile_for_hardware(network, train_set, folder)
+    say(f"compiling for {PES} PEs")
+    compiled = compile_for_hardware(network, train_set, folder)
     project = load_project(folder / "project")
-    with stage(f"running {len(test_set.labels)} test images bit-true", seconds):
-        bit_true = Interpreter(project).run(test_set.frames).raw[:, 0, 0]
-    with stage("building the C simulation and checking against it", seconds):
-        checked = check(project, CHECK_STEPS)
+    say(f"running {len(test_set.labels)} test images bit-true")
+    bit_true = Interpreter(project).run(test_set.frames).raw[:, 0, 0]
+    say("checking against C simulation")
+    checked = check(project, CHECK_STEPS)
     return Outcome(test_set.labels, dense, pruned, bit_true, compiled,
-                   Size.of(network, project), checked, seconds)  # fmt: skip
+                   Size.of(network, project), checked, time.perf_counter() - start)  # fmt: skip
 
 
-@contextmanager
-def stage(what: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Say what is being done, and note how long it took."""
+def say(what: str) -> None:
+    """One line of progress, at once."""
     print(what, flush=True)
-    start = time.perf_counter()
-    yield
-    seconds[what] = time.perf_counter() - start
 
 
 def results(outcome: Outcome) -> Table:
     """The table that the README shows."""
-    count = len(outcome.labels)
-    table = Table("what", "result", title=f"digits on {PES} PEs", title_justify="left")
-    table.columns[1].justify = "right"
-    for what, answers in (
-        ("dense, float", outcome.dense),
-        ("pruned, float", outcome.pruned),
-        ("pruned, bit-true", outcome.bit_true),
-    ):
-        table.add_row(f"accuracy on {count} test images: {what}", accuracy(answers, outcome.labels))
+    labels, count = outcome.labels, len(outcome.labels)
     same = np.count_nonzero(outcome.bit_true == outcome.pruned)
-    table.add_row("bit-true answers that are the pruned float network's", f"{same} of {count}")
-    table.add_section()
+    compared = sum(outcome.checked.values.values())
+    verdict = "equal" if outcome.checked.passed else "DIFFERENT"
+    table = Table(f"digits on {PES} PEs", "result")
+    table.columns[1].justify = "right"
+    table.add_row(f"accuracy, dense float (n = {count})", accuracy(outcome.dense, labels))
+    table.add_row(f"accuracy, pruned float (n = {count})", accuracy(outcome.pruned, labels))
+    table.add_row(f"accuracy, bit-true (n = {count})", accuracy(outcome.bit_true, labels))
+    table.add_row("same answer, bit-true and pruned float", f"{same} of {count}", end_section=True)
     for what, value in hardware_rows(outcome.compiled, outcome.size):
         table.add_row(what, value)
     table.add_section()
-    compared = sum(outcome.checked.values.values())
-    verdict = "equal" if outcome.checked.passed else "DIFFERENT"
     table.add_row("values, interpreter against C simulation", f"{compared:,} {verdict}")
-    table.add_row("seconds", f"{sum(outcome.seconds.values()):.0f}")
+    table.add_row("seconds", f"{outcome.seconds:.0f}")
     return table
 
 
@@ -271,20 +260,19 @@ def accuracy(answers: IntArray, labels: IntArray) -> str:
 def hardware_rows(compiled: Compiled, size: Size) -> list[tuple[str, str]]:
     """Density, bytes and cycles."""
     plan, graph = compiled.plan, compiled.graph
-    gates, head = plan.phases
-    whole = CELLS * (PIXELS + CELLS) * GATES, CELLS * CLASSES
-    nonzeros = gates.nonzeros + head.nonzeros
+    weights = CELLS * (PIXELS + CELLS) * GATES + CLASSES * CELLS
+    nonzeros = sum(phase.nonzeros for phase in plan.phases)
     stored = size.weights + size.parameters
     cycles, bound = plan.step_cycles(graph), plan.bound_cycles(graph)
     return [
-        ("non-zero weights", f"{nonzeros:,} of {sum(whole):,} ({nonzeros / sum(whole):.1%})"),
+        ("non-zero weights", f"{nonzeros:,} of {weights:,} ({nonzeros / weights:.1%})"),
         ("fp32 parameters, bytes", f"{size.floats:,}"),
         ("packed weights + parameters, bytes", f"{size.weights:,} + {size.parameters:,}"),
         ("sigma and tanh tables, bytes", f"{size.tables:,}"),
         ("compression, everything counted", f"{size.floats / (stored + size.tables):.1f} x"),
         ("compression without the tables", f"{size.floats / stored:.1f} x"),
-        ("words of the gate weights (bound)", f"{gates.code.words:,} ({bound:,})"),
-        ("cycles per step by the timeline (bound)", f"{cycles:,} ({bound:,})"),
+        ("words of gate weights a step (bound)", f"{plan.phases[0].code.words:,} ({bound:,})"),
+        ("cycles a step by the timeline (bound)", f"{cycles:,} ({bound:,})"),
     ]
 
 
@@ -301,8 +289,8 @@ def main(arguments: list[str] | None = None) -> int:
     epochs = QUICK_EPOCHS if options.quick else EPOCHS
     try:
         outcome = run(options.output, options.density, epochs, options.seed)
-    except PenstockError as error:
-        print(f"error: {error.line()}", file=sys.stderr)
+    except (PenstockError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     Console(highlight=False, soft_wrap=True).print(results(outcome))
     if not outcome.checked.passed:

@@ -138,13 +138,13 @@ class Interpreter:
             if not np.isfinite(x).all():
                 raise PenstockError("a frame has NaN or infinite values", where, "clean the data")
             return _quantized(kind, x)
-        raw = _int64(x)
-        if not kind.fits(raw):
+        if not _fits(kind, x):
             raise PenstockError(
                 f"raw integers outside {kind.raw_min}..{kind.raw_max}",
                 where,
                 f"the input type is {kind}; give floats to have them quantized",
             )
+        raw: IntArray = x.astype(np.int64)
         return raw
 
     def _lengths(self, lengths: Any, raw: IntArray) -> IntArray:
@@ -184,10 +184,10 @@ class Interpreter:
                 )
             if not np.isfinite(given).all():
                 raise PenstockError(f"state {name} has NaN or infinite values", where, "start anew")
-            raw = _quantized(kind, given) if given.dtype.kind == "f" else _int64(given)
-            if not kind.fits(raw):
+            raw = _quantized(kind, given) if given.dtype.kind == "f" else given
+            if not _fits(kind, raw):
                 raise PenstockError(f"state {name} is outside {kind}", where, "give raw integers")
-            zero[name] = raw
+            zero[name] = raw.astype(np.int64)
         return zero
 
 
@@ -196,7 +196,6 @@ def _quantized(kind: Fixed, values: Any) -> IntArray:
         return kind.quantize(values)
 
 
-def _int64(raw: Any) -> IntArray:
-    """Integers of any type; those beyond int64 become its greatest, which fits no port."""
-    least: IntArray = np.minimum(raw, np.iinfo(np.int64).max).astype(np.int64)
-    return least
+def _fits(kind: Fixed, raw: Any) -> bool:
+    """Integers of any NumPy type: int64 does not hold all of them."""
+    return kind.raw_min <= int(raw.min()) and int(raw.max()) <= kind.raw_max

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +13,18 @@ from penstock.errors import PenstockError
 from penstock.fixed import Fixed, IntArray
 from penstock.ir import Graph
 from penstock.ir.io import parse_graph
+from penstock.ir.verify import verify
 from penstock.ops import REGISTRY, Const
 from penstock.packing.layout import Layout
 from penstock.packing.manifest import Manifest, decode_matrices, sha256_of, unpack_phase
-from penstock.packing.vectors import Ports
+from penstock.packing.vectors import PARAMETER_BITS, Ports
+from penstock.settings import LANE_CHOICES
 
 HINT = "compile the model again"
+MANIFEST = "weights/manifest.json"
+PARAMETERS = "weights/parameters.bin"
+DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a file that is not as we wrote it can raise."""
 
 
 @dataclass(frozen=True)
@@ -71,60 +79,105 @@ def load_project(folder: str | Path) -> Project:
         raise PenstockError(
             "this is no Penstock project", str(path), "give the folder that penstock compile wrote"
         )
-    manifest = _read_manifest(path)
-    contents = {}
-    for name, digest in manifest.sha256.items():
-        contents[name] = _read(path / name)
-        if sha256_of(contents[name]) != digest:
-            raise PenstockError(
-                f"{name} is not the file that the compiler wrote (its sha256 differs)",
-                str(path),
-                HINT,
-            )
-    graph = parse_graph(
-        contents["graph.json"].decode(), contents["graph.safetensors"], REGISTRY, str(path)
-    )
-    files = [contents[f"weights/group_{group}.bin"] for group in range(manifest.groups)]
-    return Project(path, _with_packed_weights(graph, manifest, files, path), manifest)
+    with _named_damage(MANIFEST, path):
+        manifest = Manifest.from_json(_read(path, MANIFEST).decode())
+        groups = [f"weights/group_{group}.bin" for group in range(manifest.groups)]
+        names = ("graph.json", "graph.safetensors", PARAMETERS, *groups)
+        contents = {name: _read(path, name, manifest.sha256[name]) for name in names}
+    with _named_damage("graph.json", path):
+        graph = parse_graph(
+            contents["graph.json"].decode(), contents["graph.safetensors"], REGISTRY, str(path)
+        )
+        verify(graph)
+    with _named_damage(MANIFEST, path):
+        _check_manifest(manifest, graph)
+    with _named_damage("weights/", path):
+        packed = _packed_matrices(graph, manifest, [contents[name] for name in groups])
+        packed |= _packed_parameters(manifest, contents[PARAMETERS])
+    return Project(path, _with_packed_weights(graph, packed, path), manifest)
 
 
-def _read_manifest(folder: Path) -> Manifest:
-    content = _read(folder / "weights/manifest.json")
+@contextmanager
+def _named_damage(name: str, folder: Path) -> Iterator[None]:
+    """What reading a damaged file can raise becomes a PenstockError that names the file."""
     try:
-        return Manifest.from_json(content.decode())
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PenstockError(
-            f"weights/manifest.json is damaged: {error}", str(folder), HINT
-        ) from error
+        yield
+    except DAMAGE as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise PenstockError(f"{name} is damaged: {reason}", str(folder), HINT) from error
 
 
-def _read(path: Path) -> bytes:
+def _read(folder: Path, name: str, digest: str | None = None) -> bytes:
     try:
-        return path.read_bytes()
+        content = (folder / name).read_bytes()
     except OSError as error:
+        raise PenstockError(f"{name} can't be read: {error.strerror}", str(folder), HINT) from error
+    if digest is not None and sha256_of(content) != digest:
         raise PenstockError(
-            f"{path.name} can't be read: {error.strerror}", str(path), HINT
-        ) from error
+            f"{name} is not the file that the compiler wrote (its sha256 differs)",
+            str(folder),
+            HINT,
+        )
+    return content
 
 
-def _with_packed_weights(
-    graph: Graph, manifest: Manifest, files: list[bytes], folder: Path
-) -> Graph:
-    """The graph with every weight matrix and on-chip vector as the binaries hold it."""
+def _check_manifest(manifest: Manifest, graph: Graph) -> None:
+    """Raise ValueError unless the manifest says what a runtime needs to know of ``graph``."""
+    extra = manifest.extra
+    states = [vars(node.op)["state"] for node in graph.of_kind("state_read")]
+    parameters = [
+        node.name
+        for node in graph.of_kind("const")
+        if len(node.tensor.shape) == 1 and node.name in manifest.layout_of
+    ]
+    longest = extra["max_steps"]
+    claims = {
+        "lanes": extra["lanes"] in LANE_CHOICES,
+        "io_bits": extra["io_bits"] in (16, 32),
+        "batch_first": isinstance(extra["batch_first"], bool),
+        "max_steps": longest is None or (isinstance(longest, int) and longest >= 1),
+        "states": sorted(extra["states"]) == sorted(states),
+        "layouts": all(
+            manifest.layouts[manifest.layout_of[node]].length == graph[node].tensor.length
+            for node in (*parameters, *(f"{name}_before" for name in states))
+        ),
+        "parameters": sorted(manifest.parameters) == sorted(parameters),
+    }
+    for name, holds in claims.items():
+        if not holds:
+            raise ValueError(f"{name} does not fit the graph")
+
+
+def _packed_matrices(graph: Graph, manifest: Manifest, files: list[bytes]) -> dict[str, IntArray]:
+    """Every weight matrix as the packed words hold it."""
     packed: dict[str, IntArray] = {}
-    try:
-        for index, phase in enumerate(manifest.phases):
-            entries = unpack_phase(manifest, files, index)
-            for (matvec, operand), matrix in decode_matrices(manifest, phase, entries).items():
-                packed[graph[matvec].inputs[2 * operand + 1]] = matrix
-    except (KeyError, ValueError, IndexError) as error:
-        raise PenstockError(
-            f"the packed weights are damaged: {error}", str(folder), HINT
-        ) from error
+    for index, phase in enumerate(manifest.phases):
+        entries = unpack_phase(manifest, files, index)
+        for (matvec, operand), matrix in decode_matrices(manifest, phase, entries).items():
+            packed[graph[matvec].inputs[2 * operand + 1]] = matrix
+    return packed
+
+
+def _packed_parameters(manifest: Manifest, content: bytes) -> dict[str, IntArray]:
+    """Every on-chip vector as parameters.bin holds it."""
+    ports = Ports(manifest.port_bits, PARAMETER_BITS, lanes=1)
+    packed, start = {}, 0
+    for name in manifest.parameters:
+        layout = manifest.layouts[manifest.layout_of[name]]
+        stop = start + ports.beats(layout.positions) * manifest.port_bits // 8
+        packed[name] = layout.gather(
+            ports.from_beats(content[start:stop], 1, layout.positions)[0, 0]
+        )
+        start = stop
+    return packed
+
+
+def _with_packed_weights(graph: Graph, packed: dict[str, IntArray], folder: Path) -> Graph:
+    """The graph with every weight matrix and on-chip vector as the binaries hold it."""
     decoded = Graph(graph.name, graph.sweeps)
     for node in graph.nodes():
         op = node.op
-        if isinstance(op, Const) and op.raw.ndim == 2:
+        if isinstance(op, Const) and (op.raw.ndim == 2 or node.name in packed):
             if not np.array_equal(packed.get(node.name, np.zeros(0)), op.raw):
                 raise PenstockError(
                     f"the packed weights of {node.name} are not those of the graph",

@@ -176,7 +176,7 @@ def test_a_damaged_graph_is_refused_in_one_line(damage):
 
 def test_accumulators_narrower_than_the_proof_are_refused():
     model = random_model(inputs=9, cells=(7,))
-    with pytest.raises(PenstockError, match="could overflow: l0.acc_i needs"):
+    with pytest.raises(PenstockError, match=r"could overflow: l0\.acc_i needs"):
         lower(model, calibrate(model, None), Precision(accumulators=20))
     wide = lower(model, calibrate(model, None), Precision(accumulators=48))
     assert wide["l0.acc_i"].tensor.type.width == 48

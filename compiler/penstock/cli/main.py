@@ -48,7 +48,8 @@ def main() -> None:
     except PenstockError as error:
         status = _refuse(error.line())
     except OSError as error:
-        status = _refuse(f"{error.strerror or error} ({error.filename})")
+        place = f" ({error.filename})" if error.filename else ""
+        status = _refuse(f"{error.strerror or error}{place}; hint: check the path and the disk")
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else "penstock"
         status = _refuse(f"{error.format_message()}; hint: see {command} --help")

@@ -70,7 +70,12 @@ def evaluate(
     carried = dict(state) if state is not None else initial_state(graph, lanes)
     for node in graph.of_kind("capture"):
         carried[vars(node.op)["name"]] = np.zeros((lanes, node.tensor.length), dtype=np.int64)
-    frames: list[dict[str, Value]] = [{} for _ in range(steps)]
+    constants = {
+        node.name: Value(node.tensor.constant, node.tensor.type)
+        for node in graph.nodes()
+        if node.tensor.constant is not None
+    }
+    frames: list[dict[str, Value]] = [dict(constants) for _ in range(steps)]
     y: list[IntArray] = []
     for sweep, direction in enumerate(graph.sweeps):
         once = direction is Direction.ONCE
@@ -106,8 +111,6 @@ def _run_step(
 
 def _operand(graph: Graph, step: _Step, values: dict[str, Value], source: str) -> Value:
     node = graph[source]
-    if node.op.kind == "const":
-        return Value(node.op.eval(step), node.tensor.type)
     if node.op.kind == "capture":
         return Value(step.read_state(vars(node.op)["name"]), node.tensor.type)
     return values[source]

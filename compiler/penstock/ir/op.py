@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, NamedTuple, Protocol
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.fixed import Fixed, IntArray
+from penstock.fixed import Fixed, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,17 @@ class Tensor:
         return self.shape[0]
 
 
-class Value(NamedTuple):
+@dataclass(frozen=True)
+class Value:
     """A value at run time: raw integers, (lanes, n) or a constant's own shape, and their type."""
 
     raw: IntArray
     type: Fixed
+
+    @cached_property
+    def as_float(self) -> FloatArray:
+        """The raw integers in float64, for sums that are proven below 2**53."""
+        return self.raw.astype(np.float64)
 
 
 @dataclass(frozen=True)

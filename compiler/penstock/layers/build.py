@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
 from penstock.ir import Graph
-from penstock.layers.types import Types
+from penstock.layers.types import FINEST, Types
 from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant
 from penstock.ops.lut import lut_input_type, lut_tables
+
+SPREAD = 8
+"""How many bits finer than its coarsest product an accumulator may be."""
 
 Tables = dict[tuple[str, Fixed, Fixed], list[str]]
 """(function, input type, result type) -> constant nodes: one table for all its users."""
@@ -32,24 +35,47 @@ class Builder:
         """The full name of a node of this layer."""
         return f"{self.layer}.{name}"
 
-    def weights(self, name: str, values: FloatArray) -> str:
+    def constant(self, name: str, kind: Fixed, values: FloatArray) -> str:
+        """``values``, quantized to ``kind``."""
+        return self.graph.add(
+            self.named(name), Const(kind, kind.quantize(values)), sweep=self.sweep
+        )
+
+    def weights(self, name: str, values: FloatArray, most: int = FINEST) -> str:
         """A quantized weight matrix or peephole vector."""
-        kind = self.types.weight(self.named(name), values)
-        return self.graph.add(
-            self.named(name), Const(kind, kind.quantize(values)), sweep=self.sweep
-        )
+        return self.constant(name, self.types.weight(self.named(name), values, most), values)
 
-    def bias(self, name: str, values: FloatArray) -> str:
-        """A quantized bias vector."""
-        kind = self.types.bias(self.named(name), values)
-        return self.graph.add(
-            self.named(name), Const(kind, kind.quantize(values)), sweep=self.sweep
-        )
+    def bias(self, name: str, values: FloatArray, beside: str) -> str:
+        """A quantized bias vector, no finer than the accumulator ``beside`` it."""
+        most = self.graph[beside].tensor.type.frac
+        return self.constant(name, self.types.bias(self.named(name), values, most), values)
 
-    def matvec(self, name: str, *operands: str) -> str:
-        """An accumulator; refuses an ``accumulators`` setting narrower than the proof."""
+    def matvec(self, name: str, *products: tuple[str, str, FloatArray]) -> str:
+        """The sum of W x over (x, name of W, W); refuses accumulators narrower than the proof.
+
+        Each W has the finest scale that holds it; but products finer than the coarsest by more than
+        ``SPREAD`` bits would only widen the accumulator.
+        """
+        fracs = [self.graph[x].tensor.type.frac for x, _, _ in products]
+        finest = [
+            frac + self.types.weight(self.named(weights), values).frac
+            for frac, (_, weights, values) in zip(fracs, products, strict=True)
+            if values.any()
+        ]
+        most = min(finest, default=FINEST) + SPREAD
+        operands = []
+        for frac, (x, weights, values) in zip(fracs, products, strict=True):
+            operands += [x, self.weights(weights, values, most - frac)]
+        return self._accumulator(name, operands)
+
+    def _accumulator(self, name: str, operands: list[str]) -> str:
         asked = self.types.precision.accumulators or 0
-        full = self.graph.add(self.named(name), MatVec(asked), *operands, sweep=self.sweep)
+        try:
+            full = self.graph.add(self.named(name), MatVec(asked), *operands, sweep=self.sweep)
+        except ValueError as error:
+            raise PenstockError(
+                str(error), "precision", "give weights and inputs fewer bits"
+            ) from error
         width = self.graph[full].tensor.type.width
         if asked and width > asked:
             raise PenstockError(
@@ -100,3 +126,14 @@ def _number(kind: Fixed) -> str:
 
 def _table_type(raw: IntArray, to: Fixed) -> Fixed:
     return to if to.fits(raw) and to.raw_min <= raw.min() else Fixed(to.width + 1, to.frac)
+
+
+def split_columns(
+    name: str, matrix: FloatArray, sources: list[Source]
+) -> list[tuple[str, str, FloatArray]]:
+    """(x, name of W, W) for each source: its columns of ``matrix``."""
+    many = len(sources) > 1
+    return [
+        (source, f"{name}{index if many else ''}", matrix[:, start:stop])
+        for index, (source, start, stop) in enumerate(sources)
+    ]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from penstock.layers.build import Builder, Source
+from penstock.layers.build import Builder, Source, split_columns
 from penstock.model import DenseHead
 from penstock.ops import ArgMax
 
 
 def lower_head(build: Builder, head: DenseHead, sources: list[Source]) -> str:
     """logits = W x + b, then the head's activation; returns the node of the result."""
-    operands = []
-    for index, (source, start, stop) in enumerate(sources):
-        suffix = "" if len(sources) == 1 else str(index)
-        operands += [source, build.weights(f"W{suffix}", head.weight[:, start:stop])]
-    total = build.matvec("acc_head", *operands)
+    total = build.matvec("acc_head", *split_columns("W", head.weight, sources))
     if head.bias is not None and head.bias.any():
-        total = build.add("sum", total, build.bias("b", head.bias))
+        total = build.add("sum", total, build.bias("b", head.bias, total))
     if head.activation == "sigmoid":
         reach = build.types.reach("head.logits", "sigma")
         return build.function("probability", "sigma", total, reach)

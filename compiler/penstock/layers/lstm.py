@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.fixed import Fixed
-from penstock.layers.build import Builder, Source
+from penstock.layers.build import Builder, Source, split_columns
 from penstock.model import LstmDirection
 from penstock.ops import StateRead, StateWrite
 
@@ -34,7 +34,7 @@ def lower_lstm(build: Builder, part: LstmDirection, sources: list[Source]) -> st
     m = build.requant("m", build.mul("m_product", o, tanh_c), m_type)
     y = m
     if part.projection is not None:
-        projected = build.matvec("acc_y", m, build.weights("W_ym", part.projection))
+        projected = build.matvec("acc_y", (m, "W_ym", part.projection))
         y = build.requant("y", projected, y_type)
     _write_state(build, "y", y)
     return y
@@ -43,13 +43,8 @@ def lower_lstm(build: Builder, part: LstmDirection, sources: list[Source]) -> st
 def _gate_sum(
     build: Builder, part: LstmDirection, gate: str, sources: list[Source], y_before: str
 ) -> str:
-    operands = []
-    for index, (source, start, stop) in enumerate(sources):
-        suffix = "" if len(sources) == 1 else str(index)
-        weights = build.weights(f"W_{gate}x{suffix}", part.w_x[gate][:, start:stop])
-        operands += [source, weights]
-    operands += [y_before, build.weights(f"W_{gate}r", part.w_r[gate])]
-    return build.matvec(f"acc_{gate}", *operands)
+    products = split_columns(f"W_{gate}x", part.w_x[gate], sources)
+    return build.matvec(f"acc_{gate}", *products, (y_before, f"W_{gate}r", part.w_r[gate]))
 
 
 def _gate(
@@ -62,9 +57,10 @@ def _gate(
 ) -> str:
     terms = [acc[gate]]
     if part.bias[gate].any():
-        terms.append(build.bias(f"b_{gate}", part.bias[gate]))
+        terms.append(build.bias(f"b_{gate}", part.bias[gate], acc[gate]))
     if part.peephole and c is not None:
-        weights = build.weights(f"w_{gate}c", part.peephole[gate])
+        most = build.graph[acc[gate]].tensor.type.frac - build.graph[c].tensor.type.frac
+        weights = build.weights(f"w_{gate}c", part.peephole[gate], most)
         terms.append(build.mul(f"peephole_{gate}", weights, c))
     pre = build.add(f"pre_{gate}", *terms)
     return build.function(

@@ -37,6 +37,7 @@ def lower(model: RecurrentModel, ranges: Ranges, precision: Precision) -> Graph:
             results.append(lower_lstm(build, part, sources))
         sources = _columns(graph, results)
     _lower_end(graph, model, types, sources, tables)
+    types.check_overrides()
     verify(graph)
     return graph
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from penstock.compress.calibrate import Ranges
+from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, Overflow, Rounding, largest_frac
 from penstock.settings import Precision
 
 SIGMA_REACH = (4.0, 8.0)
 TANH_REACH = (2.0, 4.0)
 """Least and greatest range of a table; beyond the greatest, the function is within 0.07 % of 1."""
+FINEST = 60
+"""Most fraction bits of any tensor."""
+FINEST_CELL = 30
+"""Most fraction bits of a cell: those of i . g, which it sums up."""
 HEADROOM = 1.25
 """Unseen data may reach this much further than calibration did."""
 
@@ -23,24 +28,39 @@ class Types:
 
     precision: Precision
     ranges: Ranges
+    overridden: set[str] = field(default_factory=set)
+
+    def check_overrides(self) -> None:
+        """Refuse an override that named no tensor. Raises PenstockError."""
+        for name in self.precision.overrides:
+            if name not in self.overridden:
+                raise PenstockError(
+                    f"there is no tensor {name} to override",
+                    "precision",
+                    "tensors are named as in report.json, such as l0.W_ix or l0.c",
+                )
 
     def _choose(
-        self, name: str, setting: int | Fixed, peak: float, signed: bool = True, most: int = 40
+        self, name: str, setting: int | Fixed, peak: float, signed: bool = True, most: int = FINEST
     ) -> Fixed:
         if name in self.precision.overrides:
+            self.overridden.add(name)
             return self.precision.overrides[name]
         if isinstance(setting, Fixed):
             return setting
         frac = min(largest_frac(peak, setting, signed), most)
         return Fixed(setting, frac, signed, Rounding.RND, Overflow.SAT)
 
-    def weight(self, name: str, values: FloatArray) -> Fixed:
-        """A weight matrix or peephole vector: the finest scale that holds its greatest weight."""
-        return self._choose(name, self.precision.weights, float(np.abs(values).max()))
+    def weight(self, name: str, values: FloatArray, most: int = FINEST) -> Fixed:
+        """A weight matrix or peephole vector: the finest scale that holds its greatest weight.
 
-    def bias(self, name: str, values: FloatArray) -> Fixed:
+        most: fraction bits beyond which nothing would be gained.
+        """
+        return self._choose(name, self.precision.weights, float(np.abs(values).max()), most=most)
+
+    def bias(self, name: str, values: FloatArray, most: int = FINEST) -> Fixed:
         """A bias vector."""
-        return self._choose(name, self.precision.biases, float(np.abs(values).max()))
+        return self._choose(name, self.precision.biases, float(np.abs(values).max()), most=most)
 
     def input(self) -> Fixed:
         """The input frame: as far as calibration reached."""
@@ -50,16 +70,16 @@ class Types:
         """The result of sigma, unsigned with 1.0 exact, or tanh, signed and just below 1."""
         signed = function == "tanh"
         width = self.precision.gates
-        most = (width.width if isinstance(width, Fixed) else width) - 1
-        return self._choose(name, width, 2.0**-41 if signed else 1.0, signed, most)
+        return self._choose(name, width, 0.0 if signed else 1.0, signed)
 
     def cell(self, name: str) -> Fixed:
         """Cell state: twice as far as calibration reached, for it is a sum over time."""
-        return self._choose(name, self.precision.cell_state, 2.0 * self.ranges.peak[name])
+        peak = 2.0 * self.ranges.peak[name]
+        return self._choose(name, self.precision.cell_state, peak, most=FINEST_CELL)
 
     def product(self, name: str) -> Fixed:
         """m = o * tanh(c), below 1 by its nature."""
-        return self._choose(name, self.precision.outputs, 2.0**-41)
+        return self._choose(name, self.precision.outputs, 0.0)
 
     def output(self, name: str) -> Fixed:
         """A projection's output: one type for both directions, with headroom."""

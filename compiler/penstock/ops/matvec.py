@@ -70,7 +70,7 @@ class MatVec:
         frac = max(x.type.frac + w.type.frac for x, w in pairs)
         total = np.zeros((1, 1))
         for x, w in pairs:
-            products = x.raw.astype(np.float64) @ w.raw.astype(np.float64).T
+            products = x.as_float @ w.as_float.T
             total = total + products * 2.0 ** (frac - x.type.frac - w.type.frac)
         return total.astype(np.int64)
 

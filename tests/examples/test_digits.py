@@ -1,0 +1,129 @@
+"""examples/digits, trained for a few epochs: what its README promises holds."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from penstock.cli.main import app
+from penstock.ir.evaluate import evaluate, initial_state
+from penstock.packing.index_code import decode_entries
+from penstock.packing.manifest import unpack_phase
+from penstock_runtime import Interpreter, load_project
+from penstock_runtime.compare import CheckResult, Difference
+
+pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+SCRIPT = Path(__file__).parents[2] / "examples/digits/main.py"
+
+
+@dataclasses.dataclass
+class Ran:
+    """One run of the example's ``main``."""
+
+    script: object
+    status: int
+    printed: str
+    outcome: object
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, cpp_flags):
+    spec = importlib.util.spec_from_file_location("digits_example", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = script  # dataclasses look their module up
+    spec.loader.exec_module(script)
+    folder, printed, outcomes = tmp_path_factory.mktemp("digits"), io.StringIO(), []
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        run = script.run
+        patch.setattr(script, "run", lambda *given: outcomes.append(run(*given)) or outcomes[-1])
+        status = script.main(["--quick", "--output", str(folder)])
+    return Ran(script, status, printed.getvalue(), outcomes[0], folder)
+
+
+@pytest.fixture(scope="module")
+def project(ran):
+    return load_project(ran.folder / "project")
+
+
+def test_interpreter_and_c_simulation_agree(ran):
+    assert ran.status == 0
+    assert ran.outcome.checked.passed
+    compared = sum(ran.outcome.checked.values.values())
+    assert compared > 10_000
+    assert f"{compared:,} equal" in ran.printed
+
+
+def test_a_failed_check_is_exit_status_1(ran, monkeypatch, capsys):
+    failed = CheckResult(1, {"outputs": 1}, Difference("random", "y", 0, 0, 0, 3, 4))
+    outcome = dataclasses.replace(ran.outcome, checked=failed)
+    monkeypatch.setattr(ran.script, "run", lambda *given: outcome)
+    assert ran.script.main([]) == 1
+    printed = capsys.readouterr().out
+    assert "1 DIFFERENT" in printed
+    assert f"FAIL: first difference: {failed.difference}" in printed
+
+
+def test_accuracy_is_far_above_chance(ran):
+    outcome = ran.outcome
+    for answers in (outcome.dense, outcome.pruned, outcome.bit_true):
+        assert np.mean(answers == outcome.labels) > 0.9
+    assert len(outcome.labels) == 450
+
+
+def test_bit_true_answers_are_the_first_of_the_greatest_logits(ran, project):
+    frames = np.load(ran.folder / "test_frames.npy")
+    (argmax,) = project.graph.of_kind("argmax")
+    logits = {}
+
+    def observe(name, step, raw, counts):
+        logits[name] = raw
+
+    raw = project.input_type.quantize(frames)
+    lengths = np.full(len(raw), raw.shape[1])
+    evaluate(project.graph, raw, lengths, initial_state(project.graph, len(raw)), observe)
+    greatest = [row.index(max(row)) for row in logits[argmax.inputs[0]].tolist()]
+    assert ran.outcome.bit_true.tolist() == greatest
+    answers = Interpreter(project).run(frames).values
+    assert answers.shape == (450, 1, 1)
+    assert answers.ravel().tolist() == greatest
+
+
+def test_every_pe_has_as_many_non_zeros_in_the_gates_phase(ran, project):
+    files = [path.read_bytes() for path in sorted((ran.folder / "project/weights").glob("group*"))]
+    (gates,) = [i for i, phase in enumerate(project.manifest.phases) if len(phase.matvecs) == 4]
+    nonzeros, _ = decode_entries(unpack_phase(project.manifest, files, gates))
+    counts = np.bincount(nonzeros.pe, minlength=8)
+    # Of each gate, a PE has 8 rows: 64 weights of W_x and 512 of W_r, of which 15 % are kept.
+    assert counts.tolist() == [4 * (10 + 77)] * 8
+
+
+def test_the_command_line_makes_the_same_project_of_the_saved_files(ran, tmp_path):
+    digits, calibration = ran.folder / "digits.pt", ran.folder / "calibration.npy"
+    done = CliRunner().invoke(app, [
+        "compile", str(digits), "-o", str(tmp_path / "project"), "--calibration", str(calibration),
+        "--pes", "8", "--head", "last", "--head-activation", "argmax",
+    ])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    made = {path.relative_to(tmp_path).as_posix(): path.read_bytes()
+            for path in (tmp_path / "project").rglob("*") if path.is_file()}  # fmt: skip
+    ours = {name: (ran.folder / name).read_bytes() for name in made}
+    assert [name for name in made if made[name] != ours[name]] == []
+
+
+@pytest.mark.parametrize("density", ["0", "1.5", "nan"])
+def test_an_impossible_density_is_refused(ran, density, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        ran.script.main(["--density", density])
+    assert stopped.value.code == 2
+    assert "is outside (0, 1]" in capsys.readouterr().err

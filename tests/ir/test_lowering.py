@@ -1,0 +1,68 @@
+"""Models -> graphs: types under unusual weights, overrides, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support import random_model
+
+from penstock import Fixed, PenstockError, Precision
+from penstock.compress import calibrate
+from penstock.ir.evaluate import evaluate
+from penstock.layers import lower
+
+
+def lowered(model, precision=None, frames=None):
+    return lower(model, calibrate(model, frames), precision or Precision())
+
+
+def agreement(model, graph, x):
+    raw = evaluate(graph, graph["x"].tensor.type.quantize(x), np.full(len(x), x.shape[1])).y
+    return np.abs(graph["y"].tensor.type.to_float(raw) - model.run(x)).max()
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-7, 1e-4, 50.0])
+@pytest.mark.parametrize("what", ["w_x", "w_r", "bias", "peephole"])
+def test_a_matrix_of_another_magnitude_neither_overflows_nor_vanishes(what, scale):
+    model = random_model(inputs=6, cells=(12,), outputs=5, peephole=True)
+    for values in getattr(model.layers[0].forward, what).values():
+        values *= scale
+    x = np.random.default_rng(0).normal(0, 1, (3, 6, 6))
+    graph = lowered(model, frames=x)
+    assert all(node.tensor.type.width <= 53 for node in graph.of_kind("matvec"))
+    assert agreement(model, graph, x) < (0.02 if scale < 1 else 0.5)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-5, 1e5])
+def test_inputs_of_another_magnitude_keep_their_effect(scale):
+    model = random_model(inputs=6, cells=(12,))
+    for values in model.layers[0].forward.w_x.values():
+        values /= scale
+    x = scale * np.random.default_rng(0).normal(0, 1, (3, 6, 6))
+    assert agreement(model, lowered(model, frames=x), x) < 0.02
+
+
+def test_an_override_is_taken_and_a_misspelt_one_refused():
+    model = random_model()
+    graph = lowered(model, Precision(overrides={"l0.c": Fixed(12, 7), "x": Fixed(10, 6)}))
+    assert graph["l0.c"].tensor.type == Fixed(12, 7)
+    assert graph["x"].tensor.type == Fixed(10, 6)
+    with pytest.raises(PenstockError) as caught:
+        lowered(model, Precision(overrides={"l0.W_ix": Fixed(8, 6), "l0.W_ixx": Fixed(8, 6)}))
+    assert caught.value.line() == (
+        "there is no tensor l0.W_ixx to override (precision); hint: tensors are named as in "
+        "report.json, such as l0.W_ix or l0.c"
+    )
+
+
+def test_an_override_too_wide_to_build_is_refused():
+    with pytest.raises(PenstockError, match=r"l0.W_ix of 40 bits can't be built"):
+        Precision(overrides={"l0.W_ix": Fixed(40, 6)})
+
+
+def test_accumulators_beyond_the_proof_are_refused_in_one_line():
+    model = random_model(inputs=6, cells=(12,))
+    wide = Precision(overrides={"x": Fixed(24, 0), "l0.y": Fixed(24, 23), "l0.m": Fixed(24, 23)})
+    with pytest.raises(PenstockError) as caught:
+        lowered(model, Precision(weights=Fixed(18, 30), overrides=wide.overrides))
+    assert "the accumulator needs more than 54 bits" in caught.value.line()
