@@ -32,8 +32,8 @@ PES = 8
 GATES = 4
 CELLS, CLASSES, PIXELS = 64, 10, 8
 TEST_IMAGES, SPLIT_SEED = 450, 0
-# Chosen on images held out of the training set; the test set took no part.
 EPOCHS, QUICK_EPOCHS = 90, 12
+# Chosen on images held out of the training set; the test set took no part.
 LEARNING_RATE, BATCH, PIXEL_NOISE, LONGEST_GRADIENT = 0.01, 32, 0.1, 1.0
 PRUNED_AFTER = 0.5
 CHECK_STEPS = 8
@@ -176,11 +176,9 @@ class Size:
         """Weights and parameters as their files lie on disk, padding included; tables by bits."""
         files = {path.name: path.stat().st_size for path in project.folder.glob("weights/*.bin")}
         parameters = files.pop("parameters.bin")
-        tables = {name for node in project.graph.of_kind("lut") for name in node.inputs[1:]}
-        bits = sum(
-            project.graph[name].tensor.length * project.graph[name].tensor.type.width
-            for name in tables
-        )
+        names = {name for node in project.graph.of_kind("lut") for name in node.inputs[1:]}
+        tables = [project.graph[name].tensor for name in names]
+        bits = sum(table.length * table.type.width for table in tables)
         floats = 4 * sum(parameter.numel() for parameter in network.parameters())
         return cls(floats, sum(files.values()), parameters, -(-bits // 8))
 

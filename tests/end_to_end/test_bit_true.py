@@ -46,6 +46,9 @@ MATRIX = {
         {"cells": (8,), "g_function": "sigma"}, {"pes": 4},
         {"table_entries": 64, "interpolate_bits": 5},
     ),
+    "as many table entries as cells": (
+        {"cells": (64,), "density": 0.1}, {"pes": 8}, {"table_entries": 64},
+    ),
     "scarce slots and a long hazard distance need bubbles": (
         {"cells": (5,), "outputs": 5, "density": 0.8},
         {"pes": 5, "raw_distance": 9, "accumulator_banks": 4, "cell_units": 5}, {},

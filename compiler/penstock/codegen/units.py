@@ -48,9 +48,8 @@ def build_unit(keep: Storage, phase: Phase, numbers: dict[str, int]) -> Unit:
     seen = set(part.matvecs)
     for name in part.elementwise:
         node = keep.graph[name]
-        for source in keep.graph.inputs(node):
-            is_leaf = source.op.kind == "state_read" or source.name in keep.plan.layout_of
-            if source.op.kind in ("const", "state_read") and is_leaf and source.name not in seen:
+        for source in keep.graph.vectors(node):
+            if source.op.kind in ("const", "state_read") and source.name not in seen:
                 seen.add(source.name)
                 _add_leaf(keep, unit, source, numbers)
         _add_node(keep, unit, node, numbers)

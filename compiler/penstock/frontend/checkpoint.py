@@ -89,7 +89,7 @@ def _from_torch(content: bytes, where: str) -> dict[str, FloatArray]:
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different type for every way to be damaged
         raise PenstockError(_why_not_loaded(str(error)), where, SAVE) from error
-    for key in NESTED:
+    for key in NESTED * 2:  # in whatever order they are nested
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping):

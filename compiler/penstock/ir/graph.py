@@ -94,6 +94,11 @@ class Graph:
         """The nodes that ``node`` reads, in operand order."""
         return [self[source] for source in node.inputs]
 
+    def vectors(self, node: Node) -> list[Node]:
+        """The operands that are vectors of the step: no weight matrices, no tables."""
+        chosen: slice = getattr(node.op, "vectors", slice(None))
+        return [self[source] for source in node.inputs[chosen]]
+
     def users(self, name: str) -> list[Node]:
         """The nodes that read ``name``, in graph order."""
         readers = set(self._graph.successors(name))

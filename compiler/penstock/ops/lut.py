@@ -37,6 +37,7 @@ class Lut:
     """
 
     kind: ClassVar[str] = "lut"
+    vectors: ClassVar[slice] = slice(0, 1)
     function: str
     to: Fixed
     interpolate_bits: int = 0

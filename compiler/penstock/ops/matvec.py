@@ -25,6 +25,7 @@ class MatVec:
     """
 
     kind: ClassVar[str] = "matvec"
+    vectors: ClassVar[slice] = slice(None, None, 2)
     width: int = 0
 
     def infer(self, *inputs: Tensor) -> Tensor:  # noqa: D102

@@ -142,8 +142,9 @@ def _lay_out(
         layouts[part.name] = Layout.from_assignment(pe_of_row, hardware.pes)
         for name in part.matvecs + part.elementwise:
             layout_of[name] = part.name
-            for source in graph.inputs(graph[name]) if name not in part.matvecs else ():
-                if source.op.kind in ("state_read", "const") and source.tensor.length == part.rows:
+        for name in part.elementwise:
+            for source in graph.vectors(graph[name]):
+                if source.op.kind in ("state_read", "const"):
                     layout_of[source.name] = part.name
     for node in graph.of_kind("state_write"):
         for read in graph.of_kind("state_read"):
