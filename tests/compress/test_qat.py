@@ -1,0 +1,127 @@
+"""Quantization-aware training computes, and compiles to, the integers of the interpreter."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from support import random_model
+
+from penstock import Fixed, Overflow, Precision, Rounding
+from penstock.compress import calibrate
+from penstock.ir.evaluate import evaluate
+from penstock.layers import lower
+
+torch = pytest.importorskip("torch")
+from penstock.compress.qat import QuantizedNetwork, fake_quantize  # noqa: E402
+
+MATRIX = {
+    "plain": ({}, {}),
+    "projection, peepholes, sigma as g": (
+        {"cells": (7,), "outputs": 4, "peephole": True, "g_function": "sigma"}, {},
+    ),
+    "two layers, head at every step": ({"cells": (6, 5), "head": 3, "at": "step"}, {}),
+    "bidirectional, sigmoid of the final state": (
+        {"cells": (6, 5), "bidirectional": True, "head": 2, "at": "final",
+         "activation": "sigmoid"}, {},
+    ),
+    "2-bit weights, 8-bit activations": (
+        {"cells": (8,), "head": 3}, {"weights": 2, "inputs": 8, "outputs": 8, "cell_state": 8},
+    ),
+    "interpolated tables": ({"cells": (8,)}, {"interpolate_bits": 5, "table_entries": 64}),
+}  # fmt: skip
+
+
+def network(model, precision, x):
+    return QuantizedNetwork(model, calibrate(model, x), Precision(**precision))
+
+
+def interpreted(graph, x, lengths):
+    result = evaluate(graph, graph["x"].tensor.type.quantize(x), lengths)
+    return graph["y"].tensor.type.to_float(result.y)
+
+
+def test_fake_quantization_is_fixed_in_every_mode():
+    values = np.linspace(-9, 9, 1441)
+    for rounding, overflow, signed in product(Rounding, Overflow, (True, False)):
+        kind = Fixed(5, 2, signed, rounding, overflow)
+        got = fake_quantize(torch.tensor(values), kind).numpy()
+        assert (got == kind.to_float(kind.quantize(values))).all(), kind.cpp
+
+
+def test_the_gradient_passes_where_the_type_reaches_and_stops_beyond():
+    x = torch.tensor([-9.0, -1.03, 0.3, 9.0], dtype=torch.float64, requires_grad=True)
+    kind = Fixed(4, 2, True, Rounding.RND, Overflow.SAT)
+    fake_quantize(x, kind).sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_forward_is_the_interpreter_to_the_last_bit(case):
+    arguments, precision = MATRIX[case]
+    model = random_model(**arguments, seed=4)
+    x = np.random.default_rng(1).normal(0, 1, (3, 6, 5))
+    lengths = np.array([6, 1, 4])
+    trained = network(model, precision, x)
+    with torch.no_grad():
+        got = trained(torch.tensor(x), torch.tensor(lengths)).numpy()
+    assert (got == interpreted(trained.graph, x, lengths)).all()
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_a_trained_network_compiles_to_the_integers_it_was_trained_with(case):
+    arguments, precision = MATRIX[case]
+    model = random_model(**arguments, seed=4)
+    generator = np.random.default_rng(1)
+    x = generator.normal(0, 1, (8, 6, 5))
+    trained = network(model, precision, x)
+    before = {name: trained.effective(name).detach().clone() for name in trained.constants()}
+    optimizer = torch.optim.Adam(trained.parameters(), lr=0.05)
+    with torch.no_grad():
+        target = torch.tensor(generator.normal(0, 0.3, trained(torch.tensor(x)).shape))
+    losses = []
+    for _ in range(12):
+        loss = ((trained(torch.tensor(x)) - target) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.95 * losses[0]
+    assert any((trained.effective(name) != before[name]).any() for name in before)
+    compiled = lower(
+        trained.to_model(), trained.ranges, Precision(**precision, overrides=trained.types)
+    )
+    for name in trained.constants():
+        kind = compiled[name].tensor.type
+        real = kind.to_float(compiled[name].tensor.constant)
+        assert (real == trained.effective(name).detach().numpy()).all(), name
+    with torch.no_grad():
+        got = trained(torch.tensor(x)).numpy()
+    assert (got == interpreted(compiled, x, np.full(8, 6))).all()
+
+
+def test_pruned_weights_stay_pruned_through_training():
+    model = random_model(cells=(8,), density=0.3)
+    x = np.random.default_rng(1).normal(0, 1, (8, 6, 5))
+    trained = network(model, {}, x)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=0.1, weight_decay=0.1)
+    for _ in range(5):
+        loss = trained(torch.tensor(x)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for name, values in trained.to_model().weights().items():
+        assert (values[model.weights()[name] == 0] == 0).all(), name
+        assert (values != model.weights()[name]).any()
+
+
+def test_the_state_dict_carries_weights_and_masks():
+    model = random_model(cells=(8,), density=0.3)
+    x = np.random.default_rng(1).normal(0, 1, (2, 3, 5))
+    first, second = (network(random_model(cells=(8,), density=0.3, seed=s), {}, x) for s in (0, 1))
+    second.load_state_dict(first.state_dict())
+    second.graph = first.graph
+    with torch.no_grad():
+        assert (first(torch.tensor(x)) == second(torch.tensor(x))).all()
+    assert model.weights().keys() == second.to_model().weights().keys()
