@@ -11,7 +11,7 @@ import numpy as np
 from penstock.codegen.hls import emit_kernel
 from penstock.codegen.project_files import emit_project_files
 from penstock.codegen.storage import Storage
-from penstock.compress.calibrate import Ranges, calibrate
+from penstock.calibration import Ranges, calibrate
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.frontend import HeadOptions, from_module
@@ -94,7 +94,9 @@ def compile_model(
     texts["weights/manifest.json"] = manifest.to_json()
     binaries["tb/vectors.dat"] = golden_vectors(keep)
     files = binaries | {name: text.encode() for name, text in texts.items()}
-    return Compiled(graph, plan, manifest, proof, report, report["notes"], dict(sorted(files.items())))
+    return Compiled(
+        graph, plan, manifest, proof, report, report["notes"], dict(sorted(files.items()))
+    )
 
 
 def pack(model: RecurrentModel, keep: Storage) -> tuple[Manifest, list[bytes]]:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 from frontend.reference import (
-    CELLS, INPUTS, LENGTHS, VARIANTS, assert_same, frames, make_lstm, outputs_of, run_torch,
+    CELLS,
+    INPUTS,
+    LENGTHS,
+    VARIANTS,
+    assert_same,
+    frames,
+    make_lstm,
+    outputs_of,
+    run_torch,
 )  # fmt: skip
 from safetensors.torch import save_file
 from torch.nn.utils import prune

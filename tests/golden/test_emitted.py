@@ -21,7 +21,9 @@ def emitted():
         inputs=3, cells=(5,), outputs=2, peephole=True, density=0.5, head=2, pes=2, seed=1
     )
     files = compile_model(model, None, Hardware(pes=2)).files
-    return {path: content.decode() for path, content in files.items() if path.endswith((".h", "cpp"))}
+    return {
+        path: content.decode() for path, content in files.items() if path.endswith((".h", "cpp"))
+    }
 
 
 @pytest.mark.parametrize("name", FILES)

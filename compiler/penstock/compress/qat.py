@@ -1,5 +1,4 @@
-"""Quantization-aware training: the compiled graph itself, executed by torch with straight-through
-gradients.
+"""Quantization-aware training: the compiled graph itself, executed and differentiated by torch.
 
 Forward values are exactly those of the integer interpreter: real numbers that are multiples of each
 type's step, in float64, which holds every exact sum (proven below 2**53). Backward, rounding passes
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from penstock.compress.calibrate import Ranges
+from penstock.calibration import Ranges
 from penstock.fixed import Fixed, FloatArray, Overflow, Rounding
 from penstock.ir import Direction, Graph, Node
 from penstock.layers import lower
@@ -24,9 +23,9 @@ from penstock.settings import Precision
 
 
 def fake_quantize(x: Tensor, to: Fixed) -> Tensor:
-    """``x`` (float64, real values) at the precision of ``to``; gradient 1 inside its range, 0 outside.
+    """``x`` (float64, real values) at the precision of ``to``.
 
-    The rounding and overflow modes are those of ``Fixed.quantize``, to which it is tested equal.
+    The gradient is 1 inside its range and 0 outside. The rounding and overflow modes are those of ``Fixed.quantize``, to which it is tested equal.
     """
     scale = 2.0**to.frac
     scaled = x.detach() * scale
@@ -65,10 +64,10 @@ def _overflowed(raw: Tensor, to: Fixed) -> Tensor:
 class QuantizedNetwork(nn.Module):
     """A trained float model with the arithmetic of its compiled graph.
 
-    Its parameters are the float weights; zeros among them are kept zero if ``keep_zeros`` (a pruned
-    model stays pruned). ``forward`` takes (sequences, steps, inputs) and lengths (sequences), and gives
-    what the interpreter gives, as real numbers. After training, ``to_model`` and ``types`` compile to
-    the same integers.
+    Its parameters are the float weights; zeros among them are kept zero if ``keep_zeros`` (a
+    pruned model stays pruned). ``forward`` takes (sequences, steps, inputs) and lengths
+    (sequences), and gives what the interpreter gives, as real numbers. After training, ``to_model``
+    and ``types`` compile to the same integers.
     """
 
     def __init__(
@@ -85,7 +84,6 @@ class QuantizedNetwork(nn.Module):
         self.precision = precision or Precision()
         self.graph = lower(model, ranges, self.precision)
         self.weights = nn.ParameterDict()
-        self.masks: dict[str, Tensor] = {}
         for name, values in float_constants(model, self.graph).items():
             self.weights[_key(name)] = nn.Parameter(torch.tensor(values, dtype=torch.float64))
             if keep_zeros and values.ndim == 2:
@@ -102,7 +100,8 @@ class QuantizedNetwork(nn.Module):
 
     def constants(self) -> list[str]:
         """Names of the graph's trained constants."""
-        return [node.name for node in self.graph.of_kind("const") if _key(node.name) in self.weights]
+        names = [node.name for node in self.graph.of_kind("const")]
+        return [name for name in names if _key(name) in self.weights]
 
     def effective(self, name: str) -> Tensor:
         """The quantized, masked values of a constant, differentiable."""
@@ -230,9 +229,8 @@ def float_constants(model: RecurrentModel, graph: Graph) -> dict[str, FloatArray
     """The float values behind the graph's constants, tables apart: node name -> values."""
     found: dict[str, FloatArray] = {}
     for name, values in _named(model).items():
-        parts = [node for node in _parts(graph, name)]
         start = 0
-        for node in parts:
+        for node in _parts(graph, name):
             stop = start + node.tensor.shape[-1]
             found[node.name] = values[..., start:stop]
             start = stop
@@ -243,7 +241,7 @@ def _parts(graph: Graph, name: str) -> list[Node]:
     """The node of a constant, or the nodes into which its columns are split by source."""
     if name in graph:
         return [graph[name]]
-    parts = []
+    parts: list[Node] = []
     while f"{name}{len(parts)}" in graph:
         parts.append(graph[f"{name}{len(parts)}"])
     return parts
@@ -268,7 +266,7 @@ def with_constants(model: RecurrentModel, trained: dict[str, FloatArray]) -> Rec
     def value(name: str, old: FloatArray) -> FloatArray:
         if name in trained:
             return trained[name]
-        parts = []
+        parts: list[FloatArray] = []
         while f"{name}{len(parts)}" in trained:
             parts.append(trained[f"{name}{len(parts)}"])
         return np.concatenate(parts, axis=1) if parts else old

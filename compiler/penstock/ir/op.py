@@ -93,7 +93,8 @@ class Op(Protocol):
     """One operation. Implementations are frozen dataclasses: their fields are their attributes.
 
     ``infer`` raises ValueError for operands it can't take: an ill-typed graph can't be built. An
-    operation that also takes matrices or tables says in ``vectors`` (a slice) which operands are not.
+    operation that also takes matrices or tables says in ``vectors`` (a slice) which operands are
+    vectors.
     """
 
     kind: ClassVar[str]

@@ -7,7 +7,7 @@ sweep.
 
 from __future__ import annotations
 
-from penstock.compress.calibrate import Ranges
+from penstock.calibration import Ranges
 from penstock.ir import Direction, Graph
 from penstock.ir.verify import verify
 from penstock.layers.build import Builder, Source, Tables

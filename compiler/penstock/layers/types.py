@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from penstock.compress.calibrate import Ranges
+from penstock.calibration import Ranges
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, Overflow, Rounding, largest_frac
 from penstock.settings import Precision

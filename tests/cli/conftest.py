@@ -1,0 +1,145 @@
+"""The command line in-process, with every promise about bad input checked on each refusal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from support import random_model
+
+from penstock import Hardware
+from penstock.cli import main
+from penstock.driver import compile_model
+
+Done = namedtuple("Done", "status out err")
+INPUTS, CELLS = 4, 6
+PES = ("--pes", "2")
+
+
+def lstm_tensors(inputs=INPUTS, cells=CELLS, layers=1, prefix="", suffixes=("",), gates=4):
+    """A state dict in float32, of torch's names and shapes."""
+    generator = np.random.default_rng(1)
+    tensors = {}
+    for layer in range(layers):
+        for suffix in suffixes:
+            width = inputs if layer == 0 else cells * len(suffixes)
+            shapes = {
+                "weight_ih": (gates * cells, width), "weight_hh": (gates * cells, cells),
+                "bias_ih": (gates * cells,), "bias_hh": (gates * cells,),
+            }  # fmt: skip
+            for kind, shape in shapes.items():
+                values = generator.normal(0, 0.4, shape).astype(np.float32)
+                tensors[f"{prefix}{kind}_l{layer}{suffix}"] = values
+    return tensors
+
+
+def tree(folder):
+    """Everything below ``folder``: path -> content, target of a link, or None for a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            found[name] = os.readlink(path)
+        else:
+            found[name] = path.read_bytes() if path.is_file() else None
+    return found
+
+
+def assert_refusal(done):
+    """Exit status 2, and one line that says what is wrong and how to mend it."""
+    assert done.status == 2, done
+    assert done.err.startswith("error: ") and done.err.endswith("\n")
+    assert done.err.count("\n") == 1, done.err
+    assert "Traceback" not in done.err + done.out
+    assert "; hint: " in done.err, done.err
+    assert done.err.rstrip("\n").isprintable()
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """An empty folder to work in, with a good checkpoint beside good frames."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    save_file(lstm_tensors(), folder / "model.safetensors")
+    np.save(folder / "x.npy", np.random.default_rng(2).normal(size=(2, 5, INPUTS)))
+    return folder
+
+
+@pytest.fixture
+def penstock(work, monkeypatch, capfd):
+    """Run the command line in this process."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["penstock", *map(str, words)])
+        status = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            status = exit_.code
+        return Done(status, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(penstock, work):
+    """Run what must be refused; nothing may change. -> the line after ``error: ``."""
+
+    def run(*words):
+        before = tree(work.parent)
+        done = penstock(*words)
+        assert_refusal(done)
+        assert done.out == ""
+        assert tree(work.parent) == before
+        return done.err.removeprefix("error: ").rstrip("\n")
+
+    return run
+
+
+@pytest.fixture
+def refused_by_program(work):
+    """The same, of the program in a process of its own."""
+
+    def run(*words):
+        before = tree(work.parent)
+        done = subprocess.run(
+            [sys.executable, "-m", "penstock", *map(str, words)], capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False,
+        )  # fmt: skip
+        assert_refusal(Done(done.returncode, done.stdout, done.stderr))
+        assert done.stdout == ""
+        assert tree(work.parent) == before
+        return done.stderr.removeprefix("error: ").rstrip("\n")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def compiled_projects(tmp_path_factory):
+    """Small projects, compiled once: name -> folder."""
+    cases = {
+        "one": ({"cells": (CELLS,), "inputs": INPUTS}, {"pes": 2}),
+        "both": (
+            {"cells": (CELLS,), "inputs": INPUTS, "bidirectional": True},
+            {"pes": 2, "max_steps": 9},
+        ),
+        "unequal": ({"cells": (CELLS, 4), "inputs": INPUTS}, {"pes": 2}),
+    }
+    folder = tmp_path_factory.mktemp("compiled")
+    for name, (model, hardware) in cases.items():
+        network = random_model(**model, pes=hardware["pes"])
+        compile_model(network, None, Hardware(**hardware)).write(folder / name)
+    return folder
+
+
+@pytest.fixture
+def project(work, compiled_projects):
+    """A project of one layer, to be spoiled."""
+    return shutil.copytree(compiled_projects / "one", work / "project")
