@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from penstock.calibration import Ranges, calibrate
 from penstock.codegen.hls import emit_kernel
 from penstock.codegen.project_files import emit_project_files
 from penstock.codegen.storage import Storage
-from penstock.calibration import Ranges, calibrate
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.frontend import HeadOptions, from_module

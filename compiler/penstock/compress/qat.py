@@ -25,6 +25,10 @@ from penstock.settings import Precision
 def fake_quantize(x: Tensor, to: Fixed) -> Tensor:
     """``x`` (float64, real values) at the precision of ``to``.
 
+    The gradient is 1 inside its range and 0 outside. The rounding and overflow modes are those of
+    ``Fixed.quantize``, to which it is tested equal.
+    """``x`` (float64, real values) at the precision of ``to``.
+
     The gradient is 1 inside its range and 0 outside. The rounding and overflow modes are those of ``Fixed.quantize``, to which it is tested equal.
     """
     scale = 2.0**to.frac

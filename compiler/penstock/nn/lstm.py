@@ -18,7 +18,7 @@ State = tuple[Tensor, Tensor]
 CODE = "cell_activation_code"
 
 
-class LSTM(torch.nn.LSTM):  # type: ignore[misc]
+class LSTM(torch.nn.LSTM):
     """A drop-in for torch.nn.LSTM, with peepholes and the g gate's activation to choose.
 
     Per step (Sak et al. 2014), ``.`` elementwise, ``act`` tanh or the logistic sigma:
