@@ -176,7 +176,13 @@ class Interpreter:
         for name, value in zero.items():
             kind = self.project.graph[f"{name}_before"].tensor.type
             given = np.asarray(state[name])
-            if given.shape != value.shape or given.dtype.kind not in "fiu":
+            if given.dtype.kind not in "fiu":
+                raise PenstockError(
+                    f"state {name} is of type {given.dtype}, not numbers",
+                    where,
+                    "give floats or raw integers",
+                )
+            if given.shape != value.shape:
                 raise PenstockError(
                     f"state {name} has shape {given.shape}, not {value.shape}",
                     where,

@@ -101,7 +101,8 @@ def load_project(folder: str | Path) -> Project:
 def _named_damage(name: str, folder: Path) -> Iterator[None]:
     """What reading a damaged file can raise becomes a PenstockError that names the file."""
     try:
-        yield
+        with np.errstate(divide="raise", invalid="raise"):
+            yield
     except DAMAGE as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise PenstockError(f"{name} is damaged: {reason}", str(folder), HINT) from error

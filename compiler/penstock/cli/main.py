@@ -58,10 +58,13 @@ def main() -> None:
 
 
 def _refuse(line: str) -> int:
-    """Say ``line`` without line breaks or what else would command a terminal; the exit status."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(line.split()))
-    print(f"error: {shown}", file=sys.stderr)
+    """Say it on one line, without what would command a terminal; the exit status."""
+    print(f"error: {_printable(' '.join(line.split()), '?')}", file=sys.stderr)
     return 2
+
+
+def _printable(text: str, instead: str) -> str:
+    return "".join(letter if letter.isprintable() else instead for letter in text)
 
 
 def _version(asked: bool) -> None:
@@ -143,9 +146,8 @@ def compile_command(
         accumulators=accumulator_bits, table_entries=table_entries,
         interpolate_bits=interpolate_bits,
     )  # fmt: skip
-    network = from_state_dict(
-        read_checkpoint(model), str(model), options, not time_first, model.stem
-    )
+    name = _printable(model.stem, "_")  # goes into comments of the sources
+    network = from_state_dict(read_checkpoint(model), str(model), options, not time_first, name)
     frames = read_array(calibration) if calibration is not None else None
     if time_first and frames is not None and frames.ndim == 3:
         frames = frames.swapaxes(0, 1)

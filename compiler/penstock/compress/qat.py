@@ -27,9 +27,6 @@ def fake_quantize(x: Tensor, to: Fixed) -> Tensor:
 
     The gradient is 1 inside its range and 0 outside. The rounding and overflow modes are those of
     ``Fixed.quantize``, to which it is tested equal.
-    """``x`` (float64, real values) at the precision of ``to``.
-
-    The gradient is 1 inside its range and 0 outside. The rounding and overflow modes are those of ``Fixed.quantize``, to which it is tested equal.
     """
     scale = 2.0**to.frac
     scaled = x.detach() * scale

@@ -1,0 +1,167 @@
+"""Settings and commands that can't be: one line, exit status 2, nothing touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cli.conftest import CELLS, INPUTS, PES, lstm_tensors, tree
+from safetensors.numpy import load_file, save_file
+
+import penstock_runtime.project
+
+
+
+HARDWARE = "hardware settings"
+SETTINGS = {
+    "--pes 7": (
+        f"7 PEs can't share 6 cells: a PE owns whole cells ({HARDWARE}); "
+        "hint: choose 6 PEs or fewer (--pes)"
+    ),
+    "--pes 0": f"the hardware can't have 0 PEs ({HARDWARE}); hint: choose 1 to 1024 (--pes)",
+    "--pes -4": f"the hardware can't have -4 PEs ({HARDWARE}); hint: choose 1 to 1024 (--pes)",
+    "--pes 1025": f"the hardware can't have 1025 PEs ({HARDWARE}); hint: choose 1 to 1024 (--pes)",
+    "--lanes 3": (
+        f"the hardware can't have 3 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16)"
+    ),
+    "--lanes 32": (
+        f"the hardware can't have 32 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16)"
+    ),
+    "--pes 6 --cell-units 4": (
+        f"the hardware can't have 4 cell units for 6 PEs ({HARDWARE}); "
+        "hint: cell_units must divide the number of PEs"
+    ),
+    "--cell-units 0": "0 cell units",
+    "--assign random": (
+        f"the hardware can't have assign 'random' ({HARDWARE}); "
+        "hint: choose best, interleave or balance"
+    ),
+    "--index-bits 0": f"the hardware can't have 0 index bits ({HARDWARE}); hint: choose 1 to 8",
+    "--index-bits 9": f"the hardware can't have 9 index bits ({HARDWARE}); hint: choose 1 to 8",
+    "--raw-distance 0": "raw_distance 0",
+    "--raw-distance 17": "raw_distance 17",
+    "--max-steps 0": "max_steps 0",
+    "--clock-mhz 0": "a clock of 0.0 MHz",
+    "--clock-mhz -100": "a clock of -100.0 MHz",
+    "--clock-mhz nan": "a clock of nan MHz",
+    "--weight-bits 1": "weights of 1 bits can't be built (precision); hint: choose 2 to 18",
+    "--weight-bits 19": "weights of 19 bits can't be built (precision); hint: choose 2 to 18",
+    "--input-bits 1": "inputs of 1 bits can't be built (precision); hint: choose 2 to 24",
+    "--input-bits 25": "inputs of 25 bits can't be built (precision); hint: choose 2 to 24",
+    "--cell-bits 25": "cell_state of 25 bits can't be built (precision); hint: choose 2 to 24",
+    "--output-bits 25": "outputs of 25 bits can't be built (precision); hint: choose 2 to 24",
+    "--table-entries 100": (
+        "a table of 100 entries can't be built (precision); "
+        "hint: choose a power of two from 64 to 4096"
+    ),
+    "--table-entries 32": "a table of 32 entries",
+    "--table-entries 8192": "a table of 8192 entries",
+    "--table-entries 0": "a table of 0 entries",
+    "--interpolate-bits 9": (
+        "9 bits of interpolation can't be built (precision); hint: choose 0 to 8"
+    ),
+    "--interpolate-bits -1": "-1 bits of interpolation",
+    "--accumulator-bits 7": "accumulators of 7 bits can't be built",
+    "--accumulator-bits 63": "accumulators of 63 bits can't be built",
+    "--accumulator-bits 20": "accumulators of 20 bits could overflow: l0.acc_",
+    "--head step": (
+        "there is no Linear head to apply the head options to (model.safetensors); "
+        "hint: leave them out"
+    ),
+    "--head last": "there is no Linear head to apply the head options to",
+    "--head-activation none": "there is no Linear head to apply the head options to",
+    "--head first": (
+        "a head can't run at 'first' (head options); hint: choose one of step, last, final"
+    ),
+    "--head-activation relu": (
+        "a head can't end in 'relu' (head options); hint: choose one of none, sigmoid, argmax"
+    ),
+    "--pes many": "Invalid value for '--pes': ",
+    "--pes 2.5": "Invalid value for '--pes': ",
+    "--clock-mhz fast": "Invalid value for '--clock-mhz': ",
+    "--no-such-option": "No such option: --no-such-option",
+    "--pes": "Option '--pes' requires an argument.",
+    "another.pt": "Got unexpected extra argument",
+}
+
+
+@pytest.mark.parametrize("words", SETTINGS, ids=lambda words: words.strip("-").replace(" ", "-"))
+def test_a_setting_is_refused(words, refused):
+    line = refused("compile", "model.safetensors", "-o", "out", *PES, *words.split())
+    message = SETTINGS[words]
+    assert line == message if "; hint: " in message else message in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("frobnicate", "No such command 'frobnicate'.; hint: see penstock --help"),
+        ("--frobnicate", "No such option: --frobnicate"),
+        ("compile", "Missing argument 'MODEL'.; hint: see penstock compile --help"),
+        ("compile model.safetensors", "Missing option '-o"),
+        ("run project -o y.npy", "Missing option '-i"),
+        ("run", "Missing argument 'DIR'.; hint: see penstock run --help"),
+        ("check project --steps 0", "Invalid value for '--steps': "),
+        ("check project --seed -1", "Invalid value for '--seed': "),
+    ],
+)
+def test_a_command_that_is_not_understood_is_one_line_too(words, message, refused):
+    assert message in refused(*words.split())
+
+
+def test_the_program_refuses_a_command_that_is_not_understood(refused_by_program):
+    line = refused_by_program("compile", "model.safetensors")
+    assert line.startswith("Missing option '-o") and line.endswith(
+        "; hint: see penstock compile --help"
+    )
+
+
+def test_no_words_at_all_give_the_help(penstock):
+    done = penstock()
+    assert (done.status, done.err) == (0, "") and "Usage: penstock" in done.out
+    assert penstock("--version").out.startswith("penstock ")
+
+def test_calibration_frames_are_in_the_order_of_the_model(penstock):
+    frames = np.random.default_rng(5).normal(size=(3, 7, INPUTS))
+    frames[0] *= 8
+    np.save("first.npy", frames)
+    np.save("second.npy", frames.swapaxes(0, 1))
+    assert compile_to(penstock, "a", "--calibration", "first.npy").status == 0
+    assert compile_to(penstock, "b", "--calibration", "second.npy", "--time-first").status == 0
+    assert Path("a/graph.json").read_bytes() == Path("b/graph.json").read_bytes()
+
+
+def test_names_need_not_be_text(penstock, work):
+    name = os.fsdecode(b"net\xff\n#include <red> [red] \xc3\xa9")
+    shutil.copy("model.safetensors", f"{name}.safetensors")
+    done = penstock("compile", f"{name}.safetensors", "-o", name, *PES)
+    assert done.status == 0 and done.err == ""
+    source = Path(name, "kernel/lstm_top.cpp").read_text()
+    assert "for net__#include <red> [red] é; changes are lost" in source.splitlines()[0]
+    assert penstock("run", name, "-i", "x.npy", "-o", f"{name}.npy").status == 0
+
+
+def test_a_terminal_without_unicode_is_no_reason_to_fail(refused_by_program, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert refused_by_program("compile", "é.pt", "-o", "out") == (
+        "the checkpoint can't be read: No such file or directory (\\xe9.pt); hint: check the path"
+    )
+
+
+def test_a_fault_of_the_system_is_one_line_too(refused, project, monkeypatch):
+    def fail(folder):
+        raise PermissionError(13, "Permission denied", "project/csim")
+
+    monkeypatch.setattr(penstock_runtime.project, "_read", fail)
+    monkeypatch.setattr("penstock_runtime.load_project", fail)
+    assert refused("csim", "project") == (
+        "Permission denied (project/csim); hint: check the path and the disk"
+    )
