@@ -6,59 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import namedtuple
 
 import numpy as np
 import pytest
+from cli.given import CELLS, INPUTS, Done, assert_refusal, lstm_tensors, tree
 from safetensors.numpy import save_file
 from support import random_model
 
 from penstock import Hardware
 from penstock.cli import main
 from penstock.driver import compile_model
-
-Done = namedtuple("Done", "status out err")
-INPUTS, CELLS = 4, 6
-PES = ("--pes", "2")
-
-
-def lstm_tensors(inputs=INPUTS, cells=CELLS, layers=1, prefix="", suffixes=("",), gates=4):
-    """A state dict in float32, of torch's names and shapes."""
-    generator = np.random.default_rng(1)
-    tensors = {}
-    for layer in range(layers):
-        for suffix in suffixes:
-            width = inputs if layer == 0 else cells * len(suffixes)
-            shapes = {
-                "weight_ih": (gates * cells, width), "weight_hh": (gates * cells, cells),
-                "bias_ih": (gates * cells,), "bias_hh": (gates * cells,),
-            }  # fmt: skip
-            for kind, shape in shapes.items():
-                values = generator.normal(0, 0.4, shape).astype(np.float32)
-                tensors[f"{prefix}{kind}_l{layer}{suffix}"] = values
-    return tensors
-
-
-def tree(folder):
-    """Everything below ``folder``: path -> content, target of a link, or None for a folder."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            found[name] = os.readlink(path)
-        else:
-            found[name] = path.read_bytes() if path.is_file() else None
-    return found
-
-
-def assert_refusal(done):
-    """Exit status 2, and one line that says what is wrong and how to mend it."""
-    assert done.status == 2, done
-    assert done.err.startswith("error: ") and done.err.endswith("\n")
-    assert done.err.count("\n") == 1, done.err
-    assert "Traceback" not in done.err + done.out
-    assert "; hint: " in done.err, done.err
-    assert done.err.rstrip("\n").isprintable()
 
 
 @pytest.fixture

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import pickle
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from cli.conftest import CELLS, INPUTS, PES, lstm_tensors, tree
-from safetensors.numpy import load_file, save_file
-
-import penstock_runtime.project
-
-
+from cli.given import CELLS, INPUTS, PES, Executes, assert_says
 
 FILES = {
     "missing": (
@@ -116,6 +106,7 @@ def test_frames_for_run_are_refused(case, refused, project):
     np.save("f.npy", frames)
     line = refused("run", "project", "-i", "f.npy", "-o", "y.npy")
     assert_says(line, message.replace("(*)", "(input for project)"))
+
 
 @pytest.fixture
 def narrow_project(penstock, work):

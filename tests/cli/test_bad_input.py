@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import pickle
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from cli.conftest import CELLS, INPUTS, PES, lstm_tensors, tree
-from safetensors.numpy import load_file, save_file
-
-import penstock_runtime.project
+from cli.given import CELLS, INPUTS, PES, Executes, assert_says, lstm_tensors
+from safetensors.numpy import save_file
 
 LSTM = lstm_tensors()
 SAVE = "save it with torch.save(model.state_dict(), path)"
-AGAIN = "compile the model again"
-ANOTHER = "choose another folder"
-
-
-class Executes:
-    """A pickle that runs a command when it is loaded."""
-
-    def __reduce__(self):
-        return os.mkdir, ("executed",)
-
-
 
 
 def safe(tensors):
@@ -149,15 +132,10 @@ def omit(tensors, *names):
     return {name: value for name, value in tensors.items() if name not in names}
 
 
-def assert_says(line, message):
-    """``*`` stands for words of another library."""
-    before, star, after = message.partition("*")
-    assert line == message or (star and line.startswith(before) and line.endswith(after)), line
-
-
 CHECKPOINTS = spoiled_checkpoints()
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit")
 @pytest.mark.parametrize("case", CHECKPOINTS, ids=lambda case: case.replace(" ", "-"))
 def test_a_checkpoint_is_refused(case, refused, work):
     name, write, message = CHECKPOINTS[case]
@@ -166,6 +144,7 @@ def test_a_checkpoint_is_refused(case, refused, work):
     assert not Path("executed").exists() and not Path("out").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit")
 @pytest.mark.parametrize("case", ["missing", "a pickle that runs code", "TorchScript", "NaN"])
 def test_the_program_refuses_a_checkpoint(case, refused_by_program, work):
     name, write, message = CHECKPOINTS[case]

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import pickle
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from cli.conftest import CELLS, INPUTS, PES, lstm_tensors, tree
-from safetensors.numpy import load_file, save_file
+from cli.given import INPUTS, PES, compile_to
 
 import penstock_runtime.project
-
-
 
 HARDWARE = "hardware settings"
 SETTINGS = {
@@ -128,6 +120,7 @@ def test_no_words_at_all_give_the_help(penstock):
     done = penstock()
     assert (done.status, done.err) == (0, "") and "Usage: penstock" in done.out
     assert penstock("--version").out.startswith("penstock ")
+
 
 def test_calibration_frames_are_in_the_order_of_the_model(penstock):
     frames = np.random.default_rng(5).normal(size=(3, 7, INPUTS))

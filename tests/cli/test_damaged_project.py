@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import pickle
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from cli.conftest import CELLS, INPUTS, PES, lstm_tensors, tree
+from cli.given import AGAIN, CELLS, run_words
 from safetensors.numpy import load_file, save_file
-
-import penstock_runtime.project
-
-
-
-def run_words(folder="project"):
-    return "run", folder, "-i", "x.npy", "-o", "y.npy"
 
 
 @pytest.mark.parametrize("command", ["run", "csim", "check"])

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import pickle
-import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from cli.conftest import CELLS, INPUTS, PES, lstm_tensors, tree
-from safetensors.numpy import load_file, save_file
-
-import penstock_runtime.project
-
-
+from cli.given import ANOTHER, PES, compile_to, tree
 
 NOT_OURS = (
     "the target folder holds something that is not a Penstock project ({}); "
     "hint: choose a new or empty folder"
 )
 NO_FOLDER = "the target is not a folder ({}); hint: choose another folder"
-
-
-def compile_to(run, output, *words):
-    return run("compile", "model.safetensors", "-o", output, *PES, *words)
 
 
 @pytest.mark.parametrize("name", ["precious.txt", ".git", "penstock.json/x", "graph.json"])
@@ -200,7 +186,9 @@ def test_a_write_that_fails_midway_changes_nothing(failing, exists, refused, pen
 @pytest.mark.parametrize(
     ("error", "status"), [(OSError(5, "Input/output error"), 2), (KeyboardInterrupt(), 130)]
 )
-def test_a_move_that_fails_midway_is_taken_back(failing, error, status, penstock, work, monkeypatch):
+def test_a_move_that_fails_midway_is_taken_back(
+    failing, error, status, penstock, work, monkeypatch
+):
     assert compile_to(penstock, "out", "--table-entries", 64).status == 0
     Path("out/mine.txt").write_text("mine")
     before = tree(work)

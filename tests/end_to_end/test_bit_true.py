@@ -88,6 +88,17 @@ def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
     assert (project.folder / "csim/build.log").read_text() == "", "the C++ compiles with warnings"
 
 
+@pytest.mark.parametrize("case", ["12 PEs of many bits in groups, 3 cell units, 16 banks",
+                                  "bidirectional below, forward above, last step's argmax, 4 lanes"])  # fmt: skip
+def test_no_index_leaves_its_array(case, cpp_flags, tmp_path):
+    """C simulation may hide an index out of range; the sanitizers do not."""
+    project = compiled(tmp_path / "project", *MATRIX[case])
+    checked = build(project.folder, ("-g", "-O1", "-fsanitize=address,bounds",
+                                     "-fno-sanitize-recover=all"))  # fmt: skip
+    done = run_testbench(project.folder, checked)
+    assert done.passed and "0 different" in done.output, done.output
+
+
 FAULTS = {
     "a table entry off by one": ("kernel/tables/{table}", "0, ", "1, "),
     "a weight's sign": (
