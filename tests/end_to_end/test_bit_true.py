@@ -93,7 +93,7 @@ def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
 def test_no_index_leaves_its_array(case, cpp_flags, tmp_path):
     """C simulation may hide an index out of range; the sanitizers do not."""
     project = compiled(tmp_path / "project", *MATRIX[case])
-    checked = build(project.folder, ("-g", "-O1", "-fsanitize=address,bounds",
+    checked = build(project.folder, ("-g", "-O0", "-fsanitize=address,bounds",
                                      "-fno-sanitize-recover=all"))  # fmt: skip
     done = run_testbench(project.folder, checked)
     assert done.passed and "0 different" in done.output, done.output

@@ -1,6 +1,46 @@
-"""From floats to fixed point: calibration and pruning."""
+"""Training for hardware: pruning, inside the user's own training loop.
+
+What needs PyTorch is imported when it is first asked for: ``import penstock`` does without.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from penstock.calibration import Ranges, calibrate
-from penstock.compress.prune import pe_balanced_mask
+from penstock.compress.patterns import (
+    PATTERNS,
+    BankBalanced,
+    ColumnBalanced,
+    Pattern,
+    PeBalanced,
+    Unstructured,
+    pe_balanced_mask,
+)
+from penstock.compress.schedules import Cubic, OneShot, Schedule
+from penstock.errors import PenstockError
 
-__all__ = ["Ranges", "calibrate", "pe_balanced_mask"]
+if TYPE_CHECKING:
+    from penstock.compress.masks import finalize
+    from penstock.compress.pruner import MatrixSummary, Pruner
+
+__all__ = [
+    "PATTERNS", "BankBalanced", "ColumnBalanced", "Cubic", "MatrixSummary", "OneShot", "Pattern",
+    "PeBalanced", "Pruner", "Ranges", "Schedule", "Unstructured", "calibrate", "finalize",
+    "pe_balanced_mask",
+]  # fmt: skip
+
+_NEEDS_TORCH = {"MatrixSummary": "pruner", "Pruner": "pruner", "finalize": "masks"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEEDS_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"{__name__}.{_NEEDS_TORCH[name]}"), name)
+    except ModuleNotFoundError as missing:
+        if missing.name != "torch":
+            raise
+        hint = "install penstock[torch]"
+        raise PenstockError(f"penstock.compress.{name} needs PyTorch", hint=hint) from None

@@ -1,0 +1,149 @@
+"""The weight matrices of a model that can be pruned, and how far each shall be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from penstock.compress.masks import mask_of
+from penstock.compress.patterns import BoolArray, check_density
+from penstock.errors import PenstockError
+from penstock.fixed import FloatArray
+from penstock.model import GATES
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A weight of an LSTM or a Linear; gates: those stacked in it, or one nameless.
+
+    density: of each gate's matrix, when all is done.
+    """
+
+    name: str
+    module: nn.Module
+    parameter: str
+    gates: tuple[str, ...]
+    density: float
+
+    @property
+    def weight(self) -> Tensor:
+        """(rows of all gates, columns), zero where pruned."""
+        return getattr(self.module, self.parameter)
+
+    @property
+    def mask(self) -> Tensor:
+        """(rows of all gates, columns), True where a weight stays."""
+        attached = mask_of(self.module, self.parameter)
+        assert attached is not None, f"{self.name} is not masked"
+        return attached.mask
+
+    def titled(self, gate: str) -> str:
+        """The name of one gate's matrix."""
+        return f"{self.name}, gate {gate}" if gate else self.name
+
+    def blocks(self, values: Any) -> dict[str, Any]:
+        """Gate -> its rows of ``values``, an array of all rows."""
+        return dict(zip(self.gates, np.split(values, len(self.gates)), strict=True))
+
+    def magnitudes(self, step: int) -> FloatArray:
+        """|weight|, zero where pruned. Raises PenstockError for NaN and infinity."""
+        weight = self.weight.detach()
+        exact = torch.float64 if weight.dtype == torch.float64 else torch.float32
+        magnitude: FloatArray = weight.abs().to("cpu", exact).numpy()
+        if not np.isfinite(magnitude).all():
+            raise PenstockError(
+                f"{self.name} has NaN or infinite weights",
+                f"pruning after step {step}",
+                "has training diverged? go back to an earlier checkpoint",
+            )
+        return magnitude
+
+    def kept(self) -> BoolArray:
+        """The mask, as an array of its own."""
+        array: BoolArray = self.mask.cpu().numpy().copy()
+        return array
+
+
+def choose_matrices(model: nn.Module, density: float | Mapping[str, float]) -> list[Matrix]:
+    """The matrices to prune: all, to one density, or those that a key of ``density`` names.
+
+    A key is a name or a glob pattern; a name goes before patterns, a later pattern before an
+    earlier one. Raises PenstockError for a bad density, for a key that names nothing, and for a
+    matrix that can't be masked.
+    """
+    found = list(_matrices(model))
+    if not found:
+        hint = "give a model with an nn.LSTM, a penstock.nn.LSTM or an nn.Linear"
+        raise PenstockError("there is no matrix to prune", type(model).__name__, hint)
+    names = [name for name, *_ in found]
+    densities = density if isinstance(density, Mapping) else {"*": density}
+    _check_densities(densities, names, type(model).__name__)
+    chosen = []
+    for name, module, parameter, gates in found:
+        matching = [key for key in densities if fnmatchcase(name, key)]
+        if matching:
+            _check_free(model, name, module, parameter)
+            wanted = float(densities[name if name in densities else matching[-1]])
+            chosen.append(Matrix(name, module, parameter, gates, wanted))
+    return chosen
+
+
+def _matrices(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, tuple[str, ...]]]:
+    """(name, module, parameter, gates) in the order of the modules."""
+    for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
+        if isinstance(module, nn.LSTM):
+            for parameter in _lstm_matrices(module):
+                gates = ("",) if "_hr_" in parameter else GATES
+                yield prefix + parameter, module, parameter, gates
+        elif isinstance(module, nn.Linear):
+            yield f"{prefix}weight", module, "weight", ("",)
+
+
+def _lstm_matrices(lstm: Any) -> list[str]:
+    kinds = ("ih", "hh", "hr") if lstm.proj_size else ("ih", "hh")
+    suffixes = ("", "_reverse") if lstm.bidirectional else ("",)
+    layers = range(lstm.num_layers)
+    return [f"weight_{k}_l{layer}{s}" for layer in layers for s in suffixes for k in kinds]
+
+
+def _check_densities(densities: Mapping[str, float], names: list[str], where: str) -> None:
+    if not densities:
+        raise PenstockError("density names no matrix", where, f"there are {', '.join(names)}")
+    for key, value in densities.items():
+        check_density(value, where if key == "*" else f"density of {key}")
+        if not any(fnmatchcase(name, key) for name in names):
+            hint = f"there are {', '.join(names)}"
+            raise PenstockError(f"density names {key!r}, which is no matrix", where, hint)
+
+
+def _check_free(model: nn.Module, name: str, module: nn.Module, parameter: str) -> None:
+    """Raise PenstockError unless the weight is a parameter that nobody else changes or reads."""
+    if mask_of(module, parameter) is not None:
+        hint = "go on with that pruner, or finalize it first"
+        raise PenstockError(f"{name} has a pruner already", "pruning", hint)
+    if parametrize.is_parametrized(module, parameter):
+        kind = type(module.parametrizations[parameter][0]).__name__
+        hint = "take it off with torch.nn.utils.parametrize.remove_parametrizations"
+        raise PenstockError(f"{name} is parametrized by {kind}", "pruning", hint)
+    weight = module._parameters.get(parameter)
+    if weight is None:
+        hint = "make it permanent with torch.nn.utils.prune.remove; its zeros are kept"
+        raise PenstockError(f"{name} is computed from another tensor", "pruning", hint)
+    if nn.parameter.is_lazy(weight):
+        raise PenstockError(f"{name} has no shape yet", "pruning", "run the model once first")
+    for path, other in model.named_modules():
+        for theirs, value in other._parameters.items():
+            if value is weight and (other, theirs) != (module, parameter):
+                raise PenstockError(
+                    f"{name} is shared with {path}.{theirs}, which would not be masked",
+                    "pruning",
+                    "untie the two, or leave the matrix out of density",
+                )

@@ -1,0 +1,200 @@
+"""Pruner: magnitude pruning inside the user's own training loop."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from penstock.compress.masks import attach_mask, fold_mask
+from penstock.compress.matrices import Matrix, choose_matrices
+from penstock.compress.patterns import BoolArray, Pattern, make_pattern
+from penstock.compress.schedules import OneShot, Schedule
+from penstock.errors import PenstockError
+
+SHOWN_ROWS = 5
+
+
+@dataclass(frozen=True)
+class MatrixSummary:
+    """What has become of one matrix; of an LSTM's stacked weights, of each gate's.
+
+    shape: (rows, columns); least_per_pe, most_per_pe: non-zeros in the submatrices of the PEs.
+    """
+
+    matrix: str
+    shape: tuple[int, int]
+    density_wanted: float
+    density: float
+    least_per_pe: int
+    most_per_pe: int
+
+
+class Pruner:
+    """Prunes the LSTMs and Linear layers of ``model`` while it is trained.
+
+        pruner = Pruner(model, pattern="pe_balanced", pes=32, density=0.1,
+                        schedule=Cubic(start=0, end=2000, every=100))
+        for x, y in batches:
+            ...
+            optimizer.step()
+            pruner.step()
+        pruner.finalize()
+
+    pattern: a name in PATTERNS with its option ``pes`` or ``bank``, or a Pattern. It holds within
+    each weight matrix, in an LSTM within each gate's; biases and peepholes stay whole.
+    density: of all matrices, or of those that are named: {"lstm.*": 0.1, "fc.weight": 0.5}; see
+    choose_matrices. schedule: at once, if not given. keep_zeros: weights that are zero now stay
+    zero, whoever pruned them.
+
+    What is pruned never comes back, and gets no gradient. Optimizers may be made before or after.
+    Masks are buffers in the model's state dict; with that, and this object's own, training is
+    resumed to the bit. In distributed training every process makes a Pruner and calls ``step``;
+    masks are those of rank 0. A mask that leaves a row empty is told as a warning.
+
+    Raises PenstockError for what can't be pruned as asked; the model is then as it was.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        pattern: str | Pattern = "unstructured",
+        density: float | Mapping[str, float] = 0.1,
+        schedule: Schedule | None = None,
+        *,
+        pes: int | None = None,
+        bank: int | None = None,
+        keep_zeros: bool = True,
+    ) -> None:
+        while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            model = model.module
+        self.model = model
+        self.pattern = make_pattern(pattern, pes, bank)
+        self.pes = pes or int(getattr(self.pattern, "pes", 1))
+        self.schedule = schedule or OneShot()
+        self.steps = 0
+        self.is_finalized = False
+        self.matrices = choose_matrices(model, density)
+        self._check_shapes()
+        self._attach(keep_zeros)
+        self._prune_if_due()
+
+    def step(self) -> None:
+        """Call after every ``optimizer.step()``: prunes further where the schedule says so."""
+        if self.is_finalized:
+            raise PenstockError("the pruner is finalized", "Pruner.step", "make a new one")
+        self.steps += 1
+        self._prune_if_due()
+
+    def finalize(self) -> nn.Module:
+        """Leave plain parameters with exact zeros, in a model as it was before pruning.
+
+        Returns the model. Of a copy of it, ``penstock.compress.finalize(copy)`` does the same.
+        """
+        if self.steps < self.schedule.last and not self.is_finalized:
+            warnings.warn(
+                f"finalized after step {self.steps} of {self.schedule.last} of the schedule: "
+                "the densities are not yet those wanted",
+                stacklevel=2,
+            )
+        for matrix in self.matrices if not self.is_finalized else ():
+            fold_mask(matrix.module, matrix.parameter)
+        self.is_finalized = True
+        return self.model
+
+    def summary(self) -> list[MatrixSummary]:
+        """A row for each pruned matrix and gate, as the weights are now."""
+        return [
+            _summarize(matrix.titled(gate), block, matrix.density, self.pes)
+            for matrix in self.matrices
+            for gate, block in matrix.blocks(matrix.weight.detach().cpu().numpy() != 0).items()
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the model's state dict, which holds the masks, does not say."""
+        names = [matrix.name for matrix in self.matrices]
+        return {"steps": self.steps, "pattern": repr(self.pattern), "matrices": names}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was taken; load the model's state dict too.
+
+        Raises PenstockError if it is another pruner's: of another pattern or other matrices.
+        """
+        where = "state dict of a Pruner"
+        mine = self.state_dict()
+        for key, value in mine.items():
+            if key not in state:
+                raise PenstockError(f"{key} is missing", where, "save pruner.state_dict()")
+            if key != "steps" and state[key] != value:
+                hint = "make the Pruner with the arguments it was saved with"
+                raise PenstockError(f"{key} is {state[key]}, not {value}", where, hint)
+        self.steps = int(state["steps"])
+
+    def _check_shapes(self) -> None:
+        for matrix in self.matrices:
+            rows, columns = matrix.weight.shape
+            if matrix.density < 1.0:
+                where = matrix.titled(matrix.gates[0])
+                self.pattern.check(rows // len(matrix.gates), columns, matrix.density, where)
+
+    def _attach(self, keep_zeros: bool) -> None:
+        magnitudes = [matrix.magnitudes(self.steps) for matrix in self.matrices]
+        for matrix, magnitude in zip(self.matrices, magnitudes, strict=True):
+            everything = torch.ones_like(matrix.weight, dtype=torch.bool)
+            attach_mask(matrix.module, matrix.parameter, everything)
+            if keep_zeros:
+                self._tighten(matrix, magnitude != 0)
+
+    def _prune_if_due(self) -> None:
+        if not self.schedule.is_due(self.steps):
+            return
+        for matrix in self.matrices:
+            density = self.schedule.density(self.steps, matrix.density)
+            if density < 1.0:
+                self._tighten(matrix, self._pattern_mask(matrix, density))
+
+    def _pattern_mask(self, matrix: Matrix, density: float) -> BoolArray:
+        """Pruned weights score below all others, so that they fill no place."""
+        score = np.where(matrix.kept(), matrix.magnitudes(self.steps), -1.0)
+        blocks = matrix.blocks(score).values()
+        return np.concatenate([self.pattern.mask(block, density) for block in blocks])
+
+    def _tighten(self, matrix: Matrix, wanted: BoolArray) -> None:
+        """Prune what ``wanted`` does not keep; on all ranks, what rank 0 does."""
+        before = matrix.kept()
+        _broadcast_from_rank_0(after := torch.from_numpy(before & wanted).to(matrix.mask.device))
+        matrix.mask.copy_(after)
+        _warn_of_empty_rows(matrix, before, after.cpu().numpy())
+
+
+def _broadcast_from_rank_0(mask: Tensor) -> None:
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.broadcast(mask.view(torch.uint8), src=0)
+
+
+def _warn_of_empty_rows(matrix: Matrix, before: BoolArray, after: BoolArray) -> None:
+    """Warn of rows that were not empty ``before``; the caller's caller's caller is to blame."""
+    emptied = matrix.blocks(before.any(axis=1) & ~after.any(axis=1))
+    for gate, flags in emptied.items():
+        rows = np.flatnonzero(flags)
+        if len(rows) == 0:
+            continue
+        shown = ", ".join(map(str, rows[:SHOWN_ROWS])) + (", ..." * (len(rows) > SHOWN_ROWS))
+        is_all = not matrix.blocks(after)[gate].any()
+        what = f"all {len(flags)} rows" if is_all else f"{len(rows)} of {len(flags)} rows: {shown}"
+        warnings.warn(f"{matrix.titled(gate)}: the mask leaves no weight in {what}", stacklevel=5)
+
+
+def _summarize(name: str, is_nonzero: BoolArray, wanted: float, pes: int) -> MatrixSummary:
+    rows, columns = is_nonzero.shape
+    pe_of_row = np.arange(rows) % pes
+    per_pe = np.bincount(pe_of_row, weights=is_nonzero.sum(axis=1), minlength=pes)
+    density = float(np.count_nonzero(is_nonzero) / is_nonzero.size)
+    least, most = int(per_pe.min()), int(per_pe.max())
+    return MatrixSummary(name, (rows, columns), wanted, density, least, most)
