@@ -48,7 +48,11 @@ def make(folder, *arguments, path=None):
     if path is not None:
         environment["PATH"] = f"{path}:/usr/bin:/bin"
     return subprocess.run(
-        ["make", *arguments], cwd=folder, env=environment, text=True, capture_output=True
+        ["make", "--no-print-directory", *arguments],
+        cwd=folder,
+        env=environment,
+        text=True,
+        capture_output=True,
     )
 
 
