@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from penstock.errors import PenstockError
-from penstock.fixed import FloatArray
+from penstock.fixed import FloatArray, IntArray
 from penstock.model import RecurrentModel
 
 DEFAULT_SEQUENCES, DEFAULT_STEPS = 16, 32
@@ -28,7 +28,10 @@ class Ranges:
 
 
 def calibrate(
-    model: RecurrentModel, sequences: FloatArray | None, where: str = "calibration"
+    model: RecurrentModel,
+    sequences: FloatArray | None,
+    where: str = "calibration",
+    lengths: IntArray | None = None,
 ) -> Ranges:
     """Find the ranges of all tensors of ``model``.
 
@@ -43,7 +46,7 @@ def calibrate(
         sequences = generator.standard_normal((DEFAULT_SEQUENCES, DEFAULT_STEPS, model.inputs))
     frames = checked_frames(sequences, model.inputs, where)
     with np.errstate(over="ignore", invalid="ignore"):
-        model.run(frames if frames.ndim == 3 else frames[None], observe=ranges.observe)
+        model.run(frames if frames.ndim == 3 else frames[None], lengths, ranges.observe)
     for name, peak in ranges.peak.items():
         if not np.isfinite(peak):
             raise PenstockError(

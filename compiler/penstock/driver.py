@@ -59,20 +59,22 @@ class Compiled:
 
 def compile_model(
     model: RecurrentModel,
-    calibration: FloatArray | None = None,
+    calibration: FloatArray | Ranges | None = None,
     hardware: Hardware | None = None,
     precision: Precision | None = None,
     calibration_name: str = "calibration",
 ) -> Compiled:
     """Compile a float model into a project.
 
-    calibration: (steps, inputs) or (sequences, steps, inputs) of typical frames; without them,
+    calibration: ranges, or typical frames to find them on, (steps, inputs) or (sequences, steps, inputs) of typical frames; without them,
     normally distributed ones stand in, and a note says so. calibration_name: what errors call
     them. Raises PenstockError for what the user
     can mend.
     """
     hardware = hardware or Hardware()
-    ranges = calibrate(model, calibration, calibration_name)
+    ranges = calibration
+    if not isinstance(ranges, Ranges):
+        ranges = calibrate(model, ranges, calibration_name)
     graph = lower(model, ranges, precision or Precision())
     plan = schedule(graph, hardware)
     keep = Storage.of(graph, plan)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from penstock.fixed import FloatArray
+from penstock.fixed import FloatArray, IntArray
 from penstock.ops.lut import FUNCTIONS
 
 GATES = ("i", "f", "g", "o")
@@ -157,7 +157,7 @@ class RecurrentModel:
     def run(
         self,
         x: FloatArray,
-        lengths: FloatArray | None = None,
+        lengths: IntArray | None = None,
         observe: Observer = lambda name, value: None,
     ) -> FloatArray:
         """Float64 reference: x (lanes, steps, inputs) -> (lanes, steps or 1, outputs), zero state.

@@ -1,9 +1,10 @@
 """A mask on a module's weight, as a parametrization of PyTorch.
 
 The weight is computed from ``parametrizations.<name>.original``, the trained parameter, and the
-buffer ``parametrizations.<name>.0.mask``, wherever the module reads it. PyTorch's
-own falls short in two places, which are mended here: an LSTM hands its kernel a list of weights, computed once a forward pass; and a copy
-(``copy.deepcopy``) works after a forward pass too, and loses nothing when the other is finalized.
+buffer ``parametrizations.<name>.0.mask``, wherever the module reads it. Where PyTorch's own falls
+short, it is mended: an LSTM hands its kernel a list of weights, which must be of this forward pass;
+a copy (``copy.deepcopy``) can be taken after one, and is not harmed when the other is finalized;
+and parameters come back in their old order, which optimizers go by.
 """
 
 from __future__ import annotations
@@ -64,7 +65,13 @@ def fold_mask(module: nn.Module, name: str) -> None:
         with torch.no_grad():
             parts.original.copy_(parts[index](parts.original))
         del parts[index]
-    if isinstance(module, nn.RNNBase):
+    is_rnn = isinstance(module, nn.RNNBase)
+    first = module._flat_weights_names if is_rnn else [name]
+    rest = [other for other in module._parameters if other not in first]
+    for other in [*first, *rest]:
+        if other in module._parameters:
+            module._parameters[other] = module._parameters.pop(other)
+    if is_rnn:
         module._init_flat_weights()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from penstock.compress.masks import attach_mask, fold_mask
+from penstock.compress.masks import attach_mask, fold_mask, mask_of
 from penstock.compress.matrices import Matrix, choose_matrices
 from penstock.compress.patterns import BoolArray, Pattern, make_pattern
 from penstock.compress.schedules import OneShot, Schedule
@@ -78,11 +78,17 @@ class Pruner:
         self.pes = pes or int(getattr(self.pattern, "pes", 1))
         self.schedule = schedule or OneShot()
         self.steps = 0
-        self.is_finalized = False
         self.matrices = choose_matrices(model, density)
         self._check_shapes()
         self._attach(keep_zeros)
+        self._told = {m.name: np.zeros(len(m.mask), dtype=bool) for m in self.matrices}
         self._prune_if_due()
+        self._warn_of_empty_rows()
+
+    @property
+    def is_finalized(self) -> bool:
+        """Whether the masks have been taken off."""
+        return any(mask_of(m.module, m.parameter) is None for m in self.matrices)
 
     def step(self) -> None:
         """Call after every ``optimizer.step()``: prunes further where the schedule says so."""
@@ -90,21 +96,25 @@ class Pruner:
             raise PenstockError("the pruner is finalized", "Pruner.step", "make a new one")
         self.steps += 1
         self._prune_if_due()
+        if self.steps == self.schedule.last:
+            self._warn_of_empty_rows()
 
     def finalize(self) -> nn.Module:
         """Leave plain parameters with exact zeros, in a model as it was before pruning.
 
         Returns the model. Of a copy of it, ``penstock.compress.finalize(copy)`` does the same.
         """
-        if self.steps < self.schedule.last and not self.is_finalized:
+        if self.is_finalized:
+            return self.model
+        self._warn_of_empty_rows()
+        if self.steps < self.schedule.last:
             warnings.warn(
                 f"finalized after step {self.steps} of {self.schedule.last} of the schedule: "
                 "the densities are not yet those wanted",
                 stacklevel=2,
             )
-        for matrix in self.matrices if not self.is_finalized else ():
+        for matrix in self.matrices:
             fold_mask(matrix.module, matrix.parameter)
-        self.is_finalized = True
         return self.model
 
     def summary(self) -> list[MatrixSummary]:
@@ -112,7 +122,7 @@ class Pruner:
         return [
             _summarize(matrix.titled(gate), block, matrix.density, self.pes)
             for matrix in self.matrices
-            for gate, block in matrix.blocks(matrix.weight.detach().cpu().numpy() != 0).items()
+            for gate, block in matrix.blocks((matrix.weight != 0).cpu().numpy()).items()
         ]
 
     def state_dict(self) -> dict[str, Any]:
@@ -166,10 +176,19 @@ class Pruner:
 
     def _tighten(self, matrix: Matrix, wanted: BoolArray) -> None:
         """Prune what ``wanted`` does not keep; on all ranks, what rank 0 does."""
-        before = matrix.kept()
-        _broadcast_from_rank_0(after := torch.from_numpy(before & wanted).to(matrix.mask.device))
-        matrix.mask.copy_(after)
-        _warn_of_empty_rows(matrix, before, after.cpu().numpy())
+        kept = torch.from_numpy(matrix.kept() & wanted).to(matrix.mask.device)
+        _broadcast_from_rank_0(kept)
+        matrix.mask.copy_(kept)
+
+    def _warn_of_empty_rows(self) -> None:
+        """Of each row once; the caller's caller is to blame."""
+        for matrix in self.matrices:
+            is_empty = ~matrix.kept().any(axis=1)
+            for gate, flags in matrix.blocks(is_empty & ~self._told[matrix.name]).items():
+                if flags.any():
+                    text = f"{matrix.titled(gate)}: the mask leaves no weight in {_rows(flags)}"
+                    warnings.warn(text, stacklevel=3)
+            self._told[matrix.name] |= is_empty
 
 
 def _broadcast_from_rank_0(mask: Tensor) -> None:
@@ -178,17 +197,12 @@ def _broadcast_from_rank_0(mask: Tensor) -> None:
         distributed.broadcast(mask.view(torch.uint8), src=0)
 
 
-def _warn_of_empty_rows(matrix: Matrix, before: BoolArray, after: BoolArray) -> None:
-    """Warn of rows that were not empty ``before``; the caller's caller's caller is to blame."""
-    emptied = matrix.blocks(before.any(axis=1) & ~after.any(axis=1))
-    for gate, flags in emptied.items():
-        rows = np.flatnonzero(flags)
-        if len(rows) == 0:
-            continue
-        shown = ", ".join(map(str, rows[:SHOWN_ROWS])) + (", ..." * (len(rows) > SHOWN_ROWS))
-        is_all = not matrix.blocks(after)[gate].any()
-        what = f"all {len(flags)} rows" if is_all else f"{len(rows)} of {len(flags)} rows: {shown}"
-        warnings.warn(f"{matrix.titled(gate)}: the mask leaves no weight in {what}", stacklevel=5)
+def _rows(flags: BoolArray) -> str:
+    if flags.all():
+        return f"all {len(flags)} rows"
+    rows = np.flatnonzero(flags)
+    more = ", ..." if len(rows) > SHOWN_ROWS else ""
+    return f"{len(rows)} of {len(flags)} rows: {', '.join(map(str, rows[:SHOWN_ROWS]))}{more}"
 
 
 def _summarize(name: str, is_nonzero: BoolArray, wanted: float, pes: int) -> MatrixSummary:

@@ -106,11 +106,12 @@ class QuantizedNetwork(nn.Module):
 
     def effective(self, name: str) -> Tensor:
         """The quantized, masked values of a constant, differentiable."""
+        return fake_quantize(self._masked(name), self.graph[name].tensor.type)
+
+    def _masked(self, name: str) -> Tensor:
         values: Tensor = self.weights[_key(name)]
         mask = getattr(self, f"mask_{_key(name)}", None)
-        if mask is not None:
-            values = values * mask
-        return fake_quantize(values, self.graph[name].tensor.type)
+        return values if mask is None else values * mask
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(sequences, steps, inputs) real frames -> (sequences, frames, outputs)."""
@@ -125,15 +126,12 @@ class QuantizedNetwork(nn.Module):
                 run.step(sweep, t)
         return torch.stack(run.outputs, dim=1)
 
-    def to_model(self) -> RecurrentModel:
-        """The float model as trained, pruned weights at zero."""
+    def to_model(self, quantized: bool = False) -> RecurrentModel:
+        """The float model as trained, pruned weights at zero; or with the weights as quantized."""
         trained = {}
-        for node in self.graph.of_kind("const"):
-            key = _key(node.name)
-            if key in self.weights:
-                values = self.weights[key].detach()
-                mask = getattr(self, f"mask_{key}", None)
-                trained[node.name] = (values if mask is None else values * mask).cpu().numpy()
+        for name in self.constants():
+            values = self.effective(name) if quantized else self._masked(name)
+            trained[name] = values.detach().cpu().numpy()
         return with_constants(self.model, trained)
 
 

@@ -1,0 +1,116 @@
+"""Data sets as NumPy arrays: what a recipe trains and measures on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.errors import PenstockError
+
+TASKS = ("classification", "labelling", "language-model")
+IGNORED = -1
+"""The label of a step that does not count."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """x: (sequences, steps, inputs) floats, or (sequences, steps) token numbers.
+
+    y: classes, (sequences) for classification, else (sequences, steps) with -1 where none counts.
+    lengths: (sequences) valid steps.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def part(self, chosen: NDArray[Any]) -> Split:
+        """The chosen sequences."""
+        return Split(self.x[chosen], self.y[chosen], self.lengths[chosen])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What to train on, what to choose by, and (if given) what to report on."""
+
+    train: Split
+    valid: Split
+    test: Split | None = None
+
+    @property
+    def measured(self) -> tuple[str, Split]:
+        """The split that results are reported on."""
+        return ("test", self.test) if self.test is not None else ("valid", self.valid)
+
+
+def make_dataset(arrays: dict[str, NDArray[Any]], task: str, where: str) -> Dataset:
+    """x_train, y_train, x_valid, y_valid (and x_test, y_test; lengths_* where sequences differ).
+
+    Raises PenstockError for missing arrays, shapes that do not agree, values that are not finite.
+    """
+    if task not in TASKS:
+        raise PenstockError(
+            f"there is no task {task!r}", where, f"choose one of {', '.join(TASKS)}"
+        )
+    parts = {
+        name: _split(arrays, name, task, where)
+        for name in ("train", "valid", "test")
+        if name != "test" or "x_test" in arrays
+    }
+    return Dataset(**parts)
+
+
+def load_dataset(path: Path, task: str) -> Dataset:
+    """``make_dataset`` from an .npz file without pickles. Raises PenstockError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {str(name): file[name] for name in file.files}
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PenstockError(
+            f"the data can't be read: {reason}", str(path), "check the path"
+        ) from error
+    except Exception as error:  # numpy and zipfile each raise their own
+        raise PenstockError(
+            f"this is no .npz file of arrays: {error}", str(path), "save it with numpy.savez"
+        ) from error
+    return make_dataset(arrays, task, str(path))
+
+
+def _split(arrays: dict[str, NDArray[Any]], name: str, task: str, where: str) -> Split:
+    for kind in ("x", "y"):
+        if f"{kind}_{name}" not in arrays:
+            raise PenstockError(
+                f"{kind}_{name} is missing", where, "give x_train, y_train, x_valid and y_valid"
+            )
+    x, y = np.asarray(arrays[f"x_{name}"]), np.asarray(arrays[f"y_{name}"])
+    is_tokens = x.dtype.kind in "iu" and x.ndim == 2
+    if len(x) == 0 or not (is_tokens or (x.dtype.kind in "fiu" and x.ndim == 3)):
+        raise PenstockError(
+            f"x_{name} is {x.dtype} of shape {x.shape}",
+            where,
+            "give floats (sequences, steps, inputs) or token numbers (sequences, steps)",
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise PenstockError(f"x_{name} has NaN or infinite values", where, "clean the data first")
+    wanted = x.shape[:1] if task == "classification" else x.shape[:2]
+    if y.shape != wanted or y.dtype.kind not in "iu":
+        raise PenstockError(
+            f"y_{name} is {y.dtype} of shape {y.shape}", where, f"give integers of shape {wanted}"
+        )
+    lengths = np.asarray(arrays.get(f"lengths_{name}", np.full(len(x), x.shape[1])))
+    if lengths.shape != (len(x),) or lengths.min() < 1 or lengths.max() > x.shape[1]:
+        raise PenstockError(
+            f"lengths_{name} must be {len(x)} integers from 1 to {x.shape[1]}", where
+        )
+    labels = y.astype(np.int64)
+    if task != "classification":  # what lies beyond a sequence's end never counts
+        labels = np.where(np.arange(x.shape[1]) < lengths[:, None], labels, IGNORED)
+    return Split(x if is_tokens else x.astype(np.float32), labels, lengths.astype(np.int64))

@@ -1,0 +1,189 @@
+"""The whole recipe: train, prune, retrain, quantize, save a checkpoint that compiles as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from penstock.calibration import calibrate
+from penstock.compress.dataset import Dataset
+from penstock.compress.pruner import Pruner
+from penstock.compress.qat import QuantizedNetwork
+from penstock.compress.saved import Formats, save_compressed, write_atomically
+from penstock.compress.schedules import Cubic
+from penstock.compress.training import Forward, Loop, Stage
+from penstock.errors import PenstockError
+from penstock.frontend import HeadOptions, from_module
+from penstock.settings import Precision
+
+CALIBRATION_SEQUENCES = 256
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All choices of one run. epochs: dense, prune (the density ramp is half of it), qat."""
+
+    task: str = "classification"
+    pattern: str = "pe_balanced"
+    pes: int | None = 8
+    bank: int | None = None
+    density: float = 0.1
+    weight_bits: int = 12
+    activation_bits: int = 16
+    dense_epochs: int = 30
+    prune_epochs: int = 30
+    qat_epochs: int = 5
+    rate: float = 2e-3
+    batch: int = 64
+    patience: int = 8
+    seed: int = 0
+    head_at: str = "last"
+
+    @property
+    def precision(self) -> Precision:
+        """The number formats that the network is trained for."""
+        bits = self.activation_bits
+        return Precision(weights=self.weight_bits, inputs=bits, gates=bits, outputs=bits)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out: (loss, accuracy) of each stage on ``split``, and the saved checkpoint."""
+
+    split: str
+    scores: dict[str, tuple[float, float]]
+    density: float
+    checkpoint: Path
+    history: list[dict[str, Any]] = field(repr=False)
+
+
+def run_recipe(
+    factory: Callable[[], nn.Module],
+    data: Dataset,
+    recipe: Recipe,
+    output: Path,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Outcome:
+    """Compress the model that ``factory`` makes; the checkpoint goes to ``output``.
+
+    The module's ``forward`` takes x (and lengths, if it has a second parameter) and gives logits.
+    Stages that ended are kept in ``output``.progress and not run again: an interrupted run goes on
+    where it was. Raises PenstockError.
+    """
+    loop = Loop(
+        _progress_folder(recipe, output), recipe.batch, recipe.patience, recipe.seed, tell=tell
+    )
+    torch.manual_seed(recipe.seed)
+    module = factory()
+    forward = _forward_of(module)
+    split_name, split = data.measured
+    scores = {}
+
+    loop.fit(
+        Stage("dense", module, forward, recipe.dense_epochs, recipe.rate), data.train, data.valid
+    )
+    scores["dense"] = loop.measure(forward, split)
+    density = _prune(loop, module, forward, data, recipe)
+    scores["pruned"] = loop.measure(forward, split)
+    network, embed = _quantize(module, data, recipe)
+
+    def quantized(x: Tensor, lengths: Tensor) -> Tensor:
+        logits: Tensor = network(embed(x), lengths)
+        return logits
+
+    scores["quantized"] = loop.measure(quantized, split)
+    if recipe.qat_epochs:
+        rate = recipe.rate / 10
+        loop.fit(Stage("qat", network, quantized, recipe.qat_epochs, rate), data.train, data.valid)
+        scores["trained quantized"] = loop.measure(quantized, split)
+    _save(network, recipe, output, _embedding(module))
+    return Outcome(split_name, scores, density, output, loop.history)
+
+
+def _progress_folder(recipe: Recipe, output: Path) -> Path:
+    """Where stages are kept; refuses one of another recipe."""
+    folder = output.with_name(f"{output.name}.progress")
+    digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()
+    marker = folder / "recipe"
+    if marker.is_file() and marker.read_text() != digest:
+        raise PenstockError(
+            "there is progress of other settings", str(folder), "remove it, or write elsewhere"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PenstockError(
+            f"progress can't be kept: {error.strerror}", str(folder), "choose another place"
+        ) from error
+    write_atomically(marker, digest.encode())
+    return folder
+
+
+def _forward_of(module: nn.Module) -> Forward:
+    takes_lengths = len(inspect.signature(module.forward).parameters) > 1
+
+    def forward(x: Tensor, lengths: Tensor) -> Tensor:
+        logits: Tensor = module(x, lengths) if takes_lengths else module(x)
+        return logits
+
+    return forward
+
+
+def _prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recipe: Recipe) -> float:
+    """Prune over the first half of the epochs, retrain over the rest; the density reached."""
+    updates = -(-len(data.train) // recipe.batch)
+    ramp = max(recipe.prune_epochs // 2, 1)
+    pruner = Pruner(
+        module, recipe.pattern, recipe.density, Cubic(0, ramp * updates, max(updates // 4, 1)),
+        pes=recipe.pes if recipe.pattern in ("pe_balanced", "column_balanced") else None,
+        bank=recipe.bank if recipe.pattern == "bank_balanced" else None,
+    )  # fmt: skip
+    stage = Stage(
+        "pruned", module, forward, recipe.prune_epochs, recipe.rate, pruner.step, pruner, ramp
+    )
+    loop.fit(stage, data.train, data.valid)
+    rows = pruner.summary()
+    pruner.finalize()
+    sizes = [row.shape[0] * row.shape[1] for row in rows]
+    kept = [row.density * size for row, size in zip(rows, sizes, strict=True)]
+    return sum(kept) / sum(sizes)
+
+
+def _quantize(
+    module: nn.Module, data: Dataset, recipe: Recipe
+) -> tuple[QuantizedNetwork, Callable[[Tensor], Tensor]]:
+    """The network in fixed point, and the embedding that stays on the host."""
+    module.eval()
+    embed = _embedding(module)
+
+    def frames(x: Tensor) -> Tensor:
+        return x if embed is None else embed(x).detach()
+
+    at = recipe.head_at if recipe.task == "classification" else "step"
+    model = from_module(module, HeadOptions(at))
+    sample = data.train.part(np.arange(min(len(data.train), CALIBRATION_SEQUENCES)))
+    ranges = calibrate(model, frames(torch.from_numpy(sample.x)).numpy(), lengths=sample.lengths)
+    return QuantizedNetwork(model, ranges, recipe.precision), frames
+
+
+def _embedding(module: nn.Module) -> nn.Embedding | None:
+    return next((part for part in module.modules() if isinstance(part, nn.Embedding)), None)
+
+
+def _save(
+    network: QuantizedNetwork, recipe: Recipe, output: Path, embedding: nn.Embedding | None
+) -> None:
+    precision = replace(recipe.precision, overrides=network.types)
+    at = recipe.head_at if recipe.task == "classification" else "step"
+    formats = Formats(network.ranges, precision, HeadOptions(at) if network.model.head else None)
+    table = None if embedding is None else embedding.weight.detach().double().numpy()
+    save_compressed(network.to_model(quantized=True), formats, output, table)

@@ -1,0 +1,35 @@
+"""Pruning under torchrun: two processes on the CPU, which end with one model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import penstock
+
+torch = pytest.importorskip("torch")
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_masks_and_weights_are_the_same_on_all_ranks(tmp_path, when):
+    paths = [str(Path(penstock.__file__).parents[1]), str(TESTS)]
+    worker = Path(__file__).with_name("ddp_worker.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         str(worker), str(tmp_path), when],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (masks, state), (masks_1, state_1) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert masks.keys() == masks_1.keys() and state.keys() == state_1.keys()
+    for name, mask in masks.items():
+        assert torch.equal(mask, masks_1[name])
+        assert mask.float().mean() == 0.125
+        assert torch.equal(state[name] != 0, mask)
+    assert all(torch.equal(state[name], state_1[name]) for name in state)

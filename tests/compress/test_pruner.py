@@ -1,0 +1,309 @@
+"""Pruner in a training loop: what is pruned stays pruned, and what is left is a plain model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from copy import deepcopy
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from compress.networks import CELLS, CLASSES, INPUTS, Net, adamw, batch, make_net, train  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
+
+import penstock.nn  # noqa: E402
+from penstock.compress import Cubic, OneShot, Pruner, finalize, pe_balanced_mask  # noqa: E402
+from penstock.frontend import from_module, from_state_dict  # noqa: E402
+from penstock.frontend.checkpoint import arrays  # noqa: E402
+
+KINDS = {
+    "torch": {},
+    "penstock, plain": {"lstm": penstock.nn.LSTM},
+    "peepholes and projection": {"lstm": penstock.nn.LSTM, "peephole": True, "proj_size": 8},
+    "bidirectional, two layers": {"bidirectional": True, "num_layers": 2},
+    "projection, no bias": {"proj_size": 8, "bias": False},
+}
+PATTERNS = {
+    "unstructured": {},
+    "pe_balanced": {"pes": 4},
+    "bank_balanced": {"bank": 4},
+    "column_balanced": {"pes": 2},
+}
+kinds = pytest.mark.parametrize("options", KINDS.values(), ids=KINDS.keys())
+pytestmark = pytest.mark.filterwarnings("ignore:.*leaves no weight in")
+
+
+def nonzero(model, name):
+    module, _, parameter = name.rpartition(".")
+    return getattr(model.get_submodule(module), parameter).detach().numpy() != 0
+
+
+@kinds
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_pattern_holds_within_every_gate_after_training_with_weight_decay(options, pattern):
+    model = make_net(**options)
+    optimizer = adamw(model)
+    pruner = Pruner(model, pattern, 0.25, Cubic(0, 12, 3), **PATTERNS[pattern])
+    train(model, pruner, optimizer, range(16))
+    names = [matrix.name for matrix in pruner.matrices]
+    wanted = {name for name, value in make_net(**options).named_parameters() if value.ndim == 2}
+    assert set(names) == wanted
+    pruner.finalize()
+    for name in names:
+        mask = nonzero(model, name)
+        stacked = 4 if "_ih_" in name or "_hh_" in name else 1
+        for gate in np.split(mask, stacked):
+            assert gate.sum() == round(0.25 * gate.size), name
+            if pattern == "bank_balanced":
+                assert (gate.reshape(-1, 4).sum(axis=1) == 1).all()
+            if pattern == "pe_balanced":
+                assert len({gate[pe::4].sum() for pe in range(4)}) == 1
+            if pattern == "column_balanced":
+                assert len({n for pe in range(2) for n in gate[pe::2].sum(axis=0)}) == 1
+
+
+@kinds
+def test_finalize_leaves_a_plain_model_with_the_same_outputs_and_parameters(options):
+    model = make_net(**options)
+    before = {name: id(value) for name, value in model.named_parameters()}
+    kinds_before = [type(module) for module in model.modules()]
+    pruner = Pruner(model, "pe_balanced", 0.2, pes=4)
+    train(model, pruner, adamw(model), range(3))
+    x, _ = batch(7)
+    wanted = model(x)
+    assert pruner.finalize() is model and pruner.finalize() is model
+    assert torch.equal(model(x), wanted)
+    assert list(before.items()) == [(name, id(value)) for name, value in model.named_parameters()]
+    assert [type(module) for module in model.modules()] == kinds_before
+    fresh = make_net(seed=5, **options)
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(fresh(x), wanted)
+
+
+@kinds
+def test_training_goes_through_the_masked_weights(options):
+    """The kernel must see the weights of this forward pass: it caches a list of them."""
+    model = make_net(**options)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    pruner = Pruner(model, density=0.3)
+    twin = make_net(seed=9, **options)
+    for step in range(3):
+        x, _ = batch(step)
+        trained = {name: value for name, value in twin.named_parameters() if value.ndim < 2}
+        twin.load_state_dict(
+            {matrix.name: matrix.weight.detach() for matrix in pruner.matrices}
+            | {name: dict(model.named_parameters())[name].detach() for name in trained}
+            | {name: value for name, value in twin.state_dict().items() if "code" in name}
+        )
+        assert torch.equal(model(x), twin(x))
+        train(model, pruner, optimizer, [step])
+    assert not torch.equal(model(x), twin(x))
+
+
+def test_pruned_weights_get_no_gradient_and_are_not_revived_by_momentum():
+    model = make_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    pruner = Pruner(model, "unstructured", 0.5, OneShot(at=3))
+    train(model, pruner, optimizer, range(3))
+    pruned = {matrix.name: ~nonzero(model, matrix.name) for matrix in pruner.matrices}
+    before = deepcopy(model.state_dict())
+    x, y = batch(3)
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x), y).backward()
+    for matrix in pruner.matrices:
+        gradient = matrix.module.parametrizations[matrix.parameter].original.grad.numpy()
+        assert (gradient[pruned[matrix.name]] == 0).all() and gradient.any()
+    train(model, pruner, optimizer, range(3, 9))
+    for matrix in pruner.matrices:
+        assert not nonzero(model, matrix.name)[pruned[matrix.name]].any()
+        original = f"{matrix.name.replace('weight', 'parametrizations.weight')}.original"
+        assert not torch.equal(model.state_dict()[original], before[original])
+
+
+def test_the_optimizer_may_be_made_before_or_after_the_pruner():
+    results = []
+    for is_before in (True, False):
+        model = make_net()
+        optimizer = adamw(model) if is_before else None
+        pruner = Pruner(model, density=0.2)
+        train(model, pruner, optimizer or adamw(model), range(4))
+        results.append(pruner.finalize().state_dict())
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+def test_the_density_falls_along_the_ramp_and_masks_only_shrink():
+    model, schedule = make_net(), Cubic(2, 10, 4)
+    pruner = Pruner(model, "unstructured", {"fc.weight": 0.25}, schedule)
+    optimizer, counts, before = adamw(model), [], nonzero(model, "fc.weight")
+    for step in range(12):
+        train(model, pruner, optimizer, [step])
+        now = nonzero(model, "fc.weight")
+        assert not (now & ~before).any()
+        before = now
+        counts.append(int(now.sum()))
+    size = CLASSES * CELLS
+    middle = round(schedule.density(6, 0.25) * size)
+    assert counts == [size] * 5 + [middle] * 4 + [size // 4] * 3
+
+
+def test_the_mask_of_a_gate_is_the_definition_applied_to_its_weights():
+    model = make_net()
+    gates = np.split(model.lstm.weight_hh_l0.detach().numpy().copy(), 4)
+    Pruner(model, "pe_balanced", 0.1, pes=4).finalize()
+    wanted = np.concatenate([gate * pe_balanced_mask(gate, 0.1, 4) for gate in gates])
+    assert (model.lstm.weight_hh_l0.detach().numpy() == wanted).all()
+
+
+def test_densities_go_by_name_then_by_the_last_pattern_that_fits():
+    model = make_net(num_layers=2)
+    density = {"lstm.*": 0.5, "*_l1": 0.25, "lstm.weight_hh_l1": 0.125, "*hh_l1": 0.75}
+    pruner = Pruner(model, density=density)
+    assert {matrix.name: matrix.density for matrix in pruner.matrices} == {
+        "lstm.weight_ih_l0": 0.5, "lstm.weight_hh_l0": 0.5,
+        "lstm.weight_ih_l1": 0.25, "lstm.weight_hh_l1": 0.125,
+    }  # fmt: skip
+    assert nonzero(model, "fc.weight").all()
+
+
+def test_two_pruners_share_a_model():
+    model = make_net()
+    first = Pruner(model, "pe_balanced", {"lstm.*": 0.125}, pes=4)
+    second = Pruner(model, "unstructured", {"fc.weight": 0.5})
+    first.finalize()
+    assert not first.step.__self__.matrices == second.matrices
+    train(model, second, adamw(model), range(2))
+    second.finalize()
+    assert nonzero(model, "fc.weight").sum() == CLASSES * CELLS // 2
+
+
+def test_the_summary_counts_what_is_left_on_each_pe():
+    model = make_net(proj_size=8)
+    pruner = Pruner(model, "pe_balanced", {"lstm.*": 0.25}, pes=3)
+    rows = {row.matrix: row for row in pruner.summary()}
+    assert list(rows) == [
+        *(f"lstm.weight_ih_l0, gate {gate}" for gate in "ifgo"),
+        *(f"lstm.weight_hh_l0, gate {gate}" for gate in "ifgo"),
+        "lstm.weight_hr_l0",
+    ]  # fmt: skip
+    row = rows["lstm.weight_ih_l0, gate f"]
+    mask = np.split(nonzero(model, "lstm.weight_ih_l0"), 4)[1]
+    assert row.shape == (CELLS, INPUTS) == mask.shape
+    assert row.density_wanted == 0.25 and row.density == mask.mean()
+    assert row.least_per_pe == row.most_per_pe == mask[2::3].sum() == 16
+    pruner.finalize()
+    assert pruner.summary() == list(rows.values())
+    loose = Pruner(make_net(), "unstructured", 0.25, pes=4).summary()[0]
+    assert loose.least_per_pe < loose.most_per_pe
+
+
+def test_weights_that_are_zero_already_stay_zero_even_at_density_1():
+    model = make_net()
+    with torch.no_grad():
+        model.fc.weight[:, ::3] = 0
+    pruner = Pruner(model, density={"fc.weight": 1.0})
+    train(model, pruner, adamw(model), range(3))
+    assert not nonzero(model, "fc.weight")[:, ::3].any()
+    assert nonzero(model, "fc.weight")[:, 1::3].all()
+    free = make_net()
+    with torch.no_grad():
+        free.fc.weight[:] = 0
+    train(free, Pruner(free, density={"fc.weight": 1.0}, keep_zeros=False), adamw(free), range(3))
+    assert nonzero(free, "fc.weight").all()
+
+
+def test_a_bank_that_had_too_few_weights_does_not_get_pruned_ones_back():
+    model = make_net()
+    with torch.no_grad():
+        model.fc.weight[0, :8] = 0
+    pruner = Pruner(model, "bank_balanced", {"fc.weight": 0.5}, bank=8)
+    train(model, pruner, adamw(model), range(2))
+    counts = nonzero(model, "fc.weight").reshape(-1, 8).sum(axis=1)
+    assert counts[0] == 0 and (counts[1:] == 4).all()
+
+
+@kinds
+def test_a_copy_can_be_finalized_while_the_training_of_the_original_goes_on(options):
+    model, alone = make_net(**options), make_net(**options)
+    pruner, lonely = (Pruner(m, density=0.2, schedule=Cubic(0, 4)) for m in (model, alone))
+    optimizer, other = adamw(model), adamw(alone)
+    train(model, pruner, optimizer, range(2))
+    x, _ = batch(7)
+    wanted = model(x)  # a forward pass with gradients, so that the LSTM holds results
+    snapshot = finalize(deepcopy(model))
+    assert torch.equal(snapshot(x), wanted) and torch.equal(model(x), wanted)
+    assert not any("parametrizations" in name for name in snapshot.state_dict())
+    train(model, pruner, optimizer, range(2, 5))
+    train(alone, lonely, other, range(5))
+    assert torch.equal(model(x), alone(x)) and torch.equal(snapshot(x), wanted)
+    again = deepcopy(model)
+    pruner.finalize()
+    assert torch.equal(again(x), model(x))
+
+
+def test_other_dtypes_are_pruned_and_converted_models_can_be_copied():
+    for dtype in (torch.float64, torch.bfloat16):
+        model = make_net().to(dtype)
+        pruner = Pruner(model, "pe_balanced", 0.25, pes=4)
+        assert {row.density for row in pruner.summary()} == {0.25}
+        copy = deepcopy(model.to(torch.float32))
+        x, _ = batch(0)
+        assert torch.equal(copy(x), model(x))
+
+
+def test_a_pruned_model_compiles_with_exactly_its_zeros():
+    model = make_net(lstm=penstock.nn.LSTM, peephole=True, proj_size=8)
+    pruner = Pruner(model, "pe_balanced", 0.125, pes=4)
+    train(model, pruner, adamw(model), range(2))
+    weights = from_module(pruner.finalize()).weights()
+    gates = np.split(model.lstm.weight_ih_l0.detach().double().numpy(), 4)
+    assert (weights["l0.W_gx"] == gates[2]).all()
+    assert {(w != 0).mean() for w in weights.values()} == {0.125}
+
+
+@pytest.mark.parametrize("lstm", [nn.LSTM, penstock.nn.LSTM])
+def test_a_model_pruned_by_torch_compiles_with_exactly_those_zeros(lstm):
+    model = make_net(lstm=lstm, proj_size=8)
+    names = ["weight_ih_l0", "weight_hh_l0", "weight_hr_l0"]
+    for name in names:
+        prune.l1_unstructured(model.lstm, name, amount=0.7)
+    prune.random_unstructured(model.fc, "weight", amount=0.5)
+    x, _ = batch(0)
+    wanted = model(x).detach().double().numpy()
+    state = arrays(model.state_dict(), "state dict")
+    for compiled in (from_module(model), from_state_dict(state)):
+        weights = compiled.weights()
+        masks = np.split(model.lstm.weight_hh_l0_mask.numpy() != 0, 4)
+        for gate, mask in zip("ifgo", masks, strict=True):
+            assert ((weights[f"l0.W_{gate}r"] != 0) == mask).all()
+        assert ((weights["head.W"] != 0) == (model.fc.weight_mask.numpy() != 0)).all()
+        assert np.abs(compiled.run(x.numpy())[:, 0] - wanted).max() < 1e-6
+    for name in names:
+        prune.remove(model.lstm, name)
+    held = nonzero(model, "lstm.weight_hh_l0")
+    pruner = Pruner(model, density={"lstm.*": 1.0})
+    train(model, pruner, adamw(model), range(2))
+    assert (nonzero(model, "lstm.weight_hh_l0") == held).all()
+
+
+def test_penstock_is_imported_without_torch():
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import penstock, penstock.compress as c\n"
+        "assert c.pe_balanced_mask and c.Cubic\n"
+        "try: c.Pruner\n"
+        "except penstock.PenstockError as e: print(e)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    wanted = "penstock.compress.Pruner needs PyTorch; hint: install penstock[torch]\n"
+    assert done.stdout == wanted
+
+
+def test_the_lstm_alone_is_a_model_too():
+    lstm = nn.LSTM(INPUTS, CELLS)
+    pruner = Pruner(lstm, "pe_balanced", 0.25, pes=8)
+    assert [matrix.name for matrix in pruner.matrices] == ["weight_ih_l0", "weight_hh_l0"]
+    assert isinstance(Net().lstm, nn.LSTM)

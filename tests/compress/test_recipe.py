@@ -1,0 +1,163 @@
+"""The whole recipe, on small real data: what it saves compiles to what it trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from penstock import Hardware, PenstockError
+from penstock.compress.dataset import make_dataset
+from penstock.compress.saved import load_formats
+from penstock.driver import compile_model
+from penstock.frontend import from_state_dict, read_checkpoint
+from penstock_runtime import Interpreter
+
+torch = pytest.importorskip("torch")
+sklearn_datasets = pytest.importorskip("sklearn.datasets")
+from penstock.compress.recipe import Recipe, run_recipe  # noqa: E402
+
+QUICK = Recipe(
+    dense_epochs=4, prune_epochs=4, qat_epochs=1, density=0.2, pes=4, rate=1e-2, weight_bits=6
+)
+
+
+class Classifier(torch.nn.Module):
+    def __init__(self, inputs=8, cells=24, classes=10):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(inputs, cells, batch_first=True)
+        self.head = torch.nn.Linear(cells, classes)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+class Tagger(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(20, 6)
+        self.lstm = torch.nn.LSTM(6, 16, batch_first=True)
+        self.head = torch.nn.Linear(16, 20)
+
+    def forward(self, x, lengths):
+        return self.head(self.lstm(self.embedding(x))[0])
+
+
+@pytest.fixture(scope="module")
+def digits():
+    found = sklearn_datasets.load_digits()
+    x, y = (found.images / 16).astype(np.float32), found.target
+    arrays = {"x_train": x[:900], "y_train": y[:900], "x_valid": x[900:1300], "y_valid": y[900:1300],
+              "x_test": x[1300:], "y_test": y[1300:]}  # fmt: skip
+    return make_dataset(arrays, "classification", "digits")
+
+
+def tokens():
+    """Each token is followed by one that depends on it and the one before."""
+    generator = np.random.default_rng(0)
+    x = np.zeros((300, 12), dtype=np.int64)
+    x[:, :2] = generator.integers(0, 20, (300, 2))
+    for t in range(2, 12):
+        x[:, t] = (3 * x[:, t - 1] + x[:, t - 2]) % 20
+    y = np.roll(x, -1, axis=1)
+    arrays = {"x_train": x[:200], "y_train": y[:200], "x_valid": x[200:], "y_valid": y[200:],
+              "lengths_train": np.full(200, 11), "lengths_valid": np.full(100, 11)}  # fmt: skip
+    return make_dataset(arrays, "language-model", "tokens")
+
+
+def compiled(path, folder, pes):
+    formats = load_formats(path)
+    model = from_state_dict(read_checkpoint(path), str(path), formats.head)
+    result = compile_model(model, formats.ranges, Hardware(pes=pes), formats.precision)
+    return result, Interpreter(result.write(folder))
+
+
+def test_the_checkpoint_compiles_to_the_accuracy_that_was_measured(digits, tmp_path):
+    path = tmp_path / "digits.safetensors"
+    outcome = run_recipe(Classifier, digits, QUICK, path)
+    assert outcome.split == "test" and abs(outcome.density - 0.2) < 0.01
+    assert outcome.scores["dense"][1] > 0.6
+    result, interpreter = compiled(path, tmp_path / "project", 4)
+    logits = interpreter.run(digits.test.x).values[:, 0]
+    accuracy = (logits.argmax(1) == digits.test.y).mean()
+    assert accuracy == pytest.approx(outcome.scores["trained quantized"][1], abs=1e-12)
+    assert {result.graph[f"l0.W_{gate}x"].tensor.type.width for gate in "ifgo"} == {6}
+    loads = [len(set(np.count_nonzero(p.entries.weight, axis=0))) for p in result.plan.phases]
+    assert loads[0] == 1, "the PEs of the gates are not balanced"
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(digits, tmp_path):
+    whole = run_recipe(Classifier, digits, QUICK, tmp_path / "whole.safetensors")
+    seen = []
+
+    def interrupt(text):
+        seen.append(text)
+        if text.startswith("pruned 2/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(Classifier, digits, QUICK, tmp_path / "part.safetensors", interrupt)
+    assert not (tmp_path / "part.safetensors").exists()
+    later = []
+    part = run_recipe(Classifier, digits, QUICK, tmp_path / "part.safetensors", later.append)
+    assert not any(text.startswith("dense") for text in later), "the dense stage ran again"
+    assert part.scores == whole.scores
+    assert (tmp_path / "part.safetensors").read_bytes() == (
+        tmp_path / "whole.safetensors"
+    ).read_bytes()
+
+
+def test_a_language_model_keeps_its_embedding_on_the_host(tmp_path):
+    path = tmp_path / "tokens.safetensors"
+    recipe = Recipe("language-model", dense_epochs=6, prune_epochs=2, qat_epochs=1, density=0.5,
+                    pes=4, rate=1e-2)  # fmt: skip
+    data = tokens()
+    outcome = run_recipe(Tagger, data, recipe, path)
+    result, interpreter = compiled(path, tmp_path / "project", 4)
+    assert any("embedding" in note for note in result.notes)
+    table = read_checkpoint(path)["embedding.weight"]
+    logits = interpreter.run(table[data.valid.x]).values
+    counts = data.valid.y >= 0
+    accuracy = (logits.argmax(2) == data.valid.y)[counts].mean()
+    assert accuracy == pytest.approx(outcome.scores["trained quantized"][1], abs=1e-12)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_trained(digits, tmp_path):
+    class Diverging(Classifier):
+        calls = 0
+
+        def forward(self, x):
+            Diverging.calls += self.training
+            return super().forward(x) * (float("nan") if Diverging.calls > 20 else 1.0)
+
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(PenstockError) as caught:
+        run_recipe(Diverging, digits, QUICK, path)
+    assert "the loss became nan in epoch 2 of dense" in caught.value.line()
+    kept = torch.load(tmp_path / "model.safetensors.progress/dense.pt", weights_only=True)
+    assert kept["epoch"] == 0 and all(torch.isfinite(w).all() for w in kept["best_weights"].values())
+
+
+def test_progress_of_other_settings_is_not_mixed_in(digits, tmp_path):
+    path = tmp_path / "model.safetensors"
+    one_epoch = Recipe(dense_epochs=1, prune_epochs=1, qat_epochs=0, pes=4)
+    run_recipe(Classifier, digits, one_epoch, path)
+    with pytest.raises(PenstockError, match="there is progress of other settings"):
+        run_recipe(Classifier, digits, QUICK, path)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"y_valid": None}, "y_valid is missing"),
+        ({"x_train": np.zeros((4, 3))}, "x_train is float64 of shape (4, 3)"),
+        ({"x_train": np.full((4, 3, 2), np.nan)}, "x_train has NaN or infinite values"),
+        ({"y_train": np.zeros(3, int)}, "give integers of shape (4,)"),
+        ({"lengths_train": np.array([1, 2, 3, 9])}, "lengths_train must be 4 integers"),
+    ],
+)
+def test_a_data_set_that_does_not_fit_is_refused(change, message):
+    arrays = {"x_train": np.zeros((4, 3, 2)), "y_train": np.zeros(4, int),
+              "x_valid": np.zeros((4, 3, 2)), "y_valid": np.zeros(4, int)} | change  # fmt: skip
+    with pytest.raises(PenstockError) as caught:
+        make_dataset({k: v for k, v in arrays.items() if v is not None}, "classification", "here")
+    assert message in caught.value.line()
