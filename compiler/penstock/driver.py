@@ -66,10 +66,9 @@ def compile_model(
 ) -> Compiled:
     """Compile a float model into a project.
 
-    calibration: ranges, or typical frames to find them on, (steps, inputs) or (sequences, steps, inputs) of typical frames; without them,
-    normally distributed ones stand in, and a note says so. calibration_name: what errors call
-    them. Raises PenstockError for what the user
-    can mend.
+    calibration: ranges, or typical frames to find them on, (steps, inputs) or (sequences, steps,
+    inputs); without, normally distributed frames stand in, and a note says so. calibration_name:
+    what errors call them. Raises PenstockError for what the user can mend.
     """
     hardware = hardware or Hardware()
     ranges = calibration

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
 MAX_PES = 1024
+FASTEST_MHZ = 1000.0
 LANE_CHOICES = (1, 2, 4, 8, 16)
 WIDEST = 24
 """Bits of the widest tensor at the ports or in a memory (accumulators apart)."""
@@ -79,7 +81,16 @@ class Hardware:
                 "choose 128, 256 or 512",
             ),
             (self.max_steps >= 1, f"max_steps {self.max_steps}", "give at least one step"),
-            (self.clock_mhz > 0, f"a clock of {self.clock_mhz} MHz", "give a positive frequency"),
+            (
+                0 < self.clock_mhz <= FASTEST_MHZ,
+                f"a clock of {self.clock_mhz} MHz",
+                f"give a frequency up to {FASTEST_MHZ:g}",
+            ),
+            (
+                re.fullmatch(r"[A-Za-z0-9_-]+", self.part) is not None,
+                f"the part {self.part!r}",
+                "name it as Vivado does, such as xcu55c-fsvh2892-2L-e",
+            ),
         ]
         for holds, what, hint in checks:
             if not holds:

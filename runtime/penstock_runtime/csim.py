@@ -109,8 +109,11 @@ def _digest(folder: Path, command: list[str]) -> str:
 
 
 def _fail(folder: Path, log: str) -> None:
+    (folder / "csim/build.log").write_text(log)
     first = next((line for line in log.splitlines() if "error" in line), "no message")
-    raise PenstockError(f"the C++ does not compile: {first.strip()}", str(folder), "see csim/")
+    raise PenstockError(
+        f"the C++ does not compile: {first.strip()}", str(folder), "see csim/build.log"
+    )
 
 
 def run_testbench(folder: Path, executable: Path, *arguments: str | Path) -> CsimRun:

@@ -109,13 +109,27 @@ def test_a_model_without_matrices_is_refused():
 
 def test_attaching_twice_is_refused():
     model = make_net()
-    pruner = Pruner(model)
+    pruner = Pruner(model, density=0.5)
     assert refused(model, density={"fc.weight": 0.5}) == (
         "fc.weight has a pruner already", "pruning",
         "go on with that pruner, or finalize it first",
     )  # fmt: skip
     pruner.finalize()
-    Pruner(model, density=0.05)
+    Pruner(model, density=0.5)
+
+
+def test_a_model_that_ddp_wraps_already_is_refused():
+    distributed = torch.distributed
+    store = distributed.HashStore()
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model = nn.parallel.DistributedDataParallel(make_net())
+        assert refused(model) == (
+            "DistributedDataParallel wraps the model already", "pruning",
+            "make the Pruner first, then wrap: Pruner(model, ...); DDP(model)",
+        )  # fmt: skip
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_a_weight_that_is_computed_otherwise_is_refused():
@@ -128,7 +142,9 @@ def test_a_weight_that_is_computed_otherwise_is_refused():
     model = make_net()
     parametrizations.weight_norm(model.fc)
     assert refused(model)[0] == "fc.weight is parametrized by _WeightNorm"
-    assert refused(nn.Sequential(nn.LazyLinear(3)))[0] == "0.weight has no shape yet" if False else 1
+    assert (
+        refused(nn.Sequential(nn.LazyLinear(3)))[0] == "0.weight has no shape yet" if False else 1
+    )
 
 
 def test_a_weight_that_is_shared_is_refused():

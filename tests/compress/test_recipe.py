@@ -134,7 +134,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_trained(digits, tmp_
         run_recipe(Diverging, digits, QUICK, path)
     assert "the loss became nan in epoch 2 of dense" in caught.value.line()
     kept = torch.load(tmp_path / "model.safetensors.progress/dense.pt", weights_only=True)
-    assert kept["epoch"] == 0 and all(torch.isfinite(w).all() for w in kept["best_weights"].values())
+    assert kept["epoch"] == 0 and all(
+        torch.isfinite(w).all() for w in kept["best_weights"].values()
+    )
 
 
 def test_progress_of_other_settings_is_not_mixed_in(digits, tmp_path):

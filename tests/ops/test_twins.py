@@ -43,6 +43,7 @@ def cases():
         yield Requant(Fixed(12, 9, True, rounding, overflow)), [wide], []
         yield Requant(Fixed(6, 9, True, rounding, overflow)), [Fixed(12, 22)], []
         yield Requant(Fixed(6, 4, False, rounding, overflow)), [Fixed(3, 25)], []
+        yield Requant(Fixed(6, 4, True, rounding, overflow)), [Fixed(3, 90)], []
     yield Requant(Fixed(16, 20, True, Rounding.RND, Overflow.SAT)), [narrow], []
     yield Requant(Fixed(11, 8, False, Rounding.RND, Overflow.SAT)), [wide], []
     for function, bits, entries in product(("sigma", "tanh"), (0, 5), (64, 2048)):

@@ -131,7 +131,8 @@ def requant_operand(source: Fixed, to: Fixed, name: str) -> str:
     needed = source.frac - to.frac + 2
     if source.width >= needed:
         return name
-    return f"{Fixed(needed, source.frac, source.signed).cpp}({name})"
+    kind = "ap_fixed" if source.signed else "ap_ufixed"  # may be wider than a Fixed can be
+    return f"{kind}<{needed}, {needed - source.frac}>({name})"
 
 
 def _add_stores(keep: Storage, unit: Unit, node: Node, line: dict[str, Any]) -> None:

@@ -54,8 +54,9 @@ class Pruner:
 
     What is pruned never comes back, and gets no gradient. Optimizers may be made before or after.
     Masks are buffers in the model's state dict; with that, and this object's own, training is
-    resumed to the bit. In distributed training every process makes a Pruner and calls ``step``;
-    masks are those of rank 0. A mask that leaves a row empty is told as a warning.
+    resumed to the bit. In distributed training every process makes a Pruner, before
+    DistributedDataParallel wraps the model, and calls ``step``; masks are those of rank 0.
+    A row that a mask leaves empty is told as a warning.
 
     Raises PenstockError for what can't be pruned as asked; the model is then as it was.
     """
@@ -71,8 +72,12 @@ class Pruner:
         bank: int | None = None,
         keep_zeros: bool = True,
     ) -> None:
-        while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            model = model.module
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            raise PenstockError(  # it would no longer see the gradients of what is masked
+                "DistributedDataParallel wraps the model already",
+                "pruning",
+                "make the Pruner first, then wrap: Pruner(model, ...); DDP(model)",
+            )
         self.model = model
         self.pattern = make_pattern(pattern, pes, bank)
         self.pes = pes or int(getattr(self.pattern, "pes", 1))

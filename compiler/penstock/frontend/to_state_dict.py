@@ -12,7 +12,7 @@ from penstock.model import GATES, RecurrentModel
 def to_state_dict(model: RecurrentModel) -> dict[str, NDArray[np.float32]]:
     """The tensors of ``model`` as torch.nn.LSTM (and penstock.nn.LSTM) name them, in float32.
 
-    The LSTM is called ``lstm``, the head ``head``. Both biases of PyTorch stand in ``bias_ih``.
+    The LSTM is called ``lstm``, the head ``head``. Of PyTorch's two biases, ``bias_hh`` is zero.
     """
     found: dict[str, NDArray[np.float64]] = {}
     for index, layer in enumerate(model.layers):
@@ -21,6 +21,7 @@ def to_state_dict(model: RecurrentModel) -> dict[str, NDArray[np.float32]]:
             stacked = {"weight_ih": part.w_x, "weight_hh": part.w_r, "bias_ih": part.bias}
             for kind, gates in stacked.items():
                 found[f"lstm.{kind}_{end}"] = np.concatenate([gates[gate] for gate in GATES])
+            found[f"lstm.bias_hh_{end}"] = np.zeros(4 * part.cells)
             for gate, vector in part.peephole.items():
                 found[f"lstm.{PEEPHOLES[gate]}_{end}"] = vector
             if part.projection is not None:

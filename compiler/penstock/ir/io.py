@@ -97,7 +97,15 @@ def parse_graph(text: str, constants: bytes, ops: Mapping[str, type[Any]], where
             tensor = graph[entry["name"]].tensor
             if [tensor.lo, tensor.hi] != entry["range"] or str(tensor.type) != entry["type"]:
                 raise ValueError(f"{entry['name']} is not of the type that was saved")
-    except (KeyError, TypeError, ValueError, IndexError, SafetensorError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        RecursionError,
+        SafetensorError,
+    ) as error:
         raise PenstockError(f"the saved graph is damaged: {error}", where, hint) from error
     return graph
 

@@ -10,7 +10,7 @@
 // l0.gates: acc_i, acc_f, acc_g, acc_o are the sums over x, l0.y_before.
 static void l0_gates_cells(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES],
     const ap_fixed<12, 0> l0_w_ic[6],
-    ap_fixed<16, 4> l0_c[6][LANES],
+    ap_fixed<16, 3> l0_c[6][LANES],
     const ap_fixed<16, 0> l0_b_i[6],
     const ap_fixed<12, 0> l0_w_fc[6],
     const ap_fixed<16, 0> l0_b_f[6],
@@ -37,27 +37,27 @@ SLOTS_OF_PE:
       LANES_OF_UNIT:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const ap_fixed<29, 4> acc_i =
-              from_raw<ap_fixed<29, 4> >(take<1>(acc, pe, 0, slot, lane));
+          const ap_fixed<30, 5> acc_i =
+              from_raw<ap_fixed<30, 5> >(take<2>(acc, pe, 0, slot, lane));
           if (valid[lane]) TRACE(5, step, lane, position, raw_of(acc_i));
           const ap_fixed<30, 5> acc_f =
-              from_raw<ap_fixed<30, 5> >(take<1>(acc, pe, 1, slot, lane));
+              from_raw<ap_fixed<30, 5> >(take<2>(acc, pe, 2, slot, lane));
           if (valid[lane]) TRACE(8, step, lane, position, raw_of(acc_f));
           const ap_fixed<30, 5> acc_g =
-              from_raw<ap_fixed<30, 5> >(take<1>(acc, pe, 2, slot, lane));
+              from_raw<ap_fixed<30, 5> >(take<2>(acc, pe, 4, slot, lane));
           if (valid[lane]) TRACE(11, step, lane, position, raw_of(acc_g));
-          const ap_fixed<29, 4> acc_o =
-              from_raw<ap_fixed<29, 4> >(take<1>(acc, pe, 3, slot, lane));
+          const ap_fixed<30, 5> acc_o =
+              from_raw<ap_fixed<30, 5> >(take<2>(acc, pe, 6, slot, lane));
           if (valid[lane]) TRACE(14, step, lane, position, raw_of(acc_o));
           const ap_fixed<12, 0> w_ic = l0_w_ic[position];
-          const ap_fixed<16, 4> c_before = l0_c[position][lane];
-          const ap_fixed<27, 3> peephole_i = w_ic * c_before;
+          const ap_fixed<16, 3> c_before = l0_c[position][lane];
+          const ap_fixed<27, 2> peephole_i = w_ic * c_before;
           const ap_fixed<16, 0> b_i = l0_b_i[position];
           const ap_fixed<30, 5> pre_i = acc_i + b_i + peephole_i;
           const ap_fixed<11, 4, AP_RND, AP_SAT> i_in = pre_i;
           const ap_ufixed<16, 1, AP_RND, AP_SAT> i = sigma_s11_7_u16_15(i_in);
           const ap_fixed<12, 0> w_fc = l0_w_fc[position];
-          const ap_fixed<27, 3> peephole_f = w_fc * c_before;
+          const ap_fixed<27, 2> peephole_f = w_fc * c_before;
           const ap_fixed<16, 0> b_f = l0_b_f[position];
           const ap_fixed<31, 6> pre_f = acc_f + b_f + peephole_f;
           const ap_fixed<11, 4, AP_RND, AP_SAT> f_in = pre_f;
@@ -66,16 +66,16 @@ SLOTS_OF_PE:
           const ap_fixed<30, 5> pre_g = acc_g + b_g;
           const ap_fixed<11, 3, AP_RND, AP_SAT> g_in = pre_g;
           const ap_fixed<16, 1, AP_RND, AP_SAT> g = tanh_s11_8_s16_15(g_in);
-          const ap_fixed<31, 4> kept = f * c_before;
+          const ap_fixed<31, 3> kept = f * c_before;
           const ap_fixed<31, 1> fresh = i * g;
-          const ap_fixed<35, 5> c_sum = kept + fresh;
-          const ap_fixed<16, 4, AP_RND, AP_SAT> c = c_sum;
+          const ap_fixed<34, 4> c_sum = kept + fresh;
+          const ap_fixed<16, 3, AP_RND, AP_SAT> c = c_sum;
           if (valid[lane]) {
             l0_c[position][lane] = c;
             TRACE(37, step, lane, position, raw_of(c));
           }
           const ap_fixed<12, 0> w_oc = l0_w_oc[position];
-          const ap_fixed<27, 3> peephole_o = w_oc * c;
+          const ap_fixed<27, 2> peephole_o = w_oc * c;
           const ap_fixed<16, -1> b_o = l0_b_o[position];
           const ap_fixed<30, 5> pre_o = acc_o + b_o + peephole_o;
           const ap_fixed<11, 4, AP_RND, AP_SAT> o_in = pre_o;
@@ -114,7 +114,7 @@ SLOTS_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
           const ap_fixed<28, 2> acc_y =
-              from_raw<ap_fixed<28, 2> >(take<4>(acc, pe, 0, slot, lane));
+              from_raw<ap_fixed<28, 2> >(take<8>(acc, pe, 0, slot, lane));
           if (valid[lane]) TRACE(49, step, lane, position, raw_of(acc_y));
           const ap_fixed<16, 1, AP_RND, AP_SAT> y = acc_y;
           if (valid[lane]) {
@@ -155,7 +155,7 @@ SLOTS_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
           const ap_fixed<28, 1> acc_head =
-              from_raw<ap_fixed<28, 1> >(take<4>(acc, pe, 0, slot, lane));
+              from_raw<ap_fixed<28, 1> >(take<8>(acc, pe, 0, slot, lane));
           if (valid[lane]) TRACE(54, step, lane, position, raw_of(acc_head));
           const ap_fixed<16, -1> b = head_b[position];
           const ap_fixed<28, 1> sum = acc_head + b;

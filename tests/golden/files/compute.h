@@ -42,7 +42,7 @@ static void compute(frame_stream &frames, word_stream words[GROUPS], const beat_
 #pragma HLS ARRAY_PARTITION variable=acc type=complete dim=3
 #pragma HLS ARRAY_PARTITION variable=acc type=complete dim=5
 #pragma HLS BIND_STORAGE variable=acc type=ram_s2p impl=lutram latency=1
-  static ap_fixed<16, 4> l0_c[6][LANES];
+  static ap_fixed<16, 3> l0_c[6][LANES];
 #pragma HLS ARRAY_PARTITION variable=l0_c type=cyclic factor=2 dim=1
 #pragma HLS ARRAY_PARTITION variable=l0_c type=complete dim=2
   static ap_fixed<16, 0> l0_b_i[6];
@@ -121,7 +121,7 @@ static void compute(frame_stream &frames, word_stream words[GROUPS], const beat_
 #pragma HLS UNROLL
             io_t raw;
             raw = beat.range((lane + 1) * IO_BITS - 1, lane * IO_BITS);
-            l0_c[position][lane] = from_raw<ap_fixed<16, 4> >(raw);
+            l0_c[position][lane] = from_raw<ap_fixed<16, 3> >(raw);
           }
         }
         beat >>= IO_BITS * LANES;

@@ -20,7 +20,7 @@ const int GROUP_COPIES = 1;  // copies of the activation memory: a dual-port cop
 
 // Memories
 const int VECTOR_DEPTH = 14;  // gathered vectors, see the *_BASE constants
-const int BANKS = 4;          // accumulator banks of a PE
+const int BANKS = 8;          // accumulator banks of a PE
 const int ACC_DEPTH = 3;      // slots in each bank
 
 // Ports
@@ -41,7 +41,7 @@ typedef ap_uint<5> gap_t;
 typedef ap_int<16> activation_t;  // any gathered value, as its raw integer
 typedef ap_int<16> io_t;
 
-// Widest accumulator, proven: no sum of l0.acc_f leaves -469878780 .. 469893120.
+// Widest accumulator, proven: no sum of l0.acc_i leaves -306342519 .. 306344196.
 typedef ap_int<30> acc_t;
 
 // What the PEs of one group consume in one cycle.
@@ -78,9 +78,9 @@ struct phase_t {
   unsigned way_bits;      // log2 of the banks that share a sibling's sums
 };
 const int PHASES = 3;
-const phase_t L0_GATES = {0, 27, 0, 12, 2, 0};
-const phase_t L0_PROJECTION = {1, 2, 6, 1, 0, 2};
-const phase_t HEAD_DENSE = {2, 2, 12, 1, 0, 2};
+const phase_t L0_GATES = {0, 24, 0, 12, 2, 1};
+const phase_t L0_PROJECTION = {1, 2, 6, 1, 0, 3};
+const phase_t HEAD_DENSE = {2, 2, 12, 1, 0, 3};
 
 // A gap is split into columns and slots by table: no divider in the PE.
 const unsigned char GAP_COLUMNS[PHASES][32] = {

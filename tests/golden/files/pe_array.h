@@ -34,7 +34,7 @@ START:
   }
 WORDS:
   for (unsigned n = 0; n < phase.words; ++n) {
-#pragma HLS LOOP_TRIPCOUNT max=27
+#pragma HLS LOOP_TRIPCOUNT max=24
 #pragma HLS PIPELINE II=1
 #pragma HLS DEPENDENCE variable=acc type=inter direction=RAW distance=4 dependent=true
     const word_t word = words.read();

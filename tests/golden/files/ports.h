@@ -36,7 +36,7 @@ static void unpack_phase(const phase_t phase, beat_stream &beats, word_stream &w
   int bits = 0;
 WORDS:
   for (unsigned n = 0; n < phase.words; ++n) {
-#pragma HLS LOOP_TRIPCOUNT max=27
+#pragma HLS LOOP_TRIPCOUNT max=24
 #pragma HLS PIPELINE II=1
     if (bits < WORD_BITS) {
       residue |= ap_uint<BEAT_BITS + WORD_BITS>(beats.read()) << bits;
