@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -97,7 +99,7 @@ def test_density_1_keeps_every_weight(pattern, shape):
 )
 def test_a_mask_lies_within_that_of_any_higher_density(pattern):
     masks = [pattern.mask(scores((33, 40)), density) for density in np.linspace(0.02, 1, 99)]
-    for lower, higher in zip(masks, masks[1:], strict=False):
+    for lower, higher in pairwise(masks):
         assert not (lower & ~higher).any()
 
 

@@ -1,4 +1,4 @@
-"""``penstock``: compile, run, csim, check."""
+"""``penstock``: compress, compile, run, csim, check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from penstock.cli.compress import compress_command
 from penstock.cli.files import read_array, read_arrays, write_files
+from penstock.compress.saved import load_formats
 from penstock.driver import Compiled, compile_model
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_state_dict, read_checkpoint
@@ -82,6 +84,9 @@ def penstock(
     """Compile trained, pruned LSTMs into sparse FPGA accelerators, and prove them bit-true."""
 
 
+app.command("compress")(compress_command)
+
+
 @app.command("compile")
 def compile_command(
     model: Annotated[
@@ -109,19 +114,19 @@ def compile_command(
     ] = Hardware.max_steps,
     clock_mhz: Annotated[float, typer.Option(help="Target clock.")] = Hardware.clock_mhz,
     part: Annotated[str, typer.Option(help="FPGA part.")] = Hardware.part,
-    weight_bits: Annotated[int, typer.Option(help="Bits of a weight.")] = 12,
-    input_bits: Annotated[int, typer.Option(help="Bits of an input.")] = 16,
-    cell_bits: Annotated[int, typer.Option(help="Bits of the cell state.")] = 16,
-    output_bits: Annotated[int, typer.Option(help="Bits of y and m.")] = 16,
+    weight_bits: Annotated[int | None, typer.Option(help="Bits of a weight; 12.")] = None,
+    input_bits: Annotated[int | None, typer.Option(help="Bits of an input; 16.")] = None,
+    cell_bits: Annotated[int | None, typer.Option(help="Bits of the cell state; 16.")] = None,
+    output_bits: Annotated[int | None, typer.Option(help="Bits of y and m; 16.")] = None,
     accumulator_bits: Annotated[
         int | None, typer.Option(help="Accumulator bits. Default: as the proof needs.")
     ] = None,
     table_entries: Annotated[
-        int, typer.Option(help="Entries of the sigma and tanh tables.")
-    ] = 2048,
+        int | None, typer.Option(help="Entries of the sigma and tanh tables; 2048.")
+    ] = None,
     interpolate_bits: Annotated[
-        int, typer.Option(help="Input bits between two table entries, 0 for none.")
-    ] = 0,
+        int | None, typer.Option(help="Input bits between two table entries; 0, none.")
+    ] = None,
     head: Annotated[
         str | None, typer.Option(help="A Linear head runs at: step, last or final.")
     ] = None,
@@ -141,19 +146,40 @@ def compile_command(
         pes=pes, lanes=lanes, cell_units=cell_units, assign=assign, index_bits=index_bits,
         raw_distance=raw_distance, max_steps=max_steps, clock_mhz=clock_mhz, part=part,
     )  # fmt: skip
-    precision = Precision(
-        weights=weight_bits, inputs=input_bits, cell_state=cell_bits, outputs=output_bits,
-        accumulators=accumulator_bits, table_entries=table_entries,
-        interpolate_bits=interpolate_bits,
-    )  # fmt: skip
+    asked = {
+        "weights": weight_bits, "inputs": input_bits, "cell_state": cell_bits,
+        "outputs": output_bits, "accumulators": accumulator_bits, "table_entries": table_entries,
+        "interpolate_bits": interpolate_bits,
+    }  # fmt: skip
+    given: dict[str, Any] = {name: bits for name, bits in asked.items() if bits is not None}
+    precision = Precision(**given)
+    formats = load_formats(model)
+    if formats is not None and (calibration is not None or given):
+        raise PenstockError(
+            "the checkpoint carries the number formats it was trained for",
+            str(model),
+            "leave out --calibration and the options for bits and tables",
+        )
     name = _printable(model.stem, "_")  # goes into comments of the sources
-    network = from_state_dict(read_checkpoint(model), str(model), options, not time_first, name)
-    frames = read_array(calibration) if calibration is not None else None
-    if time_first and frames is not None and frames.ndim == 3:
-        frames = frames.swapaxes(0, 1)
-    compiled = compile_model(network, frames, hardware, precision, str(calibration or model))
+    if formats is not None:
+        head_options = options or formats.head
+        ranges, precision = formats.ranges, formats.precision
+    else:
+        head_options, ranges = options, _calibration_frames(calibration, time_first)
+    network = from_state_dict(
+        read_checkpoint(model), str(model), head_options, not time_first, name
+    )
+    compiled = compile_model(network, ranges, hardware, precision, str(calibration or model))
     compiled.write(output)
     _print_summary(compiled, output)
+
+
+def _calibration_frames(path: Path | None, time_first: bool) -> Any:
+    """Frames with the sequences first, or None."""
+    if path is None:
+        return None
+    frames = read_array(path)
+    return frames.swapaxes(0, 1) if time_first and frames.ndim == 3 else frames
 
 
 def _print_summary(compiled: Compiled, output: Path) -> None:
