@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from penstock.calibration import calibrate
 from penstock.compress.dataset import Dataset
+from penstock.compress.patterns import check_density
 from penstock.compress.pruner import Pruner
 from penstock.compress.qat import QuantizedNetwork
 from penstock.compress.saved import Formats, save_compressed, write_atomically
@@ -48,6 +49,12 @@ class Recipe:
     seed: int = 0
     head_at: str = "last"
 
+    def check(self) -> None:
+        """Refuse what can't be built before any training. Raises PenstockError."""
+        HeadOptions(self.head_at)
+        check_density(self.density, "recipe")
+        _ = self.precision
+
     @property
     def precision(self) -> Precision:
         """The number formats that the network is trained for."""
@@ -79,6 +86,7 @@ def run_recipe(
     Stages that ended are kept in ``output``.progress and not run again: an interrupted run goes on
     where it was. Raises PenstockError.
     """
+    recipe.check()
     loop = Loop(
         _progress_folder(recipe, output), recipe.batch, recipe.patience, recipe.seed, tell=tell
     )
@@ -143,7 +151,7 @@ def _prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recip
     updates = -(-len(data.train) // recipe.batch)
     ramp = max(recipe.prune_epochs // 2, 1)
     pruner = Pruner(
-        module, recipe.pattern, recipe.density, Cubic(0, ramp * updates, max(updates // 4, 1)),
+        module, recipe.pattern, _densities(module, recipe), Cubic(0, ramp * updates, max(updates // 4, 1)),
         pes=recipe.pes if recipe.pattern in ("pe_balanced", "column_balanced") else None,
         bank=recipe.bank if recipe.pattern == "bank_balanced" else None,
     )  # fmt: skip
@@ -156,6 +164,16 @@ def _prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recip
     sizes = [row.shape[0] * row.shape[1] for row in rows]
     kept = [row.density * size for row, size in zip(rows, sizes, strict=True)]
     return sum(kept) / sum(sizes)
+
+
+def _densities(module: nn.Module, recipe: Recipe) -> dict[str, float]:
+    """One density for all matrices; a head with fewer rows than PEs stays dense."""
+    pruned = {}
+    for name, part in module.named_modules():
+        is_wide = isinstance(part, nn.Linear) and part.out_features >= (recipe.pes or 1)
+        if isinstance(part, nn.LSTM) or is_wide:
+            pruned[f"{name}.*" if name else "*"] = recipe.density
+    return pruned
 
 
 def _quantize(
