@@ -1,6 +1,7 @@
 """Run by torchrun: a few steps of distributed training, each rank on its own data.
 
-Arguments: folder for the results; rank 1's idea of the pattern, which must not matter.
+Arguments: folder for the results; rank 1's idea of the pattern, which must not matter; whether DDP
+keeps buffers the same, as it does unless told otherwise.
 """
 
 import sys
@@ -18,7 +19,7 @@ from penstock.compress import Cubic, Pruner
 STEPS = 8
 
 
-def main(folder: Path, astray: str) -> None:
+def main(folder: Path, astray: str, broadcast_buffers: bool) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of empty rows
     distributed.init_process_group("gloo")
@@ -26,7 +27,7 @@ def main(folder: Path, astray: str) -> None:
     model = make_net(seed=rank)  # DDP is to make them the same
     pattern = astray if rank == 1 else "pe_balanced"
     pruner = Pruner(model, pattern, 0.125, Cubic(1, STEPS - 2, 2), pes=4)
-    parallel = DistributedDataParallel(model)
+    parallel = DistributedDataParallel(model, broadcast_buffers=broadcast_buffers)
     optimizer = adamw(parallel)
     for step in range(STEPS):
         x, y = batch(10 * step + rank)
@@ -40,4 +41,4 @@ def main(folder: Path, astray: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "True")

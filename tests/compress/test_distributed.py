@@ -15,14 +15,16 @@ torch = pytest.importorskip("torch")
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("astray", ["pe_balanced", "unstructured"])
-def test_masks_and_weights_are_the_same_on_all_ranks(tmp_path, astray):
+@pytest.mark.parametrize(
+    ("astray", "broadcast_buffers"), [("pe_balanced", True), ("unstructured", False)]
+)
+def test_masks_and_weights_are_the_same_on_all_ranks(tmp_path, astray, broadcast_buffers):
     """Also where rank 1 would choose other masks: those of rank 0 are taken."""
     paths = [str(Path(penstock.__file__).parents[1]), str(TESTS)]
     worker = Path(__file__).with_name("ddp_worker.py")
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-         str(worker), str(tmp_path), astray],
+         str(worker), str(tmp_path), astray, str(broadcast_buffers)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip

@@ -214,6 +214,29 @@ def test_weights_that_are_zero_already_stay_zero_even_at_density_1():
     assert nonzero(free, "fc.weight").all()
 
 
+def test_a_kept_weight_that_happens_to_be_zero_goes_before_a_pruned_one():
+    model = make_net()
+    pruner = Pruner(model, "unstructured", {"fc.weight": 0.25}, Cubic(0, 2))
+    original = model.fc.parametrizations.weight.original
+    with torch.no_grad():
+        original[:4] *= 1e-6
+    pruner.step()
+    with torch.no_grad():
+        original.zero_()
+    pruner.step()
+    assert pruner.matrices[0].mask.sum() == CLASSES * CELLS // 4
+
+
+def test_pruned_weights_are_positive_zeros_whatever_is_beneath():
+    model = make_net()
+    pruner = Pruner(model, density={"fc.weight": 0.5})
+    mask = pruner.matrices[0].mask
+    with torch.no_grad():
+        model.fc.parametrizations.weight.original[~mask] = float("-inf")
+    model = pruner.finalize()
+    assert (model.fc.weight[~mask] == 0).all() and not torch.signbit(model.fc.weight[~mask]).any()
+
+
 def test_a_bank_that_had_too_few_weights_does_not_get_pruned_ones_back():
     model = make_net()
     with torch.no_grad():

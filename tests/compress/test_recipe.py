@@ -46,8 +46,9 @@ class Tagger(torch.nn.Module):
 def digits():
     found = sklearn_datasets.load_digits()
     x, y = (found.images / 16).astype(np.float32), found.target
-    arrays = {"x_train": x[:900], "y_train": y[:900], "x_valid": x[900:1300], "y_valid": y[900:1300],
-              "x_test": x[1300:], "y_test": y[1300:]}  # fmt: skip
+    parts = {"train": slice(0, 900), "valid": slice(900, 1300), "test": slice(1300, None)}
+    arrays = {f"x_{name}": x[part] for name, part in parts.items()}
+    arrays |= {f"y_{name}": y[part] for name, part in parts.items()}
     return make_dataset(arrays, "classification", "digits")
 
 

@@ -88,14 +88,18 @@ def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
     assert (project.folder / "csim/build.log").read_text() == "", "the C++ compiles with warnings"
 
 
-@pytest.mark.parametrize("case", ["12 PEs of many bits in groups, 3 cell units, 16 banks",
-                                  "bidirectional below, forward above, last step's argmax, 4 lanes"])  # fmt: skip
+SANITIZED = (
+    "12 PEs of many bits in groups, 3 cell units, 16 banks",
+    "bidirectional below, forward above, last step's argmax, 4 lanes",
+)
+SANITIZERS = ("-g", "-O0", "-fsanitize=address,bounds", "-fno-sanitize-recover=all")
+
+
+@pytest.mark.parametrize("case", SANITIZED)
 def test_no_index_leaves_its_array(case, cpp_flags, tmp_path):
     """C simulation may hide an index out of range; the sanitizers do not."""
     project = compiled(tmp_path / "project", *MATRIX[case])
-    checked = build(project.folder, ("-g", "-O0", "-fsanitize=address,bounds",
-                                     "-fno-sanitize-recover=all"))  # fmt: skip
-    done = run_testbench(project.folder, checked)
+    done = run_testbench(project.folder, build(project.folder, SANITIZERS))
     assert done.passed and "0 different" in done.output, done.output
 
 

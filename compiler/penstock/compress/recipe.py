@@ -150,8 +150,9 @@ def _prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recip
     """Prune over the first half of the epochs, retrain over the rest; the density reached."""
     updates = -(-len(data.train) // recipe.batch)
     ramp = max(recipe.prune_epochs // 2, 1)
+    schedule = Cubic(0, ramp * updates, max(updates // 4, 1))
     pruner = Pruner(
-        module, recipe.pattern, _densities(module, recipe), Cubic(0, ramp * updates, max(updates // 4, 1)),
+        module, recipe.pattern, _densities(module, recipe), schedule,
         pes=recipe.pes if recipe.pattern in ("pe_balanced", "column_balanced") else None,
         bank=recipe.bank if recipe.pattern == "bank_balanced" else None,
     )  # fmt: skip
