@@ -27,6 +27,8 @@ from penstock.frontend import HeadOptions, from_module
 from penstock.settings import Precision
 
 CALIBRATION_SEQUENCES = 256
+ROWS_A_PE = 4
+"""A Linear layer with fewer can't be balanced without loss."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def run_recipe(
     )
     torch.manual_seed(recipe.seed)
     module = factory()
-    forward = _forward_of(module)
+    forward = forward_of(module)
     split_name, split = data.measured
     scores = {}
 
@@ -100,7 +102,7 @@ def run_recipe(
         Stage("dense", module, forward, recipe.dense_epochs, recipe.rate), data.train, data.valid
     )
     scores["dense"] = loop.measure(forward, split)
-    density = _prune(loop, module, forward, data, recipe)
+    density = prune(loop, module, forward, data, recipe)
     scores["pruned"] = loop.measure(forward, split)
     network, embed = _quantize(module, data, recipe)
 
@@ -136,7 +138,8 @@ def _progress_folder(recipe: Recipe, output: Path) -> Path:
     return folder
 
 
-def _forward_of(module: nn.Module) -> Forward:
+def forward_of(module: nn.Module) -> Forward:
+    """``module`` as the loop calls it: with lengths if its ``forward`` has a second parameter."""
     takes_lengths = len(inspect.signature(module.forward).parameters) > 1
 
     def forward(x: Tensor, lengths: Tensor) -> Tensor:
@@ -146,7 +149,7 @@ def _forward_of(module: nn.Module) -> Forward:
     return forward
 
 
-def _prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recipe: Recipe) -> float:
+def prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recipe: Recipe) -> float:
     """Prune over the first half of the epochs, retrain over the rest; the density reached."""
     updates = -(-len(data.train) // recipe.batch)
     ramp = max(recipe.prune_epochs // 2, 1)
@@ -168,10 +171,10 @@ def _prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recip
 
 
 def _densities(module: nn.Module, recipe: Recipe) -> dict[str, float]:
-    """One density for all matrices; a head with fewer rows than PEs stays dense."""
+    """One density for all matrices; a head of few rows a PE stays dense."""
     pruned = {}
     for name, part in module.named_modules():
-        is_wide = isinstance(part, nn.Linear) and part.out_features >= (recipe.pes or 1)
+        is_wide = isinstance(part, nn.Linear) and part.out_features >= ROWS_A_PE * (recipe.pes or 1)
         if isinstance(part, nn.LSTM) or is_wide:
             pruned[f"{name}.*" if name else "*"] = recipe.density
     return pruned
