@@ -5,7 +5,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+import penstock.nn
+
 INPUTS, CELLS, CLASSES = 12, 16, 8
+KINDS = {
+    "torch": {},
+    "penstock, plain": {"lstm": penstock.nn.LSTM},
+    "peepholes and projection": {"lstm": penstock.nn.LSTM, "peephole": True, "proj_size": 8},
+    "bidirectional, two layers": {"bidirectional": True, "num_layers": 2},
+    "projection, no bias": {"proj_size": 8, "bias": False},
+}
 
 
 class Net(nn.Module):
@@ -45,3 +54,8 @@ def train(model, pruner, optimizer, steps):
         loss.backward()
         optimizer.step()
         pruner.step()
+
+
+def nonzero(model, name):
+    module, _, parameter = name.rpartition(".")
+    return getattr(model.get_submodule(module), parameter).detach().numpy() != 0

@@ -77,7 +77,7 @@ def fold_mask(module: nn.Module, name: str) -> None:
 
 def finalize(model: nn.Module) -> nn.Module:
     """Take off every mask in ``model``, which may be a copy of the one in training; returns it."""
-    for module in model.modules():
+    for module in list(model.modules()):
         for name in list(getattr(module, "parametrizations", ())):
             if mask_of(module, name) is not None:
                 fold_mask(module, name)
