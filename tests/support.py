@@ -9,7 +9,15 @@ from penstock.model import GATES, DenseHead, LstmDirection, LstmLayer, Recurrent
 
 
 def random_direction(
-    generator, inputs, cells, outputs=None, peephole=False, density=0.4, pes=4, g_function="tanh"
+    generator,
+    inputs,
+    cells,
+    outputs=None,
+    peephole=False,
+    density=0.4,
+    pes=4,
+    g_function="tanh",
+    bias=0.5,
 ):
     def weights(rows, columns):
         values = generator.normal(0, 1.2 / np.sqrt(columns), (rows, columns))
@@ -21,7 +29,7 @@ def random_direction(
     return LstmDirection(
         {gate: weights(cells, inputs) for gate in GATES},
         {gate: weights(cells, width) for gate in GATES},
-        {gate: generator.uniform(-0.5, 0.5, cells) for gate in GATES},
+        {gate: bias * generator.uniform(-1, 1, cells) for gate in GATES},
         {gate: generator.uniform(-0.5, 0.5, cells) for gate in "ifo"} if peephole else {},
         weights(outputs, cells) if outputs else None,
         g_function,
@@ -30,7 +38,7 @@ def random_direction(
 
 def random_model(
     inputs=5, cells=(8,), outputs=None, bidirectional=False, peephole=False, density=0.4, pes=4,
-    head=None, at="last", activation="none", g_function="tanh", seed=0,
+    head=None, at="last", activation="none", g_function="tanh", seed=0, bias=0.5,
 ):  # fmt: skip
     """``cells``: one number a layer; ``outputs``: projection; ``head``: classes.
 
@@ -41,7 +49,9 @@ def random_model(
     layers, width = [], inputs
     for count, both in zip(cells, flags, strict=True):
         parts = [
-            random_direction(generator, width, count, outputs, peephole, density, pes, g_function)
+            random_direction(
+                generator, width, count, outputs, peephole, density, pes, g_function, bias
+            )
             for _ in range(2 if both else 1)
         ]
         layers.append(LstmLayer(*parts))

@@ -13,6 +13,7 @@ tensors = {
     "weight_ih_l0": generator.normal(0, 0.3, (32, 3)),
     "weight_hh_l0": generator.normal(0, 0.3, (32, 8)),
     "bias_ih_l0": generator.normal(0, 0.3, 32),
+    "bias_hh_l0": generator.normal(0, 0.3, 32),
 }
 model = penstock.frontend.from_state_dict(tensors)
 with tempfile.TemporaryDirectory() as scratch:

@@ -21,6 +21,7 @@ from penstock.ir.io import dump_graph
 from penstock.layers import lower
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group, sha256_of
+from penstock.packing.validate import Proof
 from penstock.packing.vectors import (
     START_CARRIED,
     START_ZERO,
@@ -31,7 +32,6 @@ from penstock.packing.vectors import (
 from penstock.project import write_project
 from penstock.report.report import build_report, render_report
 from penstock.schedule import Schedule, schedule, validate
-from penstock.schedule.validate import Proof
 from penstock.settings import Hardware, Precision
 
 GOLDEN_STEPS = 3
@@ -74,7 +74,14 @@ def compile_model(
     ranges = calibration
     if not isinstance(ranges, Ranges):
         ranges = calibrate(model, ranges, calibration_name)
-    graph = lower(model, ranges, precision or Precision())
+    try:
+        graph = lower(model, ranges, precision or Precision())
+    except ValueError as error:
+        raise PenstockError(
+            f"these number formats do not go together: {error}",
+            calibration_name,
+            "choose other widths or types, or calibrate on typical frames",
+        ) from error
     plan = schedule(graph, hardware)
     keep = Storage.of(graph, plan)
     check_ports(keep)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-MAX_WIDTH = 63
-"""Raw values live in int64, with one bit to spare."""
+MAX_WIDTH = 60
+"""Raw values live in int64, with bits to spare for what overflows."""
 
 
 class Rounding(StrEnum):
@@ -48,7 +48,7 @@ class Fixed:
     """A fixed-point type: ``width`` bits, of which ``frac`` below the binary point.
 
     ``frac`` may be negative or exceed ``width``, as in ap_fixed. Raises ValueError for a width
-    outside 1..63 (a programming error; users' settings are checked where they enter).
+    outside 1..60 (a programming error; users' settings are checked where they enter).
     """
 
     width: int
@@ -118,8 +118,11 @@ class Fixed:
         Exact for float64 input: scaling by a power of two loses nothing, and only then is rounded.
         """
         scaled = np.ldexp(np.asarray(values, dtype=np.float64), self.frac)
-        # Beyond 2**62 only the overflow mode matters; keep int64 conversion defined.
-        scaled = np.clip(scaled, -(2.0**62), 2.0**62)
+        # Far out of range only the overflow mode matters; keep int64 conversion defined.
+        if self.overflow is Overflow.WRAP:
+            scaled = np.fmod(scaled, 2.0 ** (self.width + 1))
+        else:
+            scaled = np.clip(scaled, -(2.0**62), 2.0**62)
         floor = np.floor(scaled)
         remainder = scaled - floor
         raw = floor.astype(np.int64)
@@ -171,15 +174,24 @@ def _increment(
 def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:
     """Convert raw values with ``frac`` fraction bits to the type ``to``: round, then overflow.
 
-    Exact as an ap_fixed assignment. Values need |raw| * 2**max(to.frac - frac, 0) < 2**63.
+    Exact as an ap_fixed assignment.
     """
     drop_bits = frac - to.frac
     if drop_bits <= 0:
-        return to.overflowed(raw << -drop_bits)
+        return to.overflowed(_shifted_left(raw, -drop_bits, to))
     drop_bits = min(drop_bits, MAX_WIDTH - 1)
     floor = raw >> drop_bits
     remainder = raw - (floor << drop_bits)
     return to.overflowed(floor + _increment(to.rounding, floor, remainder, 1 << (drop_bits - 1)))
+
+
+def _shifted_left(raw: IntArray, bits: int, to: Fixed) -> IntArray:
+    """``raw << bits`` as far as ``to`` can tell the difference: never beyond int64."""
+    room = max(to.width - bits, 0)
+    if to.overflow is Overflow.WRAP:
+        return (raw & ((1 << room) - 1)) << min(bits, to.width)
+    edge = (1 << room) + 1 if room else 1  # still out of range after the shift
+    return np.clip(raw, -edge, edge) << min(bits, to.width)
 
 
 def largest_frac(peak: float, width: int, signed: bool = True) -> int:

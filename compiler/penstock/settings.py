@@ -9,6 +9,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
 MAX_PES = 1024
+MAX_CELL_UNITS = 64
 FASTEST_MHZ = 1000.0
 LANE_CHOICES = (1, 2, 4, 8, 16)
 WIDEST = 24
@@ -51,9 +52,9 @@ class Hardware:
             (self.lanes in LANE_CHOICES, f"{self.lanes} lanes", f"choose one of {LANE_CHOICES}"),
             (
                 self.cell_units is None
-                or (self.cell_units >= 1 and self.pes % self.cell_units == 0),
+                or (1 <= self.cell_units <= MAX_CELL_UNITS and self.pes % self.cell_units == 0),
                 f"{self.cell_units} cell units for {self.pes} PEs",
-                "cell_units must divide the number of PEs",
+                f"cell_units must divide the number of PEs, and be at most {MAX_CELL_UNITS}",
             ),
             (
                 self.accumulator_banks in (None, 4, 8, 16),
@@ -61,9 +62,9 @@ class Hardware:
                 "choose 4, 8 or 16",
             ),
             (
-                1 <= self.raw_distance <= 16,
+                2 <= self.raw_distance <= 16,
                 f"raw_distance {self.raw_distance}",
-                "choose 1 to 16 cycles",
+                "choose 2 to 16 cycles",
             ),
             (
                 self.assign in ("best", "interleave", "balance"),
@@ -160,9 +161,9 @@ class Precision:
                 "precision",
                 "choose 0 to 8",
             )
-        if self.accumulators is not None and not 8 <= self.accumulators <= 62:
+        if self.accumulators is not None and not 8 <= self.accumulators <= 60:
             raise PenstockError(
                 f"accumulators of {self.accumulators} bits can't be built",
                 "precision",
-                "choose 8 to 62, or leave them to the proof",
+                "choose 8 to 60, or leave them to the proof",
             )

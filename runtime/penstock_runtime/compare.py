@@ -12,6 +12,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import IntArray
 from penstock.ir import Graph
 from penstock.ir.evaluate import evaluate, initial_state
+from penstock.packing.validate import validate
 from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call, vector_file
 from penstock_runtime.csim import build, run_testbench
 from penstock_runtime.project import Project
@@ -75,6 +76,7 @@ def check(project: Project, steps: int = 4, seed: int = 1) -> CheckResult:
 
     Raises PenstockError if the C++ does not compile or the test bench breaks off.
     """
+    _prove_packing(project)
     executable = build(project.folder)
     limit = project.manifest.extra["max_steps"]
     steps = min(steps, limit) if limit else steps
@@ -96,6 +98,20 @@ def check(project: Project, steps: int = 4, seed: int = 1) -> CheckResult:
                 "this is a fault of the kernel or of a changed file; please report it",
             )  # fmt: skip
         return _compare(project, expected, results.read_bytes(), trace.read_bytes(), done.output)
+
+
+def _prove_packing(project: Project) -> None:
+    """The packed weights are the graph's and free of hazards, which C simulation can't show."""
+    manifest, folder = project.manifest, project.folder
+    files = [
+        (folder / f"weights/group_{group}.bin").read_bytes() for group in range(manifest.groups)
+    ]
+    try:
+        validate(project.graph, manifest, files, manifest.extra["raw_distance"])
+    except (AssertionError, ValueError) as error:
+        raise PenstockError(
+            f"the packed weights are not sound: {error}", str(folder), "compile the model again"
+        ) from error
 
 
 def _interpret(graph: Graph, calls: list[Stimulus], lanes: int) -> list[Expected]:
@@ -120,7 +136,8 @@ def _vectors(project: Project, expected: list[Expected]) -> bytes:
     ports, layouts = project.ports, project.state_layouts
     calls = [
         Call(
-            item.stimulus.x, item.stimulus.lengths, item.stimulus.start, index == 0,
+            item.stimulus.x, item.stimulus.lengths, item.stimulus.start,
+            index == 0 or item.stimulus.start == START_GIVEN,
             ports.state_to_beats({name: item.stimulus.state[name] for name in layouts}, layouts)
             if item.stimulus.start == START_GIVEN and item.stimulus.state is not None
             else b"",

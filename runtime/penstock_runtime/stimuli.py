@@ -48,13 +48,19 @@ def stimuli(
     }
     full = np.full(lanes, steps)
     for name, x in frames.items():
-        ragged = np.maximum(generator.integers(0, steps, lanes, endpoint=True), 0)
-        ragged[0] = steps
+        ragged = generator.integers(0, steps, lanes, endpoint=True)
         yield Stimulus(name, x, full, START_ZERO)
         yield Stimulus(f"{name}, carried on", x[:, ::-1], ragged, START_CARRIED)
     given = {
         state: generator.integers(form.raw_min, form.raw_max, (lanes, length), endpoint=True)
         for state, (length, form) in states.items()
     }
+    for edge in ("max", "min"):
+        extreme = {
+            state: np.full((lanes, length), form.raw_max if edge == "max" else form.raw_min)
+            for state, (length, form) in states.items()
+        }
+        yield Stimulus(f"random from an all-{edge} state", frames["random"], full, START_GIVEN,
+                       extreme)  # fmt: skip
     yield Stimulus("random from a given state", frames["random"], full, START_GIVEN, given)
     yield Stimulus("random, carried on", frames["random"][:, ::-1], full, START_CARRIED)

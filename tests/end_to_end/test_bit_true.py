@@ -43,9 +43,10 @@ MATRIX = {
         {"pes": 3, "max_steps": 9}, {},
     ),
     "sigma as g, interpolated small tables": (
-        {"cells": (8,), "g_function": "sigma"}, {"pes": 4},
+        {"cells": (10,), "g_function": "sigma"}, {"pes": 4},
         {"table_entries": 64, "interpolate_bits": 5},
     ),
+    "no bias at all": ({"cells": (6,), "outputs": 3, "bias": 0.0}, {"pes": 2}, {}),
     "as many table entries as cells": (
         {"cells": (64,), "density": 0.1}, {"pes": 8}, {"table_entries": 64},
     ),
@@ -82,7 +83,7 @@ def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
     project = compiled(tmp_path / "project", *MATRIX[case])
     result = check(project)
     assert result.difference is None
-    assert result.calls == 12 and result.values["accumulators"] > 0 and result.values["outputs"] > 0
+    assert result.calls == 16 and result.values["accumulators"] > 0 and result.values["outputs"] > 0
     golden = run_testbench(project.folder, build(project.folder))
     assert golden.passed and "0 different" in golden.output
     assert (project.folder / "csim/build.log").read_text() == "", "the C++ compiles with warnings"

@@ -77,7 +77,7 @@ def test_an_unknown_mode_or_an_impossible_width_is_refused():
     with pytest.raises(ValueError):
         Fixed(0, 0)
     with pytest.raises(ValueError):
-        Fixed(64, 0)
+        Fixed(61, 0)
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(m.value for m in mode))
@@ -104,6 +104,41 @@ def test_the_largest_frac_holds_the_peak_and_one_more_does_not():
         assert abs(saturating.to_float(saturating.quantize(peak)) - peak) <= saturating.step / 2
         finer = Fixed(12, frac + 1, True, Rounding.RND, Overflow.SAT)
         assert abs(finer.to_float(finer.quantize(peak)) - peak) > finer.step / 2
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+def test_a_shift_to_the_left_is_exact_however_far(overflow):
+    values = [0, 1, -1, 5, -7, 2**20, -(2**31), 2**52, -(2**52)]
+    for frac, to_frac, width in ((0, 4, 8), (-30, 20, 12), (-90, 8, 11), (3, 60, 60), (0, 59, 60)):
+        to = Fixed(width, to_frac, True, Rounding.RND, overflow)
+        got = requantize(np.array(values), frac, to).tolist()
+        exact = [value << (to_frac - frac) for value in values]
+        top = to.raw_max
+        for raw, wanted in zip(got, exact, strict=True):
+            if to.raw_min <= wanted <= top and not (
+                overflow is Overflow.SAT_SYM and wanted == to.raw_min
+            ):
+                assert raw == wanted
+            elif overflow is Overflow.WRAP:
+                assert (raw - wanted) % (1 << width) == 0 and to.raw_min <= raw <= top
+            elif overflow is Overflow.SAT_ZERO:
+                assert raw == 0
+            else:
+                lowest = to.raw_min if overflow is Overflow.SAT else -top
+                assert raw == (top if wanted > 0 else lowest)
+
+
+def test_quantizing_wraps_at_any_magnitude():
+    kind = Fixed(24, 0)
+    assert kind.quantize(2.0**62 + 2.0**20) == 2**20
+    assert kind.quantize(-(2.0**70)) == 0
+    saturating = Fixed(24, 0, True, Rounding.RND, Overflow.SAT)
+    assert saturating.quantize([1e300, -1e300]).tolist() == [2**23 - 1, -(2**23)]
+
+
+def test_the_widest_type_wraps():
+    kind = Fixed(60, 0)
+    assert kind.overflowed(np.array([-1, kind.raw_max + 1])).tolist() == [-1, kind.raw_min]
 
 
 def test_the_interval_of_a_conversion_holds_every_result():

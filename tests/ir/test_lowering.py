@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from support import random_model
 
-from penstock import Fixed, PenstockError, Precision
+from penstock import Fixed, Hardware, PenstockError, Precision
 from penstock.compress import calibrate
+from penstock.driver import compile_model
 from penstock.ir.evaluate import evaluate
 from penstock.layers import lower
 
@@ -42,6 +43,22 @@ def test_inputs_of_another_magnitude_keep_their_effect(scale):
     assert agreement(model, lowered(model, frames=x), x) < 0.02
 
 
+@pytest.mark.parametrize("scale", [1e17, 1e30])
+def test_frames_of_any_size_give_a_network_that_saturates_as_float_does(scale):
+    model = random_model(inputs=6, cells=(12,))
+    x = scale * np.random.default_rng(0).normal(0, 1, (3, 6, 6))
+    graph = lowered(model, frames=x)
+    assert agreement(model, graph, x) < 0.25  # weights below half a step count for nothing
+
+
+def test_constants_are_not_computed_again_in_every_step(monkeypatch):
+    model = random_model(bidirectional=True)
+    graph = lowered(model)
+    monkeypatch.setattr("penstock.ops.Const.eval", None)
+    raw = graph["x"].tensor.type.quantize(np.ones((1, 3, 5)))
+    assert evaluate(graph, raw, np.array([3])).y.shape == (1, 3, 16)
+
+
 def test_an_override_is_taken_and_a_misspelt_one_refused():
     model = random_model()
     graph = lowered(model, Precision(overrides={"l0.c": Fixed(12, 7), "x": Fixed(10, 6)}))
@@ -66,3 +83,17 @@ def test_accumulators_beyond_the_proof_are_refused_in_one_line():
     with pytest.raises(PenstockError) as caught:
         lowered(model, Precision(weights=Fixed(18, 30), overrides=wide.overrides))
     assert "the accumulator needs more than 54 bits" in caught.value.line()
+
+
+def test_types_that_do_not_go_together_are_refused_in_one_line():
+    rounds = {"l0.i": Fixed(12, 10, False, "AP_RND", "AP_SAT"),
+              "l0.f": Fixed(12, 10, False, "AP_TRN", "AP_SAT")}  # fmt: skip
+    model = random_model(bidirectional=True)
+    assert compile_model(random_model(), None, Hardware(pes=4), Precision(overrides=rounds))
+    for overrides in (
+        {"l0.W_ix": Fixed(12, 11, signed=False)},
+        {"l0.m": Fixed(10, 9)},
+        {"l0.c": Fixed(16, 70)},
+    ):
+        with pytest.raises(PenstockError):
+            compile_model(model, None, Hardware(pes=4), Precision(overrides=overrides))

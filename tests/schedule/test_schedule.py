@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support import random_model
@@ -11,6 +13,7 @@ from penstock.compress import calibrate
 from penstock.driver import compile_model
 from penstock.layers import lower
 from penstock.packing.index_code import Entries
+from penstock.packing.layout import Layout
 from penstock.packing.manifest import Manifest, pack_group, unpack_phase
 from penstock.schedule import schedule, validate
 
@@ -137,8 +140,31 @@ def test_the_validator_finds_a_hazard():
     )
     manifest, files = packed(plan)
     validate(graph, manifest, files, 2)
-    with pytest.raises(AssertionError, match="used twice within the distance"):
+    with pytest.raises(AssertionError, match="a slot is used twice too soon"):
         validate(graph, manifest, files, 9)
+
+
+def relabelled(manifest, name, **changes):
+    """The manifest with one phase's code changed."""
+    phases = [replace(p, **changes) if p.name == name else p for p in manifest.phases]
+    return replace(manifest, phases=tuple(phases))
+
+
+def test_the_validator_does_not_trust_the_manifest():
+    graph, plan = planned(cells=(9, 9), outputs=4)
+    manifest, files = packed(plan)
+    for changes in ({"banks": 64}, {"banks": 8}, {"sweep": 7}, {"rows": "l1.gates"}):
+        with pytest.raises(AssertionError):
+            validate(graph, relabelled(manifest, "l0.gates", **changes), files, 4)
+    twice = replace(manifest, phases=(*manifest.phases, manifest.phases[-1]))
+    padded = [content + content[-4096:] for content in files]
+    with pytest.raises((AssertionError, ValueError)):
+        validate(graph, twice, padded, 4)
+    order = list(manifest.layouts["l0.gates"].order)
+    order[order.index(3)] = 0
+    layouts = {**manifest.layouts, "l0.gates": Layout(tuple(order))}
+    with pytest.raises(AssertionError, match=r"layout l0\.gates is no permutation"):
+        validate(graph, replace(manifest, layouts=layouts), files, 4)
 
 
 def test_the_same_model_gives_the_same_bytes():

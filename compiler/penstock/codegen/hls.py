@@ -32,6 +32,10 @@ def emit_kernel(keep: Storage, manifest: Manifest, golden_steps: int) -> dict[st
     context = kernel_context(keep, manifest, golden_steps)
     files = {path: render(f"{path}.j2", context) for path in KERNEL_FILES}
     files |= table_texts(keep.graph)
+    for block in context["states"]:
+        if block.has_empty:
+            path = f"kernel/tables/{block.constant.lower()}_filled.inc"
+            files[path] = _numbers([int(filled) for filled in block.filled])
     if context["output_order"]:
         files["kernel/tables/output_order.inc"] = _numbers(context["output_order"])
     return files

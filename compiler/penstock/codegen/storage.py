@@ -23,6 +23,12 @@ class StateBlock:
     beats: int
     array: str | None
     base: str | None
+    filled: tuple[bool, ...]
+
+    @property
+    def has_empty(self) -> bool:
+        """True if some position holds no element."""
+        return not all(self.filled)
 
     @property
     def constant(self) -> str:
@@ -69,8 +75,10 @@ class Storage:
             elementwise = any(user.op.kind != "matvec" for user in users)
             base = self.base(state)
             array = identifier(state) if elementwise or base is None else None
-            blocks.append(StateBlock(state, node.tensor.type, self.positions(node.name), first,
-                                     beats, array, base))  # fmt: skip
+            order = self.plan.layouts[self.plan.layout_of[node.name]].order
+            filled = tuple(element >= 0 for element in order)
+            kind = node.tensor.type
+            blocks.append(StateBlock(state, kind, len(order), first, beats, array, base, filled))
         return blocks
 
     def state_of(self, node: Node) -> StateBlock:

@@ -75,7 +75,7 @@ def evaluate(
         for node in graph.nodes()
         if node.tensor.constant is not None
     }
-    frames: list[dict[str, Value]] = [dict(constants) for _ in range(steps)]
+    frames: list[dict[str, Value]] = [{} for _ in range(steps)]
     y: list[IntArray] = []
     for sweep, direction in enumerate(graph.sweeps):
         once = direction is Direction.ONCE
@@ -84,7 +84,9 @@ def evaluate(
             valid = np.asarray(lengths > 0 if once else lengths > t)
             last = np.asarray(lengths == t + 1)
             step = _Step(x[:, t], valid[:, None], last[:, None], carried)
-            _run_step(graph, sweep, 0 if once else t, step, frames[t], observe)
+            values = constants | frames[t]
+            _run_step(graph, sweep, 0 if once else t, step, values, observe)
+            frames[t] = {name: values[name] for name in _read_later(graph, sweep) & values.keys()}
             y += step.outputs
     captures = {vars(node.op)["name"] for node in graph.of_kind("capture")}
     kept = {name: value for name, value in carried.items() if name not in captures}
@@ -97,6 +99,8 @@ def _run_step(
 ) -> None:  # fmt: skip
     """One step of one sweep. ``values`` holds this step's values of the sweeps before."""
     for node in graph.nodes(sweep):
+        if node.name in values:  # a constant
+            continue
         try:
             operands = [_operand(graph, step, values, source) for source in node.inputs]
             raw = node.op.eval(step, *operands)
@@ -107,6 +111,12 @@ def _run_step(
         if observe is not None:
             counts = step.last if vars(node.op).get("when") == "last" else step.valid
             observe(node.name, t, raw, counts[:, 0])
+
+
+def _read_later(graph: Graph, sweep: int) -> set[str]:
+    """The values of this step that later sweeps read; the others need not be kept."""
+    later = range(sweep + 1, len(graph.sweeps))
+    return {source for after in later for node in graph.nodes(after) for source in node.inputs}
 
 
 def _operand(graph: Graph, step: _Step, values: dict[str, Value], source: str) -> Value:

@@ -112,6 +112,8 @@ class Builder:
         key = (function, x, to)
         if key not in self.tables:
             stem = f"table.{function}_{_number(x)}_{_number(to)}"
+            if stem in self.graph:  # the same widths, other modes
+                stem += f"_{len(self.tables)}"
             raws = lut_tables(function, x, to, interpolate_bits)
             self.tables[key] = [
                 self.graph.add(f"{stem}{suffix}", Const(_table_type(raw, to), raw), sweep=0)
@@ -125,7 +127,7 @@ def _number(kind: Fixed) -> str:
 
 
 def _table_type(raw: IntArray, to: Fixed) -> Fixed:
-    return to if to.fits(raw) and to.raw_min <= raw.min() else Fixed(to.width + 1, to.frac)
+    return to if to.fits(raw) else Fixed(to.width + 1, to.frac)
 
 
 def split_columns(

@@ -1,8 +1,8 @@
 """A RecurrentModel -> one Graph: which layer runs in which sweep.
 
-Layers of one direction share a sweep. A bidirectional layer needs two (the frames between them are
-buffered), and what follows it a new one. A head at the end of the sequence runs in a ``once``
-sweep.
+Forward directions share a sweep as long as none waits for a backward one, which needs a sweep of
+its own (the frames between sweeps are buffered), as does what follows it. A head at the end of the
+sequence runs in a ``once`` sweep.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def lower(model: RecurrentModel, ranges: Ranges, precision: Precision) -> Graph:
     for index, layer in enumerate(model.layers):
         results = []
         for suffix, part in layer.directions:
-            if layer.backward is not None:
-                _new_sweep(graph, Direction.BACKWARD if suffix else Direction.FORWARD)
+            if suffix:
+                _new_sweep(graph, Direction.BACKWARD)
             elif index and model.layers[index - 1].backward is not None:
                 _new_sweep(graph, Direction.FORWARD)
             build = Builder(graph, types, f"l{index}{suffix}", len(graph.sweeps) - 1, tables)

@@ -56,7 +56,12 @@ class Types:
 
         most: fraction bits beyond which nothing would be gained.
         """
-        return self._choose(name, self.precision.weights, float(np.abs(values).max()), most=most)
+        kind = self._choose(name, self.precision.weights, float(np.abs(values).max()), most=most)
+        if not kind.signed:
+            raise PenstockError(
+                f"{name} can't have the unsigned type {kind}", "precision", "weights are signed"
+            )
+        return kind
 
     def bias(self, name: str, values: FloatArray, most: int = FINEST) -> Fixed:
         """A bias vector."""

@@ -72,7 +72,7 @@ def pack_parameters(vectors: list[IntArray], port_bits: int) -> bytes:
     for vector in vectors:
         content = vector.astype("<i4").tobytes()
         packed += content.ljust(-(-len(content) // beat_bytes) * beat_bytes, b"\0")
-    return packed
+    return packed or bytes(beat_bytes)  # a port is never without memory
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from penstock.fixed import Fixed
 from penstock.ir import Graph, Node
+from penstock.packing.validate import Proof
 from penstock.report.kernel import Kernel
-from penstock.schedule.validate import Proof
 
 
 def network_section(keep: Kernel) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from typing import Any
 
 from penstock.fixed import FloatArray
 from penstock.packing.manifest import Manifest
+from penstock.packing.validate import Proof
 from penstock.report.kernel import Kernel
 from penstock.report.network import network_section, proof_section, tensors_section
 from penstock.report.page import render_page
@@ -54,7 +55,6 @@ from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
 from penstock.report.timing import timeline_section
-from penstock.schedule.validate import Proof
 from penstock.version import __version__
 
 SCHEMA = 1

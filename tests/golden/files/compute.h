@@ -25,6 +25,11 @@ BEATS_OF_PARAMETER:
   }
 }
 
+// Positions of l0.c that hold an element; the others are stored as zero.
+static const bool L0_C_FILLED[6] = {
+#include "tables/l0_c_filled.inc"
+};
+
 // The processing of a whole call. All feedback (state, accumulators, activations) stays in here.
 static void compute(frame_stream &frames, word_stream words[GROUPS], const beat_t *parameters,
                     beat_t *state, result_stream &results, unsigned steps,
@@ -214,7 +219,7 @@ STORE_L0_C:
 #pragma HLS PIPELINE II=1
       const unsigned position = k * IO_PER_BEAT + n;
       ap_uint<IO_BITS * LANES> element = 0;
-      if (position < 6) {
+      if (position < 6 && L0_C_FILLED[position]) {
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
           const io_t raw = raw_of(l0_c[position][lane]);

@@ -81,7 +81,8 @@ FRAME_BEATS:
 
 static void unpack_frames(beat_stream &beats, frame_stream &frames, unsigned steps) {
   beat_t beat = 0;
-  packet_t packet;
+  io_t element[CELL_UNITS][LANES];
+#pragma HLS ARRAY_PARTITION variable=element complete dim=0
 FRAMES:
   for (unsigned n = 0; n < steps; ++n) {
   ELEMENTS:
@@ -93,10 +94,20 @@ FRAMES:
 #pragma HLS UNROLL
         io_t value;
         value = beat.range((lane + 1) * IO_BITS - 1, lane * IO_BITS);
-        packet.value[k % CELL_UNITS][lane] = k < INPUTS ? value : io_t(0);
+        element[k % CELL_UNITS][lane] = k < INPUTS ? value : io_t(0);
       }
       beat >>= IO_BITS * LANES;
-      if (k % CELL_UNITS == CELL_UNITS - 1) frames.write(packet);
+      if (k % CELL_UNITS == CELL_UNITS - 1) {
+        packet_t packet;
+        for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+          for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+            packet.value[unit][lane] = element[unit][lane];
+          }
+        }
+        frames.write(packet);
+      }
     }
   }
 }
