@@ -29,7 +29,7 @@ SETTINGS = {
     ),
     "--pes 6 --cell-units 4": (
         f"the hardware can't have 4 cell units for 6 PEs ({HARDWARE}); "
-        "hint: cell_units must divide the number of PEs"
+        "hint: cell_units must divide the number of PEs, and be at most 64"
     ),
     "--cell-units 0": "0 cell units",
     "--assign random": (

@@ -83,7 +83,7 @@ def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
     project = compiled(tmp_path / "project", *MATRIX[case])
     result = check(project)
     assert result.difference is None
-    assert result.calls == 16 and result.values["accumulators"] > 0 and result.values["outputs"] > 0
+    assert result.calls == 14 and result.values["accumulators"] > 0 and result.values["outputs"] > 0
     golden = run_testbench(project.folder, build(project.folder))
     assert golden.passed and "0 different" in golden.output
     assert (project.folder / "csim/build.log").read_text() == "", "the C++ compiles with warnings"

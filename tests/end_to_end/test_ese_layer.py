@@ -20,4 +20,4 @@ def test_eses_layer_is_bit_true_for_4_steps_and_needs_few_cycles(cpp_flags, tmp_
     assert size <= 5_000_000
     result = check(load_project(tmp_path / "ese"), steps=4)
     assert result.passed, result.difference
-    assert result.values["accumulators"] >= 16 * 4 * (4 * 1024 + 512) // 2
+    assert result.values["accumulators"] >= 9 * 4 * (4 * 1024 + 512)
