@@ -8,7 +8,12 @@ import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.frontend.checkpoint import arrays
-from penstock.frontend.state_dict import HeadOptions, embedding_note, from_state_dict
+from penstock.frontend.state_dict import (
+    HeadOptions,
+    check_finalized,
+    embedding_note,
+    from_state_dict,
+)
 from penstock.model import RecurrentModel
 
 CONTAINERS = ("Sequential", "ModuleList", "ModuleDict", "DataParallel")
@@ -28,6 +33,7 @@ def from_module(module: Any, head: HeadOptions | None = None) -> RecurrentModel:
     runs. Raises PenstockError.
     """
     where = type(module).__name__
+    check_finalized((name for name, _ in module.named_parameters()), where)
     kinds = _kinds(module, where)
     lstms = [name for name, kind in kinds.items() if kind == "LSTM"]
     if not lstms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,6 +82,7 @@ def from_state_dict(
     An embedding table stays on the host, and a note says so. Raises PenstockError for anything that
     can't be compiled, by name.
     """
+    check_finalized(tensors, where)
     _check_finite(tensors, where)
     reader = _Reader(tensors, where)
     found = {key: match for key in tensors if (match := LSTM_NAME.fullmatch(key))}
@@ -105,6 +107,17 @@ def from_state_dict(
             "there is no Linear head to apply the head options to", where, "leave them out"
         )
     return RecurrentModel(layers, model_head, name, batch_first, notes)
+
+
+def check_finalized(names: Iterable[str], where: str) -> None:
+    """Refuse a model whose weights are still computed from others, as while it is pruned."""
+    for name in names:
+        if "parametrizations." in name:
+            raise PenstockError(
+                f"the weights are still parametrized ({name})",
+                where,
+                "call pruner.finalize(), or torch's remove_parametrizations, first",
+            )
 
 
 def _check_finite(tensors: dict[str, FloatArray], where: str) -> None:

@@ -1,0 +1,28 @@
+"""A model that is still being pruned is refused with the way out, not compiled by halves."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock import PenstockError
+
+torch = pytest.importorskip("torch")
+from penstock.compress import Pruner  # noqa: E402
+from penstock.frontend import from_module, from_state_dict  # noqa: E402
+from penstock.frontend.checkpoint import arrays  # noqa: E402
+
+
+def test_a_model_that_is_not_finalized_says_how_to_finish():
+    torch.manual_seed(0)
+    model = torch.nn.LSTM(4, 8, batch_first=True)
+    pruner = Pruner(model, "pe_balanced", density=0.5, pes=4)
+    for compiles in (
+        lambda: from_module(model),
+        lambda: from_state_dict(arrays(model.state_dict(), "here"), "here"),
+    ):
+        with pytest.raises(PenstockError) as caught:
+            compiles()
+        assert "still parametrized" in caught.value.line()
+        assert "call pruner.finalize()" in caught.value.line()
+    pruner.finalize()
+    assert from_module(model).layers[0].forward.cells == 8
