@@ -16,9 +16,11 @@ import os
 import platform
 import tempfile
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,7 @@ PATTERNS = {
 }
 MELS, CELLS, FRAME, HOP, FFT = 32, 96, 200, 80, 256
 VALID_EVERY = 10
+TEST = 300
 
 
 class Recognizer(torch.nn.Module):
@@ -94,8 +97,14 @@ def spoken_digits(folder: Path):
     return make_dataset(arrays, "classification", str(folder))
 
 
-def errors_of_seed(data, seed: int, dense_epochs: int, prune_epochs: int, tell):
+def tell(text: str) -> None:
+    print(text, flush=True)
+
+
+def errors_of_seed(folder: Path, seed: int, dense_epochs: int, prune_epochs: int):
     """{(pattern, density): test error}; the dense baseline is ("dense", 1.0)."""
+    torch.set_num_threads(1)
+    data = spoken_digits(folder)
     recipe = Recipe(seed=seed, prune_epochs=prune_epochs, batch=64, patience=10)
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -109,9 +118,9 @@ def errors_of_seed(data, seed: int, dense_epochs: int, prune_epochs: int, tell):
         for pattern, options in PATTERNS.items():
             for density in DENSITIES:
                 pruned = copy.deepcopy(dense)
-                folder = Path(scratch) / f"{pattern}-{density}"
-                folder.mkdir()
-                loop = Loop(folder, recipe.batch, recipe.patience, seed)
+                progress = Path(scratch) / f"{pattern}-{density}"
+                progress.mkdir()
+                loop = Loop(progress, recipe.batch, recipe.patience, seed)
                 mine = replace(recipe, pattern=pattern, density=density, **options)
                 try:
                     with warnings.catch_warnings():
@@ -148,17 +157,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--dense-epochs", type=int, default=40)
     parser.add_argument("--prune-epochs", type=int, default=24)
+    parser.add_argument("--jobs", type=int, default=2, help="seeds at once")
     parser.add_argument("--write", action="store_true", help="put the table into docs/results.md")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    data = spoken_digits(options.data)
-    runs = []
-    for seed in range(options.seeds):
-        runs.append(errors_of_seed(data, seed, options.dense_epochs, options.prune_epochs, print))
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        epochs = options.dense_epochs, options.prune_epochs
+        found = [
+            pool.submit(errors_of_seed, options.data, seed, *epochs)
+            for seed in range(options.seeds)
+        ]
+        runs = [run.result() for run in found]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
     text = (
         f"{table(runs)}\n\nTest error in %, mean +- standard deviation over {len(runs)} seeds; one "
-        f"recording of {len(data.test)} is {100 / len(data.test):.2f} points. Printed by "
+        f"recording of {TEST} is {100 / TEST:.2f} points. Printed by "
         f"`python benchmarks/compression.py` on {date.today()}, {machine}; {options.dense_epochs} "
         f"dense epochs at most, {options.prune_epochs} of pruning and retraining."
     )

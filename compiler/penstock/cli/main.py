@@ -188,6 +188,7 @@ def _print_summary(compiled: Compiled, output: Path) -> None:
         "phase", "words", "bound", "non-zeros", "padding", "bubbles", "entry bits",
         title=f"{escape(str(output))}: {plan.hardware.pes} PEs", title_justify="left",
     )  # fmt: skip
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
     for phase in plan.phases:
