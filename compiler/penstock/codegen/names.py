@@ -7,7 +7,7 @@ from dataclasses import replace
 from penstock.fixed import Fixed, Overflow, Rounding
 
 TAKEN = {
-    "acc", "first", "last", "lane", "packet", "pe", "position", "results", "slot", "step", "unit",
+    "acc", "last", "lane", "packet", "pe", "position", "q", "results", "slot", "step", "unit",
     "valid", "vector",
 }  # fmt: skip
 """Names of the cell unit's own variables."""

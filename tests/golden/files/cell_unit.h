@@ -24,7 +24,7 @@ static void l0_gates_cells(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES]
 SLOTS_OF_PE:
   for (unsigned slot = 0; slot < 3; ++slot) {
   NEIGHBOURS:
-    for (unsigned first = 0; first < PES; first += CELL_UNITS) {
+    for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
 // Each address is visited once in these loops: no iteration waits for another.
 #pragma HLS DEPENDENCE variable=acc type=inter dependent=false
@@ -32,7 +32,7 @@ SLOTS_OF_PE:
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-        const unsigned pe = first + unit;
+        const unsigned pe = q * CELL_UNITS + unit;
         const unsigned position = slot * PES + pe;
       LANES_OF_UNIT:
         for (int lane = 0; lane < LANES; ++lane) {
@@ -101,14 +101,14 @@ static void l0_projection_cells(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][L
 SLOTS_OF_PE:
   for (unsigned slot = 0; slot < 1; ++slot) {
   NEIGHBOURS:
-    for (unsigned first = 0; first < PES; first += CELL_UNITS) {
+    for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
 // Each address is visited once in these loops: no iteration waits for another.
 #pragma HLS DEPENDENCE variable=acc type=inter dependent=false
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-        const unsigned pe = first + unit;
+        const unsigned pe = q * CELL_UNITS + unit;
         const unsigned position = slot * PES + pe;
       LANES_OF_UNIT:
         for (int lane = 0; lane < LANES; ++lane) {
@@ -141,7 +141,7 @@ static void head_dense_cells(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANE
 SLOTS_OF_PE:
   for (unsigned slot = 0; slot < 1; ++slot) {
   NEIGHBOURS:
-    for (unsigned first = 0; first < PES; first += CELL_UNITS) {
+    for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
 // Each address is visited once in these loops: no iteration waits for another.
 #pragma HLS DEPENDENCE variable=acc type=inter dependent=false
@@ -149,7 +149,7 @@ SLOTS_OF_PE:
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-        const unsigned pe = first + unit;
+        const unsigned pe = q * CELL_UNITS + unit;
         const unsigned position = slot * PES + pe;
       LANES_OF_UNIT:
         for (int lane = 0; lane < LANES; ++lane) {

@@ -160,15 +160,16 @@ SWEEP_0:
       last[lane] = step + 1 == length[lane];
     }
   LOAD_X_0:
-    for (unsigned k = 0; k < 4; k += CELL_UNITS) {
+    for (unsigned q = 0; q < 4 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
       const packet_t packet = frames.read();
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
+        const unsigned position = q * CELL_UNITS + unit;
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
           const activation_t raw = packet.value[unit][lane];
-          broadcast(vector, X_0_BASE + k + unit, lane, raw);
+          broadcast(vector, X_0_BASE + position, lane, raw);
         }
       }
     }

@@ -120,7 +120,7 @@ static void pack_results(result_stream &results, beat_stream &beats, unsigned fr
 FRAMES:
   for (unsigned n = 0; n < frames; ++n) {
   PACKETS:
-    for (unsigned k = 0; k < 2; k += CELL_UNITS) {
+    for (unsigned q = 0; q < 2 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
       const packet_t packet = results.read();
     NEIGHBOURS:
@@ -129,7 +129,7 @@ FRAMES:
       LANES_OF_PACKET:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          buffer[k + unit][lane] = packet.value[unit][lane];
+          buffer[q * CELL_UNITS + unit][lane] = packet.value[unit][lane];
         }
       }
     }
