@@ -134,11 +134,6 @@ class RecurrentModel:
         """Width of the input frame."""
         return self.layers[0].forward.inputs
 
-    @property
-    def is_bidirectional(self) -> bool:
-        """True if a layer has a backward direction."""
-        return any(layer.backward for layer in self.layers)
-
     def weights(self) -> dict[str, FloatArray]:
         """All weight matrices by the names the compiler gives them (``l0.W_ix``, ``head.W``)."""
         found = {}

@@ -97,7 +97,7 @@ def _phase(
         "name": code.name, "constant": constant(code.name), "id": index, "sweep": code.sweep,
         "words": code.words, "base": phase.base, "slots": code.slots,
         "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
-        "first_beat": offsets[index], "beats": offsets[index + 1] - offsets[index],
+        "first_beat": offsets[index],
         "end_beat": offsets[index + 1],
         "weight_bits": code.weight_bits, "index_bits": code.index_bits,
         "gap_columns": [gap // code.slots for gap in gaps],

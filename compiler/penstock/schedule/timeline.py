@@ -15,7 +15,6 @@ LOOP_CYCLES = 2
 """Entering and leaving a pipelined loop."""
 SPMV_DEPTH = 12
 """Stream read, gap sum, gather, multiply, accumulate."""
-ADDER_STAGE = 1
 
 
 @dataclass(frozen=True)
