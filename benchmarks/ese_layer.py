@@ -90,6 +90,19 @@ def seconds_a_step(project: Path) -> float:
     return float(np.median(runs))
 
 
+def index_bits_lines(folder: Path, model: Path) -> list[tuple[str, str, str]]:
+    """What each fixed gap width costs."""
+    lines = []
+    for bits in (4, 5, 6, 7):
+        project = folder / f"bits{bits}"
+        options = ("--pes", str(PES), "--index-bits", str(bits))
+        timed("compile", str(model), "-o", str(project), *options)
+        totals = json.loads((project / "report.json").read_text())["totals"]
+        cost = f"{totals['words']:,} words, {totals['bits_per_nonzero']:.2f} bits per non-zero"
+        lines.append((f"with {bits} index bits", cost, ""))
+    return lines
+
+
 def measure() -> list[tuple[str, str, str]]:
     """(what, measured, wanted) lines."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -103,6 +116,7 @@ def measure() -> list[tuple[str, str, str]]:
         build_wall, build_cpu, golden = timed("csim", str(project))
         step = seconds_a_step(project)
         check_wall, _, checked = timed("check", str(project), "--steps", str(STEPS))
+        widths = index_bits_lines(folder, model)
         manifest = json.loads((project / "weights/manifest.json").read_text())
         report = json.loads((project / "report.json").read_text())
     cycles, bound = report["timeline"]["cycles_per_step"], report["timeline"]["bound_per_step"]
@@ -117,6 +131,7 @@ def measure() -> list[tuple[str, str, str]]:
         ("ESE (82.7 us at 200 MHz)", f"{ESE_CYCLES:,} cycles", ""),
         ("index bits chosen", codes, ""),
         ("weight bits per true non-zero", f"{8 * weights / nonzeros:.2f}", ""),
+        *widths,
         ("C simulation: build", f"{build_wall:.1f} s ({build_cpu:.1f} s CPU)", "<= 20 s"),
         ("C simulation: one step", f"{step:.3f} s CPU", "<= 0.5 s"),
         (f"penstock check, {STEPS} steps a call", f"{check_wall:.1f} s", ""),

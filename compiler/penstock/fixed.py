@@ -126,7 +126,7 @@ class Fixed:
         floor = np.floor(scaled)
         remainder = scaled - floor
         raw = floor.astype(np.int64)
-        raw += _increment(self.rounding, raw, remainder, 0.5)
+        raw = raw + rounds_up(self.rounding, raw, remainder, 0.5)
         return self.overflowed(raw)
 
     def to_float(self, raw: Any) -> FloatArray:
@@ -154,21 +154,21 @@ class Fixed:
         return self.raw_min, self.raw_max
 
 
-def _increment(
-    mode: Rounding, floor: IntArray, remainder: NDArray[Any], half: float | int
-) -> NDArray[np.bool_]:
-    """Where ``floor`` must go up by one: ``remainder`` is what lies above it, in 0..2*half."""
+def rounds_up(mode: Rounding, floor: Any, remainder: Any, half: float | int) -> Any:
+    """Where ``floor`` must go up by one: ``remainder`` is what lies above it, in 0..2*half.
+
+    The one definition of rounding: operators only, so it serves arrays and torch tensors alike.
+    """
     above, tie = remainder > half, remainder == half
-    rounded_up: dict[Rounding, Any] = {
-        Rounding.TRN: False,
+    return {
+        Rounding.TRN: tie & above,  # nowhere
         Rounding.TRN_ZERO: (floor < 0) & (remainder != 0),
         Rounding.RND: above | tie,
         Rounding.RND_MIN_INF: above,
         Rounding.RND_ZERO: above | (tie & (floor < 0)),
         Rounding.RND_INF: above | (tie & (floor >= 0)),
         Rounding.RND_CONV: above | (tie & (floor % 2 != 0)),
-    }
-    return np.asarray(rounded_up[mode], dtype=bool)
+    }[mode]
 
 
 def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:
@@ -182,7 +182,7 @@ def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:
     drop_bits = min(drop_bits, MAX_WIDTH - 1)
     floor = raw >> drop_bits
     remainder = raw - (floor << drop_bits)
-    return to.overflowed(floor + _increment(to.rounding, floor, remainder, 1 << (drop_bits - 1)))
+    return to.overflowed(floor + rounds_up(to.rounding, floor, remainder, 1 << (drop_bits - 1)))
 
 
 def _shifted_left(raw: IntArray, bits: int, to: Fixed) -> IntArray:

@@ -98,3 +98,17 @@ def test_what_can_not_be_compressed_is_refused_in_one_line(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and message in error
     assert not (workplace / "small.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "added, message",
+    [
+        (("--bank", "4"), "the pattern pe_balanced has no banks"),
+        (("--head", "final"), "in labelling the head runs at every step"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(added, message, workplace, monkeypatch, capsys):
+    made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
+    assert penstock(monkeypatch, *made, *added) == 2
+    assert message in capsys.readouterr().err
+    assert not (workplace / "small.safetensors.progress").exists()

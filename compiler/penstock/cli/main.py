@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from penstock.atomic import write_files
 from penstock.cli.compress import compress_command
-from penstock.cli.files import read_array, read_arrays, write_files
+from penstock.cli.files import read_array, read_arrays
 from penstock.compress.saved import load_formats
 from penstock.driver import Compiled, compile_model
 from penstock.errors import PenstockError

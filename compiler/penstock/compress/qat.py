@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from penstock.calibration import Ranges
-from penstock.fixed import Fixed, FloatArray, Overflow, Rounding
+from penstock.fixed import Fixed, FloatArray, Overflow, rounds_up
 from penstock.ir import Direction, Graph, Node
 from penstock.layers import lower
+from penstock.layers.build import parts_of
 from penstock.model import DenseHead, LstmDirection, LstmLayer, RecurrentModel
 from penstock.settings import Precision
 
@@ -31,24 +32,10 @@ def fake_quantize(x: Tensor, to: Fixed) -> Tensor:
     scale = 2.0**to.frac
     scaled = x.detach() * scale
     floor = torch.floor(scaled)
-    raw = floor + _increment(to.rounding, floor, scaled - floor)
+    raw = floor + rounds_up(to.rounding, floor, scaled - floor, 0.5)
     value = _overflowed(raw, to) / scale
     inside = x.clamp(to.raw_min / scale, to.raw_max / scale)
     return inside + (value - inside).detach()
-
-
-def _increment(mode: Rounding, floor: Tensor, remainder: Tensor) -> Tensor:
-    above, tie = remainder > 0.5, remainder == 0.5
-    rounded_up = {
-        Rounding.TRN: torch.zeros_like(tie),
-        Rounding.TRN_ZERO: (floor < 0) & (remainder != 0),
-        Rounding.RND: above | tie,
-        Rounding.RND_MIN_INF: above,
-        Rounding.RND_ZERO: above | (tie & (floor < 0)),
-        Rounding.RND_INF: above | (tie & (floor >= 0)),
-        Rounding.RND_CONV: above | (tie & (floor % 2 != 0)),
-    }
-    return rounded_up[mode].to(floor.dtype)
 
 
 def _overflowed(raw: Tensor, to: Fixed) -> Tensor:
@@ -229,21 +216,11 @@ def float_constants(model: RecurrentModel, graph: Graph) -> dict[str, FloatArray
     found: dict[str, FloatArray] = {}
     for name, values in _named(model).items():
         start = 0
-        for node in _parts(graph, name):
+        for node in parts_of(graph, name):
             stop = start + node.tensor.shape[-1]
             found[node.name] = values[..., start:stop]
             start = stop
     return found
-
-
-def _parts(graph: Graph, name: str) -> list[Node]:
-    """The node of a constant, or the nodes into which its columns are split by source."""
-    if name in graph:
-        return [graph[name]]
-    parts: list[Node] = []
-    while f"{name}{len(parts)}" in graph:
-        parts.append(graph[f"{name}{len(parts)}"])
-    return parts
 
 
 def _named(model: RecurrentModel) -> dict[str, FloatArray]:

@@ -54,6 +54,14 @@ class Recipe:
     def check(self) -> None:
         """Refuse what can't be built before any training. Raises PenstockError."""
         HeadOptions(self.head_at)
+        if self.bank is not None and self.pattern != "bank_balanced":
+            raise PenstockError(
+                f"the pattern {self.pattern} has no banks", "recipe", "leave --bank out"
+            )
+        if self.head_at != "last" and self.task != "classification":
+            raise PenstockError(
+                f"in {self.task} the head runs at every step", "recipe", "leave --head out"
+            )
         check_density(self.density, "recipe")
         _ = self.precision
 

@@ -7,16 +7,15 @@ The tensors are those that any PyTorch user expects; the formats stand in the fi
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from penstock.atomic import write_files
 from penstock.calibration import Ranges
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray
@@ -80,19 +79,11 @@ def save_compressed(
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Never half a file: an interrupt leaves what was there before. Raises PenstockError."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise PenstockError(
-            f"the file can't be written: {error.strerror}", str(path), "choose another place"
-        ) from error
+
+    def save_content(file: IO[bytes]) -> None:
+        file.write(content)
+
+    write_files({path: save_content})
 
 
 def load_formats(path: Path) -> Formats | None:

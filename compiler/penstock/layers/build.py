@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
-from penstock.ir import Graph
+from penstock.ir import Graph, Node
 from penstock.layers.types import FINEST, Types
 from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant
 from penstock.ops.lut import lut_input_type, lut_tables
@@ -139,3 +139,13 @@ def split_columns(
         (source, f"{name}{index if many else ''}", matrix[:, start:stop])
         for index, (source, start, stop) in enumerate(sources)
     ]
+
+
+def parts_of(graph: Graph, name: str) -> list[Node]:
+    """The node of a constant, or the nodes into which ``split_columns`` divided it."""
+    if name in graph:
+        return [graph[name]]
+    parts: list[Node] = []
+    while f"{name}{len(parts)}" in graph:
+        parts.append(graph[f"{name}{len(parts)}"])
+    return parts

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from penstock.fixed import FloatArray
-from penstock.ir import Graph, Node
+from penstock.ir import Node
+from penstock.layers.build import parts_of
 from penstock.report.kernel import Kernel
 
 
@@ -19,22 +20,12 @@ def quantization_section(
     rows = []
     for name, values in float_weights.items():
         start = 0
-        for node in _matrices(keep.graph, name):
+        for node in parts_of(keep.graph, name):
             stop = start + node.tensor.shape[1]
             error = _error(node, values[:, start:stop])
             rows.append({"of": name, "columns": [start, stop], **error})
             start = stop
     return rows
-
-
-def _matrices(graph: Graph, name: str) -> list[Node]:
-    """The matrix itself, or its parts ``name0``, ``name1``, ...: its columns in order."""
-    if name in graph:
-        return [graph[name]]
-    parts: list[Node] = []
-    while f"{name}{len(parts)}" in graph:
-        parts.append(graph[f"{name}{len(parts)}"])
-    return parts
 
 
 def _error(node: Node, values: FloatArray) -> dict[str, Any]:
