@@ -159,16 +159,21 @@ def rounds_up(mode: Rounding, floor: Any, remainder: Any, half: float | int) -> 
 
     The one definition of rounding: operators only, so it serves arrays and torch tensors alike.
     """
-    above, tie = remainder > half, remainder == half
-    return {
-        Rounding.TRN: tie & above,  # nowhere
-        Rounding.TRN_ZERO: (floor < 0) & (remainder != 0),
-        Rounding.RND: above | tie,
-        Rounding.RND_MIN_INF: above,
-        Rounding.RND_ZERO: above | (tie & (floor < 0)),
-        Rounding.RND_INF: above | (tie & (floor >= 0)),
-        Rounding.RND_CONV: above | (tie & (floor % 2 != 0)),
-    }[mode]
+    match mode:
+        case Rounding.TRN:
+            return remainder < 0  # nowhere
+        case Rounding.TRN_ZERO:
+            return (floor < 0) & (remainder != 0)
+        case Rounding.RND:
+            return remainder >= half
+        case Rounding.RND_MIN_INF:
+            return remainder > half
+        case Rounding.RND_ZERO:
+            return (remainder > half) | ((remainder == half) & (floor < 0))
+        case Rounding.RND_INF:
+            return (remainder > half) | ((remainder == half) & (floor >= 0))
+        case Rounding.RND_CONV:
+            return (remainder > half) | ((remainder == half) & (floor % 2 != 0))
 
 
 def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:

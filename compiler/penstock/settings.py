@@ -113,7 +113,9 @@ class Precision:
     Defaults are ESE's: 12-bit weights, 16-bit activations and state, 2048-entry tables.
     ``accumulators``: None for the proven width of each; an int widens them all to that width, and
     is refused where the proof needs more. ``interpolate_bits`` > 0 interpolates linearly between
-    table entries over that many more input bits. ``overrides`` maps a tensor's name (``l0.W_ix``,
+    table entries over that many more input bits. ``row_scales``: every row of a weight matrix has a
+    power of two of its own, up to 2**7, which its sum is divided by; ``row_exponents`` gives them
+    by the matrix's name, one for each row. ``overrides`` maps a tensor's name (``l0.W_ix``,
     ``l0.c``) to its type.
     """
 
@@ -127,6 +129,8 @@ class Precision:
     accumulators: int | None = None
     table_entries: int = 2048
     interpolate_bits: int = 0
+    row_scales: bool = False
+    row_exponents: dict[str, list[int]] = field(default_factory=dict)
     overrides: dict[str, Fixed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

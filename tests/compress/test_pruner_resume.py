@@ -64,7 +64,11 @@ def test_masks_are_in_the_state_dict_of_the_model():
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        ({"pes": 8}, "pattern is PeBalanced(pes=4), not PeBalanced(pes=8)"),
+        (
+            {"pes": 8, "density": {"fc.weight": 0.1}},
+            "patterns is {'fc.weight': 'PeBalanced(pes=4)'}, "
+            "not {'fc.weight': 'PeBalanced(pes=8)'}",
+        ),
         (
             {"density": {"fc.weight": 0.1}},
             "matrices is ['lstm.weight_ih_l0', 'lstm.weight_hh_l0', 'fc.weight'], "
@@ -73,7 +77,8 @@ def test_masks_are_in_the_state_dict_of_the_model():
     ],
 )
 def test_the_state_of_another_pruner_is_refused(other, what):
-    state = make(0, {}, None)[1].state_dict()
+    density = {"fc.weight": 0.1} if "pes" in other else 0.1
+    state = Pruner(make_net(), "pe_balanced", density, pes=4).state_dict()
     pruner = Pruner(make_net(), "pe_balanced", **{"pes": 4, "density": 0.1} | other)
     with pytest.raises(PenstockError) as caught:
         pruner.load_state_dict(state)

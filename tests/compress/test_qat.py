@@ -14,7 +14,8 @@ from penstock.ir.evaluate import evaluate
 from penstock.layers import lower
 
 torch = pytest.importorskip("torch")
-from penstock.compress.qat import QuantizedNetwork, fake_quantize  # noqa: E402
+from penstock.compress.qat import QuantizedNetwork  # noqa: E402
+from penstock.compress.straight_through import fake_quantize  # noqa: E402
 
 MATRIX = {
     "plain": ({}, {}),
@@ -28,6 +29,10 @@ MATRIX = {
     ),
     "2-bit weights, 8-bit activations": (
         {"cells": (8,), "head": 3}, {"weights": 2, "inputs": 8, "outputs": 8, "cell_state": 8},
+    ),
+    "rows of their own scale": (
+        {"cells": (7,), "outputs": 4, "head": 3, "peephole": True},
+        {"weights": 4, "row_scales": True},
     ),
     "interpolated tables": ({"cells": (8,)}, {"interpolate_bits": 5, "table_entries": 64}),
 }  # fmt: skip
@@ -89,9 +94,7 @@ def test_a_trained_network_compiles_to_the_integers_it_was_trained_with(case):
         losses.append(float(loss))
     assert losses[-1] < 0.95 * losses[0]
     assert any((trained.effective(name) != before[name]).any() for name in before)
-    compiled = lower(
-        trained.to_model(), trained.ranges, Precision(**precision, overrides=trained.types)
-    )
+    compiled = lower(trained.to_model(), trained.ranges, trained.trained_precision)
     for name in trained.constants():
         kind = compiled[name].tensor.type
         real = kind.to_float(compiled[name].tensor.constant)

@@ -17,7 +17,7 @@ sklearn_datasets = pytest.importorskip("sklearn.datasets")
 from penstock.compress.recipe import Recipe, run_recipe  # noqa: E402
 
 QUICK = Recipe(
-    dense_epochs=4, prune_epochs=4, qat_epochs=1, density=0.2, pes=4, rate=1e-2, weight_bits=6
+    dense_epochs=10, prune_epochs=6, qat_epochs=1, density=0.2, pes=4, rate=1e-2, weight_bits=6
 )
 
 

@@ -32,8 +32,11 @@ class Split:
         return len(self.x)
 
     def part(self, chosen: NDArray[Any]) -> Split:
-        """The chosen sequences."""
-        return Split(self.x[chosen], self.y[chosen], self.lengths[chosen])
+        """The chosen sequences, as many steps as the longest of them has."""
+        lengths = self.lengths[chosen]
+        steps = slice(0, int(lengths.max()))
+        labels = self.y[chosen]
+        return Split(self.x[chosen, steps], labels[:, steps] if labels.ndim > 1 else labels, lengths)
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,10 @@ def choose_matrices(model: nn.Module, density: float | Mapping[str, float]) -> l
     _check_densities(densities, names, type(model).__name__)
     chosen = []
     for name, module, parameter, gates in found:
-        matching = [key for key in densities if fnmatchcase(name, key)]
-        if matching:
+        key = key_of(name, densities)
+        if key is not None:
             _check_free(model, name, module, parameter)
-            wanted = float(densities[name if name in densities else matching[-1]])
-            chosen.append(Matrix(name, module, parameter, gates, wanted))
+            chosen.append(Matrix(name, module, parameter, gates, float(densities[key])))
     return chosen
 
 
@@ -114,14 +113,26 @@ def _lstm_matrices(lstm: Any) -> list[str]:
     return [f"weight_{k}_l{layer}{s}" for layer in layers for s in suffixes for k in kinds]
 
 
+def key_of(name: str, choices: Mapping[str, Any]) -> str | None:
+    """The key that speaks for a matrix: its name, or else the last pattern that matches it."""
+    matching = [key for key in choices if fnmatchcase(name, key)]
+    return name if name in choices else next(reversed(matching), None)
+
+
+def check_keys(choices: Mapping[str, Any], names: list[str], what: str, where: str) -> None:
+    """Raise PenstockError unless every key matches a matrix."""
+    hint = f"there are {', '.join(names)}"
+    if not choices:
+        raise PenstockError(f"{what} names no matrix", where, hint)
+    for key in choices:
+        if not any(fnmatchcase(name, key) for name in names):
+            raise PenstockError(f"{what} names {key!r}, which is no matrix", where, hint)
+
+
 def _check_densities(densities: Mapping[str, float], names: list[str], where: str) -> None:
-    if not densities:
-        raise PenstockError("density names no matrix", where, f"there are {', '.join(names)}")
     for key, value in densities.items():
         check_density(value, where if key == "*" else f"density of {key}")
-        if not any(fnmatchcase(name, key) for name in names):
-            hint = f"there are {', '.join(names)}"
-            raise PenstockError(f"density names {key!r}, which is no matrix", where, hint)
+    check_keys(densities, names, "density", where)
 
 
 def _check_free(model: nn.Module, name: str, module: nn.Module, parameter: str) -> None:

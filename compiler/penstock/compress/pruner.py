@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from penstock.compress.distributed import broadcast_mask
 from penstock.compress.masks import attach_mask, fold_mask, mask_of
-from penstock.compress.matrices import Matrix, choose_matrices
+from penstock.compress.matrices import Matrix, check_keys, choose_matrices, key_of
 from penstock.compress.patterns import BoolArray, Pattern, make_pattern
 from penstock.compress.schedules import OneShot, Schedule
 from penstock.errors import PenstockError
@@ -46,8 +47,9 @@ class Pruner:
             pruner.step()
         pruner.finalize()
 
-    pattern: a name in PATTERNS with its option ``pes`` or ``bank``, or a Pattern. It holds within
-    each weight matrix, in an LSTM within each gate's; biases and peepholes stay whole.
+    pattern: a name in PATTERNS with its option ``pes`` or ``bank``, a Pattern, or one for each
+    matrix: {"*": BankBalanced(32), "fc.weight": Unstructured()}. It holds within each weight
+    matrix, in an LSTM within each gate's; biases and peepholes stay whole.
     density: of all matrices, or of those that are named: {"lstm.*": 0.1, "fc.weight": 0.5}; see
     choose_matrices. schedule: at once, if not given. keep_zeros: weights that are zero now stay
     zero, whoever pruned them.
@@ -64,7 +66,7 @@ class Pruner:
     def __init__(
         self,
         model: nn.Module,
-        pattern: str | Pattern = "unstructured",
+        pattern: str | Pattern | Mapping[str, Pattern] = "unstructured",
         density: float | Mapping[str, float] = 0.1,
         schedule: Schedule | None = None,
         *,
@@ -79,11 +81,11 @@ class Pruner:
                 "make the Pruner first, then wrap: Pruner(model, ...); DDP(model)",
             )
         self.model = model
-        self.pattern = make_pattern(pattern, pes, bank)
-        self.pes = pes or int(getattr(self.pattern, "pes", 1))
         self.schedule = schedule or OneShot()
         self.steps = 0
         self.matrices = choose_matrices(model, density)
+        self.patterns = _patterns([m.name for m in self.matrices], pattern, pes, bank)
+        self.pes = pes or max(int(getattr(kind, "pes", 1)) for kind in self.patterns.values())
         self._check_shapes()
         self._attach(keep_zeros)
         self._told = {m.name: np.zeros(len(m.mask), dtype=bool) for m in self.matrices}
@@ -132,8 +134,8 @@ class Pruner:
 
     def state_dict(self) -> dict[str, Any]:
         """What the model's state dict, which holds the masks, does not say."""
-        names = [matrix.name for matrix in self.matrices]
-        return {"steps": self.steps, "pattern": repr(self.pattern), "matrices": names}
+        kinds = {name: repr(kind) for name, kind in self.patterns.items()}
+        return {"steps": self.steps, "matrices": list(kinds), "patterns": kinds}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state`` was taken; load the model's state dict too.
@@ -155,7 +157,8 @@ class Pruner:
             rows, columns = matrix.weight.shape
             if matrix.density < 1.0:
                 where = matrix.titled(matrix.gates[0])
-                self.pattern.check(rows // len(matrix.gates), columns, matrix.density, where)
+                rows //= len(matrix.gates)
+                self.patterns[matrix.name].check(rows, columns, matrix.density, where)
 
     def _attach(self, keep_zeros: bool) -> None:
         magnitudes = [matrix.magnitudes(self.steps) for matrix in self.matrices]
@@ -176,13 +179,13 @@ class Pruner:
     def _pattern_mask(self, matrix: Matrix, density: float) -> BoolArray:
         """Pruned weights score below all others, so that they fill no place."""
         score = np.where(matrix.kept(), matrix.magnitudes(self.steps), -1.0)
-        blocks = matrix.blocks(score).values()
-        return np.concatenate([self.pattern.mask(block, density) for block in blocks])
+        blocks, pattern = matrix.blocks(score).values(), self.patterns[matrix.name]
+        return np.concatenate([pattern.mask(block, density) for block in blocks])
 
     def _tighten(self, matrix: Matrix, wanted: BoolArray) -> None:
         """Prune what ``wanted`` does not keep; on all ranks, what rank 0 does."""
         kept = torch.from_numpy(matrix.kept() & wanted).to(matrix.mask.device)
-        _broadcast_from_rank_0(kept)
+        broadcast_mask(kept)
         matrix.mask.copy_(kept)
 
     def _warn_of_empty_rows(self) -> None:
@@ -196,10 +199,22 @@ class Pruner:
             self._told[matrix.name] |= is_empty
 
 
-def _broadcast_from_rank_0(mask: Tensor) -> None:
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.broadcast(mask.view(torch.uint8), src=0)
+def _patterns(
+    names: list[str],
+    pattern: str | Pattern | Mapping[str, Pattern],
+    pes: int | None,
+    bank: int | None,
+) -> dict[str, Pattern]:
+    """The pattern of every matrix."""
+    if not isinstance(pattern, Mapping):
+        return dict.fromkeys(names, make_pattern(pattern, pes, bank))
+    check_keys(pattern, names, "pattern", "pruning")
+    keys = {name: key_of(name, pattern) for name in names}
+    missing = [name for name, key in keys.items() if key is None]
+    if missing:
+        hint = 'give one for the others: {"*": Unstructured(), ...}'
+        raise PenstockError(f"there is no pattern for {missing[0]}", "pruning", hint)
+    return {name: make_pattern(pattern[key], pes, bank) for name, key in keys.items() if key}
 
 
 def _rows(flags: BoolArray) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,7 @@ def _embedding(module: nn.Module) -> nn.Embedding | None:
 def _save(
     network: QuantizedNetwork, recipe: Recipe, output: Path, embedding: nn.Embedding | None
 ) -> None:
-    precision = replace(recipe.precision, overrides=network.types)
+    precision = network.trained_precision
     at = recipe.head_at if recipe.task == "classification" else "step"
     formats = Formats(network.ranges, precision, HeadOptions(at) if network.model.head else None)
     table = None if embedding is None else embedding.weight.detach().double().numpy()

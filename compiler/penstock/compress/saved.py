@@ -40,13 +40,14 @@ class Formats:
         settings = {
             name: value.to_json() if isinstance(value, Fixed) else value
             for name, value in vars(self.precision).items()
-            if name != "overrides"
+            if name not in ("overrides", "row_exponents")
         }
         overrides = {name: kind.to_json() for name, kind in self.precision.overrides.items()}
         head = None if self.head is None else [self.head.at, self.head.activation]
         return json.dumps(
             {"schema": SCHEMA, "peak": self.ranges.peak, "precision": settings,
-             "overrides": overrides, "head": head}, sort_keys=True,
+             "overrides": overrides, "row_exponents": self.precision.row_exponents,
+             "head": head}, sort_keys=True,
         )  # fmt: skip
 
     @classmethod
@@ -61,7 +62,10 @@ class Formats:
         }
         overrides = {name: Fixed.from_json(kind) for name, kind in fields["overrides"].items()}
         head = None if fields["head"] is None else HeadOptions(*fields["head"])
-        return cls(Ranges(fields["peak"]), Precision(**settings, overrides=overrides), head)
+        precision = Precision(
+            **settings, overrides=overrides, row_exponents=fields["row_exponents"]
+        )
+        return cls(Ranges(fields["peak"]), precision, head)
 
 
 def save_compressed(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,17 +16,22 @@ from torch import Tensor, nn
 from penstock.compress.dataset import IGNORED, Split
 from penstock.compress.saved import write_atomically
 from penstock.errors import PenstockError
+from penstock.fixed import IntArray
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 """(x, lengths) -> logits, (sequences, classes) or (sequences, steps, classes)."""
+
+WINDOW = 16
+"""Batches whose sequences are sorted by length together, so that little is padded."""
 
 
 @dataclass
 class Stage:
     """One stage of training: ``epochs`` over the data, at most ``patience`` of them in vain.
 
-    forward: of ``module``; after_step: called after every update (a pruner's ``step``).
-    earliest_stop: epochs before early stop may end it (a density schedule must run out first).
+    forward: of ``module``; rate: falls to zero on a half cosine over all epochs. after_step: called
+    after every update (a pruner's ``step``); extra_state: what else is saved and resumed. ripe:
+    epochs before the first weights that may be kept as the best (a density schedule must run out).
     """
 
     name: str
@@ -36,7 +41,25 @@ class Stage:
     rate: float
     after_step: Callable[[], None] = lambda: None
     extra_state: Any = None
-    earliest_stop: int = 0
+    ripe: int = 0
+
+
+class Update(NamedTuple):
+    """One update of the weights: the ``number``-th of ``of`` in an epoch of a stage."""
+
+    stage: str
+    epoch: int
+    epochs: int
+    number: int
+    of: int
+    loss: float
+
+
+class Score(NamedTuple):
+    """Over the labels that count: mean cross entropy, and the share that was right."""
+
+    loss: float
+    accuracy: float
 
 
 @dataclass
@@ -49,15 +72,17 @@ class Loop:
     seed: int = 0
     clip: float = 5.0
     tell: Callable[[str], None] = lambda text: None
+    watch: Callable[[Update], None] = lambda update: None
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def fit(self, stage: Stage, train: Split, valid: Split) -> float:
-        """Train to the best validation loss, which is returned; the module holds its weights.
+        """Train to the best validation loss, which is returned; the module holds its weights, and
+        is in evaluation mode.
 
         Raises PenstockError if a loss is not finite; the best weights so far stay in ``folder``.
         """
         optimizer = torch.optim.Adam(stage.module.parameters(), lr=stage.rate)
-        best, best_epoch, first = math.inf, -1, 0
+        best, best_epoch, first = math.inf, stage.ripe, 0
         best_weights = _copy(stage.module.state_dict())
         saved = self._load(stage.name)
         if saved is not None:
@@ -68,18 +93,20 @@ class Loop:
             best, best_epoch, first = saved["best"], saved["best_epoch"], saved["epoch"] + 1
             best_weights = saved["best_weights"]
         for epoch in range(first, stage.epochs):
-            if epoch - max(best_epoch, stage.earliest_stop) > self.patience:
+            if epoch - best_epoch > self.patience:
                 break
             trained = self._epoch(stage, optimizer, train, epoch)
-            loss, score = self.measure(stage.forward, valid)
-            if epoch + 1 >= stage.earliest_stop and (
-                loss < best or best_epoch < stage.earliest_stop - 1
-            ):
+            stage.module.eval()
+            loss, accuracy = self.measure(stage.forward, valid)
+            is_last_chance = best == math.inf and epoch == stage.epochs - 1
+            if (epoch + 1 >= stage.ripe and loss < best) or is_last_chance:
                 best, best_epoch = loss, epoch
                 best_weights = _copy(stage.module.state_dict())
-            self.history.append({"stage": stage.name, "epoch": epoch, "loss": loss, "score": score})
+            self.history.append(
+                {"stage": stage.name, "epoch": epoch, "loss": loss, "score": accuracy}
+            )
             self.tell(f"{stage.name} {epoch + 1}/{stage.epochs}: loss {trained:.4f}, "
-                      f"validation {loss:.4f}, accuracy {score:.4f}")  # fmt: skip
+                      f"validation {loss:.4f}, accuracy {accuracy:.4f}")  # fmt: skip
             self._save(stage, {
                 "weights": stage.module.state_dict(), "optimizer": optimizer.state_dict(),
                 "extra": stage.extra_state.state_dict() if stage.extra_state is not None else None,
@@ -87,19 +114,23 @@ class Loop:
                 "epoch": epoch,
             })  # fmt: skip
         stage.module.load_state_dict(best_weights)
+        stage.module.eval()
         return best
 
     def _epoch(
         self, stage: Stage, optimizer: torch.optim.Optimizer, train: Split, epoch: int
     ) -> float:
         """One pass in an order that depends on seed and epoch alone; the mean loss."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(train))
+        batches = _shuffled(train.lengths, self.batch, self.seed, epoch)
         torch.manual_seed(self.seed * 1_000_003 + epoch)
         stage.module.train()
         losses = []
-        for start in range(0, len(order), self.batch):
-            part = train.part(order[start : start + self.batch])
-            loss = _loss(stage.forward, part)
+        for number, chosen in enumerate(batches):
+            progress = (epoch + number / len(batches)) / stage.epochs
+            for group in optimizer.param_groups:
+                group["lr"] = stage.rate * (1 + math.cos(math.pi * progress)) / 2
+            logits, labels = _flat(stage.forward, train.part(chosen))
+            loss = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED)
             if not torch.isfinite(loss):
                 raise PenstockError(
                     f"the loss became {loss.item()} in epoch {epoch + 1} of {stage.name}",
@@ -112,22 +143,33 @@ class Loop:
             optimizer.step()
             stage.after_step()
             losses.append(loss.item())
+            self.watch(
+                Update(stage.name, epoch, stage.epochs, number + 1, len(batches), losses[-1])
+            )
         return float(np.mean(losses))
 
-    def measure(self, forward: Forward, split: Split) -> tuple[float, float]:
-        """(mean loss, accuracy) over the labels that count."""
+    def measure(self, forward: Forward, split: Split) -> Score:
+        """Loss and accuracy on ``split``."""
         loss = correct = count = 0.0
-        with torch.no_grad():
-            for start in range(0, len(split), 4 * self.batch):
-                part = split.part(np.arange(start, min(start + 4 * self.batch, len(split))))
-                logits, labels = _flat(forward, part)
-                counts = labels != IGNORED
-                loss += nn.functional.cross_entropy(
-                    logits, labels, ignore_index=IGNORED, reduction="sum"
-                ).item()
-                correct += (logits.argmax(1) == labels)[counts].sum().item()
-                count += counts.sum().item()
-        return loss / count, correct / count
+        for _, logits, labels in self.answers(forward, split):
+            flat, wanted = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+            counts = wanted != IGNORED
+            loss += nn.functional.cross_entropy(
+                flat, wanted, ignore_index=IGNORED, reduction="sum"
+            ).item()
+            correct += (flat.argmax(1) == wanted)[counts].sum().item()
+            count += counts.sum().item()
+        return Score(loss / count, correct / count)
+
+    def answers(
+        self, forward: Forward, split: Split
+    ) -> Iterator[tuple[IntArray, Tensor, Tensor]]:
+        """(which sequences, their logits, their labels), sequences of like length together."""
+        order = np.argsort(split.lengths, kind="stable")
+        for start in range(0, len(order), 4 * self.batch):
+            chosen = order[start : start + 4 * self.batch]
+            with torch.no_grad():
+                yield chosen, *_run(forward, split.part(chosen))
 
     def _save(self, stage: Stage, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
@@ -142,17 +184,30 @@ class Loop:
         return state
 
 
-def _flat(forward: Forward, part: Split) -> tuple[Tensor, Tensor]:
+def _shuffled(lengths: IntArray, batch: int, seed: int, epoch: int) -> list[IntArray]:
+    """All sequences once, in batches of like length, in an order of the seed and the epoch."""
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    batches: list[IntArray] = []
+    for start in range(0, len(order), WINDOW * batch):
+        window = order[start : start + WINDOW * batch]
+        window = window[np.argsort(lengths[window], kind="stable")]
+        batches += [window[at : at + batch] for at in range(0, len(window), batch)]
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def _run(forward: Forward, part: Split) -> tuple[Tensor, Tensor]:
+    """Logits and labels, (sequences, classes) and (sequences), or with a dimension of steps."""
     logits = forward(torch.from_numpy(part.x), torch.from_numpy(part.lengths))
     labels = torch.from_numpy(part.y)
     if labels.ndim == 1 and logits.ndim == 3:
         logits = logits[:, 0]
+    return logits, labels
+
+
+def _flat(forward: Forward, part: Split) -> tuple[Tensor, Tensor]:
+    logits, labels = _run(forward, part)
     return logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
-
-
-def _loss(forward: Forward, part: Split) -> Tensor:
-    logits, labels = _flat(forward, part)
-    return nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED)
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
 from penstock.ir import Graph, Node
-from penstock.layers.types import FINEST, Types
-from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant
+from penstock.layers.types import EXPONENT_BITS, FINEST, Types
+from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant, Scale
 from penstock.ops.lut import lut_input_type, lut_tables
 
 SPREAD = 8
@@ -54,7 +56,8 @@ class Builder:
         """The sum of W x over (x, name of W, W); refuses accumulators narrower than the proof.
 
         Each W has the finest scale that holds it; but products finer than the coarsest by more than
-        ``SPREAD`` bits would only widen the accumulator.
+        ``SPREAD`` bits would only widen the accumulator. With ``row_scales``, row r of all W is
+        stored 2**e_r times as great, and its sum scaled back.
         """
         fracs = [self.graph[x].tensor.type.frac for x, _, _ in products]
         finest = [
@@ -63,10 +66,21 @@ class Builder:
             if values.any()
         ]
         most = min(finest, default=FINEST) + SPREAD
+        kinds = [
+            self.types.weight(self.named(weights), values, most - frac)
+            for frac, (_, weights, values) in zip(fracs, products, strict=True)
+        ]
+        matrices = {self.named(w): values for _, w, values in products}
+        exponents = self.types.row_exponents(matrices, kinds)
         operands = []
-        for frac, (x, weights, values) in zip(fracs, products, strict=True):
-            operands += [x, self.weights(weights, values, most - frac)]
-        return self._accumulator(name, operands)
+        for kind, (x, weights, values) in zip(kinds, products, strict=True):
+            operands += [x, self.constant(weights, kind, np.ldexp(values, exponents[:, None]))]
+        total = self._accumulator(name, operands)
+        if not exponents.any():
+            return total
+        scales = Const(Fixed(EXPONENT_BITS, 0, signed=False), exponents)
+        scale = self.graph.add(f"{self.named(name)}.exponent", scales, sweep=self.sweep)
+        return self.graph.add(f"{self.named(name)}.scaled", Scale(), total, scale, sweep=self.sweep)
 
     def _accumulator(self, name: str, operands: list[str]) -> str:
         asked = self.types.precision.accumulators or 0
@@ -149,3 +163,13 @@ def parts_of(graph: Graph, name: str) -> list[Node]:
     while f"{name}{len(parts)}" in graph:
         parts.append(graph[f"{name}{len(parts)}"])
     return parts
+
+
+def exponents_of(graph: Graph) -> dict[str, IntArray]:
+    """Of every weight matrix whose rows have scales of their own, e: row r is stored times 2**e."""
+    found: dict[str, IntArray] = {}
+    for node in graph.of_kind("scale"):
+        total, exponent = graph.inputs(node)
+        assert exponent.tensor.constant is not None
+        found |= dict.fromkeys(total.inputs[1::2], exponent.tensor.constant)
+    return found

@@ -18,6 +18,8 @@ FINEST = 60
 """Most fraction bits of any tensor."""
 FINEST_CELL = 30
 """Most fraction bits of a cell: those of i . g, which it sums up."""
+EXPONENT_BITS = 3
+"""A row of a matrix may be stored up to 2**7 times as great as it is."""
 HEADROOM = 1.25
 """Unseen data may reach this much further than calibration did."""
 
@@ -32,7 +34,7 @@ class Types:
 
     def check_overrides(self) -> None:
         """Refuse an override that named no tensor. Raises PenstockError."""
-        for name in self.precision.overrides:
+        for name in [*self.precision.overrides, *self.precision.row_exponents]:
             if name not in self.overridden:
                 raise PenstockError(
                     f"there is no tensor {name} to override",
@@ -62,6 +64,27 @@ class Types:
                 f"{name} can't have the unsigned type {kind}", "precision", "weights are signed"
             )
         return kind
+
+    def row_exponents(self, matrices: dict[str, FloatArray], kinds: list[Fixed]) -> IntArray:
+        """For each row, how many times it can be doubled in all of ``matrices``; else zeros.
+
+        matrices: name -> (rows, columns); kinds: their types.
+        """
+        given = [self.precision.row_exponents.get(name) for name in matrices]
+        rows = len(next(iter(matrices.values())))
+        if given[0] is not None:
+            self.overridden.update(matrices)
+            return np.asarray(given[0], dtype=np.int64)
+        if not self.precision.row_scales:
+            return np.zeros(rows, dtype=np.int64)
+        room = np.full(rows, (1 << EXPONENT_BITS) - 1)
+        is_used = np.zeros(rows, dtype=bool)
+        for values, kind in zip(matrices.values(), kinds, strict=True):
+            peaks = np.abs(values).max(axis=1)
+            fracs = np.array([largest_frac(float(peak), kind.width) for peak in peaks])
+            room = np.where(peaks > 0, np.minimum(room, fracs - kind.frac), room)
+            is_used |= peaks > 0
+        return np.where(is_used, np.maximum(room, 0), 0)
 
     def bias(self, name: str, values: FloatArray, most: int = FINEST) -> Fixed:
         """A bias vector."""

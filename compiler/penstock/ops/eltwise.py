@@ -1,4 +1,4 @@
-"""Add and Mul: exact element-wise arithmetic. Twins: templates/hls/ops/{add,mul}.h.j2."""
+"""Add, Mul, Scale: exact element-wise arithmetic. Twins: templates/hls/ops/{add,mul,scale}.h.j2."""
 
 from __future__ import annotations
 
@@ -60,3 +60,29 @@ class Mul:
 
     def cost(self, a: Tensor, b: Tensor) -> Cost:  # noqa: D102
         return Cost(dsp=1, latency_cycles=3)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """x * 2**-e, element by element: sums of matrix rows that have scales of their own.
+
+    x: (n); e: (n), constants of an unsigned integer type  ->  (n), exact.
+    """
+
+    kind: ClassVar[str] = "scale"
+
+    def infer(self, x: Tensor, exponent: Tensor) -> Tensor:  # noqa: D102
+        _require_same_length((x, exponent))
+        require(exponent.constant is not None, "exponents must be constant")
+        require(exponent.type.frac == 0 and not exponent.type.signed,
+                f"exponents of {exponent.type} are no counts")  # fmt: skip
+        most = exponent.hi - exponent.lo
+        lo, hi = min(x.lo, x.lo << most), max(x.hi, x.hi << most)
+        frac = x.type.frac + exponent.hi
+        return Tensor(x.shape, Fixed.exact(lo, hi, frac), lo, hi)
+
+    def eval(self, step: Step, x: Value, exponent: Value) -> IntArray:  # noqa: D102
+        return x.raw << (exponent.raw.max() - exponent.raw)
+
+    def cost(self, x: Tensor, exponent: Tensor) -> Cost:  # noqa: D102
+        return Cost(latency_cycles=1)

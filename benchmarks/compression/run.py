@@ -1,0 +1,200 @@
+"""Train, prune and quantize the three tasks; every result is a line of a JSON file.
+
+    python benchmarks/compression/run.py --data DATA [--tasks phones ...] [--seeds 0 1 2]
+
+A run that is there is not repeated, so an interrupted one goes on. DATA has a folder for each task;
+``report.py`` makes tables and pictures of the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import platform
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tasks import PES, TASKS, Task
+
+from penstock import Hardware, PenstockError, Precision
+from penstock.compress import OneShot, Pruner, calibrate
+from penstock.compress.dataset import IGNORED, Dataset, Split
+from penstock.compress.qat import QuantizedNetwork
+from penstock.compress.recipe import forward_of
+from penstock.compress.training import Forward, Loop, Stage
+from penstock.driver import compile_model
+from penstock.frontend import HeadOptions, from_module
+
+RESULTS = Path(__file__).resolve().parent / "results"
+DENSITIES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
+QUANTIZED_PATTERN = "pe_balanced"
+CALIBRATION_SEQUENCES = 256
+
+
+@dataclass
+class Runner:
+    """All runs of one task and seed; networks and resumable training under ``scratch``."""
+
+    task: Task
+    seed: int
+    data_folder: Path
+    scratch: Path
+    results: Path
+
+    @cached_property
+    def data(self) -> Dataset:
+        return self.task.load(self.data_folder)
+
+    @cached_property
+    def done(self) -> dict[str, dict[str, Any]]:
+        """Results so far, by name."""
+        if not self.results.exists():
+            return {}
+        lines = map(json.loads, self.results.read_text().splitlines())
+        return {line["run"]: line for line in lines}
+
+    def record(self, run: str, **found: Any) -> None:
+        """Keep a result, and say it."""
+        line = {"run": run, "task": self.task.name, "seed": self.seed, **found}
+        line |= {"date": str(date.today()), "machine": machine()}
+        self.done[run] = line
+        with self.results.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        text = {name: value for name, value in found.items() if name != "wrong"}
+        print(self.task.name, self.seed, run, text, flush=True)
+
+    def loop(self, run: str) -> Loop:
+        folder = self.scratch / run.replace("/", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        return Loop(folder, self.task.batch, patience=100, seed=self.seed)
+
+    def fit(self, run: str, module: torch.nn.Module, forward: Forward, epochs: int, rate: float,
+            **options: Any) -> Loop:  # fmt: skip
+        loop = self.loop(run)
+        stage = Stage("fit", module, forward, epochs, rate, **options)
+        loop.fit(stage, self.data.train, self.data.valid)
+        return loop
+
+    def score(self, loop: Loop, forward: Forward) -> dict[str, Any]:
+        """Error on the test set, its standard error over sequences, and the task's own metrics."""
+        split = self.data.test
+        wrong, count = np.zeros(len(split)), np.zeros(len(split))
+        answers: list[np.ndarray] = [np.zeros(0)] * len(split)
+        loss = 0.0
+        for chosen, logits, labels in loop.answers(forward, split):
+            flat, wanted = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+            loss += torch.nn.functional.cross_entropy(
+                flat, wanted, ignore_index=IGNORED, reduction="sum"
+            ).item()
+            counts = (labels != IGNORED).reshape(len(chosen), -1)
+            misses = (logits.argmax(-1) != labels).reshape(len(chosen), -1) & counts
+            wrong[chosen], count[chosen] = misses.sum(1), counts.sum(1)
+            for row, index in enumerate(chosen):
+                answers[index] = logits[row].float().numpy()
+        error = wrong.sum() / count.sum()
+        spread = np.sqrt(np.sum((wrong - error * count) ** 2)) / count.sum()
+        metrics = self.task.metrics(split, answers)
+        return {"error": error, "standard_error": spread, "loss": loss / count.sum(), **metrics}
+
+    def dense(self) -> torch.nn.Module:
+        """The baseline, trained or as it was saved."""
+        torch.manual_seed(self.seed)
+        module = self.task.make()
+        loop = self.fit("dense", module, forward_of(module), self.task.epochs.dense, self.task.rate)
+        if "dense" not in self.done:
+            self.record("dense", **self.score(loop, forward_of(module)))
+        return module
+
+    def more(self) -> None:
+        """The baseline trained on, as long and at the rate as one that is pruned."""
+        if "dense, trained on" not in self.done:
+            module = self.dense()
+            epochs, rate = self.task.epochs.more, self.task.rate / 2
+            loop = self.fit("more", module, forward_of(module), epochs, rate)
+            self.record("dense, trained on", **self.score(loop, forward_of(module)))
+
+    def prune(self, pattern: str) -> None:
+        """From dense down to the least density; each goes on from the one before."""
+        module = self.dense()
+        for density in DENSITIES:
+            run = f"{pattern}/{density}"
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # rows left empty at 3 % are no surprise
+                    pruner = Pruner(module, self.task.patterns()[pattern],
+                                    self.task.densities(density), OneShot())  # fmt: skip
+            except PenstockError as error:
+                print(self.task.name, self.seed, run, error, flush=True)
+                return
+            forward = forward_of(module)
+            epochs, rate = self.task.epochs.pruned, self.task.rate / 2
+            loop = self.fit(run, module, forward, epochs, rate, after_step=pruner.step)
+            kept = sum(np.count_nonzero(matrix.kept()) for matrix in pruner.matrices)
+            size = sum(matrix.mask.numel() for matrix in pruner.matrices)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                pruner.finalize()
+            torch.save(module.state_dict(), self.scratch / f"{pattern}-{density}.pt")
+            if run not in self.done:
+                found = self.score(loop, forward)
+                self.record(run, pattern=pattern, density=kept / size, **found)
+
+    def pruned(self, pattern: str, density: float) -> torch.nn.Module:
+        """A network that ``prune`` has saved."""
+        module = self.task.make()
+        path = self.scratch / f"{pattern}-{density}.pt"
+        module.load_state_dict(torch.load(path, weights_only=True))
+        return module.eval()
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+
+
+def work(task: str, seed: int, stages: tuple[str, ...], data: Path, scratch: Path) -> None:
+    """One task and seed, in a process of its own."""
+    torch.set_num_threads(1)
+    RESULTS.mkdir(exist_ok=True)
+    folder = scratch / task / str(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    runner = Runner(TASKS[task], seed, data, folder, RESULTS / f"{task}-{seed}.jsonl")
+    runner.dense()
+    if "more" in stages:
+        runner.more()
+    for pattern in runner.task.patterns():
+        if pattern in stages or "patterns" in stages:
+            runner.prune(pattern)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="fsdd/, rt_polarity/, ...")
+    parser.add_argument("--scratch", type=Path, default=Path("build/compression"))
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--stages", nargs="+", default=["more", "patterns", "formats"])
+    parser.add_argument("--jobs", type=int, default=2, help="seeds side by side")
+    options = parser.parse_args()
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        runs = [
+            pool.submit(work, task, seed, tuple(options.stages), options.data, options.scratch)
+            for task in options.tasks
+            for seed in options.seeds
+        ]
+        for run in runs:
+            run.result()
+
+
+if __name__ == "__main__":
+    main()

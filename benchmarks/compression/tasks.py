@@ -1,0 +1,288 @@
+"""The three tasks: data, dense network, how long to train, how answers are scored."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from rapidfuzz.distance import Levenshtein
+
+import penstock.nn
+from penstock.compress import BankBalanced, ColumnBalanced, Pattern, PeBalanced, Unstructured
+from penstock.compress.dataset import IGNORED, Dataset, Split, make_dataset
+
+PES = 8
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """How long to train: the dense network, it again (what more training gains it), each density,
+    each number format."""
+
+    dense: int
+    more: int
+    pruned: int
+    quantized: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """load: the data set of a folder. make: the network, untrained.
+
+    banks: the bank of each matrix when pruned in banks. floors: the least density of a matrix.
+    metrics: further measures of (split, logits of each sequence), by name.
+    """
+
+    name: str
+    title: str
+    load: Callable[[Path], Dataset]
+    make: Callable[[], torch.nn.Module]
+    epochs: Epochs
+    rate: float
+    batch: int
+    head_at: str
+    banks: dict[str, int]
+    floors: dict[str, float]
+    metrics: Callable[[Split, list[np.ndarray]], dict[str, float]] = lambda split, logits: {}
+
+    def patterns(self) -> dict[str, Pattern | dict[str, Pattern]]:
+        banks: dict[str, Pattern] = {name: BankBalanced(bank) for name, bank in self.banks.items()}
+        return {
+            "unstructured": Unstructured(),
+            "pe_balanced": PeBalanced(PES),
+            "column_balanced": ColumnBalanced(PES),
+            "bank_balanced": banks,
+        }
+
+    def densities(self, density: float) -> dict[str, float]:
+        """Of every matrix that is pruned."""
+        wanted = {name: max(density, self.floors.get(name, 0.0)) for name in self.banks}
+        return {name: one for name, one in wanted.items() if one < 1.0}
+
+
+class Recognizer(torch.nn.Module):
+    """LSTM over frames and a Linear head, on every frame or the last."""
+
+    def __init__(
+        self, lstm: torch.nn.LSTM, classes: int, at: str, dropout: float, noise: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.lstm, self.at, self.noise = lstm, at, noise
+        self.dropout = torch.nn.Dropout(dropout)
+        self.head = torch.nn.Linear(lstm.proj_size or lstm.hidden_size, classes)
+
+    def forward(self, x, lengths):
+        if self.training:
+            x = x + self.noise * torch.randn_like(x)
+        y, _ = self.lstm(x)
+        if self.at == "last":
+            y = y[torch.arange(len(x)), lengths - 1]
+        return self.head(self.dropout(y))
+
+
+class Reader(torch.nn.Module):
+    """The same behind an embedding of tokens."""
+
+    def __init__(self, tokens: int, width: int, cells: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(tokens, width, padding_idx=0)
+        torch.nn.init.normal_(self.embedding.weight, 0.0, 0.1)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.lstm = torch.nn.LSTM(width, cells, batch_first=True)
+        self.head = torch.nn.Linear(cells, 2)
+
+    def forward(self, x, lengths):
+        y, _ = self.lstm(self.dropout(self.embedding(x)))
+        return self.head(self.dropout(y[torch.arange(len(x)), lengths - 1]))
+
+
+# Speech phones
+
+
+DELAY, WARM_UP, CHUNK = 5, 15, 100
+VALID_SPEAKERS = 8
+SHORTEST_RUN = 3
+
+
+def phones(folder: Path) -> Dataset:
+    """Training in chunks; validation (8 speakers of the training set) and test by utterance.
+
+    A label comes DELAY frames late, so that the network has heard what follows.
+    """
+    with np.load(folder / "speechocean_phones/speechocean_phones.npz") as file:
+        feat, label, offset, is_test, speaker = (
+            file[name] for name in ("feat", "frame_label", "offset", "is_test", "speaker")
+        )
+        scale = float(file["feat_scale"])
+    known = sorted(set(speaker[~is_test]))
+    held_out = set(np.random.default_rng(0).choice(known, VALID_SPEAKERS, replace=False))
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"train": [], "valid": [], "test": []}
+    for index, (a, b) in enumerate(pairwise(offset)):
+        x = feat[a:b].astype(np.float32) / scale
+        x = (x - x.mean(axis=0)) / (x.std(axis=0) + 0.1)
+        x = np.concatenate([x, np.repeat(x[-1:], DELAY, axis=0)])
+        y = np.concatenate([np.full(DELAY, IGNORED), label[a:b].astype(np.int64)])
+        part = "test" if is_test[index] else "valid" if speaker[index] in held_out else "train"
+        parts[part] += _chunks(x, y) if part == "train" else [(x, y)]
+    arrays = {}
+    for name, found in parts.items():
+        lengths = np.array([len(x) for x, _ in found])
+        x = np.zeros((len(found), lengths.max(), feat.shape[1]), dtype=np.float32)
+        y = np.full(x.shape[:2], IGNORED)
+        for row, (frames, labels) in enumerate(found):
+            x[row, : len(frames)], y[row, : len(frames)] = frames, labels
+        arrays |= {f"x_{name}": x, f"y_{name}": y, f"lengths_{name}": lengths}
+    return make_dataset(arrays, "labelling", str(folder))
+
+
+def _chunks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """CHUNK labelled frames each, behind WARM_UP frames that only bring the state up."""
+    for start in range(0, len(x) - DELAY, CHUNK):
+        first = max(start - WARM_UP, 0)
+        labels = y[first : start + CHUNK].copy()
+        labels[: start - first] = IGNORED
+        yield x[first : start + CHUNK], labels
+
+
+def phone_error(split: Split, logits: list[np.ndarray]) -> dict[str, float]:
+    """PER: arg max of every frame, runs under 3 frames dropped, silence removed, against the
+    labels' own sequence; insertions, deletions and substitutions per phone."""
+    wrong = count = 0
+    for labels, answer in zip(split.y, logits, strict=True):
+        labels = labels[labels != IGNORED]
+        spoken = [phone for phone, _ in groupby(labels) if phone]
+        frames = answer[DELAY : DELAY + len(labels)].argmax(axis=1)
+        runs = [(phone, len(list(run))) for phone, run in groupby(frames)]
+        heard = [phone for phone, _ in groupby(p for p, n in runs if n >= SHORTEST_RUN) if phone]
+        wrong += Levenshtein.distance(heard, spoken)
+        count += len(spoken)
+    return {"per": wrong / count}
+
+
+# Spoken digits
+
+MELS, FRAME, HOP, FFT = 40, 200, 80, 256
+VALID_EVERY = 10
+
+
+def mel_filters(rate: int) -> np.ndarray:
+    """(MELS, FFT / 2 + 1) triangular filters from 60 Hz to 3,800 Hz."""
+    edges = 700 * (10 ** (np.linspace(*(2595 * np.log10(1 + np.array([60, 3800]) / 700)), MELS + 2)
+                          / 2595) - 1)  # fmt: skip
+    hertz = np.arange(FFT // 2 + 1) * rate / FFT
+    rising = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
+    return np.maximum(0, np.minimum(rising, falling))
+
+
+def log_mel(audio: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """(frames, MELS) log energies, normalized over the recording."""
+    audio = np.pad(audio.astype(np.float64), (0, max(FRAME - len(audio), 0)))
+    frames = np.lib.stride_tricks.sliding_window_view(audio, FRAME)[::HOP]
+    power = np.abs(np.fft.rfft(frames * np.hamming(FRAME), FFT)) ** 2
+    mel = np.log(power @ filters.T + 1.0)
+    return (mel - mel.mean()) / (mel.std() + 1e-6)
+
+
+def digits(folder: Path) -> Dataset:
+    """The official split; every tenth training recording chooses the epoch."""
+    with np.load(folder / "fsdd/fsdd.npz") as file:
+        audio, offset, label, is_test = (
+            file[name] for name in ("audio", "offset", "label", "is_test")
+        )
+        filters = mel_filters(int(file["sample_rate"]))
+    found = [log_mel(audio[a:b], filters) for a, b in pairwise(offset)]
+    is_valid = ~is_test & (np.cumsum(~is_test) % VALID_EVERY == 0)
+    chosen = {"train": ~is_test & ~is_valid, "valid": is_valid, "test": is_test}
+    return make_dataset(_padded(found, label, chosen), "classification", str(folder))
+
+
+def _padded(found, label, chosen) -> dict[str, np.ndarray]:
+    lengths = np.array([len(part) for part in found])
+    x = np.zeros((len(found), lengths.max(), *found[0].shape[1:]), dtype=found[0].dtype)
+    for row, part in zip(x, found, strict=True):
+        row[: len(part)] = part
+    arrays = {}
+    for name, rows in chosen.items():
+        arrays[f"x_{name}"], arrays[f"y_{name}"] = x[rows], np.asarray(label)[rows].astype(np.int64)
+        arrays[f"lengths_{name}"] = lengths[rows]
+    return arrays
+
+
+# Sentences
+
+LINE = re.compile(r"([01]) \+\+\+\$\+\+\+ (.*)")
+TOKENS, EMBEDDED, UNKNOWN = 9000, 128, 1
+"""Of the training vocabulary, 8,983 words are seen twice or more."""
+
+
+def sentences(folder: Path) -> Dataset:
+    """Every tenth training sentence chooses the epoch; 0 pads, 1 is a word not known."""
+    lines = {}
+    for name in ("training", "testing"):
+        text = gzip.open(folder / f"rt_polarity/{name}_label.txt.gz", "rt", encoding="utf-8")
+        with text as file:
+            lines[name] = [LINE.fullmatch(line.strip()).groups() for line in file]
+    count = Counter(word for _, text in lines["training"] for word in text.split())
+    known = {word: 2 + n for n, (word, _) in enumerate(count.most_common(TOKENS - 2))}
+    every = lines["training"] + lines["testing"]
+    tokens = [np.array([known.get(word, UNKNOWN) for word in text.split()]) for _, text in every]
+    labels = [int(label) for label, _ in every]
+    row = np.arange(len(every))
+    is_test = row >= len(lines["training"])
+    is_valid = ~is_test & (row % VALID_EVERY == 0)
+    chosen = {"train": ~is_test & ~is_valid, "valid": is_valid, "test": is_test}
+    return make_dataset(_padded(tokens, labels, chosen), "classification", str(folder))
+
+
+PHONES = Task(
+    "phones",
+    "Speech phones",
+    phones,
+    lambda: Recognizer(
+        penstock.nn.LSTM(40, 256, batch_first=True, proj_size=128, peephole=True),
+        40, "step", dropout=0.5, noise=0.8,
+    ),
+    Epochs(dense=20, more=10, pruned=4, quantized=2),
+    rate=3e-3,
+    batch=32,
+    head_at="step",
+    banks={
+        "lstm.weight_ih_l0": 40, "lstm.weight_hh_l0": 64, "lstm.weight_hr_l0": 64,
+        "head.weight": 64,
+    },
+    floors={"head.weight": 0.2},
+    metrics=phone_error,
+)  # fmt: skip
+DIGITS = Task(
+    "digits",
+    "Spoken digits",
+    digits,
+    lambda: Recognizer(torch.nn.LSTM(40, 128, batch_first=True), 10, "last", dropout=0.3, noise=0.3),
+    Epochs(dense=40, more=40, pruned=15, quantized=6),
+    rate=3e-3,
+    batch=32,
+    head_at="last",
+    banks={"lstm.weight_ih_l0": 40, "lstm.weight_hh_l0": 64, "head.weight": 64},
+    floors={"head.weight": 1.0},
+)
+SENTENCES = Task(
+    "sentences",
+    "Sentences",
+    sentences,
+    lambda: Reader(TOKENS, EMBEDDED, 128, dropout=0.5),
+    Epochs(dense=8, more=6, pruned=5, quantized=3),
+    rate=3e-3,
+    batch=32,
+    head_at="last",
+    banks={"lstm.weight_ih_l0": 64, "lstm.weight_hh_l0": 64, "head.weight": 64},
+    floors={"head.weight": 1.0},
+)
+TASKS = {task.name: task for task in (PHONES, DIGITS, SENTENCES)}
