@@ -9,14 +9,12 @@ A run that is there is not repeated, so an interrupted one goes on. DATA has a f
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import os
 import platform
 import warnings
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cached_property
 from multiprocessing import get_context
@@ -29,7 +27,7 @@ from tasks import PES, TASKS, Task
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import OneShot, Pruner, calibrate
-from penstock.compress.dataset import IGNORED, Dataset, Split
+from penstock.compress.dataset import IGNORED, Dataset
 from penstock.compress.qat import QuantizedNetwork
 from penstock.compress.recipe import forward_of
 from penstock.compress.training import Forward, Loop, Stage
@@ -37,9 +35,43 @@ from penstock.driver import compile_model
 from penstock.frontend import HeadOptions, from_module
 
 RESULTS = Path(__file__).resolve().parent / "results"
-DENSITIES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
-QUANTIZED_PATTERN = "pe_balanced"
 CALIBRATION_SEQUENCES = 256
+
+
+@dataclass(frozen=True)
+class Format:
+    """Number formats of one run. Activations have as many bits as weights, 8 at the least."""
+
+    density: float
+    weights: int
+    rows: bool = False
+    learned: bool = False
+
+    @property
+    def name(self) -> str:
+        extra = ", scale a row" * self.rows + ", learned ranges" * self.learned
+        return f"{self.density:.0%}, {self.weights} bits{extra}"
+
+    @property
+    def precision(self) -> Precision:
+        bits = max(self.weights, 8)
+        entries = {8: 256, 12: 1024}.get(bits, 2048)
+        return Precision(weights=self.weights, biases=max(bits, 12), inputs=bits, gates=bits,
+                         outputs=bits, logits=max(bits, 12), table_entries=entries,
+                         row_scales=self.rows)  # fmt: skip
+
+
+PATTERN = "pe_balanced"
+FORMATS = (
+    *(Format(0.1, bits) for bits in (16, 12, 8, 6, 4)),
+    Format(0.1, 4, rows=True),
+    Format(0.1, 4, learned=True),
+    Format(0.1, 3, rows=True),
+    Format(0.1, 2, rows=True),
+    Format(0.05, 8),
+    Format(0.05, 6),
+    Format(0.05, 4, rows=True),
+)
 
 
 @dataclass
@@ -71,8 +103,7 @@ class Runner:
         self.done[run] = line
         with self.results.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        text = {name: value for name, value in found.items() if name != "wrong"}
-        print(self.task.name, self.seed, run, text, flush=True)
+        print(self.task.name, self.seed, run, found, flush=True)
 
     def loop(self, run: str) -> Loop:
         folder = self.scratch / run.replace("/", "-")
@@ -105,15 +136,22 @@ class Runner:
         error = wrong.sum() / count.sum()
         spread = np.sqrt(np.sum((wrong - error * count) ** 2)) / count.sum()
         metrics = self.task.metrics(split, answers)
-        return {"error": error, "standard_error": spread, "loss": loss / count.sum(), **metrics}
+        return {"error": float(error), "standard_error": float(spread),
+                "loss": float(loss / count.sum()), **metrics}  # fmt: skip
 
     def dense(self) -> torch.nn.Module:
         """The baseline, trained or as it was saved."""
         torch.manual_seed(self.seed)
         module = self.task.make()
-        loop = self.fit("dense", module, forward_of(module), self.task.epochs.dense, self.task.rate)
+        loop = self.fit(
+            "dense",
+            module,
+            forward_of(module, self.data.train),
+            self.task.epochs.dense,
+            self.task.rate,
+        )
         if "dense" not in self.done:
-            self.record("dense", **self.score(loop, forward_of(module)))
+            self.record("dense", **self.score(loop, forward_of(module, self.data.train)))
         return module
 
     def more(self) -> None:
@@ -121,13 +159,15 @@ class Runner:
         if "dense, trained on" not in self.done:
             module = self.dense()
             epochs, rate = self.task.epochs.more, self.task.rate / 2
-            loop = self.fit("more", module, forward_of(module), epochs, rate)
-            self.record("dense, trained on", **self.score(loop, forward_of(module)))
+            loop = self.fit("more", module, forward_of(module, self.data.train), epochs, rate)
+            self.record(
+                "dense, trained on", **self.score(loop, forward_of(module, self.data.train))
+            )
 
     def prune(self, pattern: str) -> None:
         """From dense down to the least density; each goes on from the one before."""
         module = self.dense()
-        for density in DENSITIES:
+        for density in self.task.levels:
             run = f"{pattern}/{density}"
             try:
                 with warnings.catch_warnings():
@@ -137,7 +177,7 @@ class Runner:
             except PenstockError as error:
                 print(self.task.name, self.seed, run, error, flush=True)
                 return
-            forward = forward_of(module)
+            forward = forward_of(module, self.data.train)
             epochs, rate = self.task.epochs.pruned, self.task.rate / 2
             loop = self.fit(run, module, forward, epochs, rate, after_step=pruner.step)
             kept = sum(np.count_nonzero(matrix.kept()) for matrix in pruner.matrices)
@@ -149,6 +189,47 @@ class Runner:
             if run not in self.done:
                 found = self.score(loop, forward)
                 self.record(run, pattern=pattern, density=kept / size, **found)
+
+    def quantize(self, formats: Format) -> None:
+        """Post-training quantization, then training in fixed point; what compiling it leaves."""
+        run = f"quantized/{formats.name}"
+        if run in self.done:
+            return
+        module = self.pruned(PATTERN, formats.density)
+        model = from_module(module, HeadOptions(self.task.head_at))
+        embedding = getattr(module, "embedding", None)
+        sample = self.data.train.part(np.arange(CALIBRATION_SEQUENCES))
+
+        def frames(x: torch.Tensor) -> torch.Tensor:
+            return x if embedding is None else embedding(x).detach()
+
+        ranges = calibrate(model, frames(torch.from_numpy(sample.x)).numpy(),
+                           lengths=sample.lengths)  # fmt: skip
+        network = QuantizedNetwork(model, ranges, formats.precision, learn_ranges=formats.learned)
+
+        def forward(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+            x = frames(x)
+            if network.training:
+                x = module.disturbed(x)
+            logits: torch.Tensor = network(x, lengths)
+            return logits
+
+        epochs, rate = self.task.epochs.quantized, self.task.rate / 3
+        found: dict[str, Any] = {"post_training": self.score(self.loop(run), forward)}
+        loop = self.fit(run, network, forward, epochs, rate, groups=network.parameter_groups)
+        found["trained"] = self.score(loop, forward)
+        compiled = compile_model(
+            network.to_model(quantized=True), ranges, Hardware(pes=PES), network.trained_precision
+        )
+        size = compiled.report["totals"]
+        self.record(
+            run, format=asdict(formats), **found, density=size["density"],
+            ratio=size["compression"]["ratio"], bytes=size["compression"]["compiled_bytes"],
+            bits_per_nonzero=size["bits_per_nonzero"],
+            cycles=compiled.report["timeline"]["cycles_per_step"],
+        )  # fmt: skip
+        if self.seed == 0:
+            compiled.write(self.scratch / formats.name.replace(", ", "-").replace(" ", "-"))
 
     def pruned(self, pattern: str, density: float) -> torch.nn.Module:
         """A network that ``prune`` has saved."""
@@ -175,6 +256,9 @@ def work(task: str, seed: int, stages: tuple[str, ...], data: Path, scratch: Pat
     for pattern in runner.task.patterns():
         if pattern in stages or "patterns" in stages:
             runner.prune(pattern)
+    if "formats" in stages:
+        for formats in FORMATS:
+            runner.quantize(formats)
 
 
 def main() -> None:

@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-from collections.abc import Callable
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from penstock.cli.factory import load_factory, with_weights
 from penstock.errors import PenstockError
 
 out = Console(highlight=False, soft_wrap=True)
 
+Factory = Annotated[
+    str, typer.Argument(metavar="FACTORY", help="file.py:function or package.module:function.")
+]
+DataFile = Annotated[
+    Path, typer.Argument(metavar="DATA", help=".npz with x_train, y_train, x_valid, y_valid.")
+]
+Task = Annotated[str, typer.Option(help="classification, labelling or language-model.")]
+Weights = Annotated[
+    Path | None, typer.Option(help="Checkpoint to start from, for the factory's module.")
+]
+PatternName = Annotated[
+    str, typer.Option(help="unstructured, pe_balanced, bank_balanced or column_balanced.")
+]
+Pes = Annotated[int, typer.Option(help="Processing elements to balance over.")]
+Bank = Annotated[int | None, typer.Option(help="Columns of a bank, for bank_balanced.")]
+Batch = Annotated[int, typer.Option(min=1, help="Sequences in a batch.")]
+
 
 def compress_command(
-    factory: Annotated[
-        str, typer.Argument(metavar="FACTORY", help="file.py:function or package.module:function.")
-    ],
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help=".npz with x_train, y_train, x_valid, y_valid.")
-    ],
+    factory: Factory,
+    data: DataFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors checkpoint.")],
-    task: Annotated[
-        str, typer.Option(help="classification, labelling or language-model.")
-    ] = "classification",
-    pattern: Annotated[
-        str, typer.Option(help="unstructured, pe_balanced, bank_balanced or column_balanced.")
-    ] = "pe_balanced",
-    pes: Annotated[int, typer.Option(help="Processing elements to balance over.")] = 8,
-    bank: Annotated[int | None, typer.Option(help="Columns of a bank, for bank_balanced.")] = None,
+    task: Task = "classification",
+    weights: Weights = None,
+    pattern: PatternName = "pe_balanced",
+    pes: Pes = 8,
+    bank: Bank = None,
     density: Annotated[float, typer.Option(help="Weights that stay, over all.")] = 0.1,
+    densities: Annotated[
+        Path | None,
+        typer.Option(help="Densities of single matrices, as penstock sensitivity saves them."),
+    ] = None,
     weight_bits: Annotated[int, typer.Option(help="Bits of a weight, 2 to 16.")] = 12,
-    activation_bits: Annotated[int, typer.Option(help="Bits of inputs, gates and y.")] = 16,
-    dense_epochs: Annotated[int, typer.Option(help="Epochs before pruning.")] = 30,
-    prune_epochs: Annotated[int, typer.Option(help="Epochs of pruning and retraining.")] = 30,
-    qat_epochs: Annotated[int, typer.Option(help="Epochs of training in fixed point.")] = 5,
-    rate: Annotated[float, typer.Option(help="Learning rate.")] = 2e-3,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 64,
+    activation_bits: Annotated[
+        int, typer.Option(help="Bits of inputs, gates and y, 8 to 16.")
+    ] = 16,
+    row_scales: Annotated[
+        bool, typer.Option("--row-scales", help="A power of two for every row of a matrix.")
+    ] = False,
+    learn_ranges: Annotated[
+        bool, typer.Option("--learn-ranges", help="Train the binary points, too.")
+    ] = False,
+    dense_epochs: Annotated[int, typer.Option(min=0, help="Epochs before pruning.")] = 30,
+    prune_epochs: Annotated[int, typer.Option(min=1, help="Epochs of pruning, retraining.")] = 30,
+    qat_epochs: Annotated[int, typer.Option(min=0, help="Epochs of fixed-point training.")] = 5,
+    rate: Annotated[float, typer.Option(help="Learning rate; falls to zero.")] = 2e-3,
+    batch: Batch = 64,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without progress, then stop.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
     head: Annotated[str, typer.Option(help="A classifier's head runs at: last or final.")] = "last",
@@ -51,20 +72,30 @@ def compress_command(
         raise PenstockError(
             "a compressed checkpoint is a .safetensors file", str(output), "name it so"
         )
-    make = load_factory(factory)
+    make = with_weights(load_factory(factory), weights)
     try:
         from penstock.compress.dataset import load_dataset
         from penstock.compress.recipe import Recipe, run_recipe
+        from penstock.compress.training import Update
     except ModuleNotFoundError as missing:
-        if missing.name != "torch":
-            raise
-        hint = "pip install 'penstock[torch]'"
-        raise PenstockError("penstock compress needs PyTorch", "training", hint) from missing
+        raise _without_torch("penstock compress", missing) from missing
     recipe = Recipe(
-        task, pattern, pes, bank, density, weight_bits, activation_bits, dense_epochs,
-        prune_epochs, qat_epochs, rate, batch, patience, seed, head,
+        task=task, pattern=pattern, pes=pes, bank=bank, density=density,
+        densities=read_densities(densities) if densities else {}, weight_bits=weight_bits,
+        activation_bits=activation_bits, row_scales=row_scales, learn_ranges=learn_ranges,
+        dense_epochs=dense_epochs, prune_epochs=prune_epochs, qat_epochs=qat_epochs, rate=rate,
+        batch=batch, patience=patience, seed=seed, head_at=head,
     )  # fmt: skip
-    outcome = run_recipe(make, load_dataset(data, task), recipe, output, out.print)
+    with _bars() as bars:
+
+        def watch(update: Update) -> None:
+            text = f"{update.stage} {update.epoch + 1}/{update.epochs}"
+            bars.update(bar, description=text, completed=update.number, total=update.of,
+                        loss=f"loss {update.loss:.4f}")  # fmt: skip
+
+        bar = bars.add_task("starting", total=None, loss="")
+        outcome = run_recipe(make, load_dataset(data, task), recipe, output,
+                             bars.console.print, watch)  # fmt: skip
     table = Table("model", "loss", "accuracy", title=f"on the {outcome.split} set")
     for name, (loss, accuracy) in outcome.scores.items():
         table.add_row(name, f"{loss:.4f}", f"{accuracy:.2%}")
@@ -72,40 +103,98 @@ def compress_command(
     out.print(f"{output}: density {outcome.density:.1%}; now: penstock compile {output} -o DIR")
 
 
-def load_factory(text: str) -> Callable[[], Any]:
-    """The function that ``file.py:function`` or ``package.module:function`` names.
+def _bars() -> Progress:
+    """A bar for the epoch under way, where there is a terminal to draw it on."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[loss]}"), TimeRemainingColumn())  # fmt: skip
+    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
 
-    Raises PenstockError if there is none.
-    """
-    source, colon, name = text.rpartition(":")
-    if not colon or not source or not name:
-        raise PenstockError(
-            f"{text!r} names no factory", "FACTORY", "give file.py:function or module:function"
-        )
+
+def _without_torch(what: str, missing: ModuleNotFoundError) -> Exception:
+    if missing.name != "torch":
+        return missing
+    return PenstockError(f"{what} needs PyTorch", "training", "pip install 'penstock[torch]'")
+
+
+def read_densities(path: Path) -> dict[str, float]:
+    """``densities`` of a file that ``penstock sensitivity`` wrote. Raises PenstockError."""
+    hint = "give the .json file of penstock sensitivity --density"
     try:
-        module = _load_file(Path(source)) if source.endswith(".py") else _load_module(source)
-    except PenstockError:
-        raise
-    except Exception as error:  # it is the user's program that runs here
+        found: Any = json.loads(path.read_text())["densities"]
+        return {str(name): float(value) for name, value in found.items()}
+    except OSError as error:
         raise PenstockError(
-            f"{source} can't be loaded: {type(error).__name__}: {error}", "FACTORY", "run it alone"
+            f"the densities can't be read: {error.strerror}", str(path), "check the path"
         ) from error
-    made = getattr(module, name, None)
-    if not callable(made):
-        raise PenstockError(f"{source} has no function {name}", "FACTORY", "check its name")
-    found: Callable[[], Any] = made
-    return found
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PenstockError("the file holds no densities", str(path), hint) from error
 
 
-def _load_module(name: str) -> Any:
-    sys.path.insert(0, "")
-    return importlib.import_module(name)
+def sensitivity_command(
+    factory: Factory,
+    data: DataFile,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help=".json for all that was measured.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture: .png, .svg or .pdf.")] = None,
+    task: Task = "classification",
+    weights: Weights = None,
+    pattern: PatternName = "pe_balanced",
+    pes: Pes = 8,
+    bank: Bank = None,
+    densities: Annotated[
+        str, typer.Option(help="Densities to measure, with commas between.")
+    ] = "0.5,0.3,0.2,0.1,0.05",
+    bits: Annotated[str, typer.Option(help="Weight bits to measure.")] = "8,6,4,3,2",
+    density: Annotated[
+        float | None, typer.Option(help="Also choose each matrix's, for so much over all.")
+    ] = None,
+    batch: Batch = 64,
+) -> None:
+    """Accuracy on the validation set with one matrix at a time pruned, or quantized."""
+    make = with_weights(load_factory(factory), weights)
+    wanted, widths = _numbers(densities, float, "--densities"), _numbers(bits, int, "--bits")
+    try:
+        from penstock.compress.dataset import load_dataset
+        from penstock.compress.plot import check_plot, plot_sensitivity
+        from penstock.compress.recipe import forward_of
+        from penstock.compress.saved import write_atomically
+        from penstock.compress.sensitivity import measure_sensitivity
+        from penstock.compress.training import Loop
+    except ModuleNotFoundError as missing:
+        raise _without_torch("penstock sensitivity", missing) from missing
+    if plot is not None:
+        check_plot(plot)
+    split, module = load_dataset(data, task).valid, make().eval()
+    forward, loop = forward_of(module, split), Loop(Path(), batch)
+    takes_banks = pattern == "bank_balanced"
+    with out.status("measuring") as status:
+        found = measure_sensitivity(
+            module, lambda: loop.measure(forward, split), densities=wanted, bits=widths,
+            pattern=pattern, pes=None if takes_banks else pes, bank=bank,
+            watch=lambda matrix: status.update(f"measuring {matrix}"),
+        )  # fmt: skip
+    table = Table("matrix", "weights", *(f"{value:.0%}" for value in wanted),
+                  *(f"{width} bits" for width in widths), *(["chosen"] if density else []),
+                  title=f"accuracy on the validation set; as trained "
+                  f"{found.trained.accuracy:.2%}")  # fmt: skip
+    chosen = found.densities(density) if density else {}
+    for name, size in found.sizes.items():
+        scores = [dict(found.curve(name, "density"))[value] for value in wanted]
+        scores += [dict(found.curve(name, "bits"))[width] for width in widths]
+        table.add_row(name, f"{size:,}", *(f"{score.accuracy:.2%}" for score in scores),
+                      *([f"{chosen[name]:.1%}"] if density else []))  # fmt: skip
+    table.columns[0].overflow = "fold"
+    out.print(table)
+    if plot is not None:
+        plot_sensitivity(found, plot)
+    if output is not None:
+        text = json.dumps(found.to_json() | {"densities": chosen}, indent=1)
+        write_atomically(output, text.encode())
 
 
-def _load_file(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise PenstockError("there is no such file", str(path), "check the path")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _numbers(text: str, kind: type, option: str) -> list[Any]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise PenstockError(f"{text!r} is no list of numbers", option, "such as 8,4,2") from error

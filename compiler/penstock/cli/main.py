@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from penstock.atomic import write_files
-from penstock.cli.compress import compress_command
+from penstock.cli.compress import compress_command, sensitivity_command
 from penstock.cli.files import read_array, read_arrays
 from penstock.compress.saved import load_formats
 from penstock.driver import Compiled, compile_model
@@ -86,6 +86,7 @@ def penstock(
 
 
 app.command("compress")(compress_command)
+app.command("sensitivity")(sensitivity_command)
 
 
 @app.command("compile")
@@ -128,6 +129,9 @@ def compile_command(
     interpolate_bits: Annotated[
         int | None, typer.Option(help="Input bits between two table entries; 0, none.")
     ] = None,
+    row_scales: Annotated[
+        bool, typer.Option("--row-scales", help="A power of two for every row of a matrix.")
+    ] = False,
     head: Annotated[
         str | None, typer.Option(help="A Linear head runs at: step, last or final.")
     ] = None,
@@ -150,9 +154,9 @@ def compile_command(
     asked = {
         "weights": weight_bits, "inputs": input_bits, "cell_state": cell_bits,
         "outputs": output_bits, "accumulators": accumulator_bits, "table_entries": table_entries,
-        "interpolate_bits": interpolate_bits,
+        "interpolate_bits": interpolate_bits, "row_scales": row_scales or None,
     }  # fmt: skip
-    given: dict[str, Any] = {name: bits for name, bits in asked.items() if bits is not None}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     precision = Precision(**given)
     formats = load_formats(model)
     if formats is not None and (calibration is not None or given):

@@ -36,7 +36,9 @@ class Split:
         lengths = self.lengths[chosen]
         steps = slice(0, int(lengths.max()))
         labels = self.y[chosen]
-        return Split(self.x[chosen, steps], labels[:, steps] if labels.ndim > 1 else labels, lengths)
+        return Split(
+            self.x[chosen, steps], labels[:, steps] if labels.ndim > 1 else labels, lengths
+        )
 
 
 @dataclass(frozen=True)

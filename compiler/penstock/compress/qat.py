@@ -119,10 +119,7 @@ class QuantizedNetwork(nn.Module):
         """
         scale = getattr(self, f"scale_{_key(name)}", None)
         values = self._masked(name) if scale is None else self._masked(name) * scale
-        return fake_quantize(values, self.graph[name].tensor.type, self._log2_range(name))
-
-    def _log2_range(self, name: str) -> Tensor | None:
-        return self.log2_ranges[_key(name)] if _key(name) in self.log2_ranges else None
+        return fake_quantize(values, self.graph[name].tensor.type, self.log2_ranges.get(_key(name)))
 
     def _masked(self, name: str) -> Tensor:
         values: Tensor = self.weights[_key(name)]

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from penstock.calibration import calibrate
-from penstock.compress.dataset import Dataset
+from penstock.compress.dataset import Dataset, Split
 from penstock.compress.patterns import check_density
 from penstock.compress.pruner import Pruner
 from penstock.compress.qat import QuantizedNetwork
 from penstock.compress.saved import Formats, save_compressed, write_atomically
 from penstock.compress.schedules import Cubic
-from penstock.compress.training import Forward, Loop, Stage
+from penstock.compress.training import Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_module
 from penstock.settings import Precision
@@ -33,15 +33,21 @@ ROWS_A_PE = 4
 
 @dataclass(frozen=True)
 class Recipe:
-    """All choices of one run. epochs: dense, prune (the density ramp is half of it), qat."""
+    """All choices of one run. epochs: dense, prune (the density ramp is half of it), qat.
+
+    densities: of single matrices, by name or glob pattern; ``density`` is for all others.
+    """
 
     task: str = "classification"
     pattern: str = "pe_balanced"
     pes: int | None = 8
     bank: int | None = None
     density: float = 0.1
+    densities: dict[str, float] = field(default_factory=dict)
     weight_bits: int = 12
     activation_bits: int = 16
+    row_scales: bool = False
+    learn_ranges: bool = False
     dense_epochs: int = 30
     prune_epochs: int = 30
     qat_epochs: int = 5
@@ -69,15 +75,18 @@ class Recipe:
     def precision(self) -> Precision:
         """The number formats that the network is trained for."""
         bits = self.activation_bits
-        return Precision(weights=self.weight_bits, inputs=bits, gates=bits, outputs=bits)
+        return Precision(
+            weights=self.weight_bits, inputs=bits, gates=bits, outputs=bits,
+            row_scales=self.row_scales,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out: (loss, accuracy) of each stage on ``split``, and the saved checkpoint."""
+    """What came out: the score of each stage on ``split``, and the saved checkpoint."""
 
     split: str
-    scores: dict[str, tuple[float, float]]
+    scores: dict[str, Score]
     density: float
     checkpoint: Path
     history: list[dict[str, Any]] = field(repr=False)
@@ -89,6 +98,7 @@ def run_recipe(
     recipe: Recipe,
     output: Path,
     tell: Callable[[str], None] = lambda text: None,
+    watch: Callable[[Update], None] = lambda update: None,
 ) -> Outcome:
     """Compress the model that ``factory`` makes; the checkpoint goes to ``output``.
 
@@ -97,12 +107,11 @@ def run_recipe(
     where it was. Raises PenstockError.
     """
     recipe.check()
-    loop = Loop(
-        _progress_folder(recipe, output), recipe.batch, recipe.patience, recipe.seed, tell=tell
-    )
+    loop = Loop(_progress_folder(recipe, output), recipe.batch, recipe.patience, recipe.seed,
+                tell=tell, watch=watch)  # fmt: skip
     torch.manual_seed(recipe.seed)
     module = factory()
-    forward = forward_of(module)
+    forward = forward_of(module, data.train)
     split_name, split = data.measured
     scores = {}
 
@@ -120,8 +129,11 @@ def run_recipe(
 
     scores["quantized"] = loop.measure(quantized, split)
     if recipe.qat_epochs:
-        rate = recipe.rate / 10
-        loop.fit(Stage("qat", network, quantized, recipe.qat_epochs, rate), data.train, data.valid)
+        stage = Stage(
+            "qat", network, quantized, recipe.qat_epochs, recipe.rate / 10,
+            groups=network.parameter_groups,
+        )  # fmt: skip
+        loop.fit(stage, data.train, data.valid)
         scores["trained quantized"] = loop.measure(quantized, split)
     _save(network, recipe, output, _embedding(module))
     return Outcome(split_name, scores, density, output, loop.history)
@@ -146,9 +158,18 @@ def _progress_folder(recipe: Recipe, output: Path) -> Path:
     return folder
 
 
-def forward_of(module: nn.Module) -> Forward:
-    """``module`` as the loop calls it: with lengths if its ``forward`` has a second parameter."""
+def forward_of(module: nn.Module, data: Split) -> Forward:
+    """``module`` as the loop calls it: with lengths if its ``forward`` has a second parameter.
+
+    Raises PenstockError if it has none, though the sequences to classify differ in length.
+    """
     takes_lengths = len(inspect.signature(module.forward).parameters) > 1
+    if not takes_lengths and data.y.ndim == 1 and len(np.unique(data.lengths)) > 1:
+        raise PenstockError(
+            "the sequences differ in length, but forward does not take lengths",
+            type(module).__name__,
+            "write forward(self, x, lengths), and take each sequence's last step",
+        )
 
     def forward(x: Tensor, lengths: Tensor) -> Tensor:
         logits: Tensor = module(x, lengths) if takes_lengths else module(x)
@@ -179,13 +200,13 @@ def prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recipe
 
 
 def _densities(module: nn.Module, recipe: Recipe) -> dict[str, float]:
-    """One density for all matrices; a head of few rows a PE stays dense."""
+    """One density for all matrices not named; a head of few rows a PE stays dense."""
     pruned = {}
     for name, part in module.named_modules():
         is_wide = isinstance(part, nn.Linear) and part.out_features >= ROWS_A_PE * (recipe.pes or 1)
         if isinstance(part, nn.LSTM) or is_wide:
             pruned[f"{name}.*" if name else "*"] = recipe.density
-    return pruned
+    return pruned | recipe.densities
 
 
 def _quantize(
@@ -202,7 +223,8 @@ def _quantize(
     model = from_module(module, HeadOptions(at))
     sample = data.train.part(np.arange(min(len(data.train), CALIBRATION_SEQUENCES)))
     ranges = calibrate(model, frames(torch.from_numpy(sample.x)).numpy(), lengths=sample.lengths)
-    return QuantizedNetwork(model, ranges, recipe.precision), frames
+    network = QuantizedNetwork(model, ranges, recipe.precision, learn_ranges=recipe.learn_ranges)
+    return network, frames
 
 
 def _embedding(module: nn.Module) -> nn.Embedding | None:

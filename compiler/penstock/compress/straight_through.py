@@ -45,7 +45,7 @@ class _FakeQuantize(torch.autograd.Function):
         return kept * to.step
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
         inside, *learned = ctx.saved_tensors
         for_x = gradient * inside if ctx.needs_input_grad[0] else None
@@ -74,7 +74,7 @@ class _LookUp(torch.autograd.Function):
         return values[index]
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None, None]:
         index, slopes = ctx.saved_tensors
         return None, gradient * slopes[index], None, None

@@ -32,6 +32,7 @@ class Stage:
     forward: of ``module``; rate: falls to zero on a half cosine over all epochs. after_step: called
     after every update (a pruner's ``step``); extra_state: what else is saved and resumed. ripe:
     epochs before the first weights that may be kept as the best (a density schedule must run out).
+    groups: rate -> parameter groups for the optimizer; all parameters alike, if not given.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Stage:
     after_step: Callable[[], None] = lambda: None
     extra_state: Any = None
     ripe: int = 0
+    groups: Callable[[float], Any] | None = None
 
 
 class Update(NamedTuple):
@@ -81,7 +83,10 @@ class Loop:
 
         Raises PenstockError if a loss is not finite; the best weights so far stay in ``folder``.
         """
-        optimizer = torch.optim.Adam(stage.module.parameters(), lr=stage.rate)
+        parameters = stage.groups(stage.rate) if stage.groups else stage.module.parameters()
+        optimizer = torch.optim.Adam(parameters, lr=stage.rate)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
         best, best_epoch, first = math.inf, stage.ripe, 0
         best_weights = _copy(stage.module.state_dict())
         saved = self._load(stage.name)
@@ -128,7 +133,7 @@ class Loop:
         for number, chosen in enumerate(batches):
             progress = (epoch + number / len(batches)) / stage.epochs
             for group in optimizer.param_groups:
-                group["lr"] = stage.rate * (1 + math.cos(math.pi * progress)) / 2
+                group["lr"] = group["initial_lr"] * (1 + math.cos(math.pi * progress)) / 2
             logits, labels = _flat(stage.forward, train.part(chosen))
             loss = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED)
             if not torch.isfinite(loss):
@@ -161,9 +166,7 @@ class Loop:
             count += counts.sum().item()
         return Score(loss / count, correct / count)
 
-    def answers(
-        self, forward: Forward, split: Split
-    ) -> Iterator[tuple[IntArray, Tensor, Tensor]]:
+    def answers(self, forward: Forward, split: Split) -> Iterator[tuple[IntArray, Tensor, Tensor]]:
         """(which sequences, their logits, their labels), sequences of like length together."""
         order = np.argsort(split.lengths, kind="stable")
         for start in range(0, len(order), 4 * self.batch):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from penstock.errors import PenstockError
-from penstock.frontend.checkpoint import arrays
+from penstock.frontend.checkpoint import arrays, read_checkpoint
 from penstock.frontend.state_dict import (
     HeadOptions,
     check_finalized,
@@ -94,3 +95,17 @@ def _kind(part: Any) -> tuple[str, bool]:
 
 def _named(kind: type, is_torch: bool, name: str) -> tuple[str, bool]:
     return (name, True) if is_torch else (f"{kind.__module__}.{kind.__qualname__}", False)
+
+
+def load_weights(module: Any, path: Path) -> None:
+    """Fill ``module`` with a checkpoint's tensors. Raises PenstockError for another model's."""
+    import torch
+
+    tensors = {name: torch.from_numpy(values) for name, values in read_checkpoint(path).items()}
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise PenstockError(
+            f"the weights are of another model: {first}", str(path), "check the factory"
+        ) from error

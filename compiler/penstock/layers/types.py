@@ -8,7 +8,7 @@ import numpy as np
 
 from penstock.calibration import Ranges
 from penstock.errors import PenstockError
-from penstock.fixed import Fixed, FloatArray, Overflow, Rounding, largest_frac
+from penstock.fixed import Fixed, FloatArray, IntArray, Overflow, Rounding, largest_frac
 from penstock.settings import Precision
 
 SIGMA_REACH = (4.0, 8.0)

@@ -14,7 +14,8 @@ from penstock.ops.source import Const, Input
 from penstock.ops.state import StateRead, StateWrite
 
 ALL: tuple[type[Any], ...] = (
-    Input, Const, StateRead, MatVec, Add, Mul, Scale, Requant, Lut, StateWrite, Capture, ArgMax, Output,
+    Input, Const, StateRead, MatVec, Add, Mul, Scale, Requant, Lut, StateWrite, Capture, ArgMax,
+    Output,
 )  # fmt: skip
 REGISTRY: dict[str, type[Any]] = {op.kind: op for op in ALL}
 

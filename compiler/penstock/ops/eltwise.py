@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
 
+import numpy as np
+
 from penstock.fixed import Fixed, IntArray
 from penstock.ir.op import Cost, Step, Tensor, Value, require
 
@@ -82,7 +84,7 @@ class Scale:
         return Tensor(x.shape, Fixed.exact(lo, hi, frac), lo, hi)
 
     def eval(self, step: Step, x: Value, exponent: Value) -> IntArray:  # noqa: D102
-        return x.raw << (exponent.raw.max() - exponent.raw)
+        return np.asarray(x.raw << (exponent.raw.max() - exponent.raw))
 
     def cost(self, x: Tensor, exponent: Tensor) -> Cost:  # noqa: D102
         return Cost(latency_cycles=1)

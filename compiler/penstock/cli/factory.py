@@ -1,0 +1,69 @@
+"""The user's own module: found by name, made, and given its weights."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import PenstockError
+
+
+def load_factory(text: str) -> Callable[[], Any]:
+    """The function that ``file.py:function`` or ``package.module:function`` names.
+
+    Raises PenstockError if there is none.
+    """
+    source, colon, name = text.rpartition(":")
+    if not colon or not source or not name:
+        raise PenstockError(
+            f"{text!r} names no factory", "FACTORY", "give file.py:function or module:function"
+        )
+    try:
+        module = _load_file(Path(source)) if source.endswith(".py") else _load_module(source)
+    except PenstockError:
+        raise
+    except Exception as error:  # it is the user's program that runs here
+        raise PenstockError(
+            f"{source} can't be loaded: {type(error).__name__}: {error}", "FACTORY", "run it alone"
+        ) from error
+    made = getattr(module, name, None)
+    if not callable(made):
+        raise PenstockError(f"{source} has no function {name}", "FACTORY", "check its name")
+    found: Callable[[], Any] = made
+    return found
+
+
+def _load_module(name: str) -> Any:
+    sys.path.insert(0, "")
+    return importlib.import_module(name)
+
+
+def _load_file(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise PenstockError("there is no such file", str(path), "check the path")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def with_weights(make: Callable[[], Any], weights: Path | None) -> Callable[[], Any]:
+    """A factory whose module has the weights of a checkpoint, if one is given.
+
+    Raises PenstockError (when it is called) for one of another model.
+    """
+    if weights is None:
+        return make
+
+    def made() -> Any:
+        from penstock.frontend import load_weights
+
+        module = make()
+        load_weights(module, weights)
+        return module
+
+    return made
