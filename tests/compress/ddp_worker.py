@@ -37,6 +37,7 @@ def main(folder: Path, astray: str, broadcast_buffers: bool) -> None:
         pruner.step()
     masks = {matrix.name: matrix.mask.clone() for matrix in pruner.matrices}
     torch.save([masks, pruner.finalize().state_dict()], folder / f"{rank}.pt")
+    distributed.barrier()
     distributed.destroy_process_group()
 
 

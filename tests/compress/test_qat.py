@@ -38,8 +38,8 @@ MATRIX = {
 }  # fmt: skip
 
 
-def network(model, precision, x):
-    return QuantizedNetwork(model, calibrate(model, x), Precision(**precision))
+def network(model, precision, x, **options):
+    return QuantizedNetwork(model, calibrate(model, x), Precision(**precision), **options)
 
 
 def interpreted(graph, x, lengths):
@@ -91,7 +91,7 @@ def test_a_trained_network_compiles_to_the_integers_it_was_trained_with(case):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.95 * losses[0]
     assert any((trained.effective(name) != before[name]).any() for name in before)
     compiled = lower(trained.to_model(), trained.ranges, trained.trained_precision)
@@ -128,3 +128,77 @@ def test_the_state_dict_carries_weights_and_masks():
     with torch.no_grad():
         assert (first(torch.tensor(x)) == second(torch.tensor(x))).all()
     assert model.weights().keys() == second.to_model().weights().keys()
+
+
+def learning(case, x, **precision):
+    arguments, others = MATRIX[case]
+    model = random_model(**arguments, seed=4)
+    return network(model, others | precision, x, learn_ranges=True)
+
+
+def test_a_range_learns_to_reach_as_far_as_its_values():
+    """Values beyond the range ask for more; values far within it, for a finer step."""
+    kind = Fixed(4, 3, True, Rounding.RND, Overflow.SAT)
+    for size, sign in ((4.0, -1), (0.2, 1)):
+        x = torch.linspace(-size, size, 41, dtype=torch.float64)
+        reach = torch.tensor(-0.5, dtype=torch.float64, requires_grad=True)
+        (fake_quantize(x, kind, reach) - x).square().sum().backward()
+        assert np.sign(reach.grad.item()) == sign
+
+
+def test_the_gradient_of_a_range_is_that_of_tqt():
+    """Jain et al. 2020, equation 6: s ln 2 times (round(x/s) - x/s, or the end of the range)."""
+    kind = Fixed(4, 2, True, Rounding.RND, Overflow.SAT)
+    x = torch.tensor([-9.0, 0.3, 9.0], dtype=torch.float64)
+    for k, wanted in enumerate([-8.0, 1 - 1.2, 7.0]):
+        reach = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+        fake_quantize(x, kind, reach)[k].backward()
+        assert reach.grad.item() == pytest.approx(0.25 * np.log(2) * wanted)
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_learned_ranges_move_binary_points_and_compile_to_the_integers_trained(case):
+    generator = np.random.default_rng(1)
+    x = generator.normal(0, 1, (8, 6, 5))
+    trained = learning(case, x)
+    before = {node.name: node.tensor.type for node in trained.graph.nodes()}
+    optimizer = torch.optim.Adam(trained.parameter_groups(0.02))
+    assert [group["lr"] for group in optimizer.param_groups] == [0.02, 0.2]
+    with torch.no_grad():
+        target = 2 * trained(torch.tensor(x))
+    for _ in range(15):
+        loss = ((trained(torch.tensor(x)) - target) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        got = trained(torch.tensor(x)).numpy()
+    moved = {name for name, kind in before.items()
+             if trained.graph[name].tensor.type.frac != kind.frac}  # fmt: skip
+    assert any(name.rpartition(".")[2].startswith("W") for name in moved)
+    compiled = lower(trained.to_model(), trained.ranges, trained.trained_precision)
+    assert (got == interpreted(compiled, x, np.full(8, 6))).all()
+    for name in trained.constants():
+        assert compiled[name].tensor.type == trained.graph[name].tensor.type
+        real = compiled[name].tensor.type.to_float(compiled[name].tensor.constant)
+        assert (real == trained.effective(name).detach().numpy()).all(), name
+
+
+def test_learned_ranges_come_back_with_the_state_dict():
+    x = np.random.default_rng(1).normal(0, 1, (4, 3, 5))
+    first, second = (learning("plain", x) for _ in range(2))
+    with torch.no_grad():
+        for value in first.log2_ranges.values():
+            value += 1.2
+    second.load_state_dict(first.state_dict())
+    with torch.no_grad():
+        assert (first(torch.tensor(x)) == second(torch.tensor(x))).all()
+    assert first.trained_precision == second.trained_precision
+
+
+def test_what_has_its_range_by_nature_does_not_learn_one():
+    x = np.random.default_rng(1).normal(0, 1, (4, 3, 5))
+    names = set(learning("bidirectional, sigmoid of the final state", x).log2_ranges)
+    assert {"x", "l0__c", "l0_reverse__c", "head__W0"} <= names
+    assert not any(name.endswith(("__m", "__i", "__b_i", "__tanh_c", "__y")) for name in names)
+    assert "l0__y" in learning("projection, peepholes, sigma as g", x).log2_ranges

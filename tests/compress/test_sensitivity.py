@@ -1,4 +1,4 @@
-"""Sensitivity: what is measured is what pruning and compiling would do; densities go where cheap."""
+"""Sensitivity: what is measured is what pruning and compiling do; densities go where cheap."""
 
 from __future__ import annotations
 

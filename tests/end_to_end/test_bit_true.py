@@ -65,6 +65,10 @@ MATRIX = {
          "overrides": {"l0.W_ix": Fixed(5, 2, True, *RND_SAT),
                        "l0.c": Fixed(9, 5, True, Rounding.TRN_ZERO, Overflow.WRAP)}},
     ),
+    "every row has a scale of its own": (
+        {"cells": (12, 6), "outputs": 5, "peephole": True, "head": 3, "at": "step"},
+        {"pes": 4, "lanes": 2}, {"weights": 4, "inputs": 8, "outputs": 8, "row_scales": True},
+    ),
     "a recurrent network without any weight": (
         {"cells": (4,), "outputs": 3, "density": 0}, {"pes": 2}, {},
     ),

@@ -9,8 +9,10 @@ from support import random_model
 from penstock import Fixed, Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model
+from penstock.fixed import largest_frac
 from penstock.ir.evaluate import evaluate
 from penstock.layers import lower
+from penstock.layers.build import exponents_of
 
 
 def lowered(model, precision=None, frames=None):
@@ -97,3 +99,34 @@ def test_types_that_do_not_go_together_are_refused_in_one_line():
     ):
         with pytest.raises(PenstockError):
             compile_model(model, None, Hardware(pes=4), Precision(overrides=overrides))
+
+
+def test_a_row_is_scaled_by_as_much_as_all_of_its_matrices_allow():
+    model = random_model(cells=(6,), outputs=4, head=3, density=1.0)
+    graph = lower(model, calibrate(model, None), Precision(weights=4, row_scales=True))
+    plain = lower(model, calibrate(model, None), Precision(weights=4))
+    exponents = exponents_of(graph)
+    assert "head.W" in exponents and "l0.W_ym" in exponents and len(exponents) == 10
+    for gate in "ifgo":
+        pair = [f"l0.W_{gate}{source}" for source in "xr"]
+        (once, twice) = (exponents[name] for name in pair)
+        assert (once == twice).all() and once.any()
+        room = []
+        for name in pair:
+            kind, raw = graph[name].tensor.type, graph[name].tensor.constant
+            assert kind == plain[name].tensor.type
+            assert np.abs(raw).max(axis=1).max() <= kind.raw_max + 1
+            values = model.weights()[name] * 2.0 ** once[:, None]
+            assert (raw == kind.quantize(values)).all()
+            room.append([largest_frac(np.abs(row).max(), 4) - kind.frac for row in values])
+        assert (np.minimum(*room) == 0).all(), "a row could have been scaled further"
+
+
+def test_row_exponents_can_be_given_and_must_name_a_matrix():
+    model = random_model(cells=(4,), head=3)
+    ranges = calibrate(model, None)
+    rows = {"head.W": [0, 3, 1]}
+    given = lower(model, ranges, Precision(row_exponents=rows))
+    assert {name: found.tolist() for name, found in exponents_of(given).items()} == rows
+    with pytest.raises(PenstockError, match=r"there is no tensor nowhere to override"):
+        lower(model, ranges, Precision(row_exponents={"nowhere": [1]}))

@@ -14,11 +14,12 @@ from penstock.codegen.render import render, template_folder
 from penstock.codegen.units import requant_operand
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph, Value
-from penstock.ops import ALL, Add, Const, Input, Lut, Mul, Requant, StateRead
+from penstock.ops import ALL, Add, Const, Input, Lut, Mul, Requant, Scale, StateRead
 from penstock.ops.lut import lut_input_type, lut_tables
 from penstock_runtime import csim
 
 RANDOM = 200
+EXPONENT = Fixed(3, 0, signed=False)
 
 
 def values_of(kind: Fixed, seed: int) -> list[int]:
@@ -39,6 +40,8 @@ def cases():
         yield Add(), operands, []
     for operands in ([narrow, Fixed(12, 11)], [unsigned, narrow], [Fixed(12, 15), Fixed(8, -3)]):
         yield Mul(), operands, []
+    for x in (wide, narrow, Fixed(5, -3)):
+        yield Scale(), [x, EXPONENT], []
     for rounding, overflow in product(Rounding, Overflow):
         yield Requant(Fixed(12, 9, True, rounding, overflow)), [wide], []
         yield Requant(Fixed(6, 9, True, rounding, overflow)), [Fixed(12, 22)], []
@@ -55,7 +58,11 @@ def cases():
 
 def build(op, operands, tables, number):
     graph = Graph("twins", [Direction.FORWARD])
-    names = [graph.add(f"in{k}", StateRead(f"s{k}", 1, kind)) for k, kind in enumerate(operands)]
+    names = [
+        graph.add(f"in{k}", Const(kind, np.array([0, kind.raw_max]))
+                  if kind == EXPONENT else StateRead(f"s{k}", 2, kind))
+        for k, kind in enumerate(operands)
+    ]  # fmt: skip
     for suffix, raw in zip(("", "_rise"), tables, strict=False):
         kind = op.to if op.to.fits(raw) else Fixed(op.to.width + 1, op.to.frac)
         names.append(graph.add(f"case{number}.table{number}{suffix}", Const(kind, raw)))
@@ -163,6 +170,11 @@ def test_a_table_is_as_close_to_its_function_as_its_step_allows(function):
 def test_an_operation_refuses_operands_that_do_not_fit():
     graph = Graph("refusals", [Direction.FORWARD])
     graph.add("x", Input(3, Fixed(8, 4)))
+    graph.add("e", Const(Fixed(3, 0), np.zeros(3, dtype=np.int64)))
+    with pytest.raises(ValueError, match=r"exponents must be constant"):
+        graph.add("scaled", Scale(), "x", "x")
+    with pytest.raises(ValueError, match=r"exponents of s3\.0 are no counts"):
+        graph.add("scaled", Scale(), "x", "e")
     graph.add("c", StateRead("c", 4, Fixed(8, 4)))
     with pytest.raises(ValueError, match="while adding node sum"):
         graph.add("sum", Add(), "x", "c")

@@ -79,8 +79,8 @@ class Builder:
         if not exponents.any():
             return total
         scales = Const(Fixed(EXPONENT_BITS, 0, signed=False), exponents)
-        scale = self.graph.add(f"{self.named(name)}.exponent", scales, sweep=self.sweep)
-        return self.graph.add(f"{self.named(name)}.scaled", Scale(), total, scale, sweep=self.sweep)
+        scale = self.graph.add(self.named(f"{name}_exponent"), scales, sweep=self.sweep)
+        return self.graph.add(self.named(f"{name}_scaled"), Scale(), total, scale, sweep=self.sweep)
 
     def _accumulator(self, name: str, operands: list[str]) -> str:
         asked = self.types.precision.accumulators or 0

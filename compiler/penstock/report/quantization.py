@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from penstock.fixed import FloatArray
+from penstock.fixed import FloatArray, IntArray
 from penstock.ir import Node
-from penstock.layers.build import parts_of
+from penstock.layers.build import exponents_of, parts_of
 from penstock.report.kernel import Kernel
 
 
@@ -17,21 +17,23 @@ def quantization_section(
     keep: Kernel, float_weights: Mapping[str, FloatArray]
 ) -> list[dict[str, Any]]:
     """One row for each weight matrix of the graph; a matrix of several sources has several."""
-    rows = []
+    rows, exponents = [], exponents_of(keep.graph)
     for name, values in float_weights.items():
         start = 0
         for node in parts_of(keep.graph, name):
             stop = start + node.tensor.shape[1]
-            error = _error(node, values[:, start:stop])
+            once = np.zeros(len(values), dtype=np.int64)
+            error = _error(node, values[:, start:stop], exponents.get(node.name, once))
             rows.append({"of": name, "columns": [start, stop], **error})
             start = stop
     return rows
 
 
-def _error(node: Node, values: FloatArray) -> dict[str, Any]:
+def _error(node: Node, values: FloatArray, exponents: IntArray) -> dict[str, Any]:
+    """exponents: (rows); row r is stored 2**exponents[r] times as great as it is."""
     raw, kind = node.tensor.constant, node.tensor.type
     assert raw is not None
-    error = kind.to_float(raw) - values
+    error = np.ldexp(kind.to_float(raw), -exponents[:, None]) - values
     noise, signal = float(np.mean(error**2)), float(np.mean(np.square(values)))
     return {
         "name": node.name, "shape": list(node.tensor.shape), "type": str(kind), "step": kind.step,
