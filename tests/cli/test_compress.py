@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from penstock.cli import main
 
@@ -112,3 +115,85 @@ def test_an_option_that_would_do_nothing_is_refused(added, message, workplace, m
     assert penstock(monkeypatch, *made, *added) == 2
     assert message in capsys.readouterr().err
     assert not (workplace / "small.safetensors.progress").exists()
+
+
+def sensitivity(monkeypatch, *options):
+    return penstock(monkeypatch, "sensitivity", "model.py:Tagger", "data.npz", "--task",
+                    "labelling", "--pes", "4", *options)  # fmt: skip
+
+
+def test_sensitivity_leads_to_densities_that_compress_takes(workplace, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    options = ["--density", "0.4", "-o", "found.json", "--plot", "found.svg"]
+    assert sensitivity(monkeypatch, *options, "--densities", "0.5,0.25") == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("lstm.weight_ih_l0", "25%", "3 bits", "chosen"))
+    assert "note: head.weight stays dense where there is a dash: 4 PEs are more" in shown
+    assert (workplace / "found.svg").read_text().count("lstm.weight_hh_l0") >= 1
+    found = json.loads((workplace / "found.json").read_text())
+    sizes = found["sizes"]
+    total = sum(found["densities"][name] * size for name, size in sizes.items())
+    assert total == pytest.approx(0.4 * sum(sizes.values()))
+    assert len(found["rows"]) == len(sizes) * (2 + 5) - 2
+    made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
+    assert penstock(monkeypatch, *made, "--densities", "found.json") == 0
+    capsys.readouterr()
+    wanted = found["densities"]["lstm.weight_hh_l0"]
+    with safe_open(workplace / "small.safetensors", "numpy") as file:
+        left = np.count_nonzero(file.get_tensor("lstm.weight_hh_l0")) / sizes["lstm.weight_hh_l0"]
+    assert left <= wanted + 0.05  # quantization may make some more zero
+
+
+def test_rows_and_ranges_that_were_trained_are_what_is_compiled(workplace, monkeypatch, capsys):
+    uneven = "".join(
+        f"        self.lstm.weight_{kind}_l0.data[:3] /= 16\n" for kind in ("ih", "hh")
+    )
+    before, line, after = FACTORY.partition("        self.head")
+    (workplace / "uneven.py").write_text(before + uneven + line + after)
+    made = ["compress", "uneven.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
+    made += ["--row-scales", "--learn-ranges"]
+    assert penstock(monkeypatch, *made) == 0
+    assert penstock(monkeypatch, "compile", "small.safetensors", "-o", "out", "--pes", "4") == 0
+    assert '"op": "scale"' in (workplace / "out/graph.json").read_text()
+    assert penstock(monkeypatch, "check", "out") == 0
+    assert "agree to the last bit" in capsys.readouterr().out
+
+
+def test_training_starts_from_given_weights(workplace, monkeypatch, capsys):
+    made = ["compress", "model.py:Tagger", "data.npz", *OPTIONS]
+    assert penstock(monkeypatch, *made, "-o", "first.safetensors") == 0
+    capsys.readouterr()
+    options = ["--weights", "first.safetensors", "--dense-epochs", "0", "-o", "second.safetensors"]
+    assert penstock(monkeypatch, *made, *options) == 0
+    shown = capsys.readouterr().out
+    assert "dense 1/" not in shown and "pruned 1/" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["compress", "--densities", "none.json"],
+         "the densities can't be read: No such file or directory (none.json)"),
+        (["compress", "--densities", "model.py"], "the file holds no densities (model.py)"),
+        (["compress", "--weights", "other.safetensors"], "the weights are of another model"),
+        (["sensitivity", "--weights", "other.safetensors"], "the weights are of another model"),
+        (["sensitivity", "--plot", "picture.txt"],
+         "a picture can't be of kind .txt (picture.txt); hint: name it .png, .svg, .pdf"),
+        (["sensitivity", "--bits", "8;4"], "'8;4' is no list of numbers (--bits)"),
+        (["sensitivity", "--bits", "1"], "weights of 1 bits can't be measured (sensitivity)"),
+        (["sensitivity", "--densities", "0.5,1.5"], "density 1.5 is outside (0, 1]"),
+        (["sensitivity", "--density", "0.01"],
+         "a density of 0.01 over all lies below all that was measured"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_line_and_writes_nothing(workplace, monkeypatch, capsys, command, line):
+    save_file({"lstm.weight_ih_l0": np.zeros((4, 4), np.float32)}, "other.safetensors")
+    before = sorted(workplace.iterdir())
+    options = ["-o", "out.safetensors"] if command[0] == "compress" else ["-o", "out.json"]
+    task = ["--task", "labelling", "--pes", "4"]
+    given = [command[0], "model.py:Tagger", "data.npz", *task, *options, *command[1:]]
+    assert penstock(monkeypatch, *given) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {line}") and shown.count("\n") == 1
+    left = [path for path in workplace.iterdir() if path not in before]
+    assert [path.name for path in left if path.suffix != ".progress"] in ([], ["__pycache__"])

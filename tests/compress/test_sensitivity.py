@@ -135,3 +135,12 @@ def test_what_cannot_be_measured_is_refused(options, what):
     with pytest.raises(PenstockError) as caught:
         measure_sensitivity(make_net(), lambda: Score(1.0, 0.5), **options)
     assert caught.value.what == what
+
+
+def test_a_matrix_that_the_pattern_does_not_fit_stays_dense_and_is_named():
+    found = measure_sensitivity(
+        make_net(), lambda: Score(1.0, 0.5), pattern="pe_balanced", pes=12, densities=(0.5, 0.1)
+    )
+    assert found.unfit == {"fc.weight": "12 PEs are more than the matrix has rows, 8"}
+    assert found.curve("fc.weight", "density") == [] and found.curve("fc.weight", "bits")
+    assert found.densities(0.5)["fc.weight"] == 1.0

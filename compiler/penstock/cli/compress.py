@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 
 from penstock.cli.factory import load_factory, with_weights
 from penstock.errors import PenstockError
+
+if TYPE_CHECKING:
+    from penstock.compress.sensitivity import Sensitivity
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -174,23 +177,35 @@ def sensitivity_command(
             pattern=pattern, pes=None if takes_banks else pes, bank=bank,
             watch=lambda matrix: status.update(f"measuring {matrix}"),
         )  # fmt: skip
-    table = Table("matrix", "weights", *(f"{value:.0%}" for value in wanted),
-                  *(f"{width} bits" for width in widths), *(["chosen"] if density else []),
-                  title=f"accuracy on the validation set; as trained "
-                  f"{found.trained.accuracy:.2%}")  # fmt: skip
     chosen = found.densities(density) if density else {}
-    for name, size in found.sizes.items():
-        scores = [dict(found.curve(name, "density"))[value] for value in wanted]
-        scores += [dict(found.curve(name, "bits"))[width] for width in widths]
-        table.add_row(name, f"{size:,}", *(f"{score.accuracy:.2%}" for score in scores),
-                      *([f"{chosen[name]:.1%}"] if density else []))  # fmt: skip
-    table.columns[0].overflow = "fold"
-    out.print(table)
+    title = f"accuracy on the validation set, of {found.trained.accuracy:.2%} as trained"
+    heads = {value: f"{value:.0%}" for value in wanted}
+    out.print(_curves(found, "density", heads, chosen, f"{title}: one matrix pruned"))
+    heads = {width: f"{width} bits" for width in widths}
+    out.print(_curves(found, "bits", heads, {}, f"{title}: one matrix quantized"))
+    for name, reason in found.unfit.items():
+        out.print(f"note: {name} stays dense where there is a dash: {reason}")
     if plot is not None:
         plot_sensitivity(found, plot)
     if output is not None:
         text = json.dumps(found.to_json() | {"densities": chosen}, indent=1)
         write_atomically(output, text.encode())
+
+
+def _curves(
+    found: Sensitivity, kind: str, heads: dict[float, str], chosen: dict[str, float], title: str
+) -> Table:
+    """A row for each matrix; ``-`` where the pattern does not fit it."""
+    last = ["chosen"] if chosen else []
+    table = Table("matrix", "weights", *heads.values(), *last, title=title, title_justify="left")
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, size in found.sizes.items():
+        scores = dict(found.curve(name, kind))
+        cells = [f"{scores[value].accuracy:.2%}" if value in scores else "-" for value in heads]
+        table.add_row(name, f"{size:,}", *cells, *([f"{chosen[name]:.1%}"] if chosen else []))
+    return table
 
 
 def _numbers(text: str, kind: type, option: str) -> list[Any]:

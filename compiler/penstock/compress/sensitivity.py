@@ -6,7 +6,8 @@ Nothing is retrained: the curves rank the matrices, and say where density is bes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -36,11 +37,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """trained: with nothing changed; sizes: weights of each matrix; rows: matrix by matrix."""
+    """trained: with nothing changed; sizes: weights of each matrix; rows: matrix by matrix.
+
+    unfit: why a matrix was not pruned to all densities, or to none: the pattern does not fit.
+    """
 
     trained: Score
     sizes: dict[str, int]
     rows: list[Measured]
+    unfit: dict[str, str] = field(default_factory=dict)
 
     def curve(self, matrix: str, kind: str) -> list[tuple[float, Score]]:
         """(density or bits, score), from the greatest down."""
@@ -64,11 +69,11 @@ class Sensitivity:
             chosen[matrix] -= taken / self.sizes[matrix]
             excess -= taken
         if excess > 0.5:
-            least = min(row.value for row in self.rows if row.kind == "density")
+            least = sum(chosen[name] * size for name, size in self.sizes.items())
             raise PenstockError(
                 f"a density of {goal:g} over all lies below all that was measured",
                 "sensitivity",
-                f"measure densities below {least:g}, or aim higher",
+                f"aim at {least / sum(self.sizes.values()):.3f}, or measure lower densities",
             )
         return chosen
 
@@ -120,7 +125,8 @@ def measure_sensitivity(
 
     evaluate: scores the model as it is at the moment, on data that chooses (not the test set).
     bits: of weights, each gate's matrix with a power-of-two scale of its own, as compiled.
-    Raises PenstockError for what can't be pruned or quantized so.
+    A matrix that the pattern does not fit is not pruned, and told so. Raises PenstockError if that
+    is every matrix, and for densities and widths that can't be.
     """
     kind = make_pattern(pattern, pes, bank)
     for density in densities:
@@ -131,27 +137,50 @@ def measure_sensitivity(
                 f"weights of {width} bits can't be measured", "sensitivity", "choose 2 to 16"
             )
     matrices = choose_matrices(model, 1.0)
+    unfit = _unfit(matrices, kind, densities)
+    if densities and all(len(refused) == len(densities) for refused in unfit.values()):
+        raise next(iter(unfit[matrices[0].name].values()))
     rows = []
     trained = evaluate()
     for matrix in matrices:
         watch(matrix.name)
         for density in densities:
-            for gate, block in matrix.blocks(matrix.weight.detach()).items():
-                kind.check(len(block), block.shape[1], density, matrix.titled(gate))
-
-            def pruned(block: FloatArray, density: float = density) -> FloatArray:
-                return np.where(kind.mask(np.abs(block), density), block, 0.0)
-
-            rows.append(Measured(matrix.name, "density", density, _with(matrix, pruned, evaluate)))
+            if density not in unfit[matrix.name]:
+                changed = partial(_pruned, pattern=kind, density=density)
+                score = _with(matrix, changed, evaluate)
+                rows.append(Measured(matrix.name, "density", density, score))
         for width in bits:
+            score = _with(matrix, partial(_quantized, width=width), evaluate)
+            rows.append(Measured(matrix.name, "bits", width, score))
+    reasons = {
+        name: next(iter(refused.values())).what for name, refused in unfit.items() if refused
+    }
+    return Sensitivity(trained, {m.name: m.weight.numel() for m in matrices}, rows, reasons)
 
-            def quantized(block: FloatArray, width: int = width) -> FloatArray:
-                frac = largest_frac(float(np.abs(block).max()), width)
-                to = Fixed(width, frac, True, Rounding.RND, Overflow.SAT)
-                return to.to_float(to.quantize(block))
 
-            rows.append(Measured(matrix.name, "bits", width, _with(matrix, quantized, evaluate)))
-    return Sensitivity(trained, {m.name: m.weight.numel() for m in matrices}, rows)
+def _unfit(
+    matrices: list[Matrix], pattern: Pattern, densities: Sequence[float]
+) -> dict[str, dict[float, PenstockError]]:
+    """Of every matrix, the densities to which it can't be pruned, and why."""
+    found: dict[str, dict[float, PenstockError]] = {matrix.name: {} for matrix in matrices}
+    for matrix in matrices:
+        rows, columns = len(matrix.weight) // len(matrix.gates), matrix.weight.shape[1]
+        for density in densities:
+            try:
+                pattern.check(rows, columns, density, matrix.titled(matrix.gates[0]))
+            except PenstockError as refusal:
+                found[matrix.name][density] = refusal
+    return found
+
+
+def _pruned(block: FloatArray, pattern: Pattern, density: float) -> FloatArray:
+    return np.where(pattern.mask(np.abs(block), density), block, 0.0)
+
+
+def _quantized(block: FloatArray, width: int) -> FloatArray:
+    frac = largest_frac(float(np.abs(block).max()), width)
+    to = Fixed(width, frac, True, Rounding.RND, Overflow.SAT)
+    return to.to_float(to.quantize(block))
 
 
 def _with(

@@ -1,0 +1,129 @@
+"""The loop: what it trains on, in which order, at which rate, and what it measures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from penstock import PenstockError
+
+torch = pytest.importorskip("torch")
+from penstock.compress.dataset import IGNORED, Split  # noqa: E402
+from penstock.compress.recipe import forward_of  # noqa: E402
+from penstock.compress.training import Loop, Stage, _shuffled  # noqa: E402
+
+INPUTS, CLASSES = 4, 3
+
+
+class Last(torch.nn.Module):
+    """A classifier by the last step, with much dropout."""
+
+    def __init__(self, dropout=0.9):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(INPUTS, 8, batch_first=True)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.head = torch.nn.Linear(8, CLASSES)
+
+    def forward(self, x, lengths):
+        y, _ = self.lstm(x)
+        return self.head(self.dropout(y[torch.arange(len(x)), lengths - 1]))
+
+
+class Blind(Last):
+    """Knows nothing of lengths."""
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+def made(count=40, steps=12, seed=0):
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(2, steps + 1, count)
+    x = generator.normal(0, 1, (count, steps, INPUTS)).astype(np.float32)
+    return Split(x, generator.integers(0, CLASSES, count), lengths)
+
+
+def trained(tmp_path, module, epochs=3, **options):
+    data = made()
+    loop = Loop(tmp_path, batch=8, **options)
+    stage = Stage("fit", module, forward_of(module, data), epochs, 0.01)
+    loop.fit(stage, data, data)
+    return loop, data, stage
+
+
+def test_batches_hold_every_sequence_once_and_those_of_like_length_together():
+    lengths = np.random.default_rng(0).integers(1, 500, 1000)
+    batches = _shuffled(lengths, 16, seed=3, epoch=1)
+    assert sorted(np.concatenate(batches)) == list(range(1000))
+    padded = sum(len(part) * lengths[part].max() for part in batches)
+    unsorted = sum(len(part) * lengths[part].max() for part in np.split(np.arange(1000), 125))
+    assert padded < 1.1 * lengths.sum() < 0.7 * unsorted
+    again, other = _shuffled(lengths, 16, 3, 1), _shuffled(lengths, 16, 3, 2)
+    assert all((a == b).all() for a, b in zip(batches, again, strict=True))
+    assert sorted(map(tuple, other)) != sorted(map(tuple, batches)), "batches never mix anew"
+    firsts = [lengths[part].max() for part in batches]
+    assert firsts != sorted(firsts), "short sequences come first"
+
+
+def test_a_batch_is_as_long_as_its_longest_sequence():
+    data = made()
+    part = data.part(np.argsort(data.lengths)[:5])
+    assert part.x.shape == (5, part.lengths.max(), INPUTS)
+    tags = Split(data.x, np.zeros(data.x.shape[:2], dtype=np.int64), data.lengths)
+    assert tags.part(np.array([0, 1])).y.shape == (2, data.lengths[:2].max())
+
+
+def test_measuring_takes_no_notice_of_dropout_and_agrees_with_a_plain_loop(tmp_path):
+    module = Last()
+    loop, data, stage = trained(tmp_path, module)
+    assert not module.training
+    score = loop.measure(stage.forward, data)
+    logits = [module(torch.tensor(data.x[None, k]), torch.tensor(data.lengths[None, k]))
+              for k in range(len(data))]  # fmt: skip
+    logits = torch.cat(logits).detach()
+    assert score.accuracy == (logits.argmax(1).numpy() == data.y).mean()
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(data.y)).item()
+    assert score.loss == pytest.approx(loss, rel=1e-5)
+    last = loop.history[-1]
+    assert last["loss"] < 1.3, "validation was measured under dropout"
+
+
+def test_labels_that_do_not_count_are_left_out_of_loss_and_accuracy(tmp_path):
+    x = np.zeros((2, 3, INPUTS), dtype=np.float32)
+    y = np.array([[0, 1, IGNORED], [IGNORED, IGNORED, 1]])
+    logits = torch.zeros(2, 3, CLASSES)
+    logits[:, :, 1] = 9.0
+    score = Loop(tmp_path).measure(lambda x, lengths: logits, Split(x, y, np.array([3, 3])))
+    assert score.accuracy == pytest.approx(2 / 3)
+
+
+def test_the_rate_falls_from_its_start_to_nearly_nothing(tmp_path):
+    module, seen = Last(), []
+    data = made()
+    group = {"params": list(module.parameters()), "lr": 0.02}
+    loop = Loop(tmp_path, batch=8, watch=lambda update: seen.append(group["lr"]))
+    forward = forward_of(module, data)
+    loop.fit(Stage("fit", module, forward, 4, 1.0, groups=lambda rate: [group]), data, data)
+    assert seen[0] == 0.02 and seen == sorted(seen, reverse=True)
+    assert len(seen) == 4 * 5 and 0 < seen[-1] < 0.0005 and seen[10] == pytest.approx(0.01)
+
+
+def test_every_update_is_told(tmp_path):
+    seen = []
+    trained(tmp_path, Last(), watch=seen.append)
+    assert [(u.epoch, u.number, u.of) for u in seen] == [
+        (epoch, number, 5) for epoch in range(3) for number in range(1, 6)
+    ]
+    assert {(u.stage, u.epochs) for u in seen} == {("fit", 3)} and all(u.loss > 0 for u in seen)
+
+
+def test_a_classifier_must_know_where_sequences_end():
+    data = made()
+    with pytest.raises(PenstockError) as caught:
+        forward_of(Blind(), data)
+    assert caught.value.line() == (
+        "the sequences differ in length, but forward does not take lengths (Blind); "
+        "hint: write forward(self, x, lengths), and take each sequence's last step"
+    )
+    same = Split(data.x, data.y, np.full(len(data), 12))
+    assert forward_of(Blind(), same)(torch.tensor(data.x), None).shape == (40, CLASSES)
