@@ -16,6 +16,7 @@ from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from penstock.compress.sensitivity import Sensitivity
+    from penstock.compress.training import Update
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -79,7 +80,6 @@ def compress_command(
     try:
         from penstock.compress.dataset import load_dataset
         from penstock.compress.recipe import Recipe, run_recipe
-        from penstock.compress.training import Update
     except ModuleNotFoundError as missing:
         raise _without_torch("penstock compress", missing) from missing
     recipe = Recipe(
@@ -89,16 +89,8 @@ def compress_command(
         dense_epochs=dense_epochs, prune_epochs=prune_epochs, qat_epochs=qat_epochs, rate=rate,
         batch=batch, patience=patience, seed=seed, head_at=head,
     )  # fmt: skip
-    with _bars() as bars:
-
-        def watch(update: Update) -> None:
-            text = f"{update.stage} {update.epoch + 1}/{update.epochs}"
-            bars.update(bar, description=text, completed=update.number, total=update.of,
-                        loss=f"loss {update.loss:.4f}")  # fmt: skip
-
-        bar = bars.add_task("starting", total=None, loss="")
-        outcome = run_recipe(make, load_dataset(data, task), recipe, output,
-                             bars.console.print, watch)  # fmt: skip
+    with _Bar() as bar:
+        outcome = run_recipe(make, load_dataset(data, task), recipe, output, bar.say, bar.show)
     table = Table("model", "loss", "accuracy", title=f"on the {outcome.split} set")
     for name, (loss, accuracy) in outcome.scores.items():
         table.add_row(name, f"{loss:.4f}", f"{accuracy:.2%}")
@@ -106,11 +98,24 @@ def compress_command(
     out.print(f"{output}: density {outcome.density:.1%}; now: penstock compile {output} -o DIR")
 
 
-def _bars() -> Progress:
-    """A bar for the epoch under way, where there is a terminal to draw it on."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[loss]}"), TimeRemainingColumn())  # fmt: skip
-    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+class _Bar(Progress):
+    """The epoch under way, where there is a terminal to draw it on."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                   TextColumn("{task.fields[loss]}"), TimeRemainingColumn())  # fmt: skip
+        super().__init__(*columns, console=out, transient=True, disable=not out.is_terminal)
+        self.epoch = self.add_task("starting", total=None, loss="")
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self.console.print(text)
+
+    def show(self, update: Update) -> None:
+        """Move the bar on."""
+        text = f"{update.stage} {update.epoch + 1}/{update.epochs}"
+        self.update(self.epoch, description=text, completed=update.number, total=update.of,
+                    loss=f"loss {update.loss:.4f}")  # fmt: skip
 
 
 def _without_torch(what: str, missing: ModuleNotFoundError) -> Exception:
