@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench fuzz wheel clean
+.PHONY: demo test lint types imports format bench bench-compression fuzz wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -16,7 +16,7 @@ test: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Penstock needs Python 3.11"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,csim,examples,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,csim,plot,bench,examples,dev]'
 	touch $@
 
 lint: $(READY)
@@ -36,6 +36,11 @@ imports: $(READY)
 # The figures of docs/results.md; minutes.
 bench: $(READY)
 	$(BIN)/python benchmarks/ese_layer.py
+
+# Error against density and number formats on the data in DATA; hours. What has been run stays.
+bench-compression: $(READY)
+	$(BIN)/python benchmarks/compression/run.py --data $(DATA)
+	$(BIN)/python benchmarks/compression/report.py
 
 # Random networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

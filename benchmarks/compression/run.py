@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tasks import PES, TASKS, Task
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import OneShot, Pruner, calibrate
@@ -33,9 +32,12 @@ from penstock.compress.recipe import forward_of
 from penstock.compress.training import Forward, Loop, Stage
 from penstock.driver import compile_model
 from penstock.frontend import HeadOptions, from_module
+from tasks import PES, TASKS, Task, adapt_to
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CALIBRATION_SEQUENCES = 256
+PRUNED_RATE, QUANTIZED_RATE = 2 / 3, 1 / 3
+"""Learning rates, as shares of the dense network's."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,9 @@ FORMATS = (
     *(Format(0.1, bits) for bits in (16, 12, 8, 6, 4)),
     Format(0.1, 4, rows=True),
     Format(0.1, 4, learned=True),
-    Format(0.1, 3, rows=True),
     Format(0.1, 2, rows=True),
-    Format(0.05, 8),
-    Format(0.05, 6),
+    Format(0.2, 4, rows=True),
+    Format(0.05, 6, rows=True),
     Format(0.05, 4, rows=True),
 )
 
@@ -154,11 +155,16 @@ class Runner:
             self.record("dense", **self.score(loop, forward_of(module, self.data.train)))
         return module
 
+    @cached_property
+    def teacher(self) -> Forward:
+        """The answers of the dense network."""
+        return forward_of(self.dense(), self.data.train)
+
     def more(self) -> None:
-        """The baseline trained on, as long and at the rate as one that is pruned."""
+        """The baseline trained on at the rate of those that are pruned."""
         if "dense, trained on" not in self.done:
             module = self.dense()
-            epochs, rate = self.task.epochs.more, self.task.rate / 2
+            epochs, rate = self.task.epochs.more, self.task.rate * PRUNED_RATE
             loop = self.fit("more", module, forward_of(module, self.data.train), epochs, rate)
             self.record(
                 "dense, trained on", **self.score(loop, forward_of(module, self.data.train))
@@ -178,8 +184,10 @@ class Runner:
                 print(self.task.name, self.seed, run, error, flush=True)
                 return
             forward = forward_of(module, self.data.train)
-            epochs, rate = self.task.epochs.pruned, self.task.rate / 2
-            loop = self.fit(run, module, forward, epochs, rate, after_step=pruner.step)
+            epochs, rate = self.task.epochs.pruned, self.task.rate * PRUNED_RATE
+            adapt_to(module, density)
+            loop = self.fit(run, module, forward, epochs, rate, after_step=pruner.step,
+                            teacher=self.teacher)  # fmt: skip
             kept = sum(np.count_nonzero(matrix.kept()) for matrix in pruner.matrices)
             size = sum(matrix.mask.numel() for matrix in pruner.matrices)
             with warnings.catch_warnings():
@@ -196,6 +204,7 @@ class Runner:
         if run in self.done:
             return
         module = self.pruned(PATTERN, formats.density)
+        adapt_to(module, formats.density)
         model = from_module(module, HeadOptions(self.task.head_at))
         embedding = getattr(module, "embedding", None)
         sample = self.data.train.part(np.arange(CALIBRATION_SEQUENCES))
@@ -214,9 +223,10 @@ class Runner:
             logits: torch.Tensor = network(x, lengths)
             return logits
 
-        epochs, rate = self.task.epochs.quantized, self.task.rate / 3
+        epochs, rate = self.task.epochs.quantized, self.task.rate * QUANTIZED_RATE
         found: dict[str, Any] = {"post_training": self.score(self.loop(run), forward)}
-        loop = self.fit(run, network, forward, epochs, rate, groups=network.parameter_groups)
+        loop = self.fit(run, network, forward, epochs, rate, groups=network.parameter_groups,
+                        teacher=self.teacher)  # fmt: skip
         found["trained"] = self.score(loop, forward)
         compiled = compile_model(
             network.to_model(quantized=True), ranges, Hardware(pes=PES), network.trained_precision

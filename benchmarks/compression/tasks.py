@@ -50,7 +50,8 @@ class Task:
     head_at: str
     banks: dict[str, int]
     floors: dict[str, float]
-    levels: tuple[float, ...] = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
+    story: str
+    levels: tuple[float, ...] = (0.5, 0.2, 0.1, 0.05, 0.03)
     metrics: Callable[[Split, list[np.ndarray]], dict[str, float]] = lambda split, logits: {}
 
     def patterns(self) -> dict[str, Pattern | dict[str, Pattern]]:
@@ -68,6 +69,14 @@ class Task:
         return {name: one for name, one in wanted.items() if one < 1.0}
 
 
+def adapt_to(module: torch.nn.Module, density: float) -> None:
+    """Less dropout for fewer weights (Han et al., NIPS 2015, section 3.2). An embedding, which is
+    not compressed, stays as the dense network has trained it."""
+    module.dropout.p = module.whole * density**0.5
+    if hasattr(module, "embedding"):
+        module.embedding.weight.requires_grad_(False)
+
+
 class Recognizer(torch.nn.Module):
     """LSTM over frames and a Linear head, on every frame or the last."""
 
@@ -76,7 +85,7 @@ class Recognizer(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.lstm, self.at, self.noise = lstm, at, noise
-        self.dropout = torch.nn.Dropout(dropout)
+        self.whole, self.dropout = dropout, torch.nn.Dropout(dropout)
         self.head = torch.nn.Linear(lstm.proj_size or lstm.hidden_size, classes)
 
     def disturbed(self, x):
@@ -97,7 +106,7 @@ class Reader(torch.nn.Module):
         super().__init__()
         self.embedding = torch.nn.Embedding(tokens, width, padding_idx=0)
         torch.nn.init.normal_(self.embedding.weight, 0.0, 0.1)
-        self.dropout = torch.nn.Dropout(dropout)
+        self.whole, self.dropout = dropout, torch.nn.Dropout(dropout)
         self.lstm = torch.nn.LSTM(width, cells, batch_first=True)
         self.head = torch.nn.Linear(cells, 2)
 
@@ -258,7 +267,7 @@ PHONES = Task(
         penstock.nn.LSTM(40, 256, batch_first=True, proj_size=128, peephole=True),
         40, "step", dropout=0.4, noise=0.6,
     ),
-    Epochs(dense=14, more=8, pruned=3, quantized=2),
+    Epochs(dense=14, more=8, pruned=4, quantized=2),
     rate=3e-3,
     batch=32,
     head_at="step",
@@ -267,7 +276,9 @@ PHONES = Task(
         "head.weight": 64,
     },
     floors={"head.weight": 0.2},
-    levels=(0.5, 0.2, 0.1, 0.05, 0.03),
+    story="Frame-level phones of non-native English (speechocean762, adults): 67 speakers to train "
+    "on, of which 8 choose the epoch, 61 others to test on. 40 log-mel energies, an LSTM of 256 "
+    "cells with peepholes and a projection to 128, a Linear layer to 40 phones.",
     metrics=phone_error,
 )  # fmt: skip
 DIGITS = Task(
@@ -277,12 +288,14 @@ DIGITS = Task(
     lambda: Recognizer(
         torch.nn.LSTM(40, 128, batch_first=True), 10, "last", dropout=0.3, noise=0.3
     ),
-    Epochs(dense=40, more=40, pruned=15, quantized=6),
+    Epochs(dense=40, more=20, pruned=12, quantized=5),
     rate=3e-3,
     batch=32,
     head_at="last",
     banks={"lstm.weight_ih_l0": 40, "lstm.weight_hh_l0": 64, "head.weight": 64},
     floors={"head.weight": 1.0},
+    story="Free Spoken Digit Dataset, official split (300 recordings to test on, so one is 0.33 "
+    "points). 40 log-mel energies, an LSTM of 128 cells, a Linear layer at the last frame.",
 )
 SENTENCES = Task(
     "sentences",
@@ -295,5 +308,8 @@ SENTENCES = Task(
     head_at="last",
     banks={"lstm.weight_ih_l0": 64, "lstm.weight_hh_l0": 64, "head.weight": 64},
     floors={"head.weight": 1.0},
+    story="Positive or negative? Sentences of film reviews (rt-polarity; 2,132 to test on). An "
+    "embedding of 128, trained with the dense network and left to the host, an LSTM of 128 cells, "
+    "a Linear layer at the last word.",
 )
 TASKS = {task.name: task for task in (PHONES, DIGITS, SENTENCES)}

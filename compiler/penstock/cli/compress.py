@@ -68,6 +68,9 @@ def compress_command(
     rate: Annotated[float, typer.Option(help="Learning rate; falls to zero.")] = 2e-3,
     batch: Batch = 64,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without progress, then stop.")] = 8,
+    distill: Annotated[
+        float, typer.Option(help="Share of the loss that the dense network's answers are.")
+    ] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
     head: Annotated[str, typer.Option(help="A classifier's head runs at: last or final.")] = "last",
 ) -> None:
@@ -87,7 +90,7 @@ def compress_command(
         densities=read_densities(densities) if densities else {}, weight_bits=weight_bits,
         activation_bits=activation_bits, row_scales=row_scales, learn_ranges=learn_ranges,
         dense_epochs=dense_epochs, prune_epochs=prune_epochs, qat_epochs=qat_epochs, rate=rate,
-        batch=batch, patience=patience, seed=seed, head_at=head,
+        batch=batch, patience=patience, distill=distill, seed=seed, head_at=head,
     )  # fmt: skip
     with _Bar() as bar:
         outcome = run_recipe(make, load_dataset(data, task), recipe, output, bar.say, bar.show)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import json
@@ -36,6 +37,7 @@ class Recipe:
     """All choices of one run. epochs: dense, prune (the density ramp is half of it), qat.
 
     densities: of single matrices, by name or glob pattern; ``density`` is for all others.
+    distill: the share of the loss, when pruned and quantized, that the dense network's answers are.
     """
 
     task: str = "classification"
@@ -54,6 +56,7 @@ class Recipe:
     rate: float = 2e-3
     batch: int = 64
     patience: int = 8
+    distill: float = 0.5
     seed: int = 0
     head_at: str = "last"
 
@@ -69,6 +72,10 @@ class Recipe:
                 f"in {self.task} the head runs at every step", "recipe", "leave --head out"
             )
         check_density(self.density, "recipe")
+        if not 0.0 <= self.distill <= 1.0:
+            raise PenstockError(
+                f"distill {self.distill:g} is outside [0, 1]", "recipe", "it is a share of the loss"
+            )
         _ = self.precision
 
     @property
@@ -119,7 +126,8 @@ def run_recipe(
         Stage("dense", module, forward, recipe.dense_epochs, recipe.rate), data.train, data.valid
     )
     scores["dense"] = loop.measure(forward, split)
-    density = prune(loop, module, forward, data, recipe)
+    teacher = forward_of(copy.deepcopy(module), data.train)
+    density = prune(loop, module, forward, data, recipe, teacher)
     scores["pruned"] = loop.measure(forward, split)
     network, embed = _quantize(module, data, recipe)
 
@@ -131,7 +139,7 @@ def run_recipe(
     if recipe.qat_epochs:
         stage = Stage(
             "qat", network, quantized, recipe.qat_epochs, recipe.rate / 10,
-            groups=network.parameter_groups,
+            groups=network.parameter_groups, teacher=teacher, taught=recipe.distill,
         )  # fmt: skip
         loop.fit(stage, data.train, data.valid)
         scores["trained quantized"] = loop.measure(quantized, split)
@@ -178,7 +186,9 @@ def forward_of(module: nn.Module, data: Split) -> Forward:
     return forward
 
 
-def prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recipe: Recipe) -> float:
+def prune(
+    loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recipe: Recipe, teacher: Forward
+) -> float:
     """Prune over the first half of the epochs, retrain over the rest; the density reached."""
     updates = -(-len(data.train) // recipe.batch)
     ramp = max(recipe.prune_epochs // 2, 1)
@@ -189,8 +199,9 @@ def prune(loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recipe
         bank=recipe.bank if recipe.pattern == "bank_balanced" else None,
     )  # fmt: skip
     stage = Stage(
-        "pruned", module, forward, recipe.prune_epochs, recipe.rate, pruner.step, pruner, ramp
-    )
+        "pruned", module, forward, recipe.prune_epochs, recipe.rate, pruner.step, pruner, ramp,
+        teacher=teacher, taught=recipe.distill,
+    )  # fmt: skip
     loop.fit(stage, data.train, data.valid)
     rows = pruner.summary()
     pruner.finalize()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from penstock.compress.dataset import IGNORED, Split
 from penstock.compress.saved import write_atomically
@@ -21,6 +22,8 @@ from penstock.fixed import IntArray
 Forward = Callable[[Tensor, Tensor], Tensor]
 """(x, lengths) -> logits, (sequences, classes) or (sequences, steps, classes)."""
 
+TEMPERATURE = 2.0
+"""Of a teacher's answers: how much what it thinks of wrong ones counts."""
 WINDOW = 16
 """Batches whose sequences are sorted by length together, so that little is padded."""
 
@@ -33,6 +36,7 @@ class Stage:
     after every update (a pruner's ``step``); extra_state: what else is saved and resumed. ripe:
     epochs before the first weights that may be kept as the best (a density schedule must run out).
     groups: rate -> parameter groups for the optimizer; all parameters alike, if not given.
+    teacher: a trained network whose answers make up ``taught`` of the loss (Hinton et al. 2015).
     """
 
     name: str
@@ -44,6 +48,24 @@ class Stage:
     extra_state: Any = None
     ripe: int = 0
     groups: Callable[[float], Any] | None = None
+    teacher: Forward | None = None
+    taught: float = 0.5
+
+    def loss(self, part: Split) -> Tensor:
+        """Mean cross entropy of the labels that count; with a teacher, and of its answers."""
+        logits, labels = _flat(self.forward, part)
+        loss = functional.cross_entropy(logits, labels, ignore_index=IGNORED)
+        if self.teacher is None or not self.taught:
+            return loss
+        with torch.no_grad():
+            answers, _ = _flat(self.teacher, part)
+        counts = labels != IGNORED
+        mine, theirs = (
+            functional.log_softmax(values[counts] / TEMPERATURE, dim=1)
+            for values in (logits, answers.to(logits.dtype))
+        )
+        apart = functional.kl_div(mine, theirs, reduction="batchmean", log_target=True)
+        return (1 - self.taught) * loss + self.taught * TEMPERATURE**2 * apart
 
 
 class Update(NamedTuple):
@@ -134,8 +156,7 @@ class Loop:
             progress = (epoch + number / len(batches)) / stage.epochs
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * (1 + math.cos(math.pi * progress)) / 2
-            logits, labels = _flat(stage.forward, train.part(chosen))
-            loss = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED)
+            loss = stage.loss(train.part(chosen))
             if not torch.isfinite(loss):
                 raise PenstockError(
                     f"the loss became {loss.item()} in epoch {epoch + 1} of {stage.name}",
@@ -159,7 +180,7 @@ class Loop:
         for _, logits, labels in self.answers(forward, split):
             flat, wanted = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
             counts = wanted != IGNORED
-            loss += nn.functional.cross_entropy(
+            loss += functional.cross_entropy(
                 flat, wanted, ignore_index=IGNORED, reduction="sum"
             ).item()
             correct += (flat.argmax(1) == wanted)[counts].sum().item()

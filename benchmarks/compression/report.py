@@ -1,0 +1,230 @@
+"""Tables and pictures of what ``run.py`` has measured.
+
+python benchmarks/compression/report.py [--write]
+
+``--write`` puts the tables into docs/results.md and the pictures into docs/pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot
+
+from tasks import PES, TASKS, Task
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).resolve().parent / "results"
+PICTURES = ROOT / "docs/pictures"
+DENSE, MORE = "dense", "dense, trained on"
+Runs = list[dict[str, dict[str, Any]]]
+"""Of each seed, results by their names."""
+
+
+def load(task: Task) -> Runs:
+    """All seeds that were run."""
+    found = []
+    for path in sorted(RESULTS.glob(f"{task.name}-*.jsonl")):
+        lines = map(json.loads, path.read_text().splitlines())
+        found.append({line["run"]: line for line in lines})
+    return found
+
+
+def of(runs: Runs, name: str, *keys: str) -> np.ndarray:
+    """A figure of the run ``name``, of every seed that has it."""
+    values = []
+    for run in runs:
+        if name in run:
+            value: Any = run[name]
+            for key in keys:
+                value = value[key]
+            values.append(value)
+    return np.array(values, dtype=float)
+
+
+def spread(values: np.ndarray) -> float:
+    """Standard deviation over the seeds."""
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
+def percent(values: np.ndarray) -> str:
+    """Mean and standard deviation, in %."""
+    if not len(values):
+        return "-"
+    return f"{100 * values.mean():.1f} +- {100 * spread(values):.1f}"
+
+
+def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def densities_table(task: Task, runs: Runs) -> str:
+    """Error by pattern and density."""
+    patterns = list(task.patterns())
+    rows = [
+        [f"{density:.0%}",
+         *(percent(of(runs, f"{pattern}/{density}", "error")) for pattern in patterns)]
+        for density in task.levels
+    ]  # fmt: skip
+    for name, title in ((DENSE, "dense"), (MORE, "dense, trained on")):
+        rows.insert(
+            0 if name == DENSE else 1, [title, *[percent(of(runs, name, "error"))] * len(patterns)]
+        )
+    return markdown(["density", *patterns], rows)
+
+
+def formats_table(runs: Runs) -> str:
+    """Number formats: errors, what is lost, what it is worth."""
+    names = dict.fromkeys(name for run in runs for name in run if name.startswith("quantized/"))
+    limit = of(runs, DENSE, "standard_error").mean()
+    rows = []
+    for name in names:
+        trained = of(runs, name, "trained", "error")
+        dense = np.array([run[DENSE]["error"] for run in runs if name in run])
+        lost = trained - dense
+        rows.append([
+            name.removeprefix("quantized/"),
+            percent(of(runs, name, "post_training", "error")), percent(trained),
+            f"{100 * lost.mean():+.2f}", "yes" if lost.mean() <= limit else "no",
+            f"{of(runs, name, 'ratio').mean():.1f}x",
+            f"{of(runs, name, 'bits_per_nonzero').mean():.1f}",
+            f"{of(runs, name, 'cycles').mean():,.0f}",
+        ])  # fmt: skip
+    head = ["density, weights", "post-training", "trained in fixed point", "over dense",
+            "within one standard error", "compression", "bits per non-zero", "cycles"]  # fmt: skip
+    return markdown(head, rows)
+
+
+def summary_table() -> str:
+    """The claim: how far each task can be compressed at no loss."""
+    rows = []
+    for task in TASKS.values():
+        runs = load(task)
+        limit = of(runs, DENSE, "standard_error").mean()
+        best: tuple[float, str] = (0.0, "none")
+        for name in runs[0]:
+            if not name.startswith("quantized/"):
+                continue
+            dense = np.array([run[DENSE]["error"] for run in runs if name in run])
+            lost = (of(runs, name, "trained", "error") - dense).mean()
+            if lost <= limit:
+                best = max(best, (of(runs, name, "ratio").mean(), name.removeprefix("quantized/")))
+        rows.append([task.title, percent(of(runs, DENSE, "error")), f"{100 * limit:.2f}",
+                     f"{best[0]:.1f}x", best[1]])  # fmt: skip
+    head = ["task", "dense error, %", "one standard error", "compression at no loss", "with"]
+    return markdown(head, rows)
+
+
+def section(task: Task) -> str:
+    """All of one task."""
+    runs = load(task)
+    named = task.make().named_parameters()
+    count = sum(value.numel() for name, value in named if not name.startswith("embedding"))
+    story = f"{task.story} {count:,} parameters; pruned and compiled for {PES} PEs."
+    parts = [f"### {task.title}", story, densities_table(task, runs)]
+    if len(of(runs, DENSE, "per")):
+        pairs = [(DENSE, "dense"), *((f"pe_balanced/{d}", f"{d:.0%}") for d in task.levels)]
+        rates = ", ".join(f"{title} {percent(of(runs, name, 'per'))}" for name, title in pairs)
+        parts.append(f"Phone error rate in %, PE-balanced: {rates}.")
+    parts += [
+        f"Error in %, mean +- standard deviation over {len(runs)} seeds; one standard error of the "
+        f"dense baseline over the test set is {100 * of(runs, DENSE, 'standard_error').mean():.2f} "
+        f"points.",
+        formats_table(runs),
+    ]
+    return "\n\n".join(parts)
+
+
+def text() -> str:
+    """What goes into docs/results.md."""
+    lines = [line for task in TASKS.values() for run in load(task) for line in run.values()]
+    dates = sorted({line["date"] for line in lines})
+    machines = ", ".join(sorted({line["machine"] for line in lines}))
+    parts = [summary_table(), "![error against density](pictures/density.svg)",
+             "![error against compression](pictures/formats.svg)",
+             *(section(task) for task in TASKS.values()),
+             f"Measured by `python benchmarks/compression/run.py` on {' to '.join(dates)}, "
+             f"{machines}; printed by `python benchmarks/compression/report.py`."]  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def draw() -> None:
+    """Error against density, and against compression."""
+    mpl.use("agg")
+    mpl.rcParams["svg.hashsalt"] = "penstock"
+    PICTURES.mkdir(exist_ok=True)
+    for name, panel in (("density", density_panel), ("formats", formats_panel)):
+        figure, axes = pyplot.subplots(1, len(TASKS), figsize=(14, 4.4), layout="constrained")
+        for axis, task in zip(axes, TASKS.values(), strict=True):
+            runs = load(task)
+            error, limit = of(runs, DENSE, "error"), of(runs, DENSE, "standard_error").mean()
+            low, high = 100 * (error.mean() - limit), 100 * (error.mean() + limit)
+            axis.axhspan(low, high, color="gray", alpha=0.2, lw=0,
+                         label="dense +- one standard error")  # fmt: skip
+            panel(axis, task, runs)
+            axis.set_title(task.title)
+            axis.grid(alpha=0.3)
+        axes[0].set_ylabel("error, %")
+        axes[0].legend(fontsize="small")
+        figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
+        pyplot.close(figure)
+
+
+def density_panel(axis: Any, task: Task, runs: Runs) -> None:
+    for offset, pattern in zip((0.97, 0.99, 1.01, 1.03), task.patterns(), strict=True):
+        points = []
+        for density in task.levels:
+            errors = 100 * of(runs, f"{pattern}/{density}", "error")
+            if len(errors):
+                reached = of(runs, f"{pattern}/{density}", "density").mean()
+                points.append((100 * offset * reached, errors.mean(), spread(errors)))
+        x, y, bars = zip(*points, strict=True)
+        axis.errorbar(x, y, bars, fmt="o-", ms=4, lw=1, capsize=2, label=pattern)
+    axis.set_xscale("log")
+    ticks = [100 * density for density in task.levels]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+    axis.invert_xaxis()
+    axis.set_xlabel("density, %")
+
+
+def formats_panel(axis: Any, task: Task, runs: Runs) -> None:
+    names = [name for name in runs[0] if name.startswith("quantized/")]
+    for key, marker, label in (("post_training", "x", "post-training"),
+                               ("trained", "o", "trained in fixed point")):  # fmt: skip
+        ratio = [of(runs, name, "ratio").mean() for name in names]
+        error = [100 * of(runs, name, key, "error") for name in names]
+        axis.errorbar(ratio, [values.mean() for values in error],
+                      [spread(values) for values in error], fmt=marker, ms=5, lw=1, capsize=2,
+                      label=label)  # fmt: skip
+    for name in names:
+        point = (of(runs, name, "ratio").mean(), 100 * of(runs, name, "trained", "error").mean())
+        words = name.removeprefix("quantized/").replace(", scale a row", " r")
+        axis.annotate(words.replace(", learned ranges", " l").replace(" bits", "b"), point,
+                      fontsize=6, xytext=(3, -8), textcoords="offset points")  # fmt: skip
+    axis.set_xlabel("compression, everything counted")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="into docs/")
+    options = parser.parse_args()
+    print(text())
+    if options.write:
+        draw()
+        page = ROOT / "docs/results.md"
+        before, mark, rest = page.read_text().partition("<!-- compression -->\n")
+        after = rest.partition("<!-- end compression -->")[2]
+        page.write_text(f"{before}{mark}{text()}\n<!-- end compression -->{after}")
+
+
+if __name__ == "__main__":
+    main()
