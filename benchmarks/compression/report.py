@@ -69,15 +69,12 @@ def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def densities_table(task: Task, runs: Runs) -> str:
     """Error by pattern and density."""
     patterns = list(task.patterns())
-    rows = [
-        [f"{density:.0%}",
-         *(percent(of(runs, f"{pattern}/{density}", "error")) for pattern in patterns)]
-        for density in task.levels
-    ]  # fmt: skip
+    rows = []
     for name, title in ((DENSE, "dense"), (MORE, "dense, trained on")):
-        rows.insert(
-            0 if name == DENSE else 1, [title, *[percent(of(runs, name, "error"))] * len(patterns)]
-        )
+        rows.append([title, *[percent(of(runs, name, "error"))] * len(patterns)])
+    for density in task.levels:
+        errors = [of(runs, f"{pattern}/{density}", "error") for pattern in patterns]
+        rows.append([f"{density:.0%}", *map(percent, errors)])
     return markdown(["density", *patterns], rows)
 
 

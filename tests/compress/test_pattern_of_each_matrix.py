@@ -25,6 +25,12 @@ def test_every_matrix_gets_the_pattern_that_names_it():
     assert pruner.pes == 4
 
 
+def test_a_pattern_may_name_a_matrix_that_is_not_pruned():
+    patterns = {"lstm.*": PeBalanced(4), "fc.weight": BankBalanced(8)}
+    pruner = Pruner(make_net(), patterns, {"lstm.*": 0.25})
+    assert set(pruner.patterns) == {"lstm.weight_ih_l0", "lstm.weight_hh_l0"}
+
+
 @pytest.mark.parametrize(
     ("patterns", "what"),
     [

@@ -94,6 +94,11 @@ def choose_matrices(model: nn.Module, density: float | Mapping[str, float]) -> l
     return chosen
 
 
+def matrix_names(model: nn.Module) -> list[str]:
+    """All weight matrices that could be pruned."""
+    return [name for name, *_ in _matrices(model)]
+
+
 def _matrices(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, tuple[str, ...]]]:
     """(name, module, parameter, gates) in the order of the modules."""
     for path, module in model.named_modules():

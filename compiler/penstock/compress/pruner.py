@@ -13,7 +13,7 @@ from torch import nn
 
 from penstock.compress.distributed import broadcast_mask
 from penstock.compress.masks import attach_mask, fold_mask, mask_of
-from penstock.compress.matrices import Matrix, check_keys, choose_matrices, key_of
+from penstock.compress.matrices import Matrix, check_keys, choose_matrices, key_of, matrix_names
 from penstock.compress.patterns import BoolArray, Pattern, make_pattern
 from penstock.compress.schedules import OneShot, Schedule
 from penstock.errors import PenstockError
@@ -84,6 +84,8 @@ class Pruner:
         self.schedule = schedule or OneShot()
         self.steps = 0
         self.matrices = choose_matrices(model, density)
+        if isinstance(pattern, Mapping):
+            check_keys(pattern, matrix_names(model), "pattern", "pruning")
         self.patterns = _patterns([m.name for m in self.matrices], pattern, pes, bank)
         self.pes = pes or max(int(getattr(kind, "pes", 1)) for kind in self.patterns.values())
         self._check_shapes()
@@ -208,7 +210,6 @@ def _patterns(
     """The pattern of every matrix."""
     if not isinstance(pattern, Mapping):
         return dict.fromkeys(names, make_pattern(pattern, pes, bank))
-    check_keys(pattern, names, "pattern", "pruning")
     keys = {name: key_of(name, pattern) for name in names}
     missing = [name for name, key in keys.items() if key is None]
     if missing:
