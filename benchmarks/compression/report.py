@@ -127,7 +127,7 @@ def section(task: Task) -> str:
     count = sum(value.numel() for name, value in named if not name.startswith("embedding"))
     story = f"{task.story} {count:,} parameters; pruned and compiled for {PES} PEs."
     parts = [f"### {task.title}", story, densities_table(task, runs)]
-    if len(of(runs, DENSE, "per")):
+    if "per" in runs[0][DENSE]:
         pairs = [(DENSE, "dense"), *((f"pe_balanced/{d}", f"{d:.0%}") for d in task.levels)]
         rates = ", ".join(f"{title} {percent(of(runs, name, 'per'))}" for name, title in pairs)
         parts.append(f"Phone error rate in %, PE-balanced: {rates}.")
