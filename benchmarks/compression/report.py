@@ -159,8 +159,10 @@ def draw() -> None:
     mpl.rcParams["svg.hashsalt"] = "penstock"
     PICTURES.mkdir(exist_ok=True)
     for name, panel in (("density", density_panel), ("formats", formats_panel)):
-        figure, axes = pyplot.subplots(1, len(TASKS), figsize=(14, 4.4), layout="constrained")
-        for axis, task in zip(axes, TASKS.values(), strict=True):
+        figure, axes = pyplot.subplots(
+            1, len(TASKS), figsize=(14, 4.4), squeeze=False, layout="constrained"
+        )
+        for axis, task in zip(axes[0], TASKS.values(), strict=True):
             runs = load(task)
             error, limit = of(runs, DENSE, "error"), of(runs, DENSE, "standard_error").mean()
             low, high = 100 * (error.mean() - limit), 100 * (error.mean() + limit)
@@ -169,8 +171,8 @@ def draw() -> None:
             panel(axis, task, runs)
             axis.set_title(task.title)
             axis.grid(alpha=0.3)
-        axes[0].set_ylabel("error, %")
-        axes[0].legend(fontsize="small")
+        axes[0, 0].set_ylabel("error, %")
+        axes[0, 0].legend(fontsize="small")
         figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
         pyplot.close(figure)
 
