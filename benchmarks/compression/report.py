@@ -185,8 +185,9 @@ def density_panel(axis: Any, task: Task, runs: Runs) -> None:
             if len(errors):
                 reached = of(runs, f"{pattern}/{density}", "density").mean()
                 points.append((100 * offset * reached, errors.mean(), spread(errors)))
-        x, y, bars = zip(*points, strict=True)
-        axis.errorbar(x, y, bars, fmt="o-", ms=4, lw=1, capsize=2, label=pattern)
+        if points:
+            x, y, bars = zip(*points, strict=True)
+            axis.errorbar(x, y, bars, fmt="o-", ms=4, lw=1, capsize=2, label=pattern)
     axis.set_xscale("log")
     ticks = [100 * density for density in task.levels]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -1,4 +1,4 @@
-"""Two compiled networks: one that has every feature, and one pruned as ESE's is."""
+"""Compiled networks: one that has every feature, one pruned as ESE's is, one with row scales."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from support import random_direction, random_model
 
 from penstock.driver import compile_model
 from penstock.model import DenseHead, LstmLayer, RecurrentModel
-from penstock.settings import Hardware
+from penstock.settings import Hardware, Precision
 
 
 def rich():
@@ -27,15 +27,17 @@ def pruned():
 
 
 MODELS = {
-    "rich": (rich, Hardware(pes=4, lanes=2, max_steps=50)),
-    "pruned": (pruned, Hardware(pes=8, port_bits=128, clock_mhz=250.0)),
+    "rich": (rich, Hardware(pes=4, lanes=2, max_steps=50), Precision()),
+    "pruned": (pruned, Hardware(pes=8, port_bits=128, clock_mhz=250.0), Precision()),
+    "row scales": (pruned, Hardware(pes=8), Precision(weights=4, row_scales=True)),
 }
 
 
 def compile_network(which, model=None, **settings):
     """Compile one of ``MODELS``; model: changes to its fields; settings: to its hardware."""
-    make, hardware = MODELS[which]
-    return compile_model(replace(make(), **(model or {})), None, replace(hardware, **settings))
+    make, hardware, precision = MODELS[which]
+    model = replace(make(), **(model or {}))
+    return compile_model(model, None, replace(hardware, **settings), precision)
 
 
 @pytest.fixture(scope="session", name="compile_network")

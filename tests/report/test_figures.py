@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from penstock.ir import Direction
+from penstock.layers.build import exponents_of
 
 
 def weight_files(compiled):
@@ -155,13 +156,16 @@ def test_every_tensor_is_listed_with_its_type(compiled, report):
 
 def test_quantization_error_is_that_of_the_dequantized_weights(case, report):
     model, compiled = case
+    exponents = exponents_of(compiled.graph)
     for name, values in model.weights().items():
         rows = [row for row in report["quantization"] if row["of"] == name]
         assert [row["columns"][0] for row in rows] == [0, *(row["columns"][1] for row in rows)][:-1]
         assert rows[-1]["columns"][1] == values.shape[1]
         for row in rows:
             tensor = compiled.graph[row["name"]].tensor
-            error = tensor.constant * tensor.type.step - values[:, slice(*row["columns"])]
+            scale = 2.0 ** -exponents.get(row["name"], np.zeros(len(values)))[:, None]
+            stored = tensor.constant * tensor.type.step
+            error = stored * scale - values[:, slice(*row["columns"])]
             assert row["max_abs_error"] == pytest.approx(np.abs(error).max())
             assert row["rms_error"] == pytest.approx(np.sqrt(np.mean(error**2)))
             assert row["max_abs_error"] <= tensor.type.step / 2

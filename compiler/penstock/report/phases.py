@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ FLOAT_BYTES = 4
 COUNTED = (
     "fp32 dense: 4 bytes for every weight, pruned or not, every bias and every peephole. "
     "Compiled: the weight files as they are, so entries, padding, bubbles and the unused ends of "
-    "beats; biases and peepholes in hardware order at the width of their types; each table of "
-    "sigma or tanh once. Biases that are all zero are left out on both sides."
+    "beats; biases, peepholes and the exponents of rows in hardware order at the width of their "
+    "types; each table of sigma or tanh once. Biases that are all zero are left out on both sides."
 )
 
 
@@ -92,11 +92,10 @@ def _bits(phases: tuple[Phase, ...], file_bits: int) -> dict[str, int]:
 
 def _compression(keep: Kernel, weights: int, file_bytes: int) -> dict[str, Any]:
     parameters = keep.parameters()
-    peepholes = [node for node in parameters if _is_factor(keep, node)]
     dense = {
         "weights": weights,
-        "biases": _elements(parameters) - _elements(peepholes),
-        "peepholes": _elements(peepholes),
+        "biases": _elements(node for node in parameters if _is_used_by(keep, node, "add")),
+        "peepholes": _elements(node for node in parameters if _is_used_by(keep, node, "mul")),
     }
     compiled = {
         "weight_files": file_bytes,
@@ -118,9 +117,9 @@ def _compression(keep: Kernel, weights: int, file_bytes: int) -> dict[str, Any]:
     }
 
 
-def _is_factor(keep: Kernel, node: Node) -> bool:
-    return any(user.op.kind == "mul" for user in keep.graph.users(node.name))
+def _is_used_by(keep: Kernel, node: Node, kind: str) -> bool:
+    return any(user.op.kind == kind for user in keep.graph.users(node.name))
 
 
-def _elements(nodes: Sequence[Node]) -> int:
+def _elements(nodes: Iterable[Node]) -> int:
     return sum(node.tensor.length for node in nodes)
