@@ -184,15 +184,15 @@ def _notes(ranges: Ranges) -> list[str]:
 
 def compile(
     module: Any,
-    calibration: FloatArray | None = None,
+    calibration: FloatArray | Ranges | None = None,
     hardware: Hardware | None = None,
     precision: Precision | None = None,
     head: HeadOptions | None = None,
 ) -> Compiled:
     """Compile a live ``torch.nn.Module``, or a ``RecurrentModel``.
 
-    calibration: typical frames, (steps, inputs) or (sequences, steps, inputs). The result's
-    ``write(folder)`` makes the project. Raises PenstockError.
+    calibration: typical frames, (steps, inputs) or (sequences, steps, inputs), or the ranges found
+    on some. The result's ``write(folder)`` makes the project. Raises PenstockError.
     """
     model = module if isinstance(module, RecurrentModel) else from_module(module, head)
     return compile_model(model, calibration, hardware, precision)

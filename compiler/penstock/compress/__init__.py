@@ -24,14 +24,23 @@ from penstock.errors import PenstockError
 if TYPE_CHECKING:
     from penstock.compress.masks import finalize
     from penstock.compress.pruner import MatrixSummary, Pruner
+    from penstock.compress.qat import QuantizedNetwork
+    from penstock.compress.recipe import Recipe, run_recipe
+    from penstock.compress.sensitivity import Sensitivity, measure_sensitivity
+    from penstock.compress.training import Score
 
 __all__ = [
     "PATTERNS", "BankBalanced", "ColumnBalanced", "Cubic", "MatrixSummary", "OneShot", "Pattern",
-    "PeBalanced", "Pruner", "Ranges", "Schedule", "Unstructured", "calibrate", "finalize",
-    "pe_balanced_mask",
+    "PeBalanced", "Pruner", "QuantizedNetwork", "Ranges", "Recipe", "Schedule", "Score",
+    "Sensitivity", "Unstructured", "calibrate", "finalize", "measure_sensitivity",
+    "pe_balanced_mask", "run_recipe",
 ]  # fmt: skip
 
-_NEEDS_TORCH = {"MatrixSummary": "pruner", "Pruner": "pruner", "finalize": "masks"}
+_NEEDS_TORCH = {
+    "MatrixSummary": "pruner", "Pruner": "pruner", "QuantizedNetwork": "qat", "Recipe": "recipe",
+    "Score": "training", "Sensitivity": "sensitivity", "finalize": "masks",
+    "measure_sensitivity": "sensitivity", "run_recipe": "recipe",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
