@@ -74,6 +74,23 @@ def test_forward_is_the_interpreter_to_the_last_bit(case):
     assert (got == interpreted(trained.graph, x, lengths)).all()
 
 
+@pytest.mark.parametrize("row_scales", [False, True])
+@pytest.mark.parametrize(
+    ("weights", "activations"), [*product((16, 12, 8, 6, 5, 4, 3, 2), (8,)), (16, 16), (2, 12)]
+)
+def test_forward_is_the_interpreter_at_all_widths(weights, activations, row_scales):
+    model = random_model(cells=(9,), outputs=5, head=3, peephole=True, density=0.4, seed=6)
+    x = np.random.default_rng(2).normal(0, 1, (3, 6, 5))
+    precision = {"weights": weights, "row_scales": row_scales}
+    precision |= dict.fromkeys(("inputs", "gates", "outputs", "cell_state"), activations)
+    trained = network(model, precision, x)
+    assert {trained.graph[f"l0.W_{gate}r"].tensor.type.width for gate in "ifgo"} == {weights}
+    assert trained.graph["l0.y"].tensor.type.width == activations
+    with torch.no_grad():
+        got = trained(torch.tensor(x)).numpy()
+    assert (got == interpreted(trained.graph, x, np.full(3, 6))).all() and got.any()
+
+
 @pytest.mark.parametrize("case", MATRIX)
 def test_a_trained_network_compiles_to_the_integers_it_was_trained_with(case):
     arguments, precision = MATRIX[case]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -138,6 +140,34 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_trained(digits, tmp_
     assert kept["epoch"] == 0 and all(
         torch.isfinite(w).all() for w in kept["best_weights"].values()
     )
+
+
+def test_single_matrices_can_have_a_density_of_their_own(digits, tmp_path):
+    path = tmp_path / "digits.safetensors"
+    recipe = replace(QUICK, dense_epochs=1, qat_epochs=0, densities={"lstm.weight_ih_*": 1.0})
+    run_recipe(Classifier, digits, recipe, path)
+    tensors = read_checkpoint(path)
+    share = {name: np.count_nonzero(values) / values.size for name, values in tensors.items()}
+    assert share["lstm.weight_ih_l0"] > 0.9 and 0.1 < share["lstm.weight_hh_l0"] <= 0.21
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "what"),
+    [
+        ("density", 1.5, "density 1.5 is outside (0, 1]"),
+        ("densities", {"lstm.*": 0.0}, "density 0.0 is outside (0, 1]"),
+        ("densities", {"rnn.*": 0.5}, "density names 'rnn.*', which is no matrix"),
+        ("distill", 2.0, "distill 2 is outside [0, 1]"),
+        ("weight_bits", 1, "weights of 1 bits can't be built"),
+        ("bank", 4, "the pattern pe_balanced has no banks"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(digits, tmp_path, field, value, what):
+    recipe = replace(QUICK, dense_epochs=0, **{field: value})
+    with pytest.raises(PenstockError) as caught:
+        run_recipe(Classifier, digits, recipe, tmp_path / "model.safetensors")
+    assert caught.value.what == what
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_progress_of_other_settings_is_not_mixed_in(digits, tmp_path):

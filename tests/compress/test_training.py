@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,3 +129,65 @@ def test_a_classifier_must_know_where_sequences_end():
     )
     same = Split(data.x, data.y, np.full(len(data), 12))
     assert forward_of(Blind(), same)(torch.tensor(data.x), None).shape == (40, CLASSES)
+
+
+def test_a_single_logit_is_that_of_the_second_class(tmp_path):
+    logit = torch.tensor([[2.0], [-1.0], [0.5]])
+    data = Split(np.zeros((3, 1, INPUTS), np.float32), np.array([1, 0, 0]), np.ones(3, int))
+    score = Loop(tmp_path).measure(lambda x, lengths: logit, data)
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(
+        logit[:, 0], torch.tensor([1.0, 0.0, 0.0])
+    )
+    assert score.loss == pytest.approx(wanted.item(), rel=1e-6)
+    assert score.accuracy == pytest.approx(2 / 3)
+
+
+class Certain(Last):
+    """Gives probabilities, not logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.soft = torch.nn.Softmax(dim=1)
+
+
+class Steps(Last):
+    """Answers at every step."""
+
+    def forward(self, x, lengths):
+        return self.head(self.lstm(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("module", "change", "line"),
+    [
+        (Certain, {}, "layer soft is a Softmax, but training needs what comes before it (Certain)"),
+        (Last, {"x": np.zeros((40, 12, 5), np.float32)},
+         "forward fails on the data: input.size(-1) must be equal to input_size"),
+        (Last, {"y": np.full(40, 3)},
+         "labels go up to 3, but forward tells 3 classes apart (Last); hint: labels count from 0"),
+        (Steps, {}, "forward gives (2, 11, 3) (Steps); hint: give logits of shape (2, 'classes')"),
+    ],
+)  # fmt: skip
+def test_a_module_that_does_not_fit_the_data_is_refused(module, change, line):
+    with pytest.raises(PenstockError) as caught:
+        forward_of(module(), replace(made(), **change))
+    assert caught.value.line().startswith(line)
+
+
+def test_a_teacher_is_followed_where_labels_count():
+    """(1 - taught) * cross entropy + taught * T^2 * KL(teacher, T || network, T), by hand."""
+    generator = torch.Generator().manual_seed(0)
+    mine, theirs = torch.randn(2, 2, 3, CLASSES, generator=generator, dtype=torch.float64)
+    y = np.array([[0, 1, IGNORED], [IGNORED, 2, 1]])
+    part = Split(np.zeros((2, 3, INPUTS), np.float32), y, np.array([3, 3]))
+    stage = Stage("fit", Last(), lambda x, lengths: mine, 1, 0.1,
+                  teacher=lambda x, lengths: theirs, taught=0.3)  # fmt: skip
+    counts = torch.tensor(y != IGNORED)
+    log_p = torch.log_softmax(mine[counts] / 2, 1)
+    q = torch.softmax(theirs[counts] / 2, 1)
+    apart = (q * (q.log() - log_p)).sum(1).mean()
+    labels = torch.tensor(y)[counts]
+    entropy = -torch.log_softmax(mine[counts], 1)[torch.arange(4), labels].mean()
+    assert stage.loss(part).item() == pytest.approx(float(0.7 * entropy + 0.3 * 4 * apart))
+    stage.taught = 0.0
+    assert stage.loss(part).item() == pytest.approx(float(entropy))

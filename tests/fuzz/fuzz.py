@@ -56,7 +56,7 @@ def draw(seed: int):
         "inputs": int(rng.integers(4, 25)), "gates": int(rng.integers(4, 19)),
         "cell_state": int(rng.integers(4, 25)), "outputs": int(rng.integers(4, 19)),
         "logits": int(rng.integers(4, 25)), "table_entries": int(pick(64, 256, 2048)),
-        "interpolate_bits": int(pick(0, 0, 1, 4, 8)),
+        "interpolate_bits": int(pick(0, 0, 1, 4, 8)), "row_scales": bool(rng.random() < 0.5),
     }  # fmt: skip
     return model, hardware, precision
 

@@ -20,7 +20,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import IntArray
 
 Forward = Callable[[Tensor, Tensor], Tensor]
-"""(x, lengths) -> logits, (sequences, classes) or (sequences, steps, classes)."""
+"""(x, lengths) -> logits, (sequences, classes) or (sequences, steps, classes); classes may be 1."""
 
 TEMPERATURE = 2.0
 """Of a teacher's answers: how much what it thinks of wrong ones counts."""
@@ -221,9 +221,14 @@ def _shuffled(lengths: IntArray, batch: int, seed: int, epoch: int) -> list[IntA
 
 
 def _run(forward: Forward, part: Split) -> tuple[Tensor, Tensor]:
-    """Logits and labels, (sequences, classes) and (sequences), or with a dimension of steps."""
+    """Logits and labels, (sequences, classes) and (sequences), or with a dimension of steps.
+
+    A single logit is that of the second of two classes; the first one's is 0.
+    """
     logits = forward(torch.from_numpy(part.x), torch.from_numpy(part.lengths))
     labels = torch.from_numpy(part.y)
+    if logits.shape[-1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
     if labels.ndim == 1 and logits.ndim == 3:
         logits = logits[:, 0]
     return logits, labels
