@@ -10,7 +10,7 @@ import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
-from penstock.ir.evaluate import evaluate, initial_state
+from penstock.ir.evaluate import Evaluator, initial_state
 from penstock_runtime.project import Project, load_project
 
 
@@ -36,6 +36,7 @@ class Interpreter:
 
     def __init__(self, project: Project | str | Path) -> None:
         self.project = project if isinstance(project, Project) else load_project(project)
+        self._evaluator = Evaluator(self.project.graph)
 
     def run(
         self,
@@ -54,9 +55,7 @@ class Interpreter:
         x = np.asarray(x)
         first = self.project.manifest.extra["batch_first"] if batch_first is None else batch_first
         raw = self._raw_frames(x, first)
-        result = evaluate(
-            self.project.graph, raw, self._lengths(lengths, raw), self._state(state, len(raw))
-        )
+        result = self._evaluator.run(raw, self._lengths(lengths, raw), self._state(state, len(raw)))
         arranged = result.y
         if x.ndim == 2:
             arranged = arranged[0]

@@ -62,35 +62,55 @@ def evaluate(
     state: dict[str, IntArray] | None = None,
     observe: Observer | None = None,
 ) -> Result:
-    """Run the whole sequence: x (lanes, steps, inputs) raw, lengths (lanes) <= steps.
+    """One run of a graph; see ``Evaluator.run``."""
+    return Evaluator(graph).run(x, lengths, state, observe)
 
-    ``state`` is the state before the first step (default: zero) and is not changed.
-    """
-    lanes, steps, _ = x.shape  # at least one step
-    carried = dict(state) if state is not None else initial_state(graph, lanes)
-    for node in graph.of_kind("capture"):
-        carried[vars(node.op)["name"]] = np.zeros((lanes, node.tensor.length), dtype=np.int64)
-    constants = {
-        node.name: Value(node.tensor.constant, node.tensor.type)
-        for node in graph.nodes()
-        if node.tensor.constant is not None
-    }
-    frames: list[dict[str, Value]] = [{} for _ in range(steps)]
-    y: list[IntArray] = []
-    for sweep, direction in enumerate(graph.sweeps):
-        once = direction is Direction.ONCE
-        order = [steps - 1 if once else t for t in range(1 if once else steps)]
-        for t in reversed(order) if direction is Direction.BACKWARD else order:
-            valid = np.asarray(lengths > 0 if once else lengths > t)
-            last = np.asarray(lengths == t + 1)
-            step = _Step(x[:, t], valid[:, None], last[:, None], carried)
-            values = constants | frames[t]
-            _run_step(graph, sweep, 0 if once else t, step, values, observe)
-            frames[t] = {name: values[name] for name in _read_later(graph, sweep) & values.keys()}
-            y += step.outputs
-    captures = {vars(node.op)["name"] for node in graph.of_kind("capture")}
-    kept = {name: value for name, value in carried.items() if name not in captures}
-    return Result(np.stack(y, axis=1), kept)
+
+class Evaluator:
+    """Runs a graph any number of times; what never changes is prepared once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.constants = {
+            node.name: Value(node.tensor.constant, node.tensor.type)
+            for node in graph.nodes()
+            if node.tensor.constant is not None
+        }
+        self.read_later = [_read_later(graph, sweep) for sweep in range(len(graph.sweeps))]
+
+    def run(
+        self,
+        x: IntArray,
+        lengths: IntArray,
+        state: dict[str, IntArray] | None = None,
+        observe: Observer | None = None,
+    ) -> Result:
+        """Run the whole sequence: x (lanes, steps, inputs) raw, lengths (lanes) <= steps.
+
+        ``state`` is the state before the first step (default: zero) and is not changed.
+        """
+        graph = self.graph
+        lanes, steps, _ = x.shape  # at least one step
+        carried = dict(state) if state is not None else initial_state(graph, lanes)
+        for node in graph.of_kind("capture"):
+            carried[vars(node.op)["name"]] = np.zeros((lanes, node.tensor.length), dtype=np.int64)
+        frames: list[dict[str, Value]] = [{} for _ in range(steps)]
+        y: list[IntArray] = []
+        for sweep, direction in enumerate(graph.sweeps):
+            once = direction is Direction.ONCE
+            order = [steps - 1 if once else t for t in range(1 if once else steps)]
+            for t in reversed(order) if direction is Direction.BACKWARD else order:
+                valid = np.asarray(lengths > 0 if once else lengths > t)
+                last = np.asarray(lengths == t + 1)
+                step = _Step(x[:, t], valid[:, None], last[:, None], carried)
+                values = self.constants | frames[t]
+                _run_step(graph, sweep, 0 if once else t, step, values, observe)
+                kept = self.read_later[sweep] & values.keys()
+                frames[t] = {name: values[name] for name in kept}
+                y += step.outputs
+        captures = {vars(node.op)["name"] for node in graph.of_kind("capture")}
+        remaining = {name: value for name, value in carried.items() if name not in captures}
+        return Result(np.stack(y, axis=1), remaining)
 
 
 def _run_step(

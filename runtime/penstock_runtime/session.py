@@ -1,0 +1,58 @@
+"""Streaming: frames as they come, the state carried from call to call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import PenstockError
+from penstock.fixed import FloatArray, IntArray
+from penstock.ir import Direction
+from penstock_runtime.interpreter import Interpreter
+from penstock_runtime.project import Project
+
+
+class Session:
+    """A project at work on a stream: the same bits as one run over the whole sequence.
+
+    sequences: how many independent streams advance together. Raises PenstockError for a network
+    that can't stream: a backward direction begins at a sequence's end.
+    """
+
+    def __init__(self, project: Interpreter | Project | str | Path, sequences: int = 1) -> None:
+        self._interpreter = project if isinstance(project, Interpreter) else Interpreter(project)
+        self.sequences = sequences
+        self._state: dict[str, IntArray] | None = None
+        graph = self._interpreter.project.graph
+        if Direction.BACKWARD in graph.sweeps:
+            raise PenstockError(
+                "a bidirectional network can't stream: its first result follows its last input",
+                str(self._interpreter.project.folder),
+                "run whole sequences, with Interpreter.run",
+            )
+
+    def step(self, frame: Any) -> FloatArray:
+        """Take one frame, (inputs) or (sequences, inputs), and give one: (outputs) or (sequences,
+        outputs). A head on the last step, or on the final state, takes this frame for the last.
+
+        Raises PenstockError for a frame that does not fit.
+        """
+        frame = np.asarray(frame)
+        rows = frame[None] if frame.ndim == 1 and self.sequences == 1 else frame
+        if rows.ndim != 2 or len(rows) != self.sequences:
+            raise PenstockError(
+                f"a frame of shape {frame.shape} is not one of {self.sequences} sequences",
+                f"session of {self._interpreter.project.folder}",
+                f"give ({self.sequences}, {self._interpreter.project.inputs})",
+            )
+        result = self._interpreter.run(rows[:, None], state=self._state, batch_first=True)
+        self._state = result.state
+        kind = self._interpreter.project.output_type
+        values: FloatArray = kind.to_float(result.raw[:, 0])
+        return values[0] if frame.ndim == 1 else values
+
+    def reset(self) -> None:
+        """Begin anew, from the zero state."""
+        self._state = None
