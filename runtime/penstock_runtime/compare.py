@@ -16,7 +16,7 @@ from penstock.packing.validate import validate
 from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call, vector_file
 from penstock_runtime.csim import build, run_testbench
 from penstock_runtime.project import Project
-from penstock_runtime.stimuli import Stimulus, stimuli
+from penstock_runtime.stimuli import Stimulus, own_stimuli, stimuli
 
 TRACED = ("matvec", "state_write", "capture")
 RECORD = 5
@@ -70,11 +70,17 @@ class Expected:
     trace: dict[tuple[str, int], tuple[IntArray, IntArray]]
 
 
-def check(project: Project, steps: int = 4, seed: int = 1) -> CheckResult:
+def check(
+    project: Project,
+    steps: int = 4,
+    seed: int = 1,
+    own: tuple[IntArray, IntArray] | None = None,
+) -> CheckResult:
     """Run all stimuli through both, and compare outputs, final states and every traced value:
     accumulators, states and captures of every step. Stops at the first difference.
 
-    Raises PenstockError if the C++ does not compile or the test bench breaks off.
+    own: sequences of the user's, too, as ``Interpreter.quantize`` gives them. Raises PenstockError
+    if the C++ does not compile or the test bench breaks off.
     """
     _prove_packing(project)
     executable = build(project.folder)
@@ -87,6 +93,8 @@ def check(project: Project, steps: int = 4, seed: int = 1) -> CheckResult:
     }  # fmt: skip
     lanes = project.ports.lanes
     calls = [*stimuli(project.input_type, project.inputs, lanes, steps, states, seed)]
+    if own is not None:
+        calls += own_stimuli(*own, lanes)
     expected = _interpret(project.graph, calls, lanes)
     with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
         vectors, results, trace = (Path(scratch) / name for name in ("vectors", "results", "trace"))

@@ -54,8 +54,8 @@ class Interpreter:
         """
         x = np.asarray(x)
         first = self.project.manifest.extra["batch_first"] if batch_first is None else batch_first
-        raw = self._raw_frames(x, first)
-        result = self._evaluator.run(raw, self._lengths(lengths, raw), self._state(state, len(raw)))
+        raw, counts = self.quantize(x, lengths, first)
+        result = self._evaluator.run(raw, counts, self._state(state, len(raw)))
         arranged = result.y
         if x.ndim == 2:
             arranged = arranged[0]
@@ -63,6 +63,14 @@ class Interpreter:
             arranged = arranged.transpose(1, 0, 2)
         values = self.project.output_type.to_float(arranged)
         return RunResult(result.y, values, arranged, result.state)
+
+    def quantize(
+        self, x: Any, lengths: Any = None, batch_first: bool | None = None
+    ) -> tuple[IntArray, IntArray]:
+        """What ``run`` makes of its arguments: raw (sequences, steps, inputs), and lengths."""
+        first = self.project.manifest.extra["batch_first"] if batch_first is None else batch_first
+        raw = self._raw_frames(np.asarray(x), first)
+        return raw, self._lengths(lengths, raw)
 
     def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, FloatArray]:
         """A state as PyTorch's (h_n, c_n): real numbers, (layers * directions, sequences, n).

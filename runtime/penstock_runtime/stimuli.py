@@ -64,3 +64,17 @@ def stimuli(
                        extreme)  # fmt: skip
     yield Stimulus("random from a given state", frames["random"], full, START_GIVEN, given)
     yield Stimulus("random, carried on", frames["random"][:, ::-1], full, START_CARRIED)
+
+
+def own_stimuli(x: IntArray, lengths: IntArray, lanes: int) -> Iterator[Stimulus]:
+    """The user's sequences, ``lanes`` in a call; lanes left over have no steps.
+
+    x: (sequences, steps, inputs) raw; lengths: (sequences).
+    """
+    for start in range(0, len(x), lanes):
+        part, counts = x[start : start + lanes], lengths[start : start + lanes]
+        idle = lanes - len(part)
+        yield Stimulus(
+            f"input, sequences from {start}", np.pad(part, ((0, idle), (0, 0), (0, 0))),
+            np.pad(counts, (0, idle)), START_ZERO,
+        )  # fmt: skip

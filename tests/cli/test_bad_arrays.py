@@ -281,3 +281,17 @@ def test_a_full_disk_leaves_the_old_output(refused, project, monkeypatch):
     assert refused("run", "project", "-i", "x.npy", "-o", "y.npy") == (
         "the file can't be written: No space left on device (y.npy); hint: choose another place"
     )
+
+
+def test_sequences_to_check_that_do_not_fit_are_refused(refused, project, work):
+    np.save(work / "x.npy", np.zeros((2, 3, INPUTS + 1)))
+    assert "do not fit a network" in refused("check", project, "-i", work / "x.npy")
+    np.save(work / "n.npy", np.array([3, 3]))
+    line = refused("check", project, "--lengths", work / "n.npy")
+    assert line == "--lengths speaks of no --input (check); hint: give both, or neither"
+
+
+def test_a_check_says_how_many_calls_ones_own_sequences_made(penstock, project, work):
+    np.save(work / "x.npy", np.zeros((3, 2, INPUTS)))
+    done = penstock("check", project, "-i", work / "x.npy", "--steps", 1)
+    assert done.status == 0 and "compared in 17 calls" in done.out, done

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 from support import random_model
 
 from penstock import Hardware, Precision
 from penstock.driver import compile_model
 from penstock.fixed import Fixed, Overflow, Rounding
-from penstock_runtime import load_project
+from penstock_runtime import Interpreter, load_project
 from penstock_runtime.compare import check
 from penstock_runtime.csim import build, run_testbench
 
@@ -91,6 +92,20 @@ def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
     golden = run_testbench(project.folder, build(project.folder))
     assert golden.passed and "0 different" in golden.output
     assert (project.folder / "csim/build.log").read_text() == "", "the C++ compiles with warnings"
+
+
+def test_sequences_of_ones_own_are_compared_too(cpp_flags, tmp_path):
+    """Seven sequences on four lanes: two calls, the last with a lane to spare."""
+    project = compiled(
+        tmp_path / "project", *MATRIX["two projected layers, lanes of different lengths"]
+    )
+    generator = np.random.default_rng(0)
+    x, lengths = generator.normal(0, 1, (7, 11, project.inputs)), np.array([11, 3, 7, 1, 11, 5, 2])
+    own = Interpreter(project).quantize(x, lengths)
+    plain, result = check(project), check(project, own=own)
+    assert result.passed and result.calls == plain.calls + 2
+    cells = (8 + 7 + 5 + 5) * lengths.sum()  # c and y of both layers, of every step that counts
+    assert result.values["states"] - plain.values["states"] == cells
 
 
 SANITIZED = (

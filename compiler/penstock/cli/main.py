@@ -267,12 +267,22 @@ def check(
     folder: Folder,
     steps: Annotated[int, typer.Option(min=1, help="Steps of each call.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 1,
+    source: Annotated[
+        Path | None, typer.Option("-i", "--input", help=".npy of sequences of your own, too.")
+    ] = None,
+    lengths: Annotated[Path | None, typer.Option(help=".npy of the steps of each of them.")] = None,
 ) -> None:
     """Compare the interpreter with C simulation, every value of every step."""
-    from penstock_runtime import load_project
+    from penstock_runtime import Interpreter
     from penstock_runtime.compare import check as compare
 
-    result = compare(load_project(folder), steps, seed)
+    interpreter, own = Interpreter(folder), None
+    if lengths is not None and source is None:
+        raise PenstockError("--lengths speaks of no --input", "check", "give both, or neither")
+    if source is not None:
+        counts = read_array(lengths) if lengths is not None else None
+        own = interpreter.quantize(read_array(source), counts)
+    result = compare(interpreter.project, steps, seed, own)
     counted = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
     total = sum(result.values.values())
     out.print(f"{total:,} values compared in {result.calls} calls: {counted or 'none'}")
