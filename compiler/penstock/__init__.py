@@ -1,6 +1,6 @@
 """Penstock: trained, pruned LSTMs -> sparse FPGA accelerators, proven bit-true."""
 
-from penstock.driver import Compiled, compile
+from penstock.driver import Compiled, compile, compile_checkpoint
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.frontend import HeadOptions
@@ -9,5 +9,5 @@ from penstock.version import __version__
 
 __all__ = [
     "Compiled", "Fixed", "Hardware", "HeadOptions", "Overflow", "PenstockError", "Precision",
-    "Rounding", "__version__", "compile",
+    "Rounding", "__version__", "compile", "compile_checkpoint",
 ]  # fmt: skip

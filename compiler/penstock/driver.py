@@ -12,9 +12,10 @@ from penstock.calibration import Ranges, calibrate
 from penstock.codegen.hls import emit_kernel
 from penstock.codegen.project_files import emit_project_files
 from penstock.codegen.storage import Storage
+from penstock.compress.saved import load_formats
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
-from penstock.frontend import HeadOptions, from_module
+from penstock.frontend import HeadOptions, from_module, from_state_dict, read_checkpoint
 from penstock.ir import Graph
 from penstock.ir.evaluate import evaluate
 from penstock.ir.io import dump_graph
@@ -196,3 +197,32 @@ def compile(
     """
     model = module if isinstance(module, RecurrentModel) else from_module(module, head)
     return compile_model(model, calibration, hardware, precision)
+
+
+def compile_checkpoint(
+    path: str | Path,
+    calibration: FloatArray | Ranges | None = None,
+    hardware: Hardware | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    batch_first: bool = True,
+    name: str | None = None,
+    calibration_name: str | None = None,
+) -> Compiled:
+    """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
+
+    Raises PenstockError, also for formats given to a checkpoint that has its own.
+    """
+    path = Path(path)
+    formats = load_formats(path)
+    if formats is not None:
+        if calibration is not None or precision is not None:
+            raise PenstockError(
+                "the checkpoint carries the number formats it was trained for",
+                str(path),
+                "leave out --calibration and the options for bits and tables",
+            )
+        calibration, precision, head = formats.ranges, formats.precision, head or formats.head
+    model = from_state_dict(read_checkpoint(path), str(path), head, batch_first, name or path.stem)
+    return compile_model(model, calibration, hardware, precision, calibration_name or str(path))

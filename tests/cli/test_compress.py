@@ -62,11 +62,13 @@ def test_compress_then_compile_needs_no_further_options(workplace, monkeypatch, 
     assert not list(workplace.glob(".*")), "temporary files are left"
 
 
-def test_formats_that_were_trained_are_not_overridden(workplace, monkeypatch, capsys):
+@pytest.mark.parametrize("given", [("--weight-bits", "3"), ("--weight-bits", "12")])
+def test_formats_that_were_trained_are_not_overridden(workplace, monkeypatch, capsys, given):
+    """Not even by what is the default elsewhere."""
     made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
     assert penstock(monkeypatch, *made) == 0
-    compile_it = ["compile", "small.safetensors", "-o", "out", "--pes", "4", "--weight-bits", "3"]
-    assert penstock(monkeypatch, *compile_it) == 2
+    compile_it = ["compile", "small.safetensors", "-o", "out", "--pes", "4"]
+    assert penstock(monkeypatch, *compile_it, *given) == 2
     assert capsys.readouterr().err == (
         "error: the checkpoint carries the number formats it was trained for (small.safetensors); "
         "hint: leave out --calibration and the options for bits and tables\n"

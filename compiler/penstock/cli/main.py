@@ -17,10 +17,9 @@ from rich.table import Table
 from penstock.atomic import write_files
 from penstock.cli.compress import compress_command, sensitivity_command
 from penstock.cli.files import read_array, read_arrays
-from penstock.compress.saved import load_formats
-from penstock.driver import Compiled, compile_model
+from penstock.driver import Compiled, compile_checkpoint
 from penstock.errors import PenstockError
-from penstock.frontend import HeadOptions, from_state_dict, read_checkpoint
+from penstock.frontend import HeadOptions
 from penstock.project import check_target
 from penstock.settings import Hardware, Precision
 from penstock.version import __version__
@@ -157,24 +156,13 @@ def compile_command(
         "interpolate_bits": interpolate_bits, "row_scales": row_scales or None,
     }  # fmt: skip
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    precision = Precision(**given)
-    formats = load_formats(model)
-    if formats is not None and (calibration is not None or given):
-        raise PenstockError(
-            "the checkpoint carries the number formats it was trained for",
-            str(model),
-            "leave out --calibration and the options for bits and tables",
-        )
-    name = _printable(model.stem, "_")  # goes into comments of the sources
-    if formats is not None:
-        head_options = options or formats.head
-        ranges, precision = formats.ranges, formats.precision
-    else:
-        head_options, ranges = options, _calibration_frames(calibration, time_first)
-    network = from_state_dict(
-        read_checkpoint(model), str(model), head_options, not time_first, name
-    )
-    compiled = compile_model(network, ranges, hardware, precision, str(calibration or model))
+    compiled = compile_checkpoint(
+        model, _calibration_frames(calibration, time_first), hardware,
+        Precision(**given) if given else None, options,
+        batch_first=not time_first,
+        name=_printable(model.stem, "_"),  # goes into comments of the sources
+        calibration_name=str(calibration or model),
+    )  # fmt: skip
     compiled.write(output)
     _print_summary(compiled, output)
 
