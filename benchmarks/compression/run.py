@@ -68,9 +68,7 @@ FORMATS = (
     *(Format(0.1, bits) for bits in (16, 12, 8, 6, 4)),
     Format(0.1, 4, rows=True),
     Format(0.1, 4, learned=True),
-    Format(0.1, 2, rows=True),
     Format(0.2, 4, rows=True),
-    Format(0.05, 6, rows=True),
     Format(0.05, 4, rows=True),
 )
 

@@ -288,7 +288,7 @@ DIGITS = Task(
     lambda: Recognizer(
         torch.nn.LSTM(40, 128, batch_first=True), 10, "last", dropout=0.3, noise=0.3
     ),
-    Epochs(dense=40, more=20, pruned=12, quantized=5),
+    Epochs(dense=40, more=20, pruned=12, quantized=3),
     rate=3e-3,
     batch=32,
     head_at="last",
@@ -302,7 +302,7 @@ SENTENCES = Task(
     "Sentences",
     sentences,
     lambda: Reader(TOKENS, EMBEDDED, 128, dropout=0.5),
-    Epochs(dense=8, more=6, pruned=5, quantized=3),
+    Epochs(dense=8, more=6, pruned=5, quantized=2),
     rate=3e-3,
     batch=32,
     head_at="last",
