@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression fuzz wheel clean
+.PHONY: demo test lint types imports format bench bench-compression example-sentiment fuzz wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -41,6 +41,10 @@ bench: $(READY)
 bench-compression: $(READY)
 	$(BIN)/python benchmarks/compression/run.py --data $(DATA)
 	$(BIN)/python benchmarks/compression/report.py
+
+# The examples on real data; DATA has a folder for each data set. Minutes to an hour.
+example-sentiment: $(READY)
+	$(BIN)/python examples/sentiment/main.py $(if $(DATA),--data $(DATA)/rt_polarity) --write
 
 # Random networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

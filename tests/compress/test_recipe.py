@@ -170,12 +170,23 @@ def test_a_recipe_that_cannot_be_followed_is_refused(digits, tmp_path, field, va
     assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_progress_of_other_settings_is_not_mixed_in(digits, tmp_path):
+def test_progress_of_other_settings_weights_or_data_is_not_mixed_in(digits, tmp_path):
     path = tmp_path / "model.safetensors"
-    one_epoch = Recipe(dense_epochs=1, prune_epochs=1, qat_epochs=0, pes=4)
-    run_recipe(Classifier, digits, one_epoch, path)
-    with pytest.raises(PenstockError, match="there is progress of other settings"):
-        run_recipe(Classifier, digits, QUICK, path)
+    recipe = Recipe(dense_epochs=1, prune_epochs=1, qat_epochs=0, pes=4)
+    run_recipe(Classifier, digits, recipe, path)
+    x = digits.train.x.copy()
+    x[-1, -1, -1] += 1
+    others = [
+        (Classifier, digits, QUICK),
+        (lambda: Classifier(cells=16), digits, recipe),
+        (Classifier, replace(digits, train=replace(digits.train, x=x)), recipe),
+    ]
+    for factory, data, settings in others:
+        with pytest.raises(PenstockError, match="there is progress of other settings or data"):
+            run_recipe(factory, data, settings, path)
+    told = []
+    run_recipe(Classifier, digits, recipe, path, told.append)
+    assert told == [], "what has been trained was trained again"
 
 
 @pytest.mark.parametrize(

@@ -114,11 +114,11 @@ def run_recipe(
     where it was. Raises PenstockError.
     """
     recipe.check()
-    loop = Loop(_progress_folder(recipe, output), recipe.batch, recipe.patience, recipe.seed,
-                tell=tell, watch=watch)  # fmt: skip
     torch.manual_seed(recipe.seed)
     module = factory()
     forward = forward_of(module, data.train)
+    loop = Loop(_progress_folder(recipe, module, data, output), recipe.batch, recipe.patience,
+                recipe.seed, tell=tell, watch=watch)  # fmt: skip
     split_name, split = data.measured
     scores = {}
 
@@ -147,14 +147,16 @@ def run_recipe(
     return Outcome(split_name, scores, density, output, loop.history)
 
 
-def _progress_folder(recipe: Recipe, output: Path) -> Path:
-    """Where stages are kept; refuses one of another recipe."""
+def _progress_folder(recipe: Recipe, module: nn.Module, data: Dataset, output: Path) -> Path:
+    """Where stages are kept; refuses one of another recipe, module or data set."""
     folder = output.with_name(f"{output.name}.progress")
-    digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()
+    digest = _digest(recipe, module, data)
     marker = folder / "recipe"
     if marker.is_file() and marker.read_text() != digest:
         raise PenstockError(
-            "there is progress of other settings", str(folder), "remove it, or write elsewhere"
+            "there is progress of other settings or data",
+            str(folder),
+            "remove it, or write elsewhere",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,6 +166,19 @@ def _progress_folder(recipe: Recipe, output: Path) -> Path:
         ) from error
     write_atomically(marker, digest.encode())
     return folder
+
+
+def _digest(recipe: Recipe, module: nn.Module, data: Dataset) -> str:
+    """Of all that training depends on: settings, initial weights, training and validation data."""
+    digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    for split in (data.train, data.valid):
+        for array in (split.x, split.y, split.lengths):
+            digest.update(f"{array.shape} {array.dtype}".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def forward_of(module: nn.Module, data: Split) -> Forward:

@@ -1,0 +1,170 @@
+"""What the examples share: from a compressed checkpoint to figures and pictures.
+
+Each example trains in its own way and ends here: compile, run the test set bit-true, check against
+C simulation, count, draw.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot
+from rich.console import Console
+from rich.table import Table
+
+from penstock import Compiled
+from penstock.fixed import FloatArray, IntArray
+from penstock_runtime import Interpreter
+from penstock_runtime.compare import CheckResult, check
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs/results.md"
+SEQUENCES_AT_ONCE = 128
+CHECK_STEPS = 4
+
+
+@dataclass
+class Story:
+    """name: of the example's folder. rows: (what, value) of the table that is printed."""
+
+    name: str
+    title: str
+    command: str
+    rows: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, what: str, value: str) -> None:
+        """One more row."""
+        self.rows.append((what, value))
+
+    def print(self) -> None:
+        """The table, on the terminal."""
+        table = Table(self.title, "result")
+        table.columns[1].justify = "right"
+        for row in self.rows:
+            table.add_row(*row)
+        Console(highlight=False, soft_wrap=True).print(table)
+
+    def markdown(self) -> str:
+        """The table, and where and when it was printed."""
+        lines = [f"| {self.title} | result |", "|---|---:|"]
+        lines += [f"| {what} | {value} |" for what, value in self.rows]
+        machine = (
+            f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+        )
+        return "\n".join([*lines, "", f"Printed by `{self.command}` on {date.today()}, {machine}."])
+
+    def write(self, compiled: Compiled) -> None:
+        """Put table and pictures into the example's README and into docs/results.md."""
+        folder = ROOT / "examples" / self.name
+        draw_load(compiled.report, folder / "load.svg")
+        draw_timeline(compiled.report, folder / "timeline.svg")
+        for page in (folder / "README.md", RESULTS):
+            replace_section(page, self.name, self.markdown())
+
+
+def replace_section(page: Path, name: str, text: str) -> None:
+    """Overwrite what stands between the page's marks ``<!-- name -->``."""
+    before, mark, rest = page.read_text().partition(f"<!-- {name} -->\n")
+    end = f"\n<!-- end {name} -->"
+    _, found, after = rest.partition(end)
+    if not mark or not found:
+        raise ValueError(f"{page} has no marks for {name}")
+    page.write_text(before + mark + text + end + after)
+
+
+def proportion(right: float, count: int) -> str:
+    """Per cent, and the standard error of a proportion over ``count`` cases."""
+    return f"{right:.1%} +- {math.sqrt(right * (1 - right) / count):.1%}"
+
+
+def bit_true(
+    interpreter: Interpreter, batches: Iterable[tuple[FloatArray, IntArray]]
+) -> FloatArray:
+    """The interpreter's values for (frames, lengths) after (frames, lengths), in one array."""
+    return np.concatenate(
+        [interpreter.run(frames, lengths, batch_first=True).values for frames, lengths in batches]
+    )
+
+
+def check_rows(
+    story: Story, interpreter: Interpreter, sample: FloatArray, lengths: IntArray
+) -> CheckResult:
+    """Interpreter against C simulation, on the check's own stimuli and on real sequences."""
+    own = interpreter.quantize(sample, lengths, batch_first=True)
+    result = check(interpreter.project, CHECK_STEPS, own=own)
+    verdict = "equal" if result.passed else f"DIFFERENT: {result.difference}"
+    compared = sum(result.values.values())
+    story.add("values, interpreter against C simulation", f"{compared:,} {verdict}")
+    story.add("of these calls, on the example's own data", f"{len(sample)} sequences")
+    return result
+
+
+def hardware_rows(story: Story, compiled: Compiled) -> None:
+    """Density, size and speed."""
+    report = compiled.report
+    totals, timeline = report["totals"], report["timeline"]
+    size, clock = totals["compression"], report["hardware"]["clock_mhz"]
+    cycles, bound = timeline["cycles_per_step"], timeline["bound_per_step"]
+    story.add("PEs", f"{report['hardware']['pes']}")
+    story.add("non-zero weights", f"{totals['nonzeros']:,} of {totals['weights']:,} "
+              f"({totals['density']:.1%})")  # fmt: skip
+    story.add("fp32, bytes", f"{size['dense_bytes']:,}")
+    story.add("compiled, everything counted, bytes", f"{size['compiled_bytes']:,}")
+    story.add("compression", f"{size['ratio']:.1f} x")
+    story.add("bits per non-zero weight", f"{totals['bits_per_nonzero']:.1f}")
+    story.add("cycles a step by the timeline (bound)", f"{cycles:,} ({bound:,})")
+    story.add(f"microseconds a step at {clock:g} MHz (bound)",
+              f"{cycles / clock:.2f} ({bound / clock:.2f})")  # fmt: skip
+
+
+def _style() -> None:
+    mpl.use("agg")
+    mpl.rcParams["svg.hashsalt"] = "penstock"
+
+
+def draw_load(report: dict[str, Any], path: Path) -> None:
+    """Entries of every PE, phase by phase: non-zeros, and the padding that the gaps cost."""
+    _style()
+    phases = report["phases"]
+    figure, axes = pyplot.subplots(
+        1, len(phases), figsize=(4.5 * len(phases), 3), squeeze=False, layout="constrained"
+    )
+    for axis, phase in zip(axes[0], phases, strict=True):
+        pes = np.arange(len(phase["pe_nonzeros"]))
+        nonzeros, entries = np.array(phase["pe_nonzeros"]), np.array(phase["pe_entries"])
+        axis.bar(pes, nonzeros, width=0.9, label="non-zeros")
+        axis.bar(pes, entries - nonzeros, bottom=nonzeros, width=0.9, label="padding")
+        axis.axhline(phase["words"], color="black", lw=1, label="words of the phase")
+        axis.set_title(f"{phase['name']}: {phase['utilization']:.1%} of {phase['words']:,} words")
+        axis.set_xlabel("PE")
+    axes[0, 0].set_ylabel("entries")
+    axes[0, 0].legend(fontsize="small", loc="lower left")
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def draw_timeline(report: dict[str, Any], path: Path) -> None:
+    """The phases of one step on the time axis."""
+    _style()
+    rows = report["timeline"]["stretches"]
+    colours = {kind: f"C{number}" for number, kind in enumerate(("load", "spmv", "cells"))}
+    figure, axis = pyplot.subplots(figsize=(9, 0.6 + 0.4 * len(rows)), layout="constrained")
+    for number, row in enumerate(rows):
+        axis.barh(number, row["cycles"], left=row["start"], height=0.7, alpha=0.7,
+                  color=colours.get(row["kind"], "C3"))  # fmt: skip
+        text = f" {row['name']}, {row['kind']}: {row['cycles']:,}"
+        axis.annotate(text, (row["start"], number), va="center", fontsize=8)
+    axis.set_yticks([])
+    axis.invert_yaxis()
+    axis.set_xlabel("cycles; a head at the end runs once, behind the last step")
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
