@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression example-sentiment fuzz wheel clean
+.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech fuzz wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -16,7 +16,7 @@ test: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Penstock needs Python 3.11"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,csim,plot,bench,examples,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,csim,plot,examples,dev]'
 	touch $@
 
 lint: $(READY)
@@ -45,6 +45,11 @@ bench-compression: $(READY)
 # The examples on real data; DATA has a folder for each data set. Minutes to an hour.
 example-sentiment: $(READY)
 	$(BIN)/python examples/sentiment/main.py $(if $(DATA),--data $(DATA)/rt_polarity) --write
+
+example-speech: $(READY)
+	$(BIN)/python examples/speech/main.py --data $(DATA) --task digits --write
+	$(BIN)/python examples/speech/main.py --data $(DATA) --task phones --write
+	$(BIN)/python examples/speech/main.py --data $(DATA) --task ese --write
 
 # Random networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

@@ -34,11 +34,15 @@ CHECK_STEPS = 4
 
 @dataclass
 class Story:
-    """name: of the example's folder. rows: (what, value) of the table that is printed."""
+    """name: of the example's folder. rows: (what, value) of the table that is printed.
+
+    section: where it goes in the README and docs/results.md, if not under the name.
+    """
 
     name: str
     title: str
     command: str
+    section: str = ""
     rows: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, what: str, value: str) -> None:
@@ -64,11 +68,12 @@ class Story:
 
     def write(self, compiled: Compiled) -> None:
         """Put table and pictures into the example's README and into docs/results.md."""
-        folder = ROOT / "examples" / self.name
-        draw_load(compiled.report, folder / "load.svg")
-        draw_timeline(compiled.report, folder / "timeline.svg")
+        folder, section = ROOT / "examples" / self.name, self.section or self.name
+        prefix = f"{self.section}-" if self.section else ""
+        draw_load(compiled.report, folder / f"{prefix}load.svg")
+        draw_timeline(compiled.report, folder / f"{prefix}timeline.svg")
         for page in (folder / "README.md", RESULTS):
-            replace_section(page, self.name, self.markdown())
+            replace_section(page, section, self.markdown())
 
 
 def replace_section(page: Path, name: str, text: str) -> None:
@@ -84,6 +89,12 @@ def replace_section(page: Path, name: str, text: str) -> None:
 def proportion(right: float, count: int) -> str:
     """Per cent, and the standard error of a proportion over ``count`` cases."""
     return f"{right:.1%} +- {math.sqrt(right * (1 - right) / count):.1%}"
+
+
+def clustered(wrong: FloatArray, count: FloatArray) -> float:
+    """Standard error of wrong.sum() / count.sum() over independent sequences."""
+    error = wrong.sum() / count.sum()
+    return float(np.sqrt(np.sum((wrong - error * count) ** 2)) / count.sum())
 
 
 def bit_true(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import re
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from rapidfuzz.distance import Levenshtein
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+from speech.recordings import phone_errors, phones
 
 import penstock.nn
 from penstock.compress import BankBalanced, ColumnBalanced, Pattern, PeBalanced, Unstructured
@@ -123,64 +127,14 @@ class Reader(torch.nn.Module):
 # Speech phones
 
 
-DELAY, WARM_UP, CHUNK = 5, 15, 100
-VALID_SPEAKERS = 8
-SHORTEST_RUN = 3
-
-
-def phones(folder: Path) -> Dataset:
-    """Training in chunks; validation (8 speakers of the training set) and test by utterance.
-
-    A label comes DELAY frames late, so that the network has heard what follows.
-    """
-    with np.load(folder / "speechocean_phones/speechocean_phones.npz") as file:
-        feat, label, offset, is_test, speaker = (
-            file[name] for name in ("feat", "frame_label", "offset", "is_test", "speaker")
-        )
-        scale = float(file["feat_scale"])
-    known = sorted(set(speaker[~is_test]))
-    held_out = set(np.random.default_rng(0).choice(known, VALID_SPEAKERS, replace=False))
-    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"train": [], "valid": [], "test": []}
-    for index, (a, b) in enumerate(pairwise(offset)):
-        x = feat[a:b].astype(np.float32) / scale
-        x = (x - x.mean(axis=0)) / (x.std(axis=0) + 0.1)
-        x = np.concatenate([x, np.repeat(x[-1:], DELAY, axis=0)])
-        y = np.concatenate([np.full(DELAY, IGNORED), label[a:b].astype(np.int64)])
-        part = "test" if is_test[index] else "valid" if speaker[index] in held_out else "train"
-        parts[part] += _chunks(x, y) if part == "train" else [(x, y)]
-    arrays = {}
-    for name, found in parts.items():
-        lengths = np.array([len(x) for x, _ in found])
-        x = np.zeros((len(found), lengths.max(), feat.shape[1]), dtype=np.float32)
-        y = np.full(x.shape[:2], IGNORED)
-        for row, (frames, labels) in enumerate(found):
-            x[row, : len(frames)], y[row, : len(frames)] = frames, labels
-        arrays |= {f"x_{name}": x, f"y_{name}": y, f"lengths_{name}": lengths}
-    return make_dataset(arrays, "labelling", str(folder))
-
-
-def _chunks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """CHUNK labelled frames each, behind WARM_UP frames that only bring the state up."""
-    for start in range(0, len(x) - DELAY, CHUNK):
-        first = max(start - WARM_UP, 0)
-        labels = y[first : start + CHUNK].copy()
-        labels[: start - first] = IGNORED
-        yield x[first : start + CHUNK], labels
-
-
 def phone_error(split: Split, logits: list[np.ndarray]) -> dict[str, float]:
-    """PER: arg max of every frame, runs under 3 frames dropped, silence removed, against the
-    labels' own sequence; insertions, deletions and substitutions per phone."""
-    wrong = count = 0
+    """The phone error rate of arg max, frame by frame."""
+    pairs = []
     for labels, answer in zip(split.y, logits, strict=True):
-        labels = labels[labels != IGNORED]
-        spoken = [phone for phone, _ in groupby(labels) if phone]
-        frames = answer[DELAY : DELAY + len(labels)].argmax(axis=1)
-        runs = [(phone, len(list(run))) for phone, run in groupby(frames)]
-        heard = [phone for phone, _ in groupby(p for p, n in runs if n >= SHORTEST_RUN) if phone]
-        wrong += Levenshtein.distance(heard, spoken)
-        count += len(spoken)
-    return {"per": wrong / count}
+        counts = labels[: len(answer)] != IGNORED
+        pairs.append(phone_errors(labels[: len(answer)][counts], answer[counts].argmax(axis=1)))
+    wrong, count = np.sum(pairs, axis=0)
+    return {"per": float(wrong / count)}
 
 
 # Spoken digits
@@ -262,7 +216,7 @@ def sentences(folder: Path) -> Dataset:
 PHONES = Task(
     "phones",
     "Speech phones",
-    phones,
+    partial(phones, deltas=False),
     lambda: Recognizer(
         penstock.nn.LSTM(40, 256, batch_first=True, proj_size=128, peephole=True),
         40, "step", dropout=0.4, noise=0.6,
