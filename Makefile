@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech fuzz wheel clean
+.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -50,6 +50,9 @@ example-speech: $(READY)
 	$(BIN)/python examples/speech/main.py --data $(DATA) --task digits --write
 	$(BIN)/python examples/speech/main.py --data $(DATA) --task phones --write
 	$(BIN)/python examples/speech/main.py --data $(DATA) --task ese --write
+
+example-language_model: $(READY)
+	$(BIN)/python examples/language_model/main.py --data $(DATA)/wikitext2 --write
 
 # Random networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

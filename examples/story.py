@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -74,6 +75,11 @@ class Story:
         draw_timeline(compiled.report, folder / f"{prefix}timeline.svg")
         for page in (folder / "README.md", RESULTS):
             replace_section(page, section, self.markdown())
+
+
+def plain_warnings() -> None:
+    """A warning is a line, without the program text that led to it."""
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
 
 
 def replace_section(page: Path, name: str, text: str) -> None:

@@ -27,6 +27,7 @@ from story import (
     bit_true,
     check_rows,
     hardware_rows,
+    plain_warnings,
     proportion,
 )
 
@@ -212,6 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a few epochs of little text")
     parser.add_argument("--write", action="store_true", help="put the table into README and docs")
     options = parser.parse_args(arguments)
+    plain_warnings()
     epochs = (8, 4, 1) if options.quick else (12, 10, 3)
     recipe = Recipe(
         pattern="pe_balanced", pes=PES, density=options.density, weight_bits=options.weight_bits,

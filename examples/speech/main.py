@@ -27,6 +27,7 @@ from story import (
     check_rows,
     clustered,
     hardware_rows,
+    plain_warnings,
     proportion,
 )
 
@@ -195,6 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--recognize", nargs="+", type=Path, metavar="SOUND",
                         help="sound files, for the digits project in --output")  # fmt: skip
     options = parser.parse_args(arguments)
+    plain_warnings()
     is_made_up = options.data is None
     name = "tones" if is_made_up else options.task
     task = QUICK if is_made_up else TASKS[options.task]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -159,6 +161,17 @@ def test_rows_and_ranges_that_were_trained_are_what_is_compiled(workplace, monke
     assert '"op": "scale"' in (workplace / "out/graph.json").read_text()
     assert penstock(monkeypatch, "check", "out") == 0
     assert "agree to the last bit" in capsys.readouterr().out
+
+
+def test_rows_left_empty_are_told_on_a_line_each(workplace):
+    """Without the program text that Python shows beside a warning."""
+    made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
+    done = subprocess.run(
+        [sys.executable, "-m", "penstock", *made, "--density", "0.1"], capture_output=True,
+        text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=True,
+    )  # fmt: skip
+    lines = done.stderr.splitlines()
+    assert lines and all(line.startswith("warning: lstm.weight_") for line in lines)
 
 
 def test_training_starts_from_given_weights(workplace, monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -45,6 +46,7 @@ def main() -> None:
             stream, io.TextIOWrapper
         ):  # paths need not be text of the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = _warning_line
     try:
         status = app(sys.argv[1:] or ["--help"], prog_name="penstock", standalone_mode=False)
     except PenstockError as error:
@@ -63,6 +65,10 @@ def _refuse(line: str) -> int:
     """Say it on one line, without what would command a terminal; the exit status."""
     print(f"error: {_printable(' '.join(line.split()), '?')}", file=sys.stderr)
     return 2
+
+
+def _warning_line(message: Warning | str, *where: Any, **more: Any) -> str:
+    return f"warning: {_printable(str(message), '?')}\n"
 
 
 def _printable(text: str, instead: str) -> str:
