@@ -147,6 +147,7 @@ def text() -> str:
     machines = ", ".join(sorted({line["machine"] for line in lines}))
     parts = [summary_table(), "![error against density](pictures/density.svg)",
              "![error against compression](pictures/formats.svg)",
+             "In the second picture r stands for a scale of each row, l for learned ranges.",
              *(section(task) for task in TASKS.values()),
              f"Measured by `python benchmarks/compression/run.py` on {' to '.join(dates)}, "
              f"{machines}; printed by `python benchmarks/compression/report.py`."]  # fmt: skip
