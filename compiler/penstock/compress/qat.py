@@ -90,10 +90,6 @@ class QuantizedNetwork(nn.Module):
         groups = [{"params": weights, "lr": rate}, {"params": ranges, "lr": RANGE_RATE * rate}]
         return [group for group in groups if group["params"]]
 
-    def retype(self) -> None:
-        """Place the binary points of the weights anew, for what they have become."""
-        self.graph = lower(self.to_model(), self.ranges, self.precision)
-
     @property
     def trained_precision(self) -> Precision:
         """The precision under which ``to_model`` compiles to the integers of this network."""

@@ -28,6 +28,8 @@ from penstock.frontend import HeadOptions, from_module
 from penstock.settings import Precision
 
 CALIBRATION_SEQUENCES = 256
+QUANTIZED_RATE = 1 / 3
+"""The learning rate in fixed point, as a share of the dense network's."""
 ROWS_A_PE = 4
 """A Linear layer with fewer can't be balanced without loss."""
 
@@ -138,7 +140,7 @@ def run_recipe(
     scores["quantized"] = loop.measure(quantized, split)
     if recipe.qat_epochs:
         stage = Stage(
-            "qat", network, quantized, recipe.qat_epochs, recipe.rate / 10,
+            "qat", network, quantized, recipe.qat_epochs, recipe.rate * QUANTIZED_RATE,
             groups=network.parameter_groups, teacher=teacher, taught=recipe.distill,
         )  # fmt: skip
         loop.fit(stage, data.train, data.valid)
