@@ -178,8 +178,9 @@ def draw_timeline(report: dict[str, Any], path: Path) -> None:
     for number, row in enumerate(rows):
         axis.barh(number, row["cycles"], left=row["start"], height=0.7, alpha=0.7,
                   color=colours.get(row["kind"], "C3"))  # fmt: skip
-        text = f" {row['name']}, {row['kind']}: {row['cycles']:,}"
-        axis.annotate(text, (row["start"], number), va="center", fontsize=8)
+        is_late = row["start"] > rows[-1]["start"] / 2
+        axis.annotate(f" {row['name']}, {row['kind']}: {row['cycles']:,} ", (row["start"], number),
+                      va="center", ha="right" if is_late else "left", fontsize=8)  # fmt: skip
     axis.set_yticks([])
     axis.invert_yaxis()
     axis.set_xlabel("cycles; a head at the end runs once, behind the last step")
