@@ -69,6 +69,7 @@ FORMATS = (
     Format(0.1, 4, rows=True),
     Format(0.1, 4, learned=True),
     Format(0.2, 4, rows=True),
+    Format(0.2, 3, rows=True),
     Format(0.05, 4, rows=True),
     Format(0.03, 4, rows=True),
 )
