@@ -60,6 +60,14 @@ def percent(values: np.ndarray) -> str:
     return f"{100 * values.mean():.1f} +- {100 * spread(values):.1f}"
 
 
+def quantized(runs: Runs) -> list[str]:
+    """The runs in fixed point, from the most bits down."""
+    formats = {name: line["format"] for run in runs for name, line in run.items() if
+               "format" in line}  # fmt: skip
+    return sorted(formats, key=lambda name: (-formats[name]["density"], -formats[name]["weights"],
+                                             name))  # fmt: skip
+
+
 def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(head)
     lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
@@ -80,7 +88,7 @@ def densities_table(task: Task, runs: Runs) -> str:
 
 def formats_table(runs: Runs) -> str:
     """Number formats: errors, what is lost, what it is worth."""
-    names = dict.fromkeys(name for run in runs for name in run if name.startswith("quantized/"))
+    names = quantized(runs)
     limit = of(runs, DENSE, "standard_error").mean()
     rows = []
     for name in names:
@@ -107,9 +115,7 @@ def summary_table() -> str:
         runs = load(task)
         limit = of(runs, DENSE, "standard_error").mean()
         best: tuple[float, str] = (0.0, "none")
-        for name in runs[0]:
-            if not name.startswith("quantized/"):
-                continue
+        for name in quantized(runs):
             dense = np.array([run[DENSE]["error"] for run in runs if name in run])
             lost = (of(runs, name, "trained", "error") - dense).mean()
             if lost <= limit:
@@ -198,7 +204,7 @@ def density_panel(axis: Any, task: Task, runs: Runs) -> None:
 
 
 def formats_panel(axis: Any, task: Task, runs: Runs) -> None:
-    names = [name for name in runs[0] if name.startswith("quantized/")]
+    names = quantized(runs)
     for key, marker, label in (("post_training", "x", "post-training"),
                                ("trained", "o", "trained in fixed point")):  # fmt: skip
         ratio = [of(runs, name, "ratio").mean() for name in names]
