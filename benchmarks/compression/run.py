@@ -27,8 +27,8 @@ import torch
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import OneShot, Pruner, calibrate
 from penstock.compress.dataset import IGNORED, Dataset
+from penstock.compress.forward import forward_of
 from penstock.compress.qat import QuantizedNetwork
-from penstock.compress.recipe import forward_of
 from penstock.compress.training import Forward, Loop, Stage
 from penstock.driver import compile_model
 from penstock.frontend import HeadOptions, from_module

@@ -11,7 +11,7 @@ from penstock import PenstockError
 
 torch = pytest.importorskip("torch")
 from penstock.compress.dataset import IGNORED, Split  # noqa: E402
-from penstock.compress.recipe import forward_of  # noqa: E402
+from penstock.compress.forward import forward_of  # noqa: E402
 from penstock.compress.training import Loop, Stage, _shuffled  # noqa: E402
 
 INPUTS, CLASSES = 4, 3

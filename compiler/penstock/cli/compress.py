@@ -167,8 +167,8 @@ def sensitivity_command(
     wanted, widths = _numbers(densities, float, "--densities"), _numbers(bits, int, "--bits")
     try:
         from penstock.compress.dataset import load_dataset
+        from penstock.compress.forward import forward_of
         from penstock.compress.plot import check_plot, plot_sensitivity
-        from penstock.compress.recipe import forward_of
         from penstock.compress.saved import write_atomically
         from penstock.compress.sensitivity import measure_sensitivity
         from penstock.compress.training import Loop

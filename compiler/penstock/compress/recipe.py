@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from penstock.calibration import calibrate
-from penstock.compress.dataset import Dataset, Split
+from penstock.compress.dataset import Dataset
+from penstock.compress.forward import forward_of
 from penstock.compress.patterns import check_density
 from penstock.compress.pruner import Pruner
 from penstock.compress.qat import QuantizedNetwork
@@ -181,59 +181,6 @@ def _digest(recipe: Recipe, module: nn.Module, data: Dataset) -> str:
             digest.update(f"{array.shape} {array.dtype}".encode())
             digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def forward_of(module: nn.Module, data: Split) -> Forward:
-    """``module`` as the loop calls it: with lengths if its ``forward`` has a second parameter.
-
-    Raises PenstockError if it can't take the data, or does not give logits for its labels: one
-    for each class, or a single one for the second of two.
-    """
-    where = type(module).__name__
-    takes_lengths = len(inspect.signature(module.forward).parameters) > 1
-    if not takes_lengths and data.y.ndim == 1 and len(np.unique(data.lengths)) > 1:
-        raise PenstockError(
-            "the sequences differ in length, but forward does not take lengths",
-            where,
-            "write forward(self, x, lengths), and take each sequence's last step",
-        )
-    for name, part in module.named_modules():
-        if isinstance(part, nn.Sigmoid | nn.Softmax):
-            kind = type(part).__name__
-            raise PenstockError(
-                f"layer {name} is a {kind}, but training needs what comes before it",
-                where,
-                "leave it out of forward; penstock compile has --head-activation",
-            )
-
-    def forward(x: Tensor, lengths: Tensor) -> Tensor:
-        logits: Tensor = module(x, lengths) if takes_lengths else module(x)
-        return logits
-
-    _try(forward, data, where)
-    return forward
-
-
-def _try(forward: Forward, data: Split, where: str) -> None:
-    """Run the first sequences through ``forward``, to see what it gives."""
-    part = data.part(np.arange(min(2, len(data))))
-    try:
-        with torch.no_grad():
-            logits = forward(torch.from_numpy(part.x), torch.from_numpy(part.lengths))
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        first = str(error).strip().splitlines()[0]
-        hint = f"it is called with x {part.x.dtype} of shape {part.x.shape}"
-        raise PenstockError(f"forward fails on the data: {first}", where, hint) from error
-    if logits.shape[:-1] not in (part.y.shape, (*part.y.shape, 1)):
-        hint = f"give logits of shape {(*part.y.shape, 'classes')}"
-        raise PenstockError(f"forward gives {tuple(logits.shape)}", where, hint)
-    classes, greatest = max(logits.shape[-1], 2), int(data.y.max())
-    if greatest >= classes:
-        raise PenstockError(
-            f"labels go up to {greatest}, but forward tells {classes} classes apart",
-            where,
-            "labels count from 0",
-        )
 
 
 def prune(
