@@ -3,6 +3,7 @@
 Argument: folder for the results.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -41,3 +42,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    os._exit(0)  # PyTorch's threads can abort the interpreter's own way out, seen under load
