@@ -22,6 +22,7 @@ from tasks import PES, TASKS, Task
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 PICTURES = ROOT / "docs/pictures"
+SHORT = {" bits": "b", ", scale a row": " r", ", learned ranges": " l", ", retrained longer": " t"}
 DENSE, MORE = "dense", "dense, trained on"
 Runs = list[dict[str, dict[str, Any]]]
 """Of each seed, results by their names."""
@@ -153,7 +154,8 @@ def text() -> str:
     machines = ", ".join(sorted({line["machine"] for line in lines}))
     parts = [summary_table(), "![error against density](pictures/density.svg)",
              "![error against compression](pictures/formats.svg)",
-             "In the second picture r stands for a scale of each row, l for learned ranges.",
+             "In the second picture b stands for bits, r for a scale of each row, l for learned "
+             "ranges, t for retrained longer (as many epochs as the dense network had).",
              *(section(task) for task in TASKS.values()),
              f"Measured by `python benchmarks/compression/run.py` on {' to '.join(dates)}, "
              f"{machines}; printed by `python benchmarks/compression/report.py`."]  # fmt: skip
@@ -214,9 +216,10 @@ def formats_panel(axis: Any, task: Task, runs: Runs) -> None:
                       label=label)  # fmt: skip
     for name in names:
         point = (of(runs, name, "ratio").mean(), 100 * of(runs, name, "trained", "error").mean())
-        words = name.removeprefix("quantized/").replace(", scale a row", " r")
-        axis.annotate(words.replace(", learned ranges", " l").replace(" bits", "b"), point,
-                      fontsize=6, xytext=(3, -8), textcoords="offset points")  # fmt: skip
+        words = name.removeprefix("quantized/")
+        for long, short in SHORT.items():
+            words = words.replace(long, short)
+        axis.annotate(words, point, fontsize=6, xytext=(3, -8), textcoords="offset points")
     axis.set_xlabel("compression, everything counted")
 
 
