@@ -223,6 +223,7 @@ class Runner:
         ranges = calibrate(model, frames(torch.from_numpy(sample.x)).numpy(),
                            lengths=sample.lengths)  # fmt: skip
         network = QuantizedNetwork(model, ranges, formats.precision, learn_ranges=formats.learned)
+        network.eval()
 
         def forward(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
             x = frames(x)
