@@ -22,7 +22,7 @@ from tasks import PES, TASKS, Task
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 PICTURES = ROOT / "docs/pictures"
-SHORT = {" bits": "b", ", scale a row": " r", ", learned ranges": " l", ", retrained longer": " t"}
+SHORT = {" bits": "b", ", scale a row": " r", ", learned ranges": " l"}
 DENSE, MORE = "dense", "dense, trained on"
 Runs = list[dict[str, dict[str, Any]]]
 """Of each seed, results by their names."""
@@ -155,7 +155,7 @@ def text() -> str:
     parts = [summary_table(), "![error against density](pictures/density.svg)",
              "![error against compression](pictures/formats.svg)",
              "In the second picture b stands for bits, r for a scale of each row, l for learned "
-             "ranges, t for retrained longer (as many epochs as the dense network had).",
+             "ranges.",
              *(section(task) for task in TASKS.values()),
              f"Measured by `python benchmarks/compression/run.py` on {' to '.join(dates)}, "
              f"{machines}; printed by `python benchmarks/compression/report.py`."]  # fmt: skip

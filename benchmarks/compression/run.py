@@ -42,21 +42,16 @@ PRUNED_RATE, QUANTIZED_RATE = 2 / 3, 1 / 3
 
 @dataclass(frozen=True)
 class Format:
-    """Number formats of one run. Activations have as many bits as weights, 8 at the least.
-
-    longer: the pruned network is retrained once more, for as many epochs as the dense one was.
-    """
+    """Number formats of one run. Activations have as many bits as weights, 8 at the least."""
 
     density: float
     weights: int
     rows: bool = False
     learned: bool = False
-    longer: bool = False
 
     @property
     def name(self) -> str:
         extra = ", scale a row" * self.rows + ", learned ranges" * self.learned
-        extra += ", retrained longer" * self.longer
         return f"{self.density:.0%}, {self.weights} bits{extra}"
 
     @property
@@ -77,7 +72,6 @@ FORMATS = (
     Format(0.2, 3, rows=True),
     Format(0.05, 4, rows=True),
     Format(0.03, 4, rows=True),
-    Format(0.2, 3, rows=True, longer=True),
 )
 
 
@@ -211,8 +205,6 @@ class Runner:
             return
         module = self.pruned(PATTERN, formats.density)
         adapt_to(module, formats.density)
-        if formats.longer:
-            self.retrain(module, formats.density)
         model = from_module(module, HeadOptions(self.task.head_at))
         embedding = getattr(module, "embedding", None)
         sample = self.data.train.part(np.arange(CALIBRATION_SEQUENCES))
@@ -249,18 +241,6 @@ class Runner:
         )  # fmt: skip
         if self.seed == 0:
             compiled.write(self.scratch / formats.name.replace(", ", "-").replace(" ", "-"))
-
-    def retrain(self, module: torch.nn.Module, density: float) -> None:
-        """Train what is left of the weights on."""
-        everything = dict.fromkeys(self.task.densities(density), 1.0)
-        pruner = Pruner(module, density=everything)  # keeps what is zero
-        forward = forward_of(module, self.data.train)
-        epochs, rate = self.task.epochs.dense, self.task.rate * PRUNED_RATE
-        self.fit(f"longer/{density}", module, forward, epochs, rate, after_step=pruner.step,
-                 teacher=self.teacher)  # fmt: skip
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pruner.finalize()
 
     def pruned(self, pattern: str, density: float) -> torch.nn.Module:
         """A network that ``prune`` has saved."""

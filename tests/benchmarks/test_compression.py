@@ -59,7 +59,7 @@ def test_runs_are_kept_gone_on_with_and_reported(benchmark, tmp_path, monkeypatc
         monkeypatch.setattr(module, "TASKS", {"made": task})
     monkeypatch.setattr(run, "RESULTS", tmp_path)
     monkeypatch.setattr(report, "RESULTS", tmp_path)
-    monkeypatch.setattr(run, "FORMATS", (run.Format(0.2, 4, rows=True, longer=True),))
+    monkeypatch.setattr(run, "FORMATS", (run.Format(0.2, 4, rows=True),))
     stages = ("more", "pe_balanced", "bank_balanced", "formats")
     run.work("made", 0, stages, tmp_path, tmp_path / "scratch")
     lines = [json.loads(line) for line in (tmp_path / "made-0.jsonl").read_text().splitlines()]
@@ -67,19 +67,19 @@ def test_runs_are_kept_gone_on_with_and_reported(benchmark, tmp_path, monkeypatc
     assert list(found) == [
         "dense", "dense, trained on", "pe_balanced/0.5", "pe_balanced/0.2", "bank_balanced/0.5",
         "bank_balanced/0.2",
-        "quantized/20%, 4 bits, scale a row, retrained longer",
+        "quantized/20%, 4 bits, scale a row",
     ]  # fmt: skip
     assert found["dense"]["error"] < 0.25
     assert found["pe_balanced/0.2"]["density"] == pytest.approx(0.2, abs=0.02)
-    quantized = found["quantized/20%, 4 bits, scale a row, retrained longer"]
+    quantized = found["quantized/20%, 4 bits, scale a row"]
     assert quantized["density"] < 0.25, "pruned weights came back"
     assert quantized["ratio"] > 5 and 8 <= quantized["bits_per_nonzero"] < 16
-    assert (tmp_path / "scratch/made/0/20%-4-bits-scale-a-row-retrained-longer/graph.json").exists()
+    assert (tmp_path / "scratch/made/0/20%-4-bits-scale-a-row/graph.json").exists()
     capsys.readouterr()
     run.work("made", 0, stages, tmp_path, tmp_path / "scratch")
     assert capsys.readouterr().out == "", "something was run again"
     shown = report.text()
-    assert "| 20%, 4 bits, scale a row, retrained longer |" in shown and "| 50% |" in shown
+    assert "| 20%, 4 bits, scale a row |" in shown and "| 50% |" in shown
     monkeypatch.setattr(report, "PICTURES", tmp_path)
     report.draw()
     assert (tmp_path / "density.svg").stat().st_size > 1000
