@@ -62,9 +62,9 @@ def percent(values: np.ndarray) -> str:
 
 
 def quantized(runs: Runs) -> list[str]:
-    """The runs in fixed point, from the most bits down."""
-    formats = {name: line["format"] for run in runs for name, line in run.items() if
-               "format" in line}  # fmt: skip
+    """The runs in fixed point that every seed has, from the most bits down."""
+    common = set.intersection(*(set(run) for run in runs))
+    formats = {name: runs[0][name]["format"] for name in common if "format" in runs[0][name]}
     return sorted(formats, key=lambda name: (-formats[name]["density"], -formats[name]["weights"],
                                              name))  # fmt: skip
 
