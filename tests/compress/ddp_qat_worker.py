@@ -42,4 +42,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
-    os._exit(0)  # PyTorch's threads can abort the interpreter's own way out, seen under load
+    os._exit(0)  # a worker once aborted on its way out, under load; why was not found

@@ -44,4 +44,4 @@ def main(folder: Path, astray: str, broadcast_buffers: bool) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "True")
-    os._exit(0)  # PyTorch's threads can abort the interpreter's own way out, seen under load
+    os._exit(0)  # a worker once aborted on its way out, under load; why was not found
