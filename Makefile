@@ -40,7 +40,7 @@ bench: $(READY)
 # Error against density and number formats on the data in DATA; hours. What has been run stays.
 bench-compression: $(READY)
 	$(BIN)/python benchmarks/compression/run.py --data $(DATA)
-	$(BIN)/python benchmarks/compression/report.py
+	$(BIN)/python benchmarks/compression/report.py --write
 
 # The examples on real data; DATA has a folder for each data set. Minutes to an hour.
 example-sentiment: $(READY)

@@ -24,9 +24,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+from story import RESULTS, replace_section
+
 from penstock.compress import pe_balanced_mask
 
-ROOT = Path(__file__).resolve().parent.parent
 INPUTS, CELLS, PROJECTION, DENSITY, PES, SEED = 153, 1024, 512, 0.1, 32, 2017
 STEPS = 4
 ESE_CYCLES = 16_540
@@ -151,10 +153,7 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if options.write:
-        page = ROOT / "docs/results.md"
-        before, mark, rest = page.read_text().partition("<!-- ese_layer -->\n")
-        after = rest.partition("<!-- end ese_layer -->")[2]
-        page.write_text(f"{before}{mark}{text}\n<!-- end ese_layer -->{after}")
+        replace_section(RESULTS, "ese_layer", text)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""Random models, pruned and quantizable, without torch."""
+"""Random models, pruned and quantizable, without torch; runs of the examples."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 import numpy as np
+import pytest
 
 from penstock.compress import pe_balanced_mask
 from penstock.model import GATES, DenseHead, LstmDirection, LstmLayer, RecurrentModel
@@ -62,3 +66,13 @@ def random_model(
             generator.normal(0, 1, (head, width)), generator.normal(0, 0.2, head), at, activation
         )
     return RecurrentModel(layers, dense)
+
+
+def run_example(example, *arguments):
+    """(exit status, what was printed, outcome) of an example's ``main``; its module."""
+    printed, outcomes = io.StringIO(), []
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        run = example.run
+        patch.setattr(example, "run", lambda *a: outcomes.append(run(*a)) or outcomes[-1])
+        status = example.main(list(arguments))
+    return status, printed.getvalue(), outcomes[0]

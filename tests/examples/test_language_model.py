@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import lzma
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import run_example
 
 from penstock import PenstockError
 
@@ -32,12 +31,8 @@ def example():
 @pytest.fixture(scope="module")
 def ran(example, tmp_path_factory, cpp_flags):
     """(exit status, what was printed, outcome) of a run on a made-up chain."""
-    folder, printed, outcomes = tmp_path_factory.mktemp("model"), io.StringIO(), []
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        run = example.main.run
-        patch.setattr(example.main, "run", lambda *a: outcomes.append(run(*a)) or outcomes[-1])
-        status = example.main.main(["--output", str(folder)])
-    return status, printed.getvalue(), outcomes[0]
+    folder = tmp_path_factory.mktemp("model")
+    return run_example(example.main, "--output", str(folder))
 
 
 def test_the_chain_is_learned_and_its_perplexity_bit_true(ran):
@@ -79,11 +74,8 @@ def test_rare_and_unseen_words_become_unknown(example, tmp_path, suffix):
     text = example.text.wikitext(tmp_path, 4, 100)
     assert text.words == ["<unk>", "<eos>", "a", "b"]
     assert text.tokens["train"].tolist() == [2, 3, 2, 1, 0, 2, 3, 3, 1]
-    assert text.tokens["valid"].tolist() == [2, 0, 0, 1] and text.tokens["test"].tolist() == [
-        3,
-        0,
-        1,
-    ]
+    assert text.tokens["valid"].tolist() == [2, 0, 0, 1]
+    assert text.tokens["test"].tolist() == [3, 0, 1]
     assert len(example.text.wikitext(tmp_path, 4, 3).tokens["train"]) == 3
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import gzip
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import run_example
 
 from penstock import PenstockError
 from penstock_runtime import Interpreter
@@ -34,12 +33,8 @@ def example():
 @pytest.fixture(scope="module")
 def ran(example, tmp_path_factory, cpp_flags):
     """(exit status, what was printed, outcome, folder) of a quick run."""
-    folder, printed, outcomes = tmp_path_factory.mktemp("sentiment"), io.StringIO(), []
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        run = example.main.run
-        patch.setattr(example.main, "run", lambda *a: outcomes.append(run(*a)) or outcomes[-1])
-        status = example.main.main(["--quick", "--output", str(folder)])
-    return status, printed.getvalue(), outcomes[0], folder
+    folder = tmp_path_factory.mktemp("sentiment")
+    return *run_example(example.main, "--quick", "--output", str(folder)), folder
 
 
 def words_of(example, count=12):

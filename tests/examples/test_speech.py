@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import run_example
 
 from penstock import PenstockError
 from penstock.compress.dataset import IGNORED
@@ -34,12 +33,8 @@ def example():
 @pytest.fixture(scope="module")
 def ran(example, tmp_path_factory, cpp_flags):
     """(exit status, what was printed, outcome, folder) of a run on tones."""
-    folder, printed, outcomes = tmp_path_factory.mktemp("speech"), io.StringIO(), []
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        run = example.main.run
-        patch.setattr(example.main, "run", lambda *a: outcomes.append(run(*a)) or outcomes[-1])
-        status = example.main.main(["--output", str(folder)])
-    return status, printed.getvalue(), outcomes[0], folder
+    folder = tmp_path_factory.mktemp("speech")
+    return *run_example(example.main, "--output", str(folder)), folder
 
 
 def tone(digit, example, rate=8000, seconds=0.25):
