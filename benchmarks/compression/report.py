@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 PICTURES = ROOT / "docs/pictures"
 SHORT = {" bits": "b", ", scale a row": " r", ", learned ranges": " l"}
+NEAR = 1.06
+"""Formats whose compression is nearer than this share a place for their names in the picture."""
 DENSE, MORE = "dense", "dense, trained on"
 Runs = list[dict[str, dict[str, Any]]]
 """Of each seed, results by their names."""
@@ -173,7 +175,8 @@ def draw() -> None:
     mpl.use("agg")
     mpl.rcParams["svg.hashsalt"] = "penstock"
     PICTURES.mkdir(exist_ok=True)
-    for name, panel in (("density", density_panel), ("formats", formats_panel)):
+    for name, panel, place in (("density", density_panel, "best"),
+                               ("formats", formats_panel, "lower right")):  # fmt: skip
         figure, axes = pyplot.subplots(
             1, len(TASKS), figsize=(14, 4.4), squeeze=False, layout="constrained"
         )
@@ -187,7 +190,7 @@ def draw() -> None:
             axis.set_title(task.title)
             axis.grid(alpha=0.3)
         axes[0, 0].set_ylabel("error, %")
-        axes[0, 0].legend(fontsize="small")
+        axes[0, 0].legend(fontsize="small", loc=place)
         figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
         pyplot.close(figure)
 
@@ -220,13 +223,29 @@ def formats_panel(axis: Any, task: Task, runs: Runs) -> None:
         axis.errorbar(ratio, [values.mean() for values in error],
                       [spread(values) for values in error], fmt=marker, ms=5, lw=1, capsize=2,
                       label=label)  # fmt: skip
-    for name in names:
-        point = (of(runs, name, "ratio").mean(), 100 * of(runs, name, "trained", "error").mean())
-        words = name.removeprefix("quantized/")
-        for long, short in SHORT.items():
-            words = words.replace(long, short)
-        axis.annotate(words, point, fontsize=6, xytext=(3, -8), textcoords="offset points")
+    ends: list[tuple[float, float, list[str]]] = []
+    for name in sorted(names, key=lambda name: of(runs, name, "ratio").mean()):
+        ratio = of(runs, name, "ratio").mean()
+        errors = [100 * of(runs, name, key, "error") for key in ("post_training", "trained")]
+        top = max(values.mean() + spread(values) for values in errors)
+        if ends and ratio < NEAR * ends[-1][0]:
+            at, before, lines = ends.pop()
+            ends.append((at, max(before, top), [*lines, shortened(name)]))
+        else:
+            ends.append((ratio, top, [shortened(name)]))
+    for ratio, top, lines in ends:
+        axis.annotate("\n".join(lines), (ratio, top), fontsize=7, xytext=(0, 4), rotation=90,
+                      textcoords="offset points", ha="center", va="bottom")  # fmt: skip
+    axis.margins(y=0.22)
     axis.set_xlabel("compression, everything counted")
+
+
+def shortened(name: str) -> str:
+    """A format's name, as in the picture."""
+    words = name.removeprefix("quantized/")
+    for long, short in SHORT.items():
+        words = words.replace(long, short)
+    return words
 
 
 def main() -> None:
