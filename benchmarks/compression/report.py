@@ -24,7 +24,7 @@ from story import replace_section  # isort: skip
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 PICTURES = ROOT / "docs/pictures"
-SHORT = {" bits": "b", ", scale a row": " r", ", learned ranges": " l"}
+SHORT = {" bits": "b", ", scale a row": " r", ", learned ranges": " l", ", retrained longer": " L"}
 NEAR = 1.06
 """Formats whose compression is nearer than this share a place for their names in the picture."""
 DENSE, MORE = "dense", "dense, trained on"
@@ -144,6 +144,14 @@ def section(task: Task) -> str:
         pairs = [(DENSE, "dense"), *((f"pe_balanced/{d}", f"{d:.0%}") for d in task.levels)]
         rates = ", ".join(f"{title} {percent(of(runs, name, 'per'))}" for name, title in pairs)
         parts.append(f"Phone error rate in %, PE-balanced: {rates}.")
+    longer = [(density, of(runs, f"longer/{density}", "error")) for density in (1.0, *task.longer)]
+    if all(len(errors) == len(runs) for _, errors in longer) and task.longer:
+        titles = {1.0: "dense, with itself as the teacher"}
+        rates = ", ".join(f"{titles.get(d, f'{d:.0%}')} {percent(errors)}" for d, errors in longer)
+        parts.append(
+            f"Retrained longer, for as many epochs and at the rate that the dense network was "
+            f"trained, PE-balanced, each density from the dense network: {rates}."
+        )
     parts += [
         f"Error in %, mean +- standard deviation over {len(runs)} seeds; one standard error of the "
         f"dense baseline over the test set is {100 * of(runs, DENSE, 'standard_error').mean():.2f} "
@@ -163,7 +171,7 @@ def text() -> str:
     parts = [summary_table(), "![error against density](pictures/density.svg)",
              "![error against compression](pictures/formats.svg)",
              "In the second picture b stands for bits, r for a scale of each row, l for learned "
-             "ranges.",
+             "ranges, L for networks retrained longer.",
              *(section(task) for task in TASKS.values()),
              f"Measured by `python benchmarks/compression/run.py` on {' to '.join(dates)}, "
              f"{machines}; printed by `python benchmarks/compression/report.py`."]  # fmt: skip
@@ -206,6 +214,14 @@ def density_panel(axis: Any, task: Task, runs: Runs) -> None:
         if points:
             x, y, bars = zip(*points, strict=True)
             axis.errorbar(x, y, bars, fmt="o-", ms=4, lw=1, capsize=2, label=pattern)
+    points = []
+    for density in task.longer:
+        errors = 100 * of(runs, f"longer/{density}", "error")
+        if len(errors):
+            points.append((100 * density, errors.mean(), spread(errors)))
+    if points:
+        x, y, bars = zip(*points, strict=True)
+        axis.errorbar(x, y, bars, fmt="s--", ms=4, lw=1, capsize=2, label="retrained longer")
     axis.set_xscale("log")
     ticks = [100 * density for density in task.levels]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -48,10 +48,12 @@ class Format:
     weights: int
     rows: bool = False
     learned: bool = False
+    longer: bool = False
 
     @property
     def name(self) -> str:
         extra = ", scale a row" * self.rows + ", learned ranges" * self.learned
+        extra += ", retrained longer" * self.longer
         return f"{self.density:.0%}, {self.weights} bits{extra}"
 
     @property
@@ -64,6 +66,7 @@ class Format:
 
 
 PATTERN = "pe_balanced"
+LONGER = "longer"
 FORMATS = (
     *(Format(0.1, bits) for bits in (16, 12, 8, 6, 4)),
     Format(0.1, 4, rows=True),
@@ -72,6 +75,12 @@ FORMATS = (
     Format(0.2, 3, rows=True),
     Format(0.05, 4, rows=True),
     Format(0.03, 4, rows=True),
+)
+LONGER_FORMATS = (
+    Format(0.2, 4, rows=True, longer=True),
+    Format(0.2, 3, rows=True, longer=True),
+    Format(0.15, 4, rows=True, longer=True),
+    Format(0.1, 4, rows=True, longer=True),
 )
 
 
@@ -174,36 +183,48 @@ class Runner:
         """From dense down to the least density; each goes on from the one before."""
         module = self.dense()
         for density in self.task.levels:
-            run = f"{pattern}/{density}"
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # rows left empty at 3 % are no surprise
-                    pruner = Pruner(module, self.task.patterns()[pattern],
-                                    self.task.densities(density), OneShot())  # fmt: skip
+                self.retrain(module, pattern, density, pattern, self.task.epochs.pruned,
+                             self.task.rate * PRUNED_RATE)  # fmt: skip
             except PenstockError as error:
-                print(self.task.name, self.seed, run, error, flush=True)
+                print(self.task.name, self.seed, pattern, density, error, flush=True)
                 return
-            forward = forward_of(module, self.data.train)
-            epochs, rate = self.task.epochs.pruned, self.task.rate * PRUNED_RATE
-            adapt_to(module, density)
-            loop = self.fit(run, module, forward, epochs, rate, after_step=pruner.step,
-                            teacher=self.teacher)  # fmt: skip
-            kept = sum(np.count_nonzero(matrix.kept()) for matrix in pruner.matrices)
-            size = sum(matrix.mask.numel() for matrix in pruner.matrices)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                pruner.finalize()
-            torch.save(module.state_dict(), self.scratch / f"{pattern}-{density}.pt")
-            if run not in self.done:
-                found = self.score(loop, forward)
-                self.record(run, pattern=pattern, density=kept / size, **found)
+
+    def prune_longer(self) -> None:
+        """Each density from the dense network, retrained as that was trained; and that network too,
+        so that what the teacher and the time are worth is seen."""
+        for density in (1.0, *self.task.longer):
+            self.retrain(self.dense(), LONGER, density, PATTERN, self.task.epochs.dense,
+                         self.task.rate)  # fmt: skip
+
+    def retrain(self, module: torch.nn.Module, name: str, density: float, pattern: str, epochs: int,
+                rate: float) -> None:  # fmt: skip
+        """Prune to ``density``, train on with the dense network as the teacher, save and score."""
+        run = f"{name}/{density}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # rows left empty at 3 % are no surprise
+            pruner = Pruner(module, self.task.patterns()[pattern], self.task.densities(density),
+                            OneShot())  # fmt: skip
+        forward = forward_of(module, self.data.train)
+        adapt_to(module, density)
+        loop = self.fit(run, module, forward, epochs, rate, after_step=pruner.step,
+                        teacher=self.teacher)  # fmt: skip
+        kept = sum(np.count_nonzero(matrix.kept()) for matrix in pruner.matrices)
+        size = sum(matrix.mask.numel() for matrix in pruner.matrices)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pruner.finalize()
+        torch.save(module.state_dict(), self.scratch / f"{name}-{density}.pt")
+        if run not in self.done:
+            found = self.score(loop, forward)
+            self.record(run, pattern=pattern, density=kept / size, **found)
 
     def quantize(self, formats: Format) -> None:
         """Post-training quantization, then training in fixed point; what compiling it leaves."""
         run = f"quantized/{formats.name}"
         if run in self.done:
             return
-        module = self.pruned(PATTERN, formats.density)
+        module = self.pruned(LONGER if formats.longer else PATTERN, formats.density)
         adapt_to(module, formats.density)
         model = from_module(module, HeadOptions(self.task.head_at))
         embedding = getattr(module, "embedding", None)
@@ -270,6 +291,10 @@ def work(task: str, seed: int, stages: tuple[str, ...], data: Path, scratch: Pat
     if "formats" in stages:
         for formats in FORMATS:
             runner.quantize(formats)
+    if LONGER in stages and runner.task.longer:
+        runner.prune_longer()
+        for formats in LONGER_FORMATS:
+            runner.quantize(formats)
 
 
 def main() -> None:
@@ -278,7 +303,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("build/compression"))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--stages", nargs="+", default=["more", "patterns", "formats"])
+    parser.add_argument("--stages", nargs="+", default=["more", "patterns", "formats", LONGER])
     parser.add_argument("--jobs", type=int, default=2, help="seeds side by side")
     options = parser.parse_args()
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:

@@ -41,6 +41,8 @@ class Task:
     """load: the data set of a folder. make: the network, untrained.
 
     banks: the bank of each matrix when pruned in banks. floors: the least density of a matrix.
+    levels: densities, each retrained from the one before. longer: densities that are also retrained
+    from the dense network, for as long as that was trained.
     metrics: further measures of (split, logits of each sequence), by name.
     """
 
@@ -56,6 +58,7 @@ class Task:
     floors: dict[str, float]
     story: str
     levels: tuple[float, ...] = (0.5, 0.2, 0.1, 0.05, 0.03)
+    longer: tuple[float, ...] = ()
     metrics: Callable[[Split, list[np.ndarray]], dict[str, float]] = lambda split, logits: {}
 
     def patterns(self) -> dict[str, Pattern | dict[str, Pattern]]:
@@ -69,8 +72,8 @@ class Task:
 
     def densities(self, density: float) -> dict[str, float]:
         """Of every matrix that is pruned."""
-        wanted = {name: max(density, self.floors.get(name, 0.0)) for name in self.banks}
-        return {name: one for name, one in wanted.items() if one < 1.0}
+        floors = {name: self.floors.get(name, 0.0) for name in self.banks}
+        return {name: max(density, floor) for name, floor in floors.items() if floor < 1.0}
 
 
 def adapt_to(module: torch.nn.Module, density: float) -> None:
@@ -230,6 +233,7 @@ PHONES = Task(
         "head.weight": 64,
     },
     floors={"head.weight": 0.2},
+    longer=(0.2, 0.15, 0.1),
     story="Frame-level phones of non-native English (speechocean762, adults): 67 speakers to train "
     "on, of which 8 choose the epoch, 61 others to test on. 40 log-mel energies, an LSTM of 256 "
     "cells with peepholes and a projection to 128, a Linear layer to 40 phones.",

@@ -46,7 +46,7 @@ def made(tasks):
         return tasks.Recognizer(lstm, 2, "last", dropout=0.2, noise=0.1)
 
     return replace(
-        tasks.DIGITS, name="made", load=load, make=make, levels=(0.5, 0.2),
+        tasks.DIGITS, name="made", load=load, make=make, levels=(0.5, 0.2), longer=(0.3,),
         epochs=tasks.Epochs(dense=6, more=1, pruned=2, quantized=1), rate=2e-2,
         banks={"lstm.weight_ih_l0": 8, "lstm.weight_hh_l0": 16, "head.weight": 16},
     )  # fmt: skip
@@ -60,16 +60,20 @@ def test_runs_are_kept_gone_on_with_and_reported(benchmark, tmp_path, monkeypatc
     monkeypatch.setattr(run, "RESULTS", tmp_path)
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(run, "FORMATS", (run.Format(0.2, 4, rows=True),))
-    stages = ("more", "pe_balanced", "bank_balanced", "formats")
+    monkeypatch.setattr(run, "LONGER_FORMATS", (run.Format(0.3, 4, longer=True),))
+    stages = ("more", "pe_balanced", "bank_balanced", "formats", "longer")
     run.work("made", 0, stages, tmp_path, tmp_path / "scratch")
     lines = [json.loads(line) for line in (tmp_path / "made-0.jsonl").read_text().splitlines()]
     found = {line["run"]: line for line in lines}
     assert list(found) == [
         "dense", "dense, trained on", "pe_balanced/0.5", "pe_balanced/0.2", "bank_balanced/0.5",
         "bank_balanced/0.2",
-        "quantized/20%, 4 bits, scale a row",
+        "quantized/20%, 4 bits, scale a row", "longer/1.0", "longer/0.3",
+        "quantized/30%, 4 bits, retrained longer",
     ]  # fmt: skip
     assert found["dense"]["error"] < 0.25
+    assert found["longer/1.0"]["density"] == 1.0
+    assert found["longer/0.3"]["density"] == pytest.approx(0.3, abs=0.02)
     assert found["pe_balanced/0.2"]["density"] == pytest.approx(0.2, abs=0.02)
     quantized = found["quantized/20%, 4 bits, scale a row"]
     assert quantized["density"] < 0.25, "pruned weights came back"
@@ -80,6 +84,7 @@ def test_runs_are_kept_gone_on_with_and_reported(benchmark, tmp_path, monkeypatc
     assert capsys.readouterr().out == "", "something was run again"
     shown = report.text()
     assert "| 20%, 4 bits, scale a row |" in shown and "| 50% |" in shown
+    assert "dense, with itself as the teacher" in shown and ", 30% " in shown
     monkeypatch.setattr(report, "PICTURES", tmp_path)
     report.draw()
     assert (tmp_path / "density.svg").stat().st_size > 1000
