@@ -83,7 +83,7 @@ TASKS = {
     "phones": Task("phones of every frame", phones, lambda: Recognizer(120, 256, 128, 40, "step"),
                    "labelling", 8, (12, 8, 2)),
     "ese": Task("phones by a layer of ESE's size", phones,
-                lambda: Recognizer(120, 1024, 512, 40, "step"), "labelling", 32, (4, 4, 1), 1e-3),
+                lambda: Recognizer(120, 1024, 512, 40, "step"), "labelling", 32, (5, 6, 1), 1e-3),
 }  # fmt: skip
 QUICK = Task("telephone tones", lambda _: tones(400), lambda: Recognizer(39, 32, 16, 10, "last"),
              "classification", 4, (6, 4, 1), 1e-2)  # fmt: skip
