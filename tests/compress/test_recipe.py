@@ -33,6 +33,14 @@ class Classifier(torch.nn.Module):
         return self.head(self.lstm(x)[0][:, -1])
 
 
+class Untrained(Classifier):
+    """It may be asked for answers only."""
+
+    def forward(self, x):
+        assert not torch.is_grad_enabled(), "training has begun"
+        return super().forward(x)
+
+
 class Tagger(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -160,14 +168,28 @@ def test_single_matrices_can_have_a_density_of_their_own(digits, tmp_path):
         ("distill", 2.0, "distill 2 is outside [0, 1]"),
         ("weight_bits", 1, "weights of 1 bits can't be built"),
         ("bank", 4, "the pattern pe_balanced has no banks"),
+        (("pattern", "bank"), ("bank_balanced", 5), "banks of 5 do not divide a row of 8 weights"),
     ],
 )
-def test_a_recipe_that_cannot_be_followed_is_refused(digits, tmp_path, field, value, what):
-    recipe = replace(QUICK, dense_epochs=0, **{field: value})
+def test_what_a_recipe_asks_in_vain_is_refused_before_training(
+    digits, tmp_path, field, value, what
+):
+    fields = dict(zip(field, value, strict=True)) if isinstance(field, tuple) else {field: value}
     with pytest.raises(PenstockError) as caught:
-        run_recipe(Classifier, digits, recipe, tmp_path / "model.safetensors")
+        run_recipe(Untrained, digits, replace(QUICK, **fields), tmp_path / "model.safetensors")
     assert caught.value.what == what
-    assert not (tmp_path / "model.safetensors").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_that_does_not_compile_is_refused_before_training(digits, tmp_path):
+    class Gated(Untrained):
+        def __init__(self):
+            super().__init__()
+            self.more = torch.nn.GRU(24, 24)
+
+    with pytest.raises(PenstockError, match="GRU"):
+        run_recipe(Gated, digits, QUICK, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_progress_of_other_settings_weights_or_data_is_not_mixed_in(digits, tmp_path):

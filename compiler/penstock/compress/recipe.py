@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from penstock.compress.patterns import check_density
 from penstock.compress.pruner import Pruner
 from penstock.compress.qat import QuantizedNetwork
 from penstock.compress.saved import Formats, save_compressed, write_atomically
-from penstock.compress.schedules import Cubic
+from penstock.compress.schedules import Cubic, OneShot, Schedule
 from penstock.compress.training import Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_module
@@ -119,6 +120,7 @@ def run_recipe(
     torch.manual_seed(recipe.seed)
     module = factory()
     forward = forward_of(module, data.train)
+    _rehearse(module, data, recipe)
     loop = Loop(_progress_folder(recipe, module, data, output), recipe.batch, recipe.patience,
                 recipe.seed, tell=tell, watch=watch)  # fmt: skip
     split_name, split = data.measured
@@ -147,6 +149,15 @@ def run_recipe(
         scores["trained quantized"] = loop.measure(quantized, split)
     _save(network, recipe, output, _embedding(module))
     return Outcome(split_name, scores, density, output, loop.history)
+
+
+def _rehearse(module: nn.Module, data: Dataset, recipe: Recipe) -> None:
+    """Prune and quantize a copy, so that what is refused is refused before any training."""
+    module = copy.deepcopy(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the weights aren't those that will be pruned
+        _pruner(module, recipe, OneShot()).finalize()
+        _quantize(module, data, recipe)
 
 
 def _progress_folder(recipe: Recipe, module: nn.Module, data: Dataset, output: Path) -> Path:
@@ -189,12 +200,7 @@ def prune(
     """Prune over the first half of the epochs, retrain over the rest; the density reached."""
     updates = -(-len(data.train) // recipe.batch)
     ramp = max(recipe.prune_epochs // 2, 1)
-    schedule = Cubic(0, ramp * updates, max(updates // 4, 1))
-    pruner = Pruner(
-        module, recipe.pattern, _densities(module, recipe), schedule,
-        pes=recipe.pes if recipe.pattern in ("pe_balanced", "column_balanced") else None,
-        bank=recipe.bank if recipe.pattern == "bank_balanced" else None,
-    )  # fmt: skip
+    pruner = _pruner(module, recipe, Cubic(0, ramp * updates, max(updates // 4, 1)))
     stage = Stage(
         "pruned", module, forward, recipe.prune_epochs, recipe.rate, pruner.step, pruner, ramp,
         teacher=teacher, taught=recipe.distill,
@@ -205,6 +211,14 @@ def prune(
     sizes = [row.shape[0] * row.shape[1] for row in rows]
     kept = [row.density * size for row, size in zip(rows, sizes, strict=True)]
     return sum(kept) / sum(sizes)
+
+
+def _pruner(module: nn.Module, recipe: Recipe, schedule: Schedule) -> Pruner:
+    return Pruner(
+        module, recipe.pattern, _densities(module, recipe), schedule,
+        pes=recipe.pes if recipe.pattern in ("pe_balanced", "column_balanced") else None,
+        bank=recipe.bank if recipe.pattern == "bank_balanced" else None,
+    )  # fmt: skip
 
 
 def _densities(module: nn.Module, recipe: Recipe) -> dict[str, float]:
