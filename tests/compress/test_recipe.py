@@ -12,6 +12,7 @@ from penstock.compress.dataset import make_dataset
 from penstock.compress.saved import load_formats
 from penstock.driver import compile_model
 from penstock.frontend import from_state_dict, read_checkpoint
+from penstock.frontend.module import load_weights
 from penstock_runtime import Interpreter
 
 torch = pytest.importorskip("torch")
@@ -94,6 +95,44 @@ def test_the_checkpoint_compiles_to_the_accuracy_that_was_measured(digits, tmp_p
     assert {result.graph[f"l0.W_{gate}x"].tensor.type.width for gate in "ifgo"} == {6}
     loads = [len(set(np.count_nonzero(p.entries.weight, axis=0))) for p in result.plan.phases]
     assert loads[0] == 1, "the PEs of the gates are not balanced"
+
+
+def test_the_module_loads_what_was_saved_and_answers_alike(digits, tmp_path):
+    class Named(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(8, 24, batch_first=True)})
+            self.fc = torch.nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.fc(self.encoder["rnn"](x)[0][:, -1])
+
+    path = tmp_path / "digits.safetensors"
+    recipe = replace(QUICK, dense_epochs=4, prune_epochs=2, weight_bits=12)
+    outcome = run_recipe(Named, digits, recipe, path)
+    module = Named()
+    load_weights(module, path)
+    with torch.no_grad():
+        answers = module(torch.from_numpy(digits.test.x)).argmax(1).numpy()
+    accuracy = (answers == digits.test.y).mean()
+    assert accuracy == pytest.approx(outcome.scores["trained quantized"].accuracy, abs=0.02)
+    assert compiled(path, tmp_path / "project", 4)[0].report["totals"]["density"] < 0.3
+
+
+def test_an_embedding_keeps_its_name(tmp_path):
+    class Words(Tagger):
+        def __init__(self):
+            super().__init__()
+            self.words = self.embedding
+            del self.embedding
+
+        def forward(self, x, lengths):
+            return self.head(self.lstm(self.words(x))[0])
+
+    path = tmp_path / "tokens.safetensors"
+    recipe = Recipe("language-model", dense_epochs=1, prune_epochs=1, qat_epochs=0, pes=4)
+    run_recipe(Words, tokens(), recipe, path)
+    load_weights(Words(), path)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_result(digits, tmp_path):

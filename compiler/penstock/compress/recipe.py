@@ -26,6 +26,7 @@ from penstock.compress.schedules import Cubic, OneShot, Schedule
 from penstock.compress.training import Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_module
+from penstock.frontend.to_state_dict import LayerNames
 from penstock.settings import Precision
 
 CALIBRATION_SEQUENCES = 256
@@ -147,7 +148,7 @@ def run_recipe(
         )  # fmt: skip
         loop.fit(stage, data.train, data.valid)
         scores["trained quantized"] = loop.measure(quantized, split)
-    _save(network, recipe, output, _embedding(module))
+    _save(network, recipe, output, module)
     return Outcome(split_name, scores, density, output, loop.history)
 
 
@@ -253,11 +254,22 @@ def _embedding(module: nn.Module) -> nn.Embedding | None:
     return next((part for part in module.modules() if isinstance(part, nn.Embedding)), None)
 
 
-def _save(
-    network: QuantizedNetwork, recipe: Recipe, output: Path, embedding: nn.Embedding | None
-) -> None:
+def _names(module: nn.Module) -> LayerNames:
+    """What the module calls its layers; of each kind it has one at most, or none was trained."""
+    kinds = {nn.LSTM: "lstm", nn.Linear: "head", nn.Embedding: "embedding"}
+    found = {
+        layer: name
+        for name, part in module.named_modules()
+        for kind, layer in kinds.items()
+        if isinstance(part, kind)
+    }
+    return LayerNames(**found)
+
+
+def _save(network: QuantizedNetwork, recipe: Recipe, output: Path, module: nn.Module) -> None:
     precision = network.trained_precision
     at = recipe.head_at if recipe.task == "classification" else "step"
     formats = Formats(network.ranges, precision, HeadOptions(at) if network.model.head else None)
+    embedding = _embedding(module)
     table = None if embedding is None else embedding.weight.detach().double().numpy()
-    save_compressed(network.to_model(quantized=True), formats, output, table)
+    save_compressed(network.to_model(quantized=True), formats, output, _names(module), table)

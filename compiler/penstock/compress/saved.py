@@ -20,7 +20,7 @@ from penstock.calibration import Ranges
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray
 from penstock.frontend.state_dict import HeadOptions
-from penstock.frontend.to_state_dict import to_state_dict
+from penstock.frontend.to_state_dict import LayerNames, to_state_dict
 from penstock.model import RecurrentModel
 from penstock.settings import Precision
 
@@ -69,15 +69,20 @@ class Formats:
 
 
 def save_compressed(
-    model: RecurrentModel, formats: Formats, path: Path, embedding: FloatArray | None = None
+    model: RecurrentModel,
+    formats: Formats,
+    path: Path,
+    names: LayerNames,
+    embedding: FloatArray | None = None,
 ) -> None:
     """Write the checkpoint beside ``path`` and move it into place. Raises PenstockError.
 
-    embedding: (tokens, inputs), the table that the host looks its frames up in.
+    names: those of the module that was compressed, which can load the checkpoint. embedding:
+    (tokens, inputs), the table that the host looks its frames up in.
     """
-    tensors = to_state_dict(model)
+    tensors = to_state_dict(model, names)
     if embedding is not None:
-        tensors["embedding.weight"] = np.ascontiguousarray(embedding, dtype=np.float32)
+        tensors[names.of("embedding", "weight")] = np.ascontiguousarray(embedding, dtype=np.float32)
     write_atomically(path, save(tensors, {KEY: formats.to_json()}))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,10 +11,24 @@ from penstock.frontend.state_dict import ACTIVATION_CODE, PEEPHOLES
 from penstock.model import GATES, RecurrentModel
 
 
-def to_state_dict(model: RecurrentModel) -> dict[str, NDArray[np.float32]]:
+@dataclass(frozen=True)
+class LayerNames:
+    """What a module calls its layers; the module itself is the empty name."""
+
+    lstm: str = "lstm"
+    head: str = "head"
+    embedding: str = "embedding"
+
+    def of(self, layer: str, parameter: str) -> str:
+        """A parameter's name in the module's state dict."""
+        name = str(getattr(self, layer))
+        return f"{name}.{parameter}" if name else parameter
+
+
+def to_state_dict(model: RecurrentModel, names: LayerNames) -> dict[str, NDArray[np.float32]]:
     """The tensors of ``model`` as torch.nn.LSTM (and penstock.nn.LSTM) name them, in float32.
 
-    The LSTM is called ``lstm``, the head ``head``. Of PyTorch's two biases, ``bias_hh`` is zero.
+    Of PyTorch's two biases, ``bias_hh`` is zero.
     """
     found: dict[str, NDArray[np.float64]] = {}
     for index, layer in enumerate(model.layers):
@@ -20,16 +36,17 @@ def to_state_dict(model: RecurrentModel) -> dict[str, NDArray[np.float32]]:
             end = f"l{index}{suffix}"
             stacked = {"weight_ih": part.w_x, "weight_hh": part.w_r, "bias_ih": part.bias}
             for kind, gates in stacked.items():
-                found[f"lstm.{kind}_{end}"] = np.concatenate([gates[gate] for gate in GATES])
-            found[f"lstm.bias_hh_{end}"] = np.zeros(4 * part.cells)
+                weight = np.concatenate([gates[gate] for gate in GATES])
+                found[names.of("lstm", f"{kind}_{end}")] = weight
+            found[names.of("lstm", f"bias_hh_{end}")] = np.zeros(4 * part.cells)
             for gate, vector in part.peephole.items():
-                found[f"lstm.{PEEPHOLES[gate]}_{end}"] = vector
+                found[names.of("lstm", f"{PEEPHOLES[gate]}_{end}")] = vector
             if part.projection is not None:
-                found[f"lstm.weight_hr_{end}"] = part.projection
+                found[names.of("lstm", f"weight_hr_{end}")] = part.projection
     if model.layers[0].forward.g_function == "sigma":
-        found[f"lstm.{ACTIVATION_CODE}"] = np.array(1.0)
+        found[names.of("lstm", ACTIVATION_CODE)] = np.array(1.0)
     if model.head is not None:
-        found["head.weight"] = model.head.weight
+        found[names.of("head", "weight")] = model.head.weight
         if model.head.bias is not None:
-            found["head.bias"] = model.head.bias
+            found[names.of("head", "bias")] = model.head.bias
     return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in found.items()}
