@@ -18,6 +18,7 @@ from penstock_runtime import Interpreter
 torch = pytest.importorskip("torch")
 sklearn_datasets = pytest.importorskip("sklearn.datasets")
 from penstock.compress.recipe import Recipe, run_recipe  # noqa: E402
+from penstock.nn import LSTM  # noqa: E402
 
 QUICK = Recipe(
     dense_epochs=10, prune_epochs=6, qat_epochs=1, density=0.2, pes=4, rate=1e-2, weight_bits=6
@@ -101,8 +102,10 @@ def test_the_module_loads_what_was_saved_and_answers_alike(digits, tmp_path):
     class Named(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.encoder = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(8, 24, batch_first=True)})
-            self.fc = torch.nn.Linear(24, 10)
+            lstm = LSTM(8, 24, proj_size=16, peephole=True, cell_activation="sigma",
+                        batch_first=True)  # fmt: skip
+            self.encoder = torch.nn.ModuleDict({"rnn": lstm})
+            self.fc = torch.nn.Linear(16, 10)
 
         def forward(self, x):
             return self.fc(self.encoder["rnn"](x)[0][:, -1])

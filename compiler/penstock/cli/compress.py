@@ -206,12 +206,12 @@ def _curves(
     """A row for each matrix; ``-`` where the pattern does not fit it."""
     last = ["chosen"] if chosen else []
     table = Table("matrix", "weights", *heads.values(), *last, title=title, title_justify="left")
-    table.columns[0].overflow = "fold"
+    table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     for name, size in found.sizes.items():
         scores = dict(found.curve(name, kind))
-        cells = [f"{scores[value].accuracy:.2%}" if value in scores else "-" for value in heads]
+        cells = [f"{scores[value].accuracy:.1%}" if value in scores else "-" for value in heads]
         table.add_row(name, f"{size:,}", *cells, *([f"{chosen[name]:.1%}"] if chosen else []))
     return table
 

@@ -26,7 +26,7 @@ from penstock.compress.schedules import Cubic, OneShot, Schedule
 from penstock.compress.training import Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_module
-from penstock.frontend.to_state_dict import LayerNames
+from penstock.frontend.to_state_dict import LayerNames, to_state_dict
 from penstock.settings import Precision
 
 CALIBRATION_SEQUENCES = 256
@@ -254,22 +254,21 @@ def _embedding(module: nn.Module) -> nn.Embedding | None:
     return next((part for part in module.modules() if isinstance(part, nn.Embedding)), None)
 
 
-def _names(module: nn.Module) -> LayerNames:
-    """What the module calls its layers; of each kind it has one at most, or none was trained."""
-    kinds = {nn.LSTM: "lstm", nn.Linear: "head", nn.Embedding: "embedding"}
-    found = {
+def _save(network: QuantizedNetwork, recipe: Recipe, output: Path, module: nn.Module) -> None:
+    """All tensors of the module by its own names, those of LSTM and head as they were trained."""
+    precision = network.trained_precision
+    at = recipe.head_at if recipe.task == "classification" else "step"
+    formats = Formats(network.ranges, precision, HeadOptions(at) if network.model.head else None)
+    kinds = {nn.LSTM: "lstm", nn.Linear: "head"}
+    names = LayerNames(**{
         layer: name
         for name, part in module.named_modules()
         for kind, layer in kinds.items()
         if isinstance(part, kind)
+    })  # fmt: skip
+    tensors = {
+        name: value.detach().cpu().float().numpy().copy()
+        for name, value in module.state_dict().items()
     }
-    return LayerNames(**found)
-
-
-def _save(network: QuantizedNetwork, recipe: Recipe, output: Path, module: nn.Module) -> None:
-    precision = network.trained_precision
-    at = recipe.head_at if recipe.task == "classification" else "step"
-    formats = Formats(network.ranges, precision, HeadOptions(at) if network.model.head else None)
-    embedding = _embedding(module)
-    table = None if embedding is None else embedding.weight.detach().double().numpy()
-    save_compressed(network.to_model(quantized=True), formats, output, _names(module), table)
+    trained = to_state_dict(network.to_model(quantized=True), names)
+    save_compressed(tensors | trained, formats, output)

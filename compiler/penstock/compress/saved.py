@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from penstock.atomic import write_files
 from penstock.calibration import Ranges
 from penstock.errors import PenstockError
-from penstock.fixed import Fixed, FloatArray
+from penstock.fixed import Fixed
 from penstock.frontend.state_dict import HeadOptions
-from penstock.frontend.to_state_dict import LayerNames, to_state_dict
-from penstock.model import RecurrentModel
 from penstock.settings import Precision
 
 KEY, SCHEMA = "penstock", 1
@@ -68,21 +67,8 @@ class Formats:
         return cls(Ranges(fields["peak"]), precision, head)
 
 
-def save_compressed(
-    model: RecurrentModel,
-    formats: Formats,
-    path: Path,
-    names: LayerNames,
-    embedding: FloatArray | None = None,
-) -> None:
-    """Write the checkpoint beside ``path`` and move it into place. Raises PenstockError.
-
-    names: those of the module that was compressed, which can load the checkpoint. embedding:
-    (tokens, inputs), the table that the host looks its frames up in.
-    """
-    tensors = to_state_dict(model, names)
-    if embedding is not None:
-        tensors[names.of("embedding", "weight")] = np.ascontiguousarray(embedding, dtype=np.float32)
+def save_compressed(tensors: dict[str, NDArray[np.float32]], formats: Formats, path: Path) -> None:
+    """Write the checkpoint beside ``path`` and move it into place. Raises PenstockError."""
     write_atomically(path, save(tensors, {KEY: formats.to_json()}))
 
 

@@ -17,7 +17,6 @@ class LayerNames:
 
     lstm: str = "lstm"
     head: str = "head"
-    embedding: str = "embedding"
 
     def of(self, layer: str, parameter: str) -> str:
         """A parameter's name in the module's state dict."""
@@ -49,4 +48,4 @@ def to_state_dict(model: RecurrentModel, names: LayerNames) -> dict[str, NDArray
         found[names.of("head", "weight")] = model.head.weight
         if model.head.bias is not None:
             found[names.of("head", "bias")] = model.head.bias
-    return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in found.items()}
+    return {name: np.array(value, np.float32, order="C") for name, value in found.items()}
