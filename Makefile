@@ -42,17 +42,18 @@ bench-compression: $(READY)
 	$(BIN)/python benchmarks/compression/run.py --data $(DATA)
 	$(BIN)/python benchmarks/compression/report.py --write
 
-# The examples on real data; DATA has a folder for each data set. Minutes to an hour.
+# The examples on real data, minutes to an hour: DATA has a folder for each data set, and the figures
+# go into the docs. Without DATA, on generated data, in seconds.
 example-sentiment: $(READY)
-	$(BIN)/python examples/sentiment/main.py $(if $(DATA),--data $(DATA)/rt_polarity) --write
+	$(BIN)/python examples/sentiment/main.py $(if $(DATA),--data $(DATA)/rt_polarity --write)
 
 example-speech: $(READY)
-	$(BIN)/python examples/speech/main.py --data $(DATA) --task digits --write
-	$(BIN)/python examples/speech/main.py --data $(DATA) --task phones --write
-	$(BIN)/python examples/speech/main.py --data $(DATA) --task ese --write
+	$(BIN)/python examples/speech/main.py $(if $(DATA),--data $(DATA) --task digits --write)
+	$(if $(DATA),$(BIN)/python examples/speech/main.py --data $(DATA) --task phones --write)
+	$(if $(DATA),$(BIN)/python examples/speech/main.py --data $(DATA) --task ese --write)
 
 example-language_model: $(READY)
-	$(BIN)/python examples/language_model/main.py --data $(DATA)/wikitext2 --write
+	$(BIN)/python examples/language_model/main.py $(if $(DATA),--data $(DATA)/wikitext2 --write)
 
 # Random networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

@@ -6,11 +6,13 @@ C simulation, count, draw.
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import platform
+import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,7 +24,7 @@ from matplotlib import pyplot
 from rich.console import Console
 from rich.table import Table
 
-from penstock import Compiled
+from penstock import Compiled, PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock_runtime import Interpreter
 from penstock_runtime.compare import CheckResult, check
@@ -31,19 +33,24 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs/results.md"
 SEQUENCES_AT_ONCE = 128
 CHECK_STEPS = 4
+STAGES = {"dense": "float, dense", "pruned": "float, pruned", "quantized": "quantized",
+          "trained quantized": "trained in fixed point"}  # fmt: skip
+"""Those of the recipe, as the table calls them."""
 
 
 @dataclass
 class Story:
     """name: of the example's folder. rows: (what, value) of the table that is printed.
 
-    section: where it goes in the README and docs/results.md, if not under the name.
+    section: where it goes in the README and docs/results.md, if not under the name. is_kept:
+    whether it goes there.
     """
 
     name: str
     title: str
     command: str
     section: str = ""
+    is_kept: bool = False
     rows: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, what: str, value: str) -> None:
@@ -67,8 +74,12 @@ class Story:
         )
         return "\n".join([*lines, "", f"Printed by `{self.command}` on {date.today()}, {machine}."])
 
-    def write(self, compiled: Compiled) -> None:
-        """Put table and pictures into the example's README and into docs/results.md."""
+    def finish(self, compiled: Compiled) -> None:
+        """Print the table; if that was asked for, put it and pictures into the example's README and
+        into docs/results.md."""
+        self.print()
+        if not self.is_kept:
+            return
         folder, section = ROOT / "examples" / self.name, self.section or self.name
         prefix = f"{self.section}-" if self.section else ""
         draw_load(compiled.report, folder / f"{prefix}load.svg")
@@ -77,9 +88,38 @@ class Story:
             replace_section(page, section, self.markdown())
 
 
-def plain_warnings() -> None:
-    """A warning is a line, without the program text that led to it."""
+def say(what: str) -> None:
+    """One line of progress, at once."""
+    print(what, flush=True)
+
+
+def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
+    """The options, and as ``command`` what was typed: DATA for the folder, nothing for --output."""
+    parser.add_argument("--write", action="store_true", help="put the table into README and docs")
+    options = parser.parse_args(arguments)
+    if options.write and options.data is None:
+        parser.error("--write is for figures on real data: give --data")
+    words = ["python", f"examples/{parser.prog}/main.py"]
+    for name, value in vars(options).items():
+        if value != parser.get_default(name) and name != "output":
+            words += [f"--{name.replace('_', '-')}"]
+            words += [] if value is True else ["DATA" if name == "data" else f"{value}"]
+    options.command = " ".join(words)
+    return options
+
+
+def exit_status(example: Callable[[], bool]) -> int:
+    """Run it: 0 if interpreter and C simulation agree, 1 if not, 2 for a user's fault, a line.
+
+    A warning is a line, too, without the program text that led to it.
+    """
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+    try:
+        return 0 if example() else 1
+    except (PenstockError, OSError) as error:
+        text = error.line() if isinstance(error, PenstockError) else str(error)
+        print(f"error: {text}", file=sys.stderr)
+        return 2
 
 
 def replace_section(page: Path, name: str, text: str) -> None:

@@ -17,9 +17,19 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from language_model.text import Text, dataset_of, made_up, wikitext
-from story import ROOT, SEQUENCES_AT_ONCE, Story, check_rows, hardware_rows, plain_warnings
+from story import (
+    ROOT,
+    SEQUENCES_AT_ONCE,
+    STAGES,
+    Story,
+    check_rows,
+    exit_status,
+    hardware_rows,
+    parse,
+    say,
+)
 
-from penstock import Hardware, PenstockError, compile_checkpoint
+from penstock import Hardware, compile_checkpoint
 from penstock.compress import Recipe, run_recipe
 from penstock.compress.dataset import Dataset, Split
 from penstock.fixed import FloatArray
@@ -27,8 +37,6 @@ from penstock.frontend import read_checkpoint
 from penstock_runtime import Interpreter
 
 VOCABULARY, TRAIN_TOKENS, STEPS = 2000, 500_000, 64
-STAGES = {"dense": "float, dense", "pruned": "float, pruned", "quantized": "quantized",
-          "trained quantized": "trained in fixed point"}  # fmt: skip
 
 
 class LanguageModel(torch.nn.Module):
@@ -107,28 +115,19 @@ def run(
     say("checking against C simulation")
     sample = table[test.x[:2, :6]]
     checked = check_rows(story, interpreter, sample, np.array([6, 6]))
-    story.print()
-    if "--write" in story.command:
-        story.write(compiled)
+    story.finish(compiled)
     return Outcome(story, interpreter, table, data, checked.passed)
-
-
-def say(what: str) -> None:
-    """One line of progress, at once."""
-    print(what, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0; 1 if interpreter and C simulation differ; 2 for a user's fault."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("language_model", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with wiki.train.tokens(.xz), ...")
     parser.add_argument("--output", type=Path, help="default: build/language_model", metavar="DIR")
     parser.add_argument("--density", type=float, default=0.1, help="share of weights to keep")
     parser.add_argument("--weight-bits", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", action="store_true", help="put the table into README and docs")
-    options = parser.parse_args(arguments)
-    plain_warnings()
+    options = parse(parser, arguments)
     is_made_up = options.data is None
     epochs, pes, rate = ((4, 3, 1), 4, 1e-2) if is_made_up else ((10, 6, 1), 16, 4e-3)
     recipe = Recipe(
@@ -138,23 +137,21 @@ def main(arguments: list[str] | None = None) -> int:
         seed=options.seed,
     )  # fmt: skip
     name = "language_model-made-up" if is_made_up else "language_model"
-    command = "python examples/language_model/main.py" + " --data DATA" * (not is_made_up)
-    story = Story("language_model", "the next word", command + " --write" * options.write)
-    try:
+    story = Story("language_model", "the next word", options.command, is_kept=options.write)
+    width, cells, dropout = (16, 32, 0.0) if is_made_up else (128, 256, 0.3)
+
+    def example() -> bool:
         if is_made_up:
             say("no --data: a made-up chain of words stands in for text")
-        text = (made_up(12_000) if is_made_up
-                else wikitext(options.data, VOCABULARY, TRAIN_TOKENS))  # fmt: skip
-        width, cells, dropout = (16, 32, 0.0) if is_made_up else (128, 256, 0.3)
-        passed = run(
+            text = made_up(12_000)
+        else:
+            text = wikitext(options.data, VOCABULARY, TRAIN_TOKENS)
+        return run(
             text, lambda: LanguageModel(len(text.words), width, cells, dropout), pes, recipe,
             options.output or ROOT / "build" / name, story,
         ).passed  # fmt: skip
-    except (PenstockError, OSError) as error:
-        shown = error.line() if isinstance(error, PenstockError) else str(error)
-        print(f"error: {shown}", file=sys.stderr)
-        return 2
-    return 0 if passed else 1
+
+    return exit_status(example)
 
 
 if __name__ == "__main__":

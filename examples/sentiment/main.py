@@ -23,12 +23,15 @@ from sentiment.corpus import Corpus, Words, generated_corpus, load_corpus
 from story import (
     ROOT,
     SEQUENCES_AT_ONCE,
+    STAGES,
     Story,
     bit_true,
     check_rows,
+    exit_status,
     hardware_rows,
-    plain_warnings,
+    parse,
     proportion,
+    say,
 )
 
 from penstock import Hardware, HeadOptions, PenstockError, compile_checkpoint
@@ -139,7 +142,7 @@ def dataset_of(corpus: Corpus, vocabulary: Vocabulary):
     return make_dataset(arrays, "classification", corpus.origin)
 
 
-def run(corpus: Corpus, folder: Path, recipe: Recipe, command: str) -> Outcome:
+def run(corpus: Corpus, recipe: Recipe, folder: Path, story: Story) -> Outcome:
     """The whole example; project, checkpoint and predictions go to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -160,7 +163,6 @@ def run(corpus: Corpus, folder: Path, recipe: Recipe, command: str) -> Outcome:
     asked = bit_true(interpreter, frames_of(vocabulary, list(corpus.asked.values())))[:, 0, 0]
     write_predictions(folder / "predictions.csv", corpus, asked >= 0.5)
 
-    story = Story("sentiment", "sentences, positive or negative", command)
     story.add("data", corpus.origin if "generated" in corpus.origin else "as given by --data")
     if corpus.test:
         sentences = [words for _, words in corpus.test]
@@ -169,9 +171,7 @@ def run(corpus: Corpus, folder: Path, recipe: Recipe, command: str) -> Outcome:
         if sentences != list(corpus.asked.values()):
             probability = bit_true(interpreter, frames_of(vocabulary, sentences))[:, 0, 0]
         count = len(labels)
-        for name, title in (("dense", "float, dense"), ("pruned", "float, pruned"),
-                            ("quantized", "quantized"),
-                            ("trained quantized", "trained in fixed point")):  # fmt: skip
+        for name, title in STAGES.items():
             if name in trained.scores:
                 accuracy = proportion(trained.scores[name].accuracy, count)
                 story.add(f"accuracy, {title} (n = {count:,})", accuracy)
@@ -182,9 +182,7 @@ def run(corpus: Corpus, folder: Path, recipe: Recipe, command: str) -> Outcome:
     sample = list(corpus.asked.values())[:CHECKED]
     ((frames, lengths),) = frames_of(vocabulary, sample)
     checked = check_rows(story, interpreter, frames, lengths)
-    story.print()
-    if "--write" in command:
-        story.write(compiled)
+    story.finish(compiled)
     return Outcome(story, interpreter, vocabulary, checked.passed)
 
 
@@ -198,14 +196,9 @@ def write_predictions(path: Path, corpus: Corpus, is_positive) -> None:
     say(f"{path}: {len(corpus.asked):,} predictions")
 
 
-def say(what: str) -> None:
-    """One line of progress, at once."""
-    print(what, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0; 1 if interpreter and C simulation differ; 2 for a user's fault."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("sentiment", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with training_label.txt(.gz), ...")
     parser.add_argument("--output", type=Path, default=ROOT / "build/sentiment", metavar="DIR")
     parser.add_argument("--density", type=float, default=0.1, help="share of weights to keep")
@@ -213,9 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--activation-bits", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a few epochs of little text")
-    parser.add_argument("--write", action="store_true", help="put the table into README and docs")
-    options = parser.parse_args(arguments)
-    plain_warnings()
+    options = parse(parser, arguments)
     epochs = (8, 4, 1) if options.quick else (12, 10, 3)
     recipe = Recipe(
         pattern="pe_balanced", pes=PES, density=options.density, weight_bits=options.weight_bits,
@@ -223,20 +214,17 @@ def main(arguments: list[str] | None = None) -> int:
         prune_epochs=epochs[1], qat_epochs=epochs[2], rate=5e-3 if options.quick else 2e-3,
         batch=32, seed=options.seed,
     )  # fmt: skip
-    command = "python examples/sentiment/main.py"
-    command += " --data DATA" * (options.data is not None)
-    command += " --quick" * options.quick + " --write" * options.write
-    try:
+    title = "sentences, positive or negative"
+    story = Story("sentiment", title, options.command, is_kept=options.write)
+
+    def example() -> bool:
         if options.data is None:
             corpus = generated_corpus(*((1000, 200) if options.quick else GENERATED), options.seed)
         else:
             corpus = load_corpus(options.data)
-        outcome = run(corpus, options.output, recipe, command)
-    except (PenstockError, OSError) as error:
-        text = error.line() if isinstance(error, PenstockError) else str(error)
-        print(f"error: {text}", file=sys.stderr)
-        return 2
-    return 0 if outcome.passed else 1
+        return run(corpus, recipe, options.output, story).passed
+
+    return exit_status(example)
 
 
 if __name__ == "__main__":

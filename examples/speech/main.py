@@ -23,23 +23,23 @@ from speech.recordings import digits, phone_errors, phones, tones
 from story import (
     ROOT,
     SEQUENCES_AT_ONCE,
+    STAGES,
     Story,
     check_rows,
     clustered,
+    exit_status,
     hardware_rows,
-    plain_warnings,
+    parse,
     proportion,
+    say,
 )
 
 import penstock.nn
-from penstock import Hardware, PenstockError, compile_checkpoint
+from penstock import Hardware, compile_checkpoint
 from penstock.compress import Recipe, run_recipe
 from penstock.compress.dataset import IGNORED, Dataset, Split
 from penstock.fixed import FloatArray
 from penstock_runtime import Interpreter, Session
-
-STAGES = {"dense": "float, dense", "pruned": "float, pruned", "quantized": "quantized",
-          "trained quantized": "trained in fixed point"}  # fmt: skip
 
 
 class Recognizer(torch.nn.Module):
@@ -129,9 +129,7 @@ def run(task: Task, data: Dataset, recipe: Recipe, folder: Path, story: Story) -
     say("checking against C simulation")
     sample = split.part(np.argsort(split.lengths)[:2])
     checked = check_rows(story, interpreter, sample.x, sample.lengths)
-    story.print()
-    if "--write" in story.command:
-        story.write(compiled)
+    story.finish(compiled)
     return Outcome(story, interpreter, data, checked.passed)
 
 
@@ -178,25 +176,18 @@ def recognize(project: Path, sounds: list[Path]) -> None:
         say(f"{path}: {int(np.argmax(logits))}")
 
 
-def say(what: str) -> None:
-    """One line of progress, at once."""
-    print(what, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0; 1 if interpreter and C simulation differ; 2 for a user's fault."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("speech", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with fsdd/ and speechocean_phones/")
     parser.add_argument("--task", choices=TASKS, default="digits")
     parser.add_argument("--output", type=Path, help="default: build/speech-TASK", metavar="DIR")
     parser.add_argument("--density", type=float, default=0.1, help="share of weights to keep")
     parser.add_argument("--weight-bits", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", action="store_true", help="put the table into README and docs")
     parser.add_argument("--recognize", nargs="+", type=Path, metavar="SOUND",
                         help="sound files, for the digits project in --output")  # fmt: skip
-    options = parser.parse_args(arguments)
-    plain_warnings()
+    options = parse(parser, arguments)
     is_made_up = options.data is None
     name = "tones" if is_made_up else options.task
     task = QUICK if is_made_up else TASKS[options.task]
@@ -207,21 +198,17 @@ def main(arguments: list[str] | None = None) -> int:
         prune_epochs=task.epochs[1], qat_epochs=task.epochs[2], rate=task.rate, batch=32,
         seed=options.seed,
     )  # fmt: skip
-    command = "python examples/speech/main.py" + " --data DATA" * (not is_made_up)
-    command += f" --task {options.task}" * (not is_made_up) + " --write" * options.write
-    story = Story("speech", task.title, command, section=f"speech-{name}")
-    try:
+    story = Story("speech", task.title, options.command, f"speech-{name}", options.write)
+
+    def example() -> bool:
         if options.recognize:
             recognize(folder / "project", options.recognize)
-            return 0
+            return True
         if is_made_up:
             say("no --data: telephone tones, generated, stand in for speech")
-        passed = run(task, task.load(options.data), recipe, folder, story).passed
-    except (PenstockError, OSError) as error:
-        text = error.line() if isinstance(error, PenstockError) else str(error)
-        print(f"error: {text}", file=sys.stderr)
-        return 2
-    return 0 if passed else 1
+        return run(task, task.load(options.data), recipe, folder, story).passed
+
+    return exit_status(example)
 
 
 if __name__ == "__main__":

@@ -158,6 +158,23 @@ def test_a_fault_of_the_users_is_one_line_and_status_2(example, tmp_path, capsys
     assert "no word occurs 5 times" in capsys.readouterr().err
 
 
+def test_figures_are_kept_with_the_command_that_gave_them_and_of_real_data_only(example, capsys):
+    import story
+
+    parser = example.main.argparse.ArgumentParser("sentiment")
+    parser.add_argument("--data")
+    parser.add_argument("--output")
+    parser.add_argument("--weight-bits", type=int, default=6)
+    given = ["--data", "/some/where", "--output", "there", "--weight-bits", "5", "--write"]
+    shown = story.parse(parser, given).command
+    assert shown == "python examples/sentiment/main.py --data DATA --weight-bits 5 --write"
+    with pytest.raises(SystemExit) as caught:
+        example.main.main(["--write"])
+    assert caught.value.code == 2 and "--write is for figures on real data" in (
+        capsys.readouterr().err
+    )
+
+
 def test_the_pictures_show_every_pe_and_phase(ran, tmp_path):
     import story
 
