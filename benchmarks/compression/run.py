@@ -80,7 +80,7 @@ LONGER_FORMATS = (
     Format(0.2, 4, rows=True, longer=True),
     Format(0.2, 3, rows=True, longer=True),
     Format(0.15, 4, rows=True, longer=True),
-    Format(0.1, 4, rows=True, longer=True),
+    Format(0.18, 4, rows=True, longer=True),
 )
 
 
