@@ -53,6 +53,22 @@ def penstock(monkeypatch, *arguments):
     return 0
 
 
+def test_an_interrupt_says_that_the_run_can_go_on(workplace, monkeypatch, capsys):
+    from penstock.compress.training import Loop
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
+    monkeypatch.setattr(Loop, "_epoch", interrupt)
+    assert penstock(monkeypatch, *made) == 130
+    shown = capsys.readouterr()
+    assert shown.err == "interrupted; the same command goes on from the last whole epoch\n"
+    monkeypatch.undo()
+    monkeypatch.chdir(workplace)
+    assert penstock(monkeypatch, *made) == 0
+
+
 def test_compress_then_compile_needs_no_further_options(workplace, monkeypatch, capsys):
     made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
     assert penstock(monkeypatch, *made) == 0

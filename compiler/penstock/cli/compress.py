@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,8 +93,12 @@ def compress_command(
         dense_epochs=dense_epochs, prune_epochs=prune_epochs, qat_epochs=qat_epochs, rate=rate,
         batch=batch, patience=patience, distill=distill, seed=seed, head_at=head,
     )  # fmt: skip
-    with _Bar() as bar:
-        outcome = run_recipe(make, load_dataset(data, task), recipe, output, bar.say, bar.show)
+    try:
+        with _Bar() as bar:
+            outcome = run_recipe(make, load_dataset(data, task), recipe, output, bar.say, bar.show)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        raise
     table = Table("model", "loss", "accuracy", title=f"on the {outcome.split} set")
     for name, (loss, accuracy) in outcome.scores.items():
         table.add_row(name, f"{loss:.4f}", f"{accuracy:.2%}")
