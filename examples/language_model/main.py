@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parse(parser, arguments)
     is_made_up = options.data is None
-    epochs, pes, rate = ((4, 3, 1), 4, 1e-2) if is_made_up else ((10, 6, 1), 16, 4e-3)
+    epochs, pes, rate = ((4, 3, 1), 4, 1e-2) if is_made_up else ((10, 12, 2), 16, 4e-3)
     recipe = Recipe(
         "language-model", pattern="pe_balanced", pes=pes, density=options.density,
         weight_bits=options.weight_bits, activation_bits=12, row_scales=True,
