@@ -14,6 +14,7 @@ from penstock.ir.evaluate import evaluate
 from penstock.layers import lower
 
 torch = pytest.importorskip("torch")
+from penstock.compress.execution import Execution  # noqa: E402
 from penstock.compress.qat import QuantizedNetwork  # noqa: E402
 from penstock.compress.straight_through import fake_quantize  # noqa: E402
 
@@ -89,6 +90,29 @@ def test_forward_is_the_interpreter_at_all_widths(weights, activations, row_scal
     with torch.no_grad():
         got = trained(torch.tensor(x)).numpy()
     assert (got == interpreted(trained.graph, x, np.full(3, 6))).all() and got.any()
+
+
+@pytest.mark.parametrize(
+    ("case", "remembered"),
+    [
+        ("plain", set()),
+        ("bidirectional, sigmoid of the final state", {"x", "l0.m", "l0_reverse.m"}),
+    ],
+)
+def test_a_step_is_forgotten_when_no_later_sweep_reads_it(case, remembered, monkeypatch):
+    """Or memory grows with the sequence: all values of all steps."""
+    kept = []
+
+    class Watched(Execution):
+        def _step(self, sweep, t):
+            super()._step(sweep, t)
+            kept.append({name for frame in self.frames for name in frame})
+
+    monkeypatch.setattr("penstock.compress.qat.Execution", Watched)
+    model = random_model(**MATRIX[case][0])
+    x = np.random.default_rng(0).normal(0, 1, (2, 6, 5))
+    network(model, {}, x)(torch.from_numpy(x), torch.tensor([6, 4]))
+    assert set().union(*kept) == remembered and not kept[-1]
 
 
 @pytest.mark.parametrize("case", MATRIX)

@@ -12,7 +12,7 @@ from penstock import PenstockError
 torch = pytest.importorskip("torch")
 from penstock.compress.dataset import IGNORED, Split  # noqa: E402
 from penstock.compress.forward import forward_of  # noqa: E402
-from penstock.compress.training import Loop, Stage, _shuffled  # noqa: E402
+from penstock.compress.training import Loop, Stage, _alike, _shuffled  # noqa: E402
 
 INPUTS, CLASSES = 4, 3
 
@@ -65,6 +65,16 @@ def test_batches_hold_every_sequence_once_and_those_of_like_length_together():
     assert sorted(map(tuple, other)) != sorted(map(tuple, batches)), "batches never mix anew"
     firsts = [lengths[part].max() for part in batches]
     assert firsts != sorted(firsts), "short sequences come first"
+
+
+def test_what_is_answered_at_once_is_bounded_in_frames():
+    lengths = np.random.default_rng(1).integers(1, 500, 1000)
+    lengths[3] = 5000
+    parts = list(_alike(lengths, 2000))
+    assert sorted(np.concatenate(parts)) == list(range(1000))
+    frames = [len(part) * lengths[part].max() for part in parts]
+    assert frames.pop() == 5000 and parts[-1].tolist() == [3], "a long one goes alone"
+    assert max(frames) <= 2000 and len(parts) < 1.2 * lengths.sum() / 2000 + 10
 
 
 def test_a_batch_is_as_long_as_its_longest_sequence():

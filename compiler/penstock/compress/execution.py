@@ -17,7 +17,8 @@ class Execution:
     """One run over a batch. x: (sequences, steps, inputs), float64; lengths: (sequences).
 
     constants: the real values of the trained ones; log2_ranges: learned, by tensor name. ``run``
-    gives (sequences, frames, outputs). An operation is the method of its kind.
+    gives (sequences, frames, outputs). An operation is the method of its kind. frames: of each
+    step, the values that a later sweep reads.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Execution:
         }
         self.outputs: list[Tensor] = []
         self.siblings = _siblings(graph)
+        self.read_later = _read_later(graph)
         self.stacked: dict[tuple[str, ...], list[Tensor]] = {}
         self.slopes: dict[str, Tensor] = {}
 
@@ -65,6 +67,7 @@ class Execution:
                 continue
             operands = [self._operand(values, source) for source in node.inputs]
             values[node.name] = getattr(self, f"_{node.op.kind}")(node, t, *operands)
+        self.frames[t] = {name: values[name] for name in self.read_later[sweep] & values.keys()}
 
     def _operand(self, values: Mapping[str, Tensor], source: str) -> Any:
         node = self.graph[source]
@@ -158,6 +161,21 @@ def _siblings(graph: Graph) -> dict[str, tuple[str, ...]]:
     for name, key in keys.items():
         groups[key] = (*groups.get(key, ()), name)
     return {name: groups[key] for name, key in keys.items()}
+
+
+def _read_later(graph: Graph) -> list[set[str]]:
+    """Of each sweep, what the sweeps behind it read: all else is forgotten with the step."""
+    count = len(graph.sweeps)
+    reads = [
+        {
+            name
+            for node in graph.nodes(k)
+            for name in node.inputs
+            if graph[name].op.kind != "capture"
+        }
+        for k in range(count)
+    ]
+    return [set().union(*reads[k + 1 :]) for k in range(count)]
 
 
 def _state(node: Node) -> str:

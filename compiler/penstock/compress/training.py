@@ -24,6 +24,8 @@ Forward = Callable[[Tensor, Tensor], Tensor]
 
 TEMPERATURE = 2.0
 """Of a teacher's answers: how much what it thinks of wrong ones counts."""
+MEASURED_FRAMES = 16_384
+"""Frames that are answered at once where nothing is trained: this bounds the memory."""
 WINDOW = 16
 """Batches whose sequences are sorted by length together, so that little is padded."""
 
@@ -189,9 +191,7 @@ class Loop:
 
     def answers(self, forward: Forward, split: Split) -> Iterator[tuple[IntArray, Tensor, Tensor]]:
         """(which sequences, their logits, their labels), sequences of like length together."""
-        order = np.argsort(split.lengths, kind="stable")
-        for start in range(0, len(order), 4 * self.batch):
-            chosen = order[start : start + 4 * self.batch]
+        for chosen in _alike(split.lengths, MEASURED_FRAMES):
             with torch.no_grad():
                 yield chosen, *_run(forward, split.part(chosen))
 
@@ -206,6 +206,18 @@ class Loop:
             return None
         state: dict[str, Any] = torch.load(path, weights_only=True)
         return state
+
+
+def _alike(lengths: IntArray, frames: int) -> Iterator[IntArray]:
+    """All sequences once, the shortest first, so many that padded they are ``frames`` at most, or
+    one."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        fits = lengths[order[start:]] * np.arange(1, len(order) - start + 1) <= frames
+        end = start + max(int(fits.argmin()) if not fits.all() else len(fits), 1)
+        yield order[start:end]
+        start = end
 
 
 def _shuffled(lengths: IntArray, batch: int, seed: int, epoch: int) -> list[IntArray]:
