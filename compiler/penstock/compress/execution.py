@@ -165,17 +165,10 @@ def _siblings(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 def _read_later(graph: Graph) -> list[set[str]]:
     """Of each sweep, what the sweeps behind it read: all else is forgotten with the step."""
-    count = len(graph.sweeps)
-    reads = [
-        {
-            name
-            for node in graph.nodes(k)
-            for name in node.inputs
-            if graph[name].op.kind != "capture"
-        }
-        for k in range(count)
-    ]
-    return [set().union(*reads[k + 1 :]) for k in range(count)]
+    sweeps = range(len(graph.sweeps))
+    reads = [{name for node in graph.nodes(k) for name in node.inputs} for k in sweeps]
+    captures = {node.name for node in graph.of_kind("capture")}
+    return [set().union(*reads[k + 1 :]) - captures for k in sweeps]
 
 
 def _state(node: Node) -> str:
