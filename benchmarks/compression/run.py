@@ -81,6 +81,7 @@ LONGER_FORMATS = (
     Format(0.2, 3, rows=True, longer=True),
     Format(0.15, 4, rows=True, longer=True),
     Format(0.18, 4, rows=True, longer=True),
+    Format(0.17, 4, rows=True, longer=True),
 )
 
 
