@@ -26,21 +26,25 @@ TONES = [(941, 1336), (697, 1209), (697, 1336), (697, 1477), (770, 1209), (770, 
 """Hertz of the two tones of each digit on a telephone."""
 
 
-def open_arrays(path: Path) -> Any:
-    """An .npz file. Raises PenstockError."""
+def read_arrays(path: Path, *names: str) -> list[Any]:
+    """These arrays of an .npz file. Raises PenstockError."""
+    hint = "see the README for what it holds"
     try:
-        return np.load(path, allow_pickle=False)
-    except OSError as error:
-        hint = "see the README for what it holds"
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in names if name not in file.files]
+            if missing:
+                raise PenstockError(f"there is no {missing[0]}", str(path), hint)
+            return [file[name] for name in names]
+    except PenstockError:
+        raise
+    except Exception as error:  # numpy and zipfile each raise their own
         raise PenstockError("the recordings can't be read", str(path), hint) from error
 
 
 def digits(folder: Path) -> Dataset:
     """Spoken digits, official split; every tenth training recording chooses the epoch."""
-    with open_arrays(folder / "fsdd/fsdd.npz") as file:
-        audio, offset, label, is_test = (
-            file[name] for name in ("audio", "offset", "label", "is_test")
-        )
+    path = folder / "fsdd/fsdd.npz"
+    audio, offset, label, is_test = read_arrays(path, "audio", "offset", "label", "is_test")
     found = [mfcc(audio[a:b] / 32768) for a, b in pairwise(offset)]
     return _one_label_each(found, label, is_test, str(folder))
 
@@ -82,16 +86,15 @@ def padded(name: str, found: list[FloatArray]) -> dict[str, Any]:
 def phones(folder: Path, deltas: bool = True) -> Dataset:
     """Frame-level phones: training in chunks; validation (8 of the training speakers) and test by
     utterance. 40 log-mel energies, with ``deltas`` 120 features."""
-    with open_arrays(folder / "speechocean_phones/speechocean_phones.npz") as file:
-        feat, label, offset, is_test, speaker = (
-            file[name] for name in ("feat", "frame_label", "offset", "is_test", "speaker")
-        )
-        scale = float(file["feat_scale"])
+    feat, label, offset, is_test, speaker, scale = read_arrays(
+        folder / "speechocean_phones/speechocean_phones.npz",
+        "feat", "frame_label", "offset", "is_test", "speaker", "feat_scale",
+    )  # fmt: skip
     known = sorted(set(speaker[~is_test]))
     held_out = set(np.random.default_rng(0).choice(known, VALID_SPEAKERS, replace=False))
     parts: dict[str, list[tuple[FloatArray, IntArray]]] = {"train": [], "valid": [], "test": []}
     for index, (a, b) in enumerate(pairwise(offset)):
-        x = feat[a:b] / scale
+        x = feat[a:b] / float(scale)
         x = normalized(with_deltas(x) if deltas else x)
         x = np.concatenate([x, np.repeat(x[-1:], DELAY, axis=0)])
         y = np.concatenate([np.full(DELAY, IGNORED), label[a:b].astype(np.int64)])

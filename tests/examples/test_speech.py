@@ -116,6 +116,32 @@ def test_missing_recordings_are_one_line_and_status_2(example, tmp_path, capsys)
         assert shown.startswith("error: the recordings can't be read") and shown.count("\n") == 1
 
 
+@pytest.mark.parametrize("task", ["digits", "phones"])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"text", "the recordings can't be read"),
+        (b"PK\x03\x04zzz", "the recordings can't be read"),
+        (b"", "the recordings can't be read"),
+        ({"audio": np.zeros(3), "feat": np.zeros((3, 40))}, "there is no "),
+    ],
+)
+def test_damaged_recordings_are_one_line_and_status_2(
+    example, tmp_path, capsys, task, content, what
+):
+    for name in ("fsdd", "speechocean_phones"):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / f"{name}.npz"
+        if isinstance(content, dict):
+            np.savez(path, **content)
+        else:
+            path.write_bytes(content)
+    given = ["--data", str(tmp_path), "--task", task, "--output", str(tmp_path / "out")]
+    assert example.main.main(given) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {what}") and shown.count("\n") == 1
+
+
 def test_features_are_39_of_zero_mean_with_slopes(example):
     frames = example.audio.mfcc(tone(3, example))
     assert frames.shape[1] == 39 and len(frames) == 41 + 1
