@@ -107,10 +107,21 @@ def formats_table(runs: Runs) -> str:
             f"{of(runs, name, 'ratio').mean():.1f}x",
             f"{of(runs, name, 'bits_per_nonzero').mean():.1f}",
             f"{of(runs, name, 'cycles').mean():,.0f}",
+            *packed(runs, name),
         ])  # fmt: skip
     head = ["density, weights", "post-training", "trained in fixed point", "over dense",
-            "within one standard error", "compression", "bits per non-zero", "cycles"]  # fmt: skip
+            "within one standard error", "compression", "bits per non-zero", "cycles",
+            "packed smallest", "its cycles"]  # fmt: skip
     return markdown(head, rows)
+
+
+def packed(runs: Runs, name: str) -> tuple[str, str]:
+    """Compression and cycles with the index bits that take the fewest bytes."""
+    smallest = name.replace("quantized/", "smallest/")
+    ratio, cycles = (of(runs, smallest, key) for key in ("ratio", "cycles"))
+    if len(ratio) < len(runs):
+        return "-", "-"
+    return f"{ratio.mean():.1f}x", f"{cycles.mean():,.0f}"
 
 
 def summary_table() -> str:
@@ -124,12 +135,13 @@ def summary_table() -> str:
             dense = np.array([run[DENSE]["error"] for run in runs])
             lost = (of(runs, name, "trained", "error") - dense).mean()
             if lost <= limit:
-                found.append((of(runs, name, "ratio").mean(), name.removeprefix("quantized/")))
-        ratio, means = max(found, default=(0.0, ""))
+                found.append((of(runs, name, "ratio").mean(), name))
+        ratio, best = max(found, default=(0.0, ""))
         shown = f"{ratio:.1f}x" if found else "none" if quantized(runs) else "not measured"
         rows.append([task.title, percent(of(runs, DENSE, "error")), f"{100 * limit:.2f}", shown,
-                     means])  # fmt: skip
-    head = ["task", "dense error, %", "one standard error", "compression at no loss", "with"]
+                     *packed(runs, best)[:1], best.removeprefix("quantized/")])  # fmt: skip
+    head = ["task", "dense error, %", "one standard error", "compression at no loss",
+            "packed smallest", "with"]  # fmt: skip
     return markdown(head, rows)
 
 

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from penstock import Hardware, PenstockError, Precision
+from penstock import Compiled, Hardware, PenstockError, Precision
+from penstock.calibration import Ranges
 from penstock.compress import OneShot, Pruner, calibrate
 from penstock.compress.dataset import IGNORED, Dataset
 from penstock.compress.forward import forward_of
@@ -67,6 +68,8 @@ class Format:
 
 PATTERN = "pe_balanced"
 LONGER = "longer"
+INDEX_BITS = (3, 4, 5, 6)
+STAGES = ["more", "patterns", "formats", LONGER, "pack"]
 FORMATS = (
     *(Format(0.1, bits) for bits in (16, 12, 8, 6, 4)),
     Format(0.1, 4, rows=True),
@@ -225,6 +228,36 @@ class Runner:
         run = f"quantized/{formats.name}"
         if run in self.done:
             return
+        network, ranges, forward = self.in_fixed_point(formats)
+        found: dict[str, Any] = {"post_training": self.score(self.loop(run), forward)}
+        loop = self.fit_quantized(run, network, forward)
+        found["trained"] = self.score(loop, forward)
+        compiled = compile_network(network, ranges)
+        self.record(run, format=asdict(formats), **found, **sizes(compiled))
+        if self.seed == 0:
+            compiled.write(self.scratch / formats.name.replace(", ", "-").replace(" ", "-"))
+
+    def pack(self, formats: Format) -> None:
+        """The same network with the index bits that take the fewest bytes; the compiler's own choice
+        weighs bytes against cycles."""
+        run, name = f"quantized/{formats.name}", f"smallest/{formats.name}"
+        if name in self.done or run not in self.done:
+            return
+        network, ranges, forward = self.in_fixed_point(formats)
+        self.fit_quantized(run, network, forward)  # trained already
+        if (
+            compile_network(network, ranges).report["totals"]["compression"]["ratio"]
+            != (self.done[run]["ratio"])
+        ):
+            raise ValueError(f"{self.scratch} has not the network of {run}")
+        found = [
+            {"index_bits": bits, **sizes(compile_network(network, ranges, bits))}
+            for bits in INDEX_BITS
+        ]
+        self.record(name, **max(found, key=lambda one: one["ratio"]))
+
+    def in_fixed_point(self, formats: Format) -> tuple[QuantizedNetwork, Ranges, Forward]:
+        """A pruned network with these formats, untrained in them."""
         module = self.pruned(LONGER if formats.longer else PATTERN, formats.density)
         adapt_to(module, formats.density)
         model = from_module(module, HeadOptions(self.task.head_at))
@@ -246,23 +279,12 @@ class Runner:
             logits: torch.Tensor = network(x, lengths)
             return logits
 
+        return network, ranges, forward
+
+    def fit_quantized(self, run: str, network: QuantizedNetwork, forward: Forward) -> Loop:
         epochs, rate = self.task.epochs.quantized, self.task.rate * QUANTIZED_RATE
-        found: dict[str, Any] = {"post_training": self.score(self.loop(run), forward)}
-        loop = self.fit(run, network, forward, epochs, rate, groups=network.parameter_groups,
+        return self.fit(run, network, forward, epochs, rate, groups=network.parameter_groups,
                         teacher=self.teacher)  # fmt: skip
-        found["trained"] = self.score(loop, forward)
-        compiled = compile_model(
-            network.to_model(quantized=True), ranges, Hardware(pes=PES), network.trained_precision
-        )
-        size = compiled.report["totals"]
-        self.record(
-            run, format=asdict(formats), **found, density=size["density"],
-            ratio=size["compression"]["ratio"], bytes=size["compression"]["compiled_bytes"],
-            bits_per_nonzero=size["bits_per_nonzero"],
-            cycles=compiled.report["timeline"]["cycles_per_step"],
-        )  # fmt: skip
-        if self.seed == 0:
-            compiled.write(self.scratch / formats.name.replace(", ", "-").replace(" ", "-"))
 
     def pruned(self, pattern: str, density: float) -> torch.nn.Module:
         """A network that ``prune`` has saved."""
@@ -270,6 +292,26 @@ class Runner:
         path = self.scratch / f"{pattern}-{density}.pt"
         module.load_state_dict(torch.load(path, weights_only=True))
         return module.eval()
+
+
+def compile_network(
+    network: QuantizedNetwork, ranges: Ranges, index_bits: int | None = None
+) -> Compiled:
+    """As it was trained; index bits by the compiler's choice, if not given."""
+    hardware = Hardware(pes=PES, index_bits=index_bits)
+    model = network.to_model(quantized=True)
+    return compile_model(model, ranges, hardware, network.trained_precision)
+
+
+def sizes(compiled: Compiled) -> dict[str, Any]:
+    """What it takes in bytes and cycles."""
+    size = compiled.report["totals"]
+    return {
+        "density": size["density"], "ratio": size["compression"]["ratio"],
+        "bytes": size["compression"]["compiled_bytes"],
+        "bits_per_nonzero": size["bits_per_nonzero"],
+        "cycles": compiled.report["timeline"]["cycles_per_step"],
+    }  # fmt: skip
 
 
 def machine() -> str:
@@ -296,6 +338,9 @@ def work(task: str, seed: int, stages: tuple[str, ...], data: Path, scratch: Pat
         runner.prune_longer()
         for formats in LONGER_FORMATS:
             runner.quantize(formats)
+    if "pack" in stages:
+        for formats in (*FORMATS, *LONGER_FORMATS):
+            runner.pack(formats)
 
 
 def main() -> None:
@@ -304,7 +349,9 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("build/compression"))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--stages", nargs="+", default=["more", "patterns", "formats", LONGER])
+    parser.add_argument(
+        "--stages", nargs="+", default=["more", "patterns", "formats", LONGER, "pack"]
+    )
     parser.add_argument("--jobs", type=int, default=2, help="seeds side by side")
     options = parser.parse_args()
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:

@@ -61,7 +61,7 @@ def test_runs_are_kept_gone_on_with_and_reported(benchmark, tmp_path, monkeypatc
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(run, "FORMATS", (run.Format(0.2, 4, rows=True),))
     monkeypatch.setattr(run, "LONGER_FORMATS", (run.Format(0.3, 4, longer=True),))
-    stages = ("more", "pe_balanced", "bank_balanced", "formats", "longer")
+    stages = ("more", "pe_balanced", "bank_balanced", "formats", "longer", "pack")
     run.work("made", 0, stages, tmp_path, tmp_path / "scratch")
     lines = [json.loads(line) for line in (tmp_path / "made-0.jsonl").read_text().splitlines()]
     found = {line["run"]: line for line in lines}
@@ -69,7 +69,8 @@ def test_runs_are_kept_gone_on_with_and_reported(benchmark, tmp_path, monkeypatc
         "dense", "dense, trained on", "pe_balanced/0.5", "pe_balanced/0.2", "bank_balanced/0.5",
         "bank_balanced/0.2",
         "quantized/20%, 4 bits, scale a row", "longer/1.0", "longer/0.3",
-        "quantized/30%, 4 bits, retrained longer",
+        "quantized/30%, 4 bits, retrained longer", "smallest/20%, 4 bits, scale a row",
+        "smallest/30%, 4 bits, retrained longer",
     ]  # fmt: skip
     assert found["dense"]["error"] < 0.25
     assert found["longer/1.0"]["density"] == 1.0
@@ -78,6 +79,9 @@ def test_runs_are_kept_gone_on_with_and_reported(benchmark, tmp_path, monkeypatc
     quantized = found["quantized/20%, 4 bits, scale a row"]
     assert quantized["density"] < 0.25, "pruned weights came back"
     assert quantized["ratio"] > 5 and 8 <= quantized["bits_per_nonzero"] < 16
+    smallest = found["smallest/20%, 4 bits, scale a row"]
+    assert smallest["ratio"] >= quantized["ratio"] and 3 <= smallest["index_bits"] <= 6
+    assert smallest["density"] == quantized["density"]
     assert (tmp_path / "scratch/made/0/20%-4-bits-scale-a-row/graph.json").exists()
     capsys.readouterr()
     run.work("made", 0, stages, tmp_path, tmp_path / "scratch")
