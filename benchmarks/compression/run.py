@@ -68,7 +68,7 @@ class Format:
 
 PATTERN = "pe_balanced"
 LONGER = "longer"
-INDEX_BITS = (3, 4, 5, 6)
+INDEX_BITS = (None, 3, 4, 5, 6)
 STAGES = ["more", "patterns", "formats", LONGER, "pack"]
 FORMATS = (
     *(Format(0.1, bits) for bits in (16, 12, 8, 6, 4)),
@@ -238,8 +238,10 @@ class Runner:
             compiled.write(self.scratch / formats.name.replace(", ", "-").replace(" ", "-"))
 
     def pack(self, formats: Format) -> None:
-        """The same network with the index bits that take the fewest bytes; the compiler's own choice
-        weighs bytes against cycles."""
+        """The same network with the index bits that take the fewest bytes.
+
+        The compiler's own choice weighs bytes against cycles.
+        """
         run, name = f"quantized/{formats.name}", f"smallest/{formats.name}"
         if name in self.done or run not in self.done:
             return

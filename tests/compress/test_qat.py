@@ -237,6 +237,23 @@ def test_learned_ranges_come_back_with_the_state_dict():
     assert first.trained_precision == second.trained_precision
 
 
+@pytest.mark.parametrize("quantized", [False, True])
+def test_learned_ranges_count_at_once_also_without_a_run(quantized):
+    """After the last update, and after a checkpoint is loaded."""
+    x = np.random.default_rng(1).normal(0, 1, (4, 3, 5))
+    trained = learning("plain", x)
+    start = trained.trained_precision
+    with torch.no_grad():
+        for value in trained.log2_ranges.values():
+            value += 1.2
+    model, precision = trained.to_model(quantized), trained.trained_precision
+    assert precision != start
+    with torch.no_grad():
+        want = trained(torch.tensor(x)).numpy()
+    compiled = lower(model, trained.ranges, precision)
+    assert (interpreted(compiled, x, np.full(4, 3)) == want).all()
+
+
 def test_what_has_its_range_by_nature_does_not_learn_one():
     x = np.random.default_rng(1).normal(0, 1, (4, 3, 5))
     names = set(learning("bidirectional, sigmoid of the final state", x).log2_ranges)

@@ -93,6 +93,11 @@ class QuantizedNetwork(nn.Module):
     @property
     def trained_precision(self) -> Precision:
         """The precision under which ``to_model`` compiles to the integers of this network."""
+        self._move_binary_points()
+        return self._precision()
+
+    def _precision(self) -> Precision:
+        """That of the graph as it is."""
         learned = {_name(key) for key in self.log2_ranges}
         names = [node.name for node in self.graph.nodes()
                  if node.name in learned or node.name in self.constants()]  # fmt: skip
@@ -141,12 +146,16 @@ class QuantizedNetwork(nn.Module):
             if frac != kind.frac:
                 moved[_name(key)] = replace(kind, frac=frac)
         if moved:
-            now = self.trained_precision
+            now = self._precision()
             precision = replace(now, overrides=now.overrides | moved)
-            self.graph = lower(self.to_model(), self.ranges, precision)
+            self.graph = lower(self._to_model(quantized=False), self.ranges, precision)
 
     def to_model(self, quantized: bool = False) -> RecurrentModel:
         """The float model as trained, pruned weights at zero; or with the weights as quantized."""
+        self._move_binary_points()
+        return self._to_model(quantized)
+
+    def _to_model(self, quantized: bool) -> RecurrentModel:
         trained = {}
         for name in self.constants():
             values = self._masked(name)
