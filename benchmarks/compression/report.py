@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 PICTURES = ROOT / "docs/pictures"
 SHORT = {" bits": "b", ", scale a row": " r", ", learned ranges": " l", ", retrained longer": " L"}
-NEAR = 1.06
+RATIOS = (10, 15, 20, 25, 30, 40, 50, 60)
+NEAR = 1.1
 """Formats whose compression is nearer than this share a place for their names in the picture."""
 DENSE, MORE = "dense", "dense, trained on"
 Runs = list[dict[str, dict[str, Any]]]
@@ -198,7 +199,7 @@ def draw() -> None:
     for name, panel, place in (("density", density_panel, "best"),
                                ("formats", formats_panel, "lower right")):  # fmt: skip
         figure, axes = pyplot.subplots(
-            1, len(TASKS), figsize=(14, 4.4), squeeze=False, layout="constrained"
+            1, len(TASKS), figsize=(15, 5), squeeze=False, layout="constrained"
         )
         for axis, task in zip(axes[0], TASKS.values(), strict=True):
             runs = load(task)
@@ -262,9 +263,12 @@ def formats_panel(axis: Any, task: Task, runs: Runs) -> None:
         else:
             ends.append((ratio, top, [shortened(name)]))
     for ratio, top, lines in ends:
-        axis.annotate("\n".join(lines), (ratio, top), fontsize=7, xytext=(0, 4), rotation=90,
+        axis.annotate("\n".join(lines), (ratio, top), fontsize=6, xytext=(0, 4), rotation=90,
                       textcoords="offset points", ha="center", va="bottom")  # fmt: skip
-    axis.margins(y=0.22)
+    axis.set_xscale("log")
+    axis.set_xticks(RATIOS, [f"{ratio}" for ratio in RATIOS])
+    axis.minorticks_off()
+    axis.margins(y=0.3)
     axis.set_xlabel("compression, everything counted")
 
 
