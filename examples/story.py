@@ -99,7 +99,7 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
     options = parser.parse_args(arguments)
     if options.write and options.data is None:
         parser.error("--write is for figures on real data: give --data")
-    words = ["python", f"examples/{parser.prog}/main.py"]
+    words = [parser.prog]
     for name, value in vars(options).items():
         if value != parser.get_default(name) and name != "output":
             words += [f"--{name.replace('_', '-')}"]

@@ -87,9 +87,17 @@ def densities_table(task: Task, runs: Runs) -> str:
     for name, title in ((DENSE, "dense"), (MORE, "dense, trained on")):
         rows.append([title, *[percent(of(runs, name, "error"))] * len(patterns)])
     for density in task.levels:
-        errors = [of(runs, f"{pattern}/{density}", "error") for pattern in patterns]
-        rows.append([f"{density:.0%}", *map(percent, errors)])
+        rows.append([f"{density:.0%}", *(cell(runs, pattern, density) for pattern in patterns)])
     return markdown(["density", *patterns], rows)
+
+
+def cell(runs: Runs, pattern: str, density: float) -> str:
+    """The error; and the density that was reached, if it is not that of unstructured pruning."""
+    shown = percent(of(runs, f"{pattern}/{density}", "error"))
+    mine, free = (of(runs, f"{name}/{density}", "density") for name in (pattern, "unstructured"))
+    if mine.size and free.size and mine.mean() > 1.05 * free.mean():
+        return f"{shown} (at {mine.mean():.1%})"
+    return shown
 
 
 def formats_table(runs: Runs) -> str:
@@ -217,24 +225,20 @@ def draw() -> None:
 
 
 def density_panel(axis: Any, task: Task, runs: Runs) -> None:
-    for offset, pattern in zip((0.97, 0.99, 1.01, 1.03), task.patterns(), strict=True):
+    curves = [(pattern, pattern, task.levels, "o-") for pattern in task.patterns()]
+    curves.append(("longer", "retrained longer", task.longer, "s--"))
+    for offset, (run, label, densities, style) in zip(
+        (0.97, 0.99, 1.01, 1.03, 1.0), curves, strict=True
+    ):
         points = []
-        for density in task.levels:
-            errors = 100 * of(runs, f"{pattern}/{density}", "error")
+        for density in densities:
+            errors = 100 * of(runs, f"{run}/{density}", "error")
             if len(errors):
-                reached = of(runs, f"{pattern}/{density}", "density").mean()
+                reached = of(runs, f"{run}/{density}", "density").mean()
                 points.append((100 * offset * reached, errors.mean(), spread(errors)))
         if points:
             x, y, bars = zip(*points, strict=True)
-            axis.errorbar(x, y, bars, fmt="o-", ms=4, lw=1, capsize=2, label=pattern)
-    points = []
-    for density in task.longer:
-        errors = 100 * of(runs, f"longer/{density}", "error")
-        if len(errors):
-            points.append((100 * density, errors.mean(), spread(errors)))
-    if points:
-        x, y, bars = zip(*points, strict=True)
-        axis.errorbar(x, y, bars, fmt="s--", ms=4, lw=1, capsize=2, label="retrained longer")
+            axis.errorbar(x, y, bars, fmt=style, ms=4, lw=1, capsize=2, label=label)
     axis.set_xscale("log")
     ticks = [100 * density for density in task.levels]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

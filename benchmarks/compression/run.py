@@ -33,7 +33,7 @@ from penstock.compress.qat import QuantizedNetwork
 from penstock.compress.training import Forward, Loop, Stage
 from penstock.driver import compile_model
 from penstock.frontend import HeadOptions, from_module
-from tasks import PES, TASKS, Task, adapt_to
+from tasks import PES, PHONES, TASKS, Task, adapt_to
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CALIBRATION_SEQUENCES = 256
@@ -69,6 +69,7 @@ class Format:
 PATTERN = "pe_balanced"
 LONGER = "longer"
 INDEX_BITS = (None, 3, 4, 5, 6)
+"""Tried for the fewest bytes; None: the compiler's choice for each matrix."""
 STAGES = ["more", "patterns", "formats", LONGER, "pack"]
 FORMATS = (
     *(Format(0.1, bits) for bits in (16, 12, 8, 6, 4)),
@@ -82,9 +83,9 @@ FORMATS = (
 LONGER_FORMATS = (
     Format(0.2, 4, rows=True, longer=True),
     Format(0.2, 3, rows=True, longer=True),
-    Format(0.15, 4, rows=True, longer=True),
     Format(0.18, 4, rows=True, longer=True),
     Format(0.17, 4, rows=True, longer=True),
+    Format(0.15, 4, rows=True, longer=True),
 )
 
 
@@ -351,9 +352,8 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("build/compression"))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument(
-        "--stages", nargs="+", default=["more", "patterns", "formats", LONGER, "pack"]
-    )
+    stages = [*STAGES, *PHONES.patterns()]
+    parser.add_argument("--stages", nargs="+", default=STAGES, choices=stages)
     parser.add_argument("--jobs", type=int, default=2, help="seeds side by side")
     options = parser.parse_args()
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:

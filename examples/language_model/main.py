@@ -121,7 +121,7 @@ def run(
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0; 1 if interpreter and C simulation differ; 2 for a user's fault."""
-    parser = argparse.ArgumentParser("language_model", description=__doc__)
+    parser = argparse.ArgumentParser("python examples/language_model/main.py", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with wiki.train.tokens(.xz), ...")
     parser.add_argument("--output", type=Path, help="default: build/language_model", metavar="DIR")
     parser.add_argument("--density", type=float, default=0.1, help="share of weights to keep")

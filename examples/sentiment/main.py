@@ -198,7 +198,7 @@ def write_predictions(path: Path, corpus: Corpus, is_positive) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0; 1 if interpreter and C simulation differ; 2 for a user's fault."""
-    parser = argparse.ArgumentParser("sentiment", description=__doc__)
+    parser = argparse.ArgumentParser("python examples/sentiment/main.py", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with training_label.txt(.gz), ...")
     parser.add_argument("--output", type=Path, default=ROOT / "build/sentiment", metavar="DIR")
     parser.add_argument("--density", type=float, default=0.1, help="share of weights to keep")

@@ -178,7 +178,7 @@ def recognize(project: Path, sounds: list[Path]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0; 1 if interpreter and C simulation differ; 2 for a user's fault."""
-    parser = argparse.ArgumentParser("speech", description=__doc__)
+    parser = argparse.ArgumentParser("python examples/speech/main.py", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with fsdd/ and speechocean_phones/")
     parser.add_argument("--task", choices=TASKS, default="digits")
     parser.add_argument("--output", type=Path, help="default: build/speech-TASK", metavar="DIR")

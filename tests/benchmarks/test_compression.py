@@ -89,6 +89,10 @@ def test_runs_are_kept_gone_on_with_and_reported(benchmark, tmp_path, monkeypatc
     shown = report.text()
     assert "| 20%, 4 bits, scale a row |" in shown and "| 50% |" in shown
     assert "dense, with itself as the teacher" in shown and ", 30% " in shown
+    denser = [{f"{name}/0.2": {"error": 0.5, "density": density}} for name, density in
+              (("unstructured", 0.2), ("column_balanced", 0.3))]  # fmt: skip
+    assert report.cell([denser[0] | denser[1]], "column_balanced", 0.2).endswith(" (at 30.0%)")
+    assert report.cell([denser[0]], "unstructured", 0.2) == "50.0 +- 0.0"
     monkeypatch.setattr(report, "PICTURES", tmp_path)
     report.draw()
     assert (tmp_path / "density.svg").stat().st_size > 1000

@@ -122,6 +122,22 @@ def test_the_module_loads_what_was_saved_and_answers_alike(digits, tmp_path):
     assert compiled(path, tmp_path / "project", 4)[0].report["totals"]["density"] < 0.3
 
 
+@pytest.mark.parametrize("biases", [(False, True), (True, False), (False, False)])
+def test_a_module_without_biases_loads_what_was_saved(biases, digits, tmp_path):
+    class Unbiased(Classifier):
+        def __init__(self):
+            super().__init__()
+            self.lstm = torch.nn.LSTM(8, 24, batch_first=True, bias=biases[0])
+            self.head = torch.nn.Linear(24, 10, bias=biases[1])
+
+    path = tmp_path / "digits.safetensors"
+    outcome = run_recipe(Unbiased, digits, replace(QUICK, dense_epochs=1, prune_epochs=1), path)
+    load_weights(Unbiased(), path)
+    logits = compiled(path, tmp_path / "project", 4)[1].run(digits.test.x).values[:, 0]
+    accuracy = (logits.argmax(1) == digits.test.y).mean()
+    assert accuracy == pytest.approx(outcome.scores["trained quantized"].accuracy, abs=1e-12)
+
+
 def test_an_embedding_keeps_its_name(tmp_path):
     class Words(Tagger):
         def __init__(self):

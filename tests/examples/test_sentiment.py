@@ -161,7 +161,7 @@ def test_a_fault_of_the_users_is_one_line_and_status_2(example, tmp_path, capsys
 def test_figures_are_kept_with_the_command_that_gave_them_and_of_real_data_only(example, capsys):
     import story
 
-    parser = example.main.argparse.ArgumentParser("sentiment")
+    parser = example.main.argparse.ArgumentParser("python examples/sentiment/main.py")
     parser.add_argument("--data")
     parser.add_argument("--output")
     parser.add_argument("--weight-bits", type=int, default=6)

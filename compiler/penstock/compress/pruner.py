@@ -54,13 +54,12 @@ class Pruner:
     choose_matrices. schedule: at once, if not given. keep_zeros: weights that are zero now stay
     zero, whoever pruned them.
 
-    What is pruned never comes back, and gets no gradient. Optimizers may be made before or after,
-    though not once so and, when an optimizer's state is loaded, once so: pruning changes the order
-    of ``parameters()``.
-    Masks are buffers in the model's state dict; with that, and this object's own, training is
-    resumed to the bit. In distributed training every process makes a Pruner, before
-    DistributedDataParallel wraps the model, and calls ``step``; masks are those of rank 0.
-    A row that a mask leaves empty is told as a warning.
+    What is pruned never comes back, and gets no gradient. Optimizers may be made before or after;
+    one that loads the state of another must be made on the same side, because a Pruner changes the
+    order of ``parameters()``. Masks are buffers in the model's state dict; with that, and this
+    object's own, training is resumed to the bit. In distributed training every process makes a
+    Pruner, before DistributedDataParallel wraps the model, and calls ``step``; masks are those of
+    rank 0. A row that a mask leaves empty is told as a warning.
 
     Raises PenstockError for what can't be pruned as asked; the model is then as it was.
     """

@@ -26,7 +26,7 @@ from penstock.compress.schedules import Cubic, OneShot, Schedule
 from penstock.compress.training import Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_module
-from penstock.frontend.to_state_dict import LayerNames, to_state_dict
+from penstock.frontend.to_state_dict import to_state_dict
 from penstock.settings import Precision
 
 CALIBRATION_SEQUENCES = 256
@@ -259,16 +259,17 @@ def _save(network: QuantizedNetwork, recipe: Recipe, output: Path, module: nn.Mo
     precision = network.trained_precision
     at = recipe.head_at if recipe.task == "classification" else "step"
     formats = Formats(network.ranges, precision, HeadOptions(at) if network.model.head else None)
-    kinds = {nn.LSTM: "lstm", nn.Linear: "head"}
-    names = LayerNames(**{
-        layer: name
-        for name, part in module.named_modules()
-        for kind, layer in kinds.items()
-        if isinstance(part, kind)
-    })  # fmt: skip
     tensors = {
         name: value.detach().cpu().float().numpy().copy()
         for name, value in module.state_dict().items()
     }
-    trained = to_state_dict(network.to_model(quantized=True), names)
-    save_compressed(tensors | trained, formats, output)
+    trained = to_state_dict(
+        network.to_model(quantized=True), _name(module, nn.LSTM), _name(module, nn.Linear)
+    )  # a bias that the module has not is zero
+    tensors |= {name: value for name, value in trained.items() if name in tensors or value.any()}
+    save_compressed(tensors, formats, output)
+
+
+def _name(module: nn.Module, kind: type[nn.Module]) -> str:
+    """Of the layer of this kind; the module has one at most, or it could not be compiled."""
+    return next((name for name, part in module.named_modules() if isinstance(part, kind)), "")

@@ -214,8 +214,8 @@ def _alike(lengths: IntArray, frames: int) -> Iterator[IntArray]:
     order = np.argsort(lengths, kind="stable")
     start = 0
     while start < len(order):
-        fits = lengths[order[start:]] * np.arange(1, len(order) - start + 1) <= frames
-        end = start + max(int(fits.argmin()) if not fits.all() else len(fits), 1)
+        padded = lengths[order[start:]] * np.arange(1, len(order) - start + 1)
+        end = start + max(int(np.searchsorted(padded, frames, side="right")), 1)
         yield order[start:end]
         start = end
 
