@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from penstock.codegen.hls import table_functions, table_texts
-from penstock.codegen.names import local
+from penstock.codegen.hls.names import cpp, short
+from penstock.codegen.hls.tables import table_functions, table_texts
+from penstock.codegen.hls.units import requant_operand
 from penstock.codegen.render import render, template_folder
-from penstock.codegen.units import requant_operand
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph, Value
 from penstock.ops import ALL, Add, Const, Input, Lut, Mul, Requant, Scale, StateRead
@@ -122,24 +122,24 @@ def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
         operand_values += [Value(raw, op.to) for raw in raws]
         expected.append(node.op.eval(None, *operand_values)[0].tolist())
         line = {
-            "id": "result", "cpp": node.tensor.type.cpp, "number": 0,
-            "inputs": [local(name) for name in node.inputs],
+            "id": "result", "cpp": cpp(node.tensor.type), "number": 0,
+            "inputs": [short(name) for name in node.inputs],
         }  # fmt: skip
         if op.kind == "requant":
             line["operand"] = requant_operand(operands[0], op.to, "in0")
         if op.kind == "lut":
-            tables += table_functions(graph)
+            tables += table_functions(graph, short)
             line["table"] = tables[-1]["name"]
-            for path, text in table_texts(graph).items():
+            for path, text in table_texts(graph, short).items():
                 target = tmp_path / path.removeprefix("kernel/")
                 target.parent.mkdir(exist_ok=True)
                 target.write_text(text)
-        fragment = render(f"ops/{op.kind}.h.j2", {"node": line})
-        found.append({"values": columns, "types": [k.cpp for k in operands], "fragment": fragment})
+        fragment = render("hls", f"ops/{op.kind}.h.j2", {"node": line})
+        found.append({"values": columns, "types": [cpp(k) for k in operands], "fragment": fragment})
     context = {"version": "test", "model": "twins", "tables": tables}
     (tmp_path / "config.h").write_text("#include <ap_fixed.h>\n#include <ap_int.h>\n")
-    (tmp_path / "raw.h").write_text(render("kernel/raw.h.j2", context))
-    (tmp_path / "tables.h").write_text(render("kernel/tables.h.j2", context))
+    (tmp_path / "raw.h").write_text(render("hls", "kernel/raw.h.j2", context))
+    (tmp_path / "tables.h").write_text(render("hls", "kernel/tables.h.j2", context))
     (tmp_path / "main.cpp").write_text(Template(MAIN).render(cases=found))
     command = [csim.compiler(), *cpp_flags, "-O1", "-I.", "main.cpp", "-o", "main"]
     subprocess.run(command, cwd=tmp_path, check=True)

@@ -12,10 +12,12 @@ from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model
 from penstock.layers import lower
+from penstock.machine import describe
 from penstock.packing.index_code import Entries
 from penstock.packing.layout import Layout
 from penstock.packing.manifest import Manifest, pack_group, unpack_phase
-from penstock.schedule import schedule, validate
+from penstock.packing.validate import validate
+from penstock.schedule import schedule
 
 
 def planned(hardware=None, **model):
@@ -24,12 +26,13 @@ def planned(hardware=None, **model):
     return graph, schedule(graph, hardware or Hardware(pes=4))
 
 
-def packed(plan):
+def packed(graph, plan):
+    groups = describe(graph, plan).groups
     manifest = Manifest(
-        plan.hardware.pes, plan.group_pes, 512, tuple(phase.code for phase in plan.phases),
-        plan.layouts, plan.layout_of, (), {}, {},
+        plan.hardware.pes, groups.group_pes, 512,
+        tuple(product.code for product in plan.products), plan.layouts, plan.layout_of, (), {}, {},
     )  # fmt: skip
-    entries = [phase.entries for phase in plan.phases]
+    entries = [product.entries for product in plan.products]
     return manifest, [pack_group(manifest, entries, group) for group in range(manifest.groups)]
 
 
@@ -41,17 +44,20 @@ def repacked(manifest, files, change):
 
 
 def test_layers_share_the_array_one_after_the_other():
-    _, plan = planned(cells=(9, 6), outputs=4, head=3, at="step")
-    names = [phase.code.name for phase in plan.phases]
+    graph, plan = planned(cells=(9, 6), outputs=4, head=3, at="step")
+    names = [product.code.name for product in plan.products]
     assert names == [
         "l0.gates", "l0.projection", "l1.gates", "l1.projection", "head.dense",
     ]  # fmt: skip
-    assert [stretch.kind for stretch in plan.stretches] == ["load"] + ["spmv", "cells"] * 5
+    assert [issue.work for issue in describe(graph, plan).order.issues] == ["load"] + [
+        "spmv",
+        "cells",
+    ] * 5
 
 
 def test_gathered_vectors_lie_side_by_side_on_whole_groups_of_cell_units():
-    _, plan = planned(Hardware(pes=4, cell_units=4), inputs=5, cells=(9, 6), outputs=4)
-    base = plan.memory.base
+    hardware = Hardware(pes=4, cell_units=4)
+    base = describe(*planned(hardware, inputs=5, cells=(9, 6), outputs=4)).kept.activations.base
     assert base["x@0"] == 0 and base["l0.y"] == 8 and base["l1.y"] == 12
     assert all(address % 4 == 0 for address in base.values())
 
@@ -63,7 +69,7 @@ def test_balance_is_chosen_where_it_needs_fewer_words():
             matrix[np.arange(16) % 4 != 0] *= np.random.default_rng(0).random(matrix.shape[1]) < 0.1
     graph = lower(heavy, calibrate(heavy, None), Precision())
     words = {
-        how: schedule(graph, Hardware(pes=4, assign=how)).phases[0].code.words
+        how: schedule(graph, Hardware(pes=4, assign=how)).products[0].code.words
         for how in ("interleave", "balance", "best")
     }
     assert words["balance"] < 0.6 * words["interleave"]
@@ -73,8 +79,8 @@ def test_balance_is_chosen_where_it_needs_fewer_words():
 def test_the_gap_width_trades_cycles_for_bits():
     _, plan = planned(inputs=50, cells=(64,), density=0.05)
     _, narrow = planned(Hardware(pes=4, index_bits=2), inputs=50, cells=(64,), density=0.05)
-    assert plan.phases[0].code.index_bits > 3
-    assert plan.phases[0].code.words < 0.5 * narrow.phases[0].code.words
+    assert plan.products[0].code.index_bits > 3
+    assert plan.products[0].code.words < 0.5 * narrow.products[0].code.words
 
 
 def test_a_dense_model_needs_one_gap_bit_and_no_padding():
@@ -82,7 +88,7 @@ def test_a_dense_model_needs_one_gap_bit_and_no_padding():
     for matrix in model.weights().values():
         matrix[np.abs(matrix) < 0.01] = 0.01  # nothing rounds to zero
     graph = lower(model, calibrate(model, None), Precision())
-    (phase,) = schedule(graph, Hardware(pes=4)).phases
+    (phase,) = schedule(graph, Hardware(pes=4)).products
     assert (phase.code.index_bits, phase.padding) == (1, 0)
     assert phase.nonzeros == 4 * 8 * 16
 
@@ -98,14 +104,16 @@ def test_more_pes_than_cells_are_refused():
 
 def test_groups_of_pes_never_need_more_than_a_beat_a_cycle():
     for port_bits in (128, 256, 512):
-        _, plan = planned(Hardware(pes=24, port_bits=port_bits), cells=(48,), density=0.2)
-        widest = max(phase.code.entry_bits for phase in plan.phases)
-        assert plan.group_pes * widest <= port_bits and 24 % plan.group_pes == 0
+        hardware = Hardware(pes=24, port_bits=port_bits)
+        graph, plan = planned(hardware, cells=(48,), density=0.2)
+        widest = max(product.code.entry_bits for product in plan.products)
+        group_pes = describe(graph, plan).groups.group_pes
+        assert group_pes * widest <= port_bits and 24 % group_pes == 0
 
 
 def test_the_validator_accepts_what_the_compiler_packs():
     graph, plan = planned(cells=(9, 6), outputs=4, bidirectional=True, head=3)
-    proof = validate(graph, *packed(plan), 4)
+    proof = validate(graph, *packed(graph, plan), 4)
     matrices = [node.tensor.constant for node in graph.of_kind("const")]
     assert proof.weights == sum(np.count_nonzero(m) for m in matrices if m.ndim == 2)
     assert proof.least_distance >= 4
@@ -128,7 +136,7 @@ def shift_weight(entries: Entries):
 @pytest.mark.parametrize("change", [flip_weight, drop_weight, shift_weight])
 def test_the_validator_finds_a_changed_word(change):
     graph, plan = planned(cells=(9,))
-    manifest, files = packed(plan)
+    manifest, files = packed(graph, plan)
     with pytest.raises((AssertionError, ValueError)):
         validate(graph, manifest, repacked(manifest, files, change), 4)
 
@@ -138,7 +146,7 @@ def test_the_validator_finds_a_hazard():
     graph, plan = planned(
         Hardware(pes=5, raw_distance=2, accumulator_banks=4), cells=(5,), outputs=5, density=0.9
     )
-    manifest, files = packed(plan)
+    manifest, files = packed(graph, plan)
     validate(graph, manifest, files, 2)
     with pytest.raises(AssertionError, match="a slot is used twice too soon"):
         validate(graph, manifest, files, 9)
@@ -152,7 +160,7 @@ def relabelled(manifest, name, **changes):
 
 def test_the_validator_does_not_trust_the_manifest():
     graph, plan = planned(cells=(9, 9), outputs=4)
-    manifest, files = packed(plan)
+    manifest, files = packed(graph, plan)
     for changes in ({"banks": 64}, {"banks": 8}, {"sweep": 7}, {"rows": "l1.gates"}):
         with pytest.raises(AssertionError):
             validate(graph, relabelled(manifest, "l0.gates", **changes), files, 4)

@@ -182,25 +182,24 @@ def _calibration_frames(path: Path | None, time_first: bool) -> Any:
 
 
 def _print_summary(compiled: Compiled, output: Path) -> None:
-    plan, graph = compiled.plan, compiled.graph
+    machine, hardware = compiled.machine, compiled.plan.hardware
     table = Table(
         "phase", "words", "bound", "non-zeros", "padding", "bubbles", "entry bits",
-        title=f"{escape(str(output))}: {plan.hardware.pes} PEs", title_justify="left",
+        title=f"{escape(str(output))}: {hardware.pes} PEs", title_justify="left",
     )  # fmt: skip
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
-    for phase in plan.phases:
-        bound = -(-phase.nonzeros // plan.hardware.pes)
-        cells = (phase.code.words, bound, phase.nonzeros, phase.padding, phase.bubbles,
-                 phase.code.entry_bits)  # fmt: skip
-        table.add_row(phase.code.name, *(f"{cell:,}" for cell in cells))
+    for product in compiled.plan.products:
+        cells = (product.code.words, product.bound, product.nonzeros, product.padding,
+                 product.bubbles, product.code.entry_bits)  # fmt: skip
+        table.add_row(product.code.name, *(f"{cell:,}" for cell in cells))
     out.print(table)
-    cycles, bound = plan.step_cycles(graph), plan.bound_cycles(graph)
-    microseconds = cycles / plan.hardware.clock_mhz
+    cycles = machine.order.step_cycles
     out.print(
-        f"{cycles:,} cycles a step by the timeline (bound {bound:,}), {microseconds:,.1f} us at "
-        f"{plan.hardware.clock_mhz:g} MHz; {compiled.proof.weights:,} weights proven packed"
+        f"{cycles:,} cycles a step by the timeline (bound {machine.order.bound_cycles:,}), "
+        f"{cycles / hardware.clock_mhz:,.1f} us at {hardware.clock_mhz:g} MHz; "
+        f"{compiled.proof.weights:,} weights proven packed"
     )
     for note in compiled.notes:
         out.print(f"note: {escape(note)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +48,7 @@ class Manifest:
 
     def beat_offsets(self) -> list[int]:
         """First beat of each phase, the same in every group, and the end."""
-        offsets = [0]
-        for phase in self.phases:
-            word_bits = self.group_pes * phase.entry_bits
-            offsets.append(offsets[-1] + beats_of(phase.words, word_bits, self.port_bits))
-        return offsets
+        return beat_offsets(self.phases, self.group_pes, self.port_bits)
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -87,6 +84,15 @@ class Manifest:
             fields["pes"], fields["group_pes"], fields["port_bits"], tuple(phases), layouts,
             fields["layout_of"], tuple(fields["parameters"]), fields["extra"], fields["sha256"],
         )  # fmt: skip
+
+
+def beat_offsets(phases: Sequence[PhaseCode], group_pes: int, port_bits: int) -> list[int]:
+    """First beat of each phase in a group's file, and the end."""
+    offsets = [0]
+    for phase in phases:
+        words = beats_of(phase.words, group_pes * phase.entry_bits, port_bits)
+        offsets.append(offsets[-1] + words)
+    return offsets
 
 
 def sha256_of(content: bytes) -> str:

@@ -6,13 +6,13 @@ from typing import Any
 
 from penstock.fixed import Fixed
 from penstock.ir import Graph, Node
+from penstock.machine import Machine
 from penstock.packing.validate import Proof
-from penstock.report.kernel import Kernel
 
 
-def network_section(keep: Kernel) -> dict[str, Any]:
+def network_section(machine: Machine) -> dict[str, Any]:
     """Layers and their shapes, sweeps over the sequence, the dense head."""
-    graph = keep.graph
+    graph = machine.graph
     (source,) = graph.of_kind("input")
     (output,) = graph.of_kind("output")
     layers: dict[str, list[Node]] = {}
@@ -30,13 +30,13 @@ def network_section(keep: Kernel) -> dict[str, Any]:
             if name in is_recurrent
         ],
         "head": _head(graph, heads[0], layers[heads[0]][0]) if heads else None,
-        "sweeps": [_sweep(keep, index) for index in range(len(graph.sweeps))],
+        "sweeps": [_sweep(machine, index) for index in range(len(graph.sweeps))],
     }
 
 
-def _sweep(keep: Kernel, index: int) -> dict[str, Any]:
-    phases = [phase.code.name for phase in keep.plan.phases if phase.part.sweep == index]
-    return {"index": index, "direction": str(keep.graph.sweeps[index]), "phases": phases}
+def _sweep(machine: Machine, index: int) -> dict[str, Any]:
+    phases = [phase.name for phase in machine.phases if phase.sweep == index]
+    return {"index": index, "direction": str(machine.graph.sweeps[index]), "phases": phases}
 
 
 def _layer(name: str) -> str:
@@ -81,7 +81,7 @@ def _matrix_size(graph: Graph, matvec: Node) -> int:
     return sum(rows * columns for rows, columns in shapes)
 
 
-def tensors_section(keep: Kernel) -> list[dict[str, Any]]:
+def tensors_section(machine: Machine) -> list[dict[str, Any]]:
     """Every value of the graph: its type, and the interval that it provably never leaves."""
     return [
         {
@@ -92,13 +92,13 @@ def tensors_section(keep: Kernel) -> list[dict[str, Any]]:
             "value_lo": node.tensor.lo * node.tensor.type.step,
             "value_hi": node.tensor.hi * node.tensor.type.step,
         }
-        for node in keep.graph.nodes()
+        for node in machine.graph.nodes()
     ]  # fmt: skip
 
 
-def proof_section(keep: Kernel, proof: Proof) -> dict[str, Any]:
+def proof_section(machine: Machine, proof: Proof) -> dict[str, Any]:
     """No accumulator overflows; the packed bytes hold the weights and keep clear of hazards."""
-    matvecs = keep.graph.of_kind("matvec")
+    matvecs = machine.graph.of_kind("matvec")
     return {
         "accumulators": [
             {

@@ -46,9 +46,9 @@ from dataclasses import asdict
 from typing import Any
 
 from penstock.fixed import FloatArray
-from penstock.packing.manifest import Manifest
+from penstock.machine import Machine
+from penstock.machine.resources import estimate
 from penstock.packing.validate import Proof
-from penstock.report.kernel import Kernel
 from penstock.report.network import network_section, proof_section, tensors_section
 from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
@@ -62,8 +62,7 @@ LINE = 160
 
 
 def build_report(
-    keep: Kernel,
-    manifest: Manifest,
+    machine: Machine,
     proof: Proof,
     float_weights: Mapping[str, FloatArray],
     notes: Sequence[str],
@@ -73,31 +72,30 @@ def build_report(
     float_weights: the weight matrices before quantization, by name (``l0.W_ix``). What does not fit
     the device becomes a note.
     """
-    timeline, resources = timeline_section(keep, manifest), resources_section(keep)
+    timeline, resources = timeline_section(machine), resources_section(estimate(machine))
     return {
         "schema": SCHEMA,
         "penstock": __version__,
-        "network": network_section(keep),
-        "hardware": _hardware(keep),
-        "tensors": tensors_section(keep),
-        "proof": proof_section(keep, proof),
-        "phases": phases_section(keep, manifest),
-        "totals": totals_section(keep, manifest, float_weights),
+        "network": network_section(machine),
+        "hardware": _hardware(machine),
+        "tensors": tensors_section(machine),
+        "proof": proof_section(machine, proof),
+        "phases": phases_section(machine),
+        "totals": totals_section(machine, float_weights),
         "timeline": timeline,
         "resources": resources,
-        "quantization": quantization_section(keep, float_weights),
+        "quantization": quantization_section(machine.graph, float_weights),
         "notes": [*notes, *fit_notes(resources, timeline)],
     }
 
 
-def _hardware(keep: Kernel) -> dict[str, Any]:
-    plan = keep.plan
+def _hardware(machine: Machine) -> dict[str, Any]:
     return {
-        **asdict(plan.hardware),
-        "cell_units": plan.hardware.elements_per_cycle,
-        "groups": plan.hardware.pes // plan.group_pes,
-        "group_pes": plan.group_pes,
-        "banks": plan.banks,
+        **asdict(machine.hardware),
+        "cell_units": machine.hardware.elements_per_cycle,
+        "groups": machine.groups.groups,
+        "group_pes": machine.groups.group_pes,
+        "banks": machine.plan.banks,
     }
 
 
