@@ -10,6 +10,7 @@ or the result does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.errors import PenstockError
@@ -224,6 +225,16 @@ def _orders(graph: Graph, phases: list[PhaseNodes]) -> dict[str, str]:
     return {name: name_of[find(name)] for name in list(leader) if find(name) in name_of}
 
 
+def _check_product(graph: Graph, node: Node, refuse: Callable[[str, str], None]) -> None:
+    sources = graph.vectors(node)
+    for source in sources:
+        if source.op.kind == "const":
+            what = f"{node.name} multiplies the constant {source.name}"
+            refuse(what, "add the product as a bias instead")
+        if sources.count(source) > 1:
+            refuse(f"{node.name} multiplies {source.name} twice", "add the two matrices")
+
+
 def _check_supported(graph: Graph) -> None:
     """Refuse, by name, what the accelerator has no place for. Raises PenstockError."""
 
@@ -235,12 +246,7 @@ def _check_supported(graph: Graph) -> None:
     for node in graph.nodes():
         users = graph.users(node.name)
         if node.op.kind == "matvec":
-            for source in graph.vectors(node):
-                if source.op.kind == "const":
-                    refuse(
-                        f"{node.name} multiplies the constant {source.name}",
-                        "add the product as a bias instead",
-                    )
+            _check_product(graph, node, refuse)
         if node.op.kind == "argmax" and any(
             user.op.kind != "output" or len(user.inputs) > 1 for user in users
         ):

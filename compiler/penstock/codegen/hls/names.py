@@ -40,6 +40,15 @@ KERNEL = _words("""
     vector weight_t word_stream word_t words
 """)
 """Names of the kernel's own functions, types and variables."""
+CONSTANTS = _words("""
+    ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_STREAM_DEPTH CELL_UNITS DATAFLOW_BEGIN DATAFLOW_END
+    ENTRY_BITS EOF FILE FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS GROUP_COPIES GROUP_PES
+    INDEX_BITS INPUTS INPUT_POSITIONS IO_BITS IO_PER_BEAT LANES MAX_STEPS NULL OPERANDS OPERAND_BASE
+    OPERAND_END OUTPUTS PARAMETERS_PER_BEAT PARAMETER_BITS PES PHASES POSITIONS POSITION_OF PROCESS
+    RESULT_STREAM_DEPTH RISE START_CARRIED START_GIVEN START_ZERO TABLE TRACE VECTOR_DEPTH WAYS
+    WEIGHT_BITS WORD_BITS WORD_STREAM_DEPTH X_BEATS Y_BEATS
+""")
+"""Names of its constants and macros."""
 
 
 class Scope:
@@ -83,7 +92,7 @@ class Names:
     """The kernel's names for everything in a machine description."""
 
     def __init__(self, machine: Machine) -> None:
-        self.scope = Scope(KEYWORDS | KERNEL)
+        self.scope = Scope(KEYWORDS | KERNEL | CONSTANTS)
         kept = machine.kept
         self._segments = {
             segment: self.scope.take(f"{constant(segment)}_BASE")
@@ -137,11 +146,16 @@ class Names:
         shorts = [short(node) for node in nodes]
         scope = self.scope.inside()
         return {
-            node: scope.take(name, identifier(node))
-            if (shorts.count(name) == 1 and not name.isupper()) or len(name) == 1
-            else scope.take(identifier(node))
+            node: scope.take(
+                *([name] if shorts.count(name) == 1 and _is_plain(name) else []), identifier(node)
+            )
             for node, name in zip(nodes, shorts, strict=True)
         }
+
+
+def _is_plain(name: str) -> bool:
+    """False for what looks like a macro."""
+    return len(name) == 1 or not name.isupper()
 
 
 def short(name: str) -> str:
