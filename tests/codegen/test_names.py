@@ -71,7 +71,7 @@ def test_words_of_the_language_and_of_the_kernel_are_not_used(word):
 def test_constants_of_phases_and_segments_keep_clear_of_the_kernels():
     s = Sketch()
     pes = s.requant("v", s.product("pes", 8, "x"))
-    machine, names = named(s.done(s.requant("w", s.product("q", 5, pes))))
+    _, names = named(s.done(s.requant("w", s.product("q", 5, pes))))
     assert names.phase("pes") == "PES_2"
 
 
