@@ -94,9 +94,7 @@ class Products:
             self._made.update(self._make(self._siblings[node.name], vectors))
         return self._made.pop(node.name)
 
-    def _make(
-        self, siblings: tuple[str, ...], vectors: tuple[Tensor, ...]
-    ) -> Mapping[str, Tensor]:
+    def _make(self, siblings: tuple[str, ...], vectors: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
         nodes = [self._graph[name] for name in siblings]
         if siblings not in self._stacked:
             columns = zip(*(node.inputs[node.op.matrices] for node in nodes), strict=True)

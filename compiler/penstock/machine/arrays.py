@@ -41,7 +41,8 @@ def buffered_frames(graph: Graph) -> list[Node]:
     return [
         node
         for node in graph.nodes()
-        if node.op.kind not in ("const", "capture")
+        if node.tensor.constant is None
+        and node.op.captures is None
         and any(user.sweep != node.sweep for user in graph.users(node.name))
     ]
 
@@ -53,7 +54,7 @@ def carried(graph: Graph, plan: Schedule) -> list[Node]:
         for name in phase.elementwise:
             for source in graph.vectors(graph[name]):
                 is_outside = source.name not in phase.nodes and source.sweep == phase.sweep
-                if is_outside and source.op.kind not in ("const", "state_read"):
+                if is_outside and source.tensor.constant is None and not source.op.reads:
                     found[source.name] = source
     return list(found.values())
 

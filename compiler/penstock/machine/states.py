@@ -43,28 +43,19 @@ class State:
         return [element >= 0 for element in self.layout.order]
 
 
-def state_of(node: Node) -> str:
-    """The state that a state_read or a state_write speaks of."""
-    return str(vars(node.op)["state"])
-
-
 def state_fed_by(graph: Graph, node: Node) -> str | None:
     """The state that a value becomes at the end of the step, if it does."""
-    for user in graph.users(node.name):
-        if user.op.kind == "state_write":
-            return state_of(user)
-    return None
+    written = (user.op.writes for user in graph.users(node.name))
+    return next((state for state in written if state is not None), None)
 
 
 def deferred_states(graph: Graph, plan: Schedule) -> frozenset[str]:
     """States whose old value is read in a later phase than the one that writes the new one."""
     computed_in = {name: index for index, phase in enumerate(plan.phases) for name in phase.nodes}
-    written_in = {state_of(node): computed_in[node.name] for node in graph.of_kind("state_write")}
     late = set()
-    for node in graph.of_kind("state_read"):
-        behind = plan.phases[written_in[state_of(node)] + 1 :]
-        for phase in behind:
-            reads = {source for name in phase.nodes for source in graph[name].inputs}
-            if phase.sweep == node.sweep and node.name in reads | set(phase.results):
-                late.add(state_of(node))
+    for name, state in graph.states().items():
+        for phase in plan.phases[computed_in[state.write.name] + 1 :]:
+            reads = {source for node in phase.nodes for source in graph[node].inputs}
+            if phase.sweep == state.read.sweep and state.read.name in reads | set(phase.results):
+                late.add(name)
     return frozenset(late)

@@ -9,7 +9,7 @@ from penstock.ir import Graph, Node
 from penstock.machine import arrays
 from penstock.machine.activations import ActivationMemory, allocate, segment_of
 from penstock.machine.arrays import Array, Role
-from penstock.machine.states import State, deferred_states, state_fed_by, state_of
+from penstock.machine.states import State, deferred_states, state_fed_by
 from penstock.packing.vectors import Ports
 from penstock.schedule import Schedule
 
@@ -51,11 +51,11 @@ class Storage:
 
     def read_from(self, node: Node, sweep: int) -> Array:
         """The array from which a unit of ``sweep`` reads a vector that it does not compute."""
-        if node.op.kind == "state_read" and node.sweep == sweep:
-            return self.array_of(self.state(state_of(node)))
-        if node.op.kind == "const":
+        if node.op.reads is not None and node.sweep == sweep:
+            return self.array_of(self.state(node.op.reads))
+        if node.tensor.constant is not None:
             kept = self.parameters
-        elif node.op.kind == "capture":
+        elif node.op.captures is not None:
             kept = self.captures
         else:
             kept = self.carries if node.sweep == sweep else self.frames
@@ -102,8 +102,8 @@ def _states(
 ) -> tuple[State, ...]:
     found: list[State] = []
     first = 0
-    for node in graph.of_kind("state_read"):
-        name, layout = state_of(node), plan.layout(node.name)
+    for name, state in graph.states().items():
+        node, layout = state.read, plan.layout(state.read.name)
         is_gathered = name in memory.base
         is_read_by_units = any(
             user.op.kind != "matvec" or user.sweep != node.sweep for user in graph.users(node.name)

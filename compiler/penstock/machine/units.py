@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from penstock.ir import Graph, Node
 from penstock.machine.arrays import Array
-from penstock.machine.states import state_of
 from penstock.machine.storage import Storage
 from penstock.schedule import PhaseNodes
 
@@ -97,8 +96,8 @@ def build_unit(kept: Storage, phase: PhaseNodes, rows_per_pe: int) -> Unit:
 def _wanted_first(kept: Storage, phase: PhaseNodes, node: Node) -> list[Node]:
     """What must have been read before a node is computed: of a state, also the old value."""
     wanted = kept.graph.vectors(node)
-    if node.op.kind == "state_write":
-        read = kept.graph[kept.state(state_of(node)).read]
+    if node.op.writes is not None:
+        read = kept.graph[kept.state(node.op.writes).read]
         users = kept.graph.users(read.name)
         is_used = any(user.name in phase.elementwise for user in users)
         if is_used or read.name in phase.results or kept.find(kept.frames, read):
@@ -108,22 +107,21 @@ def _wanted_first(kept: Storage, phase: PhaseNodes, node: Node) -> list[Node]:
 
 def _read(kept: Storage, phase: PhaseNodes, source: Node) -> list[Line]:
     lines = [Line(Action.READ, source.name, kept.read_from(source, phase.sweep))]
-    if source.op.kind == "state_read" and source.sweep == phase.sweep:
-        written = {state_of(kept.graph[name]) for name in phase.nodes
-                   if kept.graph[name].op.kind == "state_write"}  # fmt: skip
-        if state_of(source) in written:  # the one place where its frames are kept
+    if source.op.reads is not None and source.sweep == phase.sweep:
+        written = {kept.graph[name].op.writes for name in phase.nodes}
+        if source.op.reads in written:  # the one place where its frames are kept
             lines += _stores(kept, source)
     return lines
 
 
 def _line(kept: Storage, node: Node) -> Line:
-    if node.op.kind == "state_write":
-        state = kept.state(state_of(node))
+    if node.op.writes is not None:
+        state = kept.state(node.op.writes)
         if state.is_deferred:
             return Line(Action.WRITE_STATE, node.name, kept.next_of(state))
         array = kept.array_of(state) if state.has_array else None
         return Line(Action.WRITE_STATE, node.name, array, state.segment)
-    if node.op.kind == "capture":
+    if node.op.captures is not None:
         array = kept.find(kept.captures, node)
         segment = node.name if node.name in kept.activations.base else None
         return Line(Action.CAPTURE, node.name, array, segment)
@@ -132,10 +130,10 @@ def _line(kept: Storage, node: Node) -> Line:
 
 def _stores(kept: Storage, node: Node) -> list[Line]:
     """A value that a product of this sweep gathers, or that somebody reads elsewhere, is kept."""
-    if node.op.kind in ("state_write", "capture"):
+    if node.op.writes is not None or node.op.captures is not None:
         return []
     found = []
-    segment = None if node.op.kind == "state_read" else kept.own_segment(node)
+    segment = None if node.op.reads is not None else kept.own_segment(node)
     if segment is not None:
         found.append(Line(Action.GATHERED, node.name, segment=segment))
     for arrays in (kept.frames, kept.carries):
@@ -151,7 +149,7 @@ def _uses(kept: Storage, lines: list[Line]) -> tuple[Array | Need, ...]:
         node = kept.graph[line.node]
         if line.action is Action.SUM:
             found[Need.SUMS] = None
-        if line.action is Action.CAPTURE and vars(node.op)["when"] == "last":
+        if line.action is Action.CAPTURE and node.op.when == "last":
             found[Need.LAST] = None
         if line.action is Action.RESULT:
             found[Need.RESULTS] = None

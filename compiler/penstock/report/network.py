@@ -70,7 +70,7 @@ def _head(graph: Graph, name: str, matvec: Node) -> dict[str, Any]:
         "name": name,
         "inputs": sum(graph[w].tensor.shape[1] for w in matvec.inputs[1::2]),
         "outputs": matvec.tensor.length,
-        "at": vars(source.op)["when"] if source.op.kind == "capture" else "step",
+        "at": source.op.when if source.op.captures is not None else "step",
         "activation": "argmax" if is_argmax else (functions or ["none"])[0],
         "weights": _matrix_size(graph, matvec),
     }

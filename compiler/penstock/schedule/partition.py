@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from penstock.errors import PenstockError
 from penstock.ir import Graph, Node
 
-SOURCES = ("input", "const", "state_read")
-"""What a phase reads but does not compute."""
 AT_THE_END = ("output", "argmax")
 """Made of the results on their way out, by no phase."""
 FRONT, BACK = -1, 1 << 30
@@ -91,7 +89,7 @@ def is_loaded(node: Node, sweep: int) -> bool:
 
     A capture stays where it is.
     """
-    if node.op.kind in ("const", "capture"):
+    if node.tensor.constant is not None or node.op.captures is not None:
         return False
     return node.op.kind == "input" or node.sweep != sweep
 
@@ -134,7 +132,9 @@ def _stages(graph: Graph, sweep: int, products: list[list[str]]) -> dict[str, in
     """Node -> stage, for all that is computed; a node that nothing depends on is left out."""
     stage = {name: index for index, group in enumerate(products) for name in group}
     computed = [
-        node for node in graph.nodes(sweep) if node.op.kind not in (*SOURCES, *AT_THE_END, "matvec")
+        node
+        for node in graph.nodes(sweep)
+        if not node.op.is_source and node.op.kind not in (*AT_THE_END, "matvec")
     ]
     for node in computed:
         reached = [stage[name] for name in node.inputs if name in stage]
@@ -144,7 +144,7 @@ def _stages(graph: Graph, sweep: int, products: list[list[str]]) -> dict[str, in
     for node in reversed(computed):
         if node.name not in stage:
             uses = [_needed_at(graph, node, user, stage) for user in graph.users(node.name)]
-            if node.op.kind in ("state_write", "capture") or node.name in wanted:
+            if node.op.writes or node.op.captures or node.name in wanted:
                 uses.append(BACK)
             first = min((use for use in uses if use is not None), default=None)
             if first is not None:
@@ -178,8 +178,8 @@ def _phase(graph: Graph, sweep: int, members: list[Node], taken: set[str]) -> Ph
         operands=tuple(operands),
         gathers=tuple(tuple(map(operands.index, node.inputs[::2])) for node in matvecs),
         elementwise=tuple(
-            node.name for node in members if node.op.kind not in ("matvec", *SOURCES)
-            and node.sweep == sweep
+            node.name for node in members
+            if node.op.kind != "matvec" and not node.op.is_source and node.sweep == sweep
         ),
         results=tuple(results),
     )  # fmt: skip
@@ -214,9 +214,8 @@ def _orders(graph: Graph, phases: list[PhaseNodes]) -> dict[str, str]:
         join([*phase.nodes, *phase.results])
         for name in phase.elementwise:
             join([name, *(source.name for source in graph.vectors(graph[name]))])
-    reads = {vars(node.op)["state"]: node.name for node in graph.of_kind("state_read")}
-    for node in graph.of_kind("state_write"):
-        join([node.name, reads[vars(node.op)["state"]]])
+    for state in graph.states().values():
+        join([state.write.name, state.read.name])
     name_of: dict[str, str] = {}
     for phase in phases:
         name_of.setdefault(find([*phase.nodes, *phase.results][0]), phase.name)
@@ -251,7 +250,7 @@ def _check_supported(graph: Graph) -> None:
             user.op.kind != "output" or len(user.inputs) > 1 for user in users
         ):
             refuse(f"{node.name} is read inside the network", "an argmax is the network's result")
-        if node.op.kind in ("state_write", "output") and users:
+        if users and (node.op.writes or node.op.kind == "output"):
             refuse(
                 f"{users[0].name} reads {node.name}, which stores a value",
                 f"read {node.inputs[0]} instead",

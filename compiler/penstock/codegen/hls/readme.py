@@ -123,7 +123,7 @@ def _named_tensors(machine: Machine) -> list[Node]:
 def _tensor(node: Node) -> dict[str, Any]:
     tensor = node.tensor
     weights = tensor.constant if len(tensor.shape) == 2 else None
-    name = vars(node.op)["state"] if node.op.kind == "state_read" else node.name
+    name = node.op.reads or node.name
     return {
         "name": one_line(name), "type": tensor.type, "shape": " x ".join(map(str, tensor.shape)),
         "nonzeros": "" if weights is None else np.count_nonzero(weights),

@@ -127,8 +127,8 @@ def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -
     if node.op.kind == "requant":
         source = machine.graph[node.inputs[0]].tensor.type
         return {"operand": requant_operand(source, node.tensor.type, sources[0])}
-    if node.op.kind == "capture":
-        return {"when": vars(node.op)["when"]}
+    if node.op.captures is not None:
+        return {"when": node.op.when}
     return {}
 
 
