@@ -184,7 +184,7 @@ def _calibration_frames(path: Path | None, time_first: bool) -> Any:
 def _print_summary(compiled: Compiled, output: Path) -> None:
     plan, graph = compiled.plan, compiled.graph
     table = Table(
-        "phase", "words", "bound", "non-zeros", "padding", "bubbles", "entry bits",
+        "phase", "words", "bound", "non-zeros", *plan.phases[0].waste, "entry bits",
         title=f"{escape(str(output))}: {plan.hardware.pes} PEs", title_justify="left",
     )  # fmt: skip
     table.columns[0].overflow = "fold"
@@ -192,7 +192,7 @@ def _print_summary(compiled: Compiled, output: Path) -> None:
         column.justify = "right"
     for phase in plan.phases:
         bound = -(-phase.nonzeros // plan.hardware.pes)
-        cells = (phase.code.words, bound, phase.nonzeros, phase.padding, phase.bubbles,
+        cells = (phase.code.words, bound, phase.nonzeros, *phase.waste.values(),
                  phase.code.entry_bits)  # fmt: skip
         table.add_row(phase.code.name, *(f"{cell:,}" for cell in cells))
     out.print(table)

@@ -9,6 +9,7 @@ from penstock.codegen.names import constant, identifier, local, native, storage
 from penstock.codegen.render import render
 from penstock.codegen.storage import Storage, signed_bits
 from penstock.codegen.units import build_unit
+from penstock.formats.kernel import kernel_format
 from penstock.ir import Direction, Graph
 from penstock.packing.manifest import Manifest
 from penstock.packing.vectors import PARAMETER_BITS
@@ -92,16 +93,13 @@ def _phase(
     keep: Storage, phase: Phase, index: int, offsets: list[int], numbers: dict[str, int]
 ) -> dict[str, Any]:
     code = phase.code
-    gaps = range(1 << max(other.code.index_bits for other in keep.plan.phases))
     return {
         "name": code.name, "constant": constant(code.name), "id": index, "sweep": code.sweep,
         "words": code.words, "base": phase.base, "slots": code.slots,
         "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
         "first_beat": offsets[index],
         "end_beat": offsets[index + 1],
-        "weight_bits": code.weight_bits, "index_bits": code.index_bits,
-        "gap_columns": [gap // code.slots for gap in gaps],
-        "gap_slots": [gap % code.slots for gap in gaps],
+        "field_bits": [field.bits for field in code.fields],
         "unit": build_unit(keep, phase, numbers),
     }  # fmt: skip
 
@@ -170,9 +168,7 @@ def _widths(keep: Storage, phases: tuple[Phase, ...]) -> dict[str, Any]:
     widest = max(graph.of_kind("matvec"), key=lambda node: node.tensor.type.width)
     acc_depth = max(phase.code.rows_per_pe for phase in phases)
     return {
-        "weight_bits": max(phase.code.weight_bits for phase in phases),
-        "index_bits": max(phase.code.index_bits for phase in phases),
-        "gaps": 1 << max(phase.code.index_bits for phase in phases),
+        "format": kernel_format([phase.code for phase in phases]),
         "activation_bits": max(
             signed_bits(node.tensor.type) for node in [*gathered, *keep.frames()]
         ),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from penstock.fixed import FloatArray
+from penstock.formats.protocol import BUBBLES
 from penstock.ir import Node
 from penstock.packing.manifest import Manifest
 from penstock.report.kernel import Kernel, ratio, tables_of
@@ -34,9 +35,9 @@ def phases_section(keep: Kernel, manifest: Manifest) -> list[dict[str, Any]]:
 
 def _phase(keep: Kernel, phase: Phase, file_bytes: int) -> dict[str, Any]:
     code, pes = phase.code, keep.plan.hardware.pes
-    is_nonzero = phase.entries.weight != 0
-    nonzeros = np.count_nonzero(is_nonzero, axis=0)
-    padding = np.count_nonzero(~is_nonzero & (phase.entries.gap > 0), axis=0)
+    waste = code.format.waste(code, phase.entries)
+    entries = code.words - waste[BUBBLES]
+    nonzeros = code.words - np.sum([*waste.values()], axis=0)
     bound = -(-phase.nonzeros // pes)
     return {
         "name": code.name, "sweep": code.sweep,
@@ -44,12 +45,12 @@ def _phase(keep: Kernel, phase: Phase, file_bytes: int) -> dict[str, Any]:
         "matvecs": list(code.matvecs), "operands": list(phase.part.operands),
         "rows": phase.part.rows,
         "words": code.words, "bound": bound, "utilization": ratio(bound, code.words),
-        "nonzeros": phase.nonzeros, "padding": phase.padding, "bubbles": phase.bubbles,
+        "nonzeros": phase.nonzeros, **phase.waste,
         "weight_bits": code.weight_bits, "index_bits": code.index_bits,
         "entry_bits": code.entry_bits,
         "rows_per_pe": code.rows_per_pe, "siblings": code.siblings, "slots": code.slots,
         "ways": code.ways, "bytes": file_bytes,
-        "pe_nonzeros": nonzeros.tolist(), "pe_entries": (nonzeros + padding).tolist(),
+        "pe_nonzeros": nonzeros.tolist(), "pe_entries": entries.tolist(),
     }  # fmt: skip
 
 
@@ -71,8 +72,7 @@ def totals_section(
         "words": words,
         "bound": bound,
         "utilization": ratio(bound, words),
-        "padding": sum(phase.padding for phase in phases),
-        "bubbles": sum(phase.bubbles for phase in phases),
+        **{cause: sum(phase.waste[cause] for phase in phases) for cause in phases[0].waste},
         "bits": bits,
         "bits_per_nonzero": ratio(sum(bits.values()), nonzeros),
         "compression": _compression(keep, weights, file_bytes),
@@ -84,8 +84,10 @@ def _bits(phases: tuple[Phase, ...], file_bits: int) -> dict[str, int]:
     bits = {
         "weights": sum(phase.nonzeros * phase.code.weight_bits for phase in phases),
         "indices": sum(phase.nonzeros * phase.code.index_bits for phase in phases),
-        "padding": sum(phase.padding * phase.code.entry_bits for phase in phases),
-        "bubbles": sum(phase.bubbles * phase.code.entry_bits for phase in phases),
+        **{
+            cause: sum(phase.waste[cause] * phase.code.entry_bits for phase in phases)
+            for cause in phases[0].waste
+        },
     }
     return {**bits, "beat_fill": file_bits - sum(bits.values())}
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
+from penstock.formats import Entries, Gap, Layout, NonZeros, PhaseCode
 from penstock.ir import Direction, Graph
 from penstock.ops.matvec import MatVec
-from penstock.packing.index_code import Entries, NonZeros, padded_counts
-from penstock.packing.layout import Layout, PhaseCode
-from penstock.packing.manifest import place_nonzeros
 from penstock.schedule import timeline
 from penstock.schedule.assign import assign_rows
-from penstock.schedule.encode import choose_index_bits, encode, loads_by_row
+from penstock.schedule.encode import choose_format, loads_by_row
 from penstock.schedule.memory import Memory, allocate, segment_of
 from penstock.schedule.partition import Part, partition
 from penstock.settings import Hardware
@@ -26,6 +24,7 @@ BUBBLES_TOLERATED = 0.01
 class Phase:
     """One phase, ready to be packed and emitted.
 
+    waste: entries without a non-zero, by cause.
     aligns: for each matvec, the left shift of each operand's products (see MatVec).
     base: address of the first column in the activation memory.
     """
@@ -34,8 +33,7 @@ class Phase:
     code: PhaseCode
     entries: Entries
     nonzeros: int
-    padding: int
-    bubbles: int
+    waste: dict[str, int]
     aligns: tuple[tuple[int, ...], ...]
     base: int
 
@@ -82,17 +80,17 @@ def schedule(graph: Graph, hardware: Hardware) -> Schedule:
     codes = {}
     for part in parts:
         code = _blank_code(graph, part, layouts, layout_of, hardware)
-        nonzeros[part.name] = place_nonzeros(
-            hardware.pes, code, layouts, weight_matrices(graph, part.matvecs)
+        nonzeros[part.name] = code.format.place(
+            code, layouts, hardware.pes, weight_matrices(graph, part.matvecs)
         )
-        bits = choose_index_bits(nonzeros[part.name], code.weight_bits, hardware)
-        codes[part.name] = replace(code, index_bits=bits)
+        chosen = choose_format(nonzeros[part.name], code.weight_bits, hardware)
+        codes[part.name] = replace(code, format=chosen)
     banks, entries = _encode_all(codes, nonzeros, hardware)
     positions = {name: layouts[layout].positions for name, layout in layout_of.items()}
     memory = allocate(graph, parts, positions, hardware.elements_per_cycle)
     phases = tuple(
         _phase(graph, part, replace(codes[part.name], banks=banks), entries[part.name],
-               nonzeros[part.name], memory, hardware)
+               nonzeros[part.name], memory)
         for part in parts
     )  # fmt: skip
     return Schedule(
@@ -165,8 +163,9 @@ def _blank_code(
     )
     rows_per_pe = layouts[part.name].positions // hardware.pes
     return PhaseCode(
-        part.name, part.sweep, part.matvecs, part.name, rows_per_pe, operands, weight_bits,
-        index_bits=1, banks=hardware.accumulator_banks or 4, words=0,
+        part.name, part.sweep, part.matvecs, part.name, rows_per_pe, operands,
+        (tuple(range(len(operands))),) * len(part.matvecs), weight_bits, Gap(index_bits=1),
+        banks=hardware.accumulator_banks or 4, words=0,
     )  # fmt: skip
 
 
@@ -177,35 +176,31 @@ def _encode_all(
     choices = [hardware.accumulator_banks] if hardware.accumulator_banks else [4, 8, 16]
     for banks in choices:
         entries = {
-            name: encode(nonzeros[name], replace(code, banks=banks), hardware)
+            name: code.format.encode(
+                replace(code, banks=banks), hardware.pes, nonzeros[name], hardware.raw_distance
+            )
             for name, code in codes.items()
         }
         words = sum(entry.words for entry in entries.values())
         without_bubbles = sum(
-            int(_padded(nonzeros[name], code, hardware)) for name, code in codes.items()
+            code.format.least_words(nonzeros[name], hardware.pes) for name, code in codes.items()
         )
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break
     return banks, entries
 
 
-def _padded(nonzeros: NonZeros, code: PhaseCode, hardware: Hardware) -> int:
-    return int(padded_counts(nonzeros, code.index_bits, hardware.pes).max(initial=0))
-
-
 def _phase(
     graph: Graph, part: Part, code: PhaseCode, entries: Entries, nonzeros: NonZeros,
-    memory: Memory, hardware: Hardware,
+    memory: Memory,
 ) -> Phase:  # fmt: skip
-    count = len(nonzeros.pe)
-    padding = int(padded_counts(nonzeros, code.index_bits, hardware.pes).sum()) - count
+    waste = code.format.waste(code, entries)
     return Phase(
         part=part,
         code=replace(code, words=entries.words),
         entries=entries,
-        nonzeros=count,
-        padding=padding,
-        bubbles=entries.words * hardware.pes - count - padding,
+        nonzeros=len(nonzeros.pe),
+        waste={cause: int(counts.sum()) for cause, counts in waste.items()},
         aligns=tuple(
             MatVec.aligns(*(source.tensor for source in graph.inputs(graph[name])))
             for name in part.matvecs
