@@ -123,7 +123,7 @@ def measure() -> list[tuple[str, str, str]]:
         report = json.loads((project / "report.json").read_text())
     cycles, bound = report["timeline"]["cycles_per_step"], report["timeline"]["bound_per_step"]
     nonzeros = report["totals"]["nonzeros"]
-    codes = ", ".join(f"{p['name']} {p['index_bits']}" for p in manifest["phases"])
+    codes = ", ".join(f"{p['name']} {p['format']['index_bits']}" for p in manifest["phases"])
     return [
         ("compile, checkpoint to project", f"{wall:.1f} s ({cpu:.1f} s CPU)", "<= 10 s"),
         ("its peak memory", f"{compile_peak:,.0f} MB", "<= 1,000 MB"),

@@ -11,11 +11,11 @@ import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, IntArray
+from penstock.formats import Layout
 from penstock.ir import Graph
 from penstock.ir.io import parse_graph
 from penstock.ir.verify import verify
 from penstock.ops import REGISTRY, Const
-from penstock.packing.layout import Layout
 from penstock.packing.manifest import Manifest, decode_matrices, sha256_of, unpack_phase
 from penstock.packing.vectors import PARAMETER_BITS, Ports
 from penstock.settings import LANE_CHOICES

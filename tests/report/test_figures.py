@@ -31,7 +31,7 @@ def test_loads_of_the_pes_add_up_to_the_plan(compiled, report):
     for row, phase in zip(report["phases"], compiled.plan.products, strict=True):
         assert len(row["pe_nonzeros"]) == len(row["pe_entries"]) == compiled.plan.hardware.pes
         assert sum(row["pe_nonzeros"]) == row["nonzeros"] == phase.nonzeros
-        assert sum(row["pe_entries"]) == phase.nonzeros + phase.padding
+        assert sum(row["pe_entries"]) == phase.nonzeros + phase.waste["padding"]
         assert max(row["pe_entries"]) <= row["words"]
 
 

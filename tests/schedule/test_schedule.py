@@ -11,10 +11,9 @@ from support import random_model
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model
+from penstock.formats import Entries, Layout
 from penstock.layers import lower
 from penstock.machine import describe
-from penstock.packing.index_code import Entries
-from penstock.packing.layout import Layout
 from penstock.packing.manifest import Manifest, pack_group, unpack_phase
 from penstock.packing.validate import validate
 from penstock.schedule import schedule
@@ -37,7 +36,7 @@ def packed(graph, plan):
 
 
 def repacked(manifest, files, change):
-    """The files with one phase's entries changed: (weight, gap) -> None, in place."""
+    """The files with the entries of the first phase changed, in place."""
     entries = [unpack_phase(manifest, files, k) for k in range(len(manifest.phases))]
     change(entries[0])
     return [pack_group(manifest, entries, group) for group in range(manifest.groups)]
@@ -89,7 +88,7 @@ def test_a_dense_model_needs_one_gap_bit_and_no_padding():
         matrix[np.abs(matrix) < 0.01] = 0.01  # nothing rounds to zero
     graph = lower(model, calibrate(model, None), Precision())
     (phase,) = schedule(graph, Hardware(pes=4)).products
-    assert (phase.code.index_bits, phase.padding) == (1, 0)
+    assert (phase.code.index_bits, phase.waste["padding"]) == (1, 0)
     assert phase.nonzeros == 4 * 8 * 16
 
 
@@ -120,17 +119,18 @@ def test_the_validator_accepts_what_the_compiler_packs():
 
 
 def flip_weight(entries: Entries):
-    word, pe = np.argwhere(entries.weight)[3]
-    entries.weight[word, pe] ^= 1 if entries.weight[word, pe] not in (1, -1) else 2
+    weight = entries["weight"]
+    word, pe = np.argwhere(weight)[3]
+    weight[word, pe] ^= 1 if weight[word, pe] not in (1, -1) else 2
 
 
 def drop_weight(entries: Entries):
-    word, pe = np.argwhere(entries.weight)[5]
-    entries.weight[word, pe] = 0
+    word, pe = np.argwhere(entries["weight"])[5]
+    entries["weight"][word, pe] = 0
 
 
 def shift_weight(entries: Entries):
-    entries.gap[0, 0] += 1
+    entries["gap"][0, 0] += 1
 
 
 @pytest.mark.parametrize("change", [flip_weight, drop_weight, shift_weight])

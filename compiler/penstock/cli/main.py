@@ -183,16 +183,17 @@ def _calibration_frames(path: Path | None, time_first: bool) -> Any:
 
 def _print_summary(compiled: Compiled, output: Path) -> None:
     machine, hardware = compiled.machine, compiled.plan.hardware
+    products = compiled.plan.products
     table = Table(
-        "phase", "words", "bound", "non-zeros", "padding", "bubbles", "entry bits",
+        "phase", "words", "bound", "non-zeros", *products[0].waste, "entry bits",
         title=f"{escape(str(output))}: {hardware.pes} PEs", title_justify="left",
     )  # fmt: skip
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
-    for product in compiled.plan.products:
-        cells = (product.code.words, product.bound, product.nonzeros, product.padding,
-                 product.bubbles, product.code.entry_bits)  # fmt: skip
+    for product in products:
+        cells = (product.code.words, product.bound, product.nonzeros, *product.waste.values(),
+                 product.code.entry_bits)  # fmt: skip
         table.add_row(product.code.name, *(f"{cell:,}" for cell in cells))
     out.print(table)
     cycles = machine.order.step_cycles

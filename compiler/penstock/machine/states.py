@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.fixed import Fixed
+from penstock.formats import Layout
 from penstock.ir import Graph, Node
-from penstock.packing.layout import Layout
 from penstock.schedule import Schedule
 
 

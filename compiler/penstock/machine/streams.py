@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.formats.kernel import kernel_format
 from penstock.machine.ports import PeGroups
 from penstock.packing.vectors import Ports
 from penstock.schedule import Product
@@ -31,8 +32,8 @@ def streams(
     Frames and results are as deep as one frame: the next waits while a step runs, and the last one
     leaves.
     """
-    entry_bits = max(product.code.weight_bits for product in products)
-    entry_bits += max(product.code.index_bits for product in products)
+    widest = kernel_format([product.code for product in products])
+    entry_bits = sum(field.bits for field in widest.fields)
     packet_bits = per_cycle * beats.lanes * beats.io_bits
 
     def packets(name: str, positions: int) -> Stream:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penstock.fixed import IntArray
-from penstock.packing.layout import Layout
+from penstock.formats import Layout
 
 MAGIC = 0x4B545350
 PARAMETER_BITS = 32

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from penstock.fixed import FloatArray
+from penstock.formats.protocol import BUBBLES
 from penstock.ir import Node
 from penstock.machine import Machine
 from penstock.report.text import ratio
@@ -35,9 +36,9 @@ def phases_section(machine: Machine) -> list[dict[str, Any]]:
 
 def _phase(machine: Machine, product: Product, file_bytes: int) -> dict[str, Any]:
     code = product.code
-    is_nonzero = product.entries.weight != 0
-    nonzeros = np.count_nonzero(is_nonzero, axis=0)
-    padding = np.count_nonzero(~is_nonzero & (product.entries.gap > 0), axis=0)
+    waste = code.format.waste(code, product.entries)
+    entries = code.words - waste[BUBBLES]
+    nonzeros = code.words - np.sum([*waste.values()], axis=0)
     return {
         "name": code.name, "sweep": code.sweep,
         "direction": str(machine.graph.sweeps[code.sweep]),
@@ -45,12 +46,12 @@ def _phase(machine: Machine, product: Product, file_bytes: int) -> dict[str, Any
         "rows": product.nodes.rows,
         "words": code.words, "bound": product.bound,
         "utilization": ratio(product.bound, code.words),
-        "nonzeros": product.nonzeros, "padding": product.padding, "bubbles": product.bubbles,
+        "nonzeros": product.nonzeros, **product.waste,
         "weight_bits": code.weight_bits, "index_bits": code.index_bits,
         "entry_bits": code.entry_bits,
         "rows_per_pe": code.rows_per_pe, "siblings": code.siblings, "slots": code.slots,
         "ways": code.ways, "bytes": file_bytes,
-        "pe_nonzeros": nonzeros.tolist(), "pe_entries": (nonzeros + padding).tolist(),
+        "pe_nonzeros": nonzeros.tolist(), "pe_entries": entries.tolist(),
     }  # fmt: skip
 
 
@@ -70,8 +71,7 @@ def totals_section(machine: Machine, float_weights: Mapping[str, FloatArray]) ->
         "words": words,
         "bound": bound,
         "utilization": ratio(bound, words),
-        "padding": sum(product.padding for product in products),
-        "bubbles": sum(product.bubbles for product in products),
+        **{cause: sum(p.waste[cause] for p in products) for cause in products[0].waste},
         "bits": bits,
         "bits_per_nonzero": ratio(sum(bits.values()), nonzeros),
         "compression": _compression(machine, weights, file_bytes),
@@ -83,8 +83,10 @@ def _bits(products: tuple[Product, ...], file_bits: int) -> dict[str, int]:
     bits = {
         "weights": sum(product.nonzeros * product.code.weight_bits for product in products),
         "indices": sum(product.nonzeros * product.code.index_bits for product in products),
-        "padding": sum(product.padding * product.code.entry_bits for product in products),
-        "bubbles": sum(product.bubbles * product.code.entry_bits for product in products),
+        **{
+            cause: sum(p.waste[cause] * p.code.entry_bits for p in products)
+            for cause in products[0].waste
+        },
     }
     return {**bits, "beat_fill": file_bits - sum(bits.values())}
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
+from penstock.formats import Entries, Gap, Layout, NonZeros, PhaseCode
 from penstock.ir import Graph
-from penstock.packing.index_code import Entries, NonZeros, padded_counts
-from penstock.packing.layout import Layout, PhaseCode
-from penstock.packing.manifest import place_nonzeros
 from penstock.schedule.assign import assign_rows, interleave
-from penstock.schedule.encode import choose_index_bits, encode, loads_by_row
+from penstock.schedule.encode import choose_format, loads_by_row
 from penstock.schedule.partition import Partition, PhaseNodes, partition
 from penstock.settings import Hardware
 
@@ -24,16 +22,18 @@ BUBBLES_TOLERATED = 0.01
 
 @dataclass(frozen=True)
 class Product:
-    """One phase's products, ready to be packed: their words on the PE array."""
+    """One phase's products, ready to be packed: their words on the PE array.
+
+    waste: entries without a non-zero, by cause. bound: ceil(non-zeros / PEs); no schedule on these
+    PEs needs fewer words.
+    """
 
     nodes: PhaseNodes
     code: PhaseCode
     entries: Entries
     nonzeros: int
-    padding: int
-    bubbles: int
+    waste: dict[str, int]
     bound: int
-    """ceil(non-zeros / PEs): no schedule on these PEs needs fewer words."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ def schedule(graph: Graph, hardware: Hardware) -> Schedule:
     for phase in products:
         code = _blank_code(graph, phase, layouts, parts.order_of, hardware)
         matrices = weight_matrices(graph, phase.matvecs)
-        nonzeros[phase.name] = place_nonzeros(hardware.pes, code, layouts, matrices)
-        bits = choose_index_bits(nonzeros[phase.name], code.weight_bits, hardware)
-        codes[phase.name] = replace(code, index_bits=bits)
+        nonzeros[phase.name] = code.format.place(code, layouts, hardware.pes, matrices)
+        chosen = choose_format(nonzeros[phase.name], code.weight_bits, hardware)
+        codes[phase.name] = replace(code, format=chosen)
     banks, entries = _encode_all(codes, nonzeros, hardware)
     done = tuple(
         _product(phase, replace(codes[phase.name], banks=banks), entries[phase.name],
-                 nonzeros[phase.name], hardware)
+                 len(nonzeros[phase.name].pe), hardware)
         for phase in products
     )  # fmt: skip
     return Schedule(hardware, banks, parts.phases, done, layouts, parts.order_of)
@@ -146,8 +146,8 @@ def _blank_code(
     )
     return PhaseCode(
         phase.name, phase.sweep, phase.matvecs, rows, layouts[rows].positions // hardware.pes,
-        operands, weight_bits, index_bits=1, banks=hardware.accumulator_banks or BANK_CHOICES[0],
-        words=0,
+        operands, phase.gathers, weight_bits, Gap(index_bits=1),
+        banks=hardware.accumulator_banks or BANK_CHOICES[0], words=0,
     )  # fmt: skip
 
 
@@ -158,33 +158,29 @@ def _encode_all(
     asked = hardware.accumulator_banks
     for banks in (asked,) if asked else BANK_CHOICES:
         entries = {
-            name: encode(nonzeros[name], replace(code, banks=banks), hardware)
+            name: code.format.encode(
+                replace(code, banks=banks), hardware.pes, nonzeros[name], hardware.raw_distance
+            )
             for name, code in codes.items()
         }
         words = sum(entry.words for entry in entries.values())
         without_bubbles = sum(
-            int(_padded(nonzeros[name], code, hardware)) for name, code in codes.items()
+            code.format.least_words(nonzeros[name], hardware.pes) for name, code in codes.items()
         )
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break
     return banks, entries
 
 
-def _padded(nonzeros: NonZeros, code: PhaseCode, hardware: Hardware) -> int:
-    return int(padded_counts(nonzeros, code.index_bits, hardware.pes).max(initial=0))
-
-
 def _product(
-    phase: PhaseNodes, code: PhaseCode, entries: Entries, nonzeros: NonZeros, hardware: Hardware
+    phase: PhaseNodes, code: PhaseCode, entries: Entries, nonzeros: int, hardware: Hardware
 ) -> Product:
-    count = len(nonzeros.pe)
-    padding = int(padded_counts(nonzeros, code.index_bits, hardware.pes).sum()) - count
+    waste = code.format.waste(code, entries)
     return Product(
         nodes=phase,
         code=replace(code, words=entries.words),
         entries=entries,
-        nonzeros=count,
-        padding=padding,
-        bubbles=entries.words * hardware.pes - count - padding,
-        bound=-(-count // hardware.pes),
+        nonzeros=nonzeros,
+        waste={cause: int(counts.sum()) for cause, counts in waste.items()},
+        bound=-(-nonzeros // hardware.pes),
     )

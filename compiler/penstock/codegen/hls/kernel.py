@@ -9,6 +9,7 @@ from penstock.codegen.hls.names import Names, one_line, plain_cpp
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
 from penstock.codegen.hls.units import UnitCode, unit_code
 from penstock.codegen.render import render
+from penstock.formats.kernel import kernel_format
 from penstock.machine import Machine
 from penstock.machine.order import Work
 from penstock.machine.phases import Load, Phase
@@ -120,7 +121,7 @@ def _phase(names: Names, phase: Phase, index: int) -> dict[str, Any]:
         "name": one_line(phase.name), "constant": names.phase(phase.name), "id": index,
         "words": code.words, "base": phase.operand_bases[0], "slots": code.slots,
         "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
-        "weight_bits": code.weight_bits, "index_bits": code.index_bits,
+        "field_bits": [field.bits for field in code.fields],
     }  # fmt: skip
 
 
@@ -211,17 +212,8 @@ def _widths(machine: Machine) -> dict[str, Any]:
     graph = machine.graph
     widest = max(graph.of_kind("matvec"), key=lambda node: node.tensor.type.width)
     codes = [product.code for product in machine.plan.products]
-    index_bits = max(code.index_bits for code in codes)
     return {
-        "weight_bits": max(code.weight_bits for code in codes),
-        "index_bits": index_bits,
-        "gaps": 1 << index_bits,
-        "gap_tables": [
-            {"name": one_line(code.name),
-             "columns": [gap // code.slots for gap in range(1 << index_bits)],
-             "slots": [gap % code.slots for gap in range(1 << index_bits)]}
-            for code in codes
-        ],
+        "format": kernel_format(codes),
         "activation_bits": machine.activation_bits,
         "acc_bits": machine.accumulator_bits,
         "proof": {"name": one_line(widest.name), "lo": widest.tensor.lo, "hi": widest.tensor.hi},
