@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from support import random_model
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model
-from penstock.formats import Entries, Layout
+from penstock.formats import Entries, Gap, Layout
 from penstock.layers import lower
 from penstock.packing.manifest import Manifest, pack_group, unpack_phase
 from penstock.schedule import schedule, validate
@@ -205,8 +206,24 @@ def test_the_validator_tells_vectors_of_one_layout_apart():
     for gathers, operands, reason in (
         (((0, 1), (1, 0), (0, 1), (0, 1)), (operand, operand), "l0.acc_f reads other vectors"),
         (((0, 1),) * 4, (operand,) * 3, "the vectors are not those of the products, each once"),
+        (
+            ((0, 1), (0, 2), (0, 1), (0, 1)),
+            (operand,) * 3,
+            "the vectors are not those of the products, each once",
+        ),
     ):
         changed = relabelled(manifest, "l0.gates", operands=operands, gathers=gathers)
         alike = replace(changed, layout_of={**manifest.layout_of, x: operand[0]})
         with pytest.raises(AssertionError, match=reason):
             validate(graph, alike, files, 4)
+
+
+def test_the_validator_demands_one_format_of_all_phases():
+    class Runs(Gap):
+        name: ClassVar[str] = "runs"
+
+    graph, plan = planned(cells=(9, 9))
+    manifest, files = packed(plan)
+    other = Runs(plan.phases[1].code.index_bits)
+    with pytest.raises(AssertionError, match=r"phase l1\.gates: formats differ between phases"):
+        validate(graph, relabelled(manifest, "l1.gates", format=other), files, 4)
