@@ -21,16 +21,16 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EB
 
 @contextmanager
 def locked(
-    folder: Path, *, shared: bool = False, wait_seconds: float = WAIT_SECONDS
+    folder: Path, *, shared: bool = False, wait_seconds: float | None = None
 ) -> Iterator[int]:
     """Hold the folder's lock: any number of readers (``shared``), or one that writes.
 
     Gives a descriptor of the folder. The lock is the folder's own (flock on the folder itself): it
     leaves no file behind, works where nothing can be written, and ends with the process.
-    Raises PenstockError if another command keeps it longer than ``wait_seconds``, OSError if
-    there is no such folder.
+    Raises PenstockError if another command keeps it longer than ``wait_seconds`` (by default
+    ``WAIT_SECONDS``), OSError if there is no such folder.
     """
-    until = time.monotonic() + wait_seconds
+    until = time.monotonic() + (WAIT_SECONDS if wait_seconds is None else wait_seconds)
     handle = _try_lock(folder, shared)
     while handle is None:
         if time.monotonic() > until:
