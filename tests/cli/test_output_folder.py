@@ -113,11 +113,9 @@ def test_a_new_compile_replaces_our_files_and_no_others(penstock, work):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(content)
     Path("out/notes/link").symlink_to("mine.txt")
-    done = compile_to(penstock, "out")
-    assert done.status == 0
-    assert done.err == (
-        "warning: out: vitis was made of the kernel before this one: it is vitis.stale now\n"
-    )
+    note = r"^out: vitis was made of the kernel before this one: it is vitis\.stale now$"
+    with pytest.warns(UserWarning, match=note):
+        assert compile_to(penstock, "out").status == 0
     mine["out/vitis.stale/log"] = mine.pop("out/vitis/log")
     assert {name: Path(name).read_text() for name in mine} == mine
     assert Path("out/notes/link").is_symlink() and Path("out/notes/empty").is_dir()
@@ -199,7 +197,7 @@ def test_a_write_that_fails_midway_changes_nothing(failing, exists, refused, pen
     assert count[0] == failing and Path("out").exists() == exists
 
 
-@pytest.mark.parametrize("failing", [1, 2, 20, 40])
+@pytest.mark.parametrize("failing", [1, 2, 15, 30])
 @pytest.mark.parametrize(
     ("error", "status"), [(OSError(5, "Input/output error"), 2), (KeyboardInterrupt(), 130)]
 )
