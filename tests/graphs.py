@@ -162,7 +162,8 @@ GRAPHS = {
     graph.__name__: graph
     for graph in (
         old_state_in_a_later_phase, old_state_gathered_later, old_state_used_after_its_write,
-        state_read_after_its_write, state_gathered_behind_its_write, delay_line, residual, products_of_different_vectors,
+        state_read_after_its_write, state_gathered_behind_its_write, delay_line, residual,
+        products_of_different_vectors,
         work_before_any_product, carried_between_sweeps, captured_for_the_end, state_as_the_result,
     )
 }  # fmt: skip
