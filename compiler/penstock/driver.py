@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from penstock.calibration import Ranges, calibrate
-from penstock.codegen.hls import emit_kernel
+from penstock.codegen.hls import BEAT_STREAM_DEPTH, WORD_STREAM_DEPTH, emit_kernel
 from penstock.codegen.project_files import emit_project_files
 from penstock.codegen.storage import Storage
 from penstock.compress.saved import load_formats
@@ -21,7 +21,8 @@ from penstock.ir.evaluate import evaluate
 from penstock.ir.io import dump_graph
 from penstock.layers import lower
 from penstock.model import RecurrentModel
-from penstock.packing.manifest import Manifest, pack_group, sha256_of
+from penstock.packing.manifest import Manifest, pack_group
+from penstock.packing.schema import Golden, Interface, KernelChoices
 from penstock.packing.validate import Proof
 from penstock.packing.vectors import (
     START_CARRIED,
@@ -37,6 +38,7 @@ from penstock.settings import Hardware, Precision
 
 GOLDEN_STEPS = 3
 GOLDEN_SEED = 7
+GOLDEN_STARTS = (START_ZERO, START_CARRIED)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,6 @@ def compile_model(
     binaries["weights/parameters.bin"] = weights[-1]
     binaries["graph.json"] = graph_json.encode()
     binaries["graph.safetensors"] = graph_tensors
-    manifest.sha256.update({name: sha256_of(content) for name, content in binaries.items()})
     notes = [*model.notes, *_notes(ranges)]
     report = build_report(keep, manifest, proof, model.weights(), notes)
     texts = emit_kernel(keep, manifest, GOLDEN_STEPS)
@@ -115,13 +116,17 @@ def pack(model: RecurrentModel, keep: Storage) -> tuple[Manifest, list[bytes]]:
         plan.hardware.pes, plan.group_pes, plan.hardware.port_bits,
         tuple(phase.code for phase in plan.phases), plan.layouts, plan.layout_of,
         tuple(node.name for node in keep.parameters()),
-        {
-            "lanes": plan.hardware.lanes, "io_bits": keep.ports.io_bits,
-            "raw_distance": plan.hardware.raw_distance, "batch_first": model.batch_first,
-            "max_steps": plan.hardware.max_steps if keep.frames() else None,
-            "states": [block.state for block in keep.states()],
-        },
-        {},
+        Interface(
+            plan.hardware.lanes, keep.ports.io_bits, model.batch_first,
+            plan.hardware.max_steps if keep.frames() else None,
+            tuple(block.state for block in keep.states()),
+        ),
+        KernelChoices(
+            plan.hardware.raw_distance, plan.hardware.elements_per_cycle,
+            plan.memory.length, plan.memory.base, tuple(phase.base for phase in plan.phases),
+            BEAT_STREAM_DEPTH, WORD_STREAM_DEPTH,
+        ),
+        Golden(len(GOLDEN_STARTS), GOLDEN_STEPS),
     )  # fmt: skip
     entries = [phase.entries for phase in plan.phases]
     files = [pack_group(manifest, entries, group) for group in range(manifest.groups)]
@@ -152,7 +157,7 @@ def golden_vectors(keep: Storage) -> bytes:
         for block in keep.states()
     }
     calls, state = [], None
-    for start in (START_ZERO, START_CARRIED):
+    for start in GOLDEN_STARTS:
         x = generator.integers(kind.raw_min // 2, kind.raw_max // 2, shape, endpoint=True)
         result = evaluate(graph, x, lengths, state)
         state = result.state

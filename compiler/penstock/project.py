@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from penstock.errors import PenstockError
@@ -80,7 +81,10 @@ def _check_names(folder: Path, names: list[str]) -> None:
 
 
 def _marker(files: dict[str, bytes]) -> bytes:
-    return (json.dumps({"schema": 1, "files": sorted(files)}, indent=1) + "\n").encode()
+    digests = {name: sha256(files[name]).hexdigest() for name in sorted(files)}
+    own = sha256(json.dumps(digests).encode()).hexdigest()
+    fields = {"schema": 2, "sha256": own, "files": digests}
+    return (json.dumps(fields, indent=1) + "\n").encode()
 
 
 def _made(folder: Path) -> set[str]:

@@ -14,6 +14,14 @@ FASTEST_MHZ = 1000.0
 LANE_CHOICES = (1, 2, 4, 8, 16)
 WIDEST = 24
 """Bits of the widest tensor at the ports or in a memory (accumulators apart)."""
+MAX_LENGTH = 1 << 20
+"""Longest vector: inputs, cells, classes; with the empty positions that the PEs leave."""
+MAX_MATRIX = 1 << 27
+"""Elements of the largest weight matrix, zeros counted."""
+MAX_WEIGHTS = 1 << 28
+"""Elements of all tensors of a network together."""
+MAX_STEPS = 1 << 20
+"""Longest sequence that a network can be asked to buffer."""
 
 
 @dataclass(frozen=True)

@@ -84,12 +84,12 @@ def check(
     """
     _prove_packing(project)
     executable = build(project.folder)
-    limit = project.manifest.extra["max_steps"]
+    limit = project.manifest.interface.max_steps
     steps = min(steps, limit) if limit else steps
     states = {
         name: (project.graph[f"{name}_before"].tensor.length,
                project.graph[f"{name}_before"].tensor.type)
-        for name in project.manifest.extra["states"]
+        for name in project.manifest.interface.states
     }  # fmt: skip
     lanes = project.ports.lanes
     calls = [*stimuli(project.input_type, project.inputs, lanes, steps, states, seed)]
@@ -115,7 +115,7 @@ def _prove_packing(project: Project) -> None:
         (folder / f"weights/group_{group}.bin").read_bytes() for group in range(manifest.groups)
     ]
     try:
-        validate(project.graph, manifest, files, manifest.extra["raw_distance"])
+        validate(project.graph, manifest, files, manifest.kernel.hazard_distance)
     except (AssertionError, ValueError) as error:
         raise PenstockError(
             f"the packed weights are not sound: {error}", str(folder), "compile the model again"

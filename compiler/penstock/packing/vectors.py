@@ -65,6 +65,17 @@ class Ports:
         return state
 
 
+def parameter_ports(port_bits: int) -> Ports:
+    """How parameters.bin is read: elements of 32 bits, the same for all lanes."""
+    return Ports(port_bits, PARAMETER_BITS, lanes=1)
+
+
+def parameter_bytes(layouts: list[Layout], port_bits: int) -> int:
+    """Size of parameters.bin."""
+    beats = sum(parameter_ports(port_bits).beats(layout.positions) for layout in layouts)
+    return max(beats, 1) * port_bits // 8
+
+
 def pack_parameters(vectors: list[IntArray], port_bits: int) -> bytes:
     """On-chip vectors (already in hardware order) -> parameters.bin, each on beats of its own."""
     beat_bytes = port_bits // 8

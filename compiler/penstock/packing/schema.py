@@ -1,0 +1,156 @@
+"""The schema of weights/manifest.json: every field named, typed and bounded.
+
+A manifest is decoded into these types before anything is computed or allocated from it. So a field
+that is missing, unknown, of another type or out of bounds is an error that names it. What one
+field says of another is checked in ``check_sizes``. What no bound can show (the manifest against
+the graph, the weights and the kernel) is left to the runtime and to ``penstock check``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from penstock.settings import MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
+
+SCHEMA = 2
+MAX_WORDS = 1 << 31
+
+Name = Annotated[str, Meta(min_length=1)]
+Length = Annotated[int, Meta(ge=1, le=MAX_LENGTH)]
+Steps = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
+Address = Annotated[int, Meta(ge=0, le=1 << 31)]
+Element = Annotated[int, Meta(ge=-1, lt=MAX_LENGTH)]
+
+
+class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class PhaseFields(_Fields):
+    """One SpMV phase; see ``layout.PhaseCode``. first_beat: where it begins in a group's file."""
+
+    name: Name
+    sweep: Annotated[int, Meta(ge=0, le=1 << 10)]
+    matvecs: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=16)]
+    rows: Name
+    rows_per_pe: Length
+    operands: Annotated[tuple[tuple[Name, Length], ...], Meta(min_length=1, max_length=1 << 10)]
+    weight_bits: Annotated[int, Meta(ge=1, le=18)]
+    index_bits: Annotated[int, Meta(ge=1, le=8)]
+    banks: Literal[4, 8, 16]
+    words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
+    first_beat: Address
+
+
+class Interface(_Fields):
+    """What who calls the kernel must know.
+
+    io_bits: one element of x, y or the state in one lane. batch_first: the source model's order of
+    arrays. max_steps: longest sequence, or None if no frames are buffered. states: names, in the
+    order of the state port.
+    """
+
+    lanes: Literal[1, 2, 4, 8, 16]
+    io_bits: Literal[16, 32]
+    batch_first: bool
+    max_steps: Steps | None
+    states: tuple[Name, ...]
+
+
+class KernelChoices(_Fields):
+    """What the kernel is built with that follows neither from the graph nor from the weights.
+
+    hazard_distance: words between two uses of an accumulator address. cell_units: elements that the
+    cell unit takes in a cycle. segments: name -> first address in the activation memory, which has
+    vector_depth addresses. phase_bases: the address of each phase's column 0. beat_depth,
+    word_depth: depths of the streams of weights.
+    """
+
+    hazard_distance: Annotated[int, Meta(ge=2, le=16)]
+    cell_units: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
+    vector_depth: Address
+    segments: dict[Name, Address]
+    phase_bases: tuple[Address, ...]
+    beat_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
+    word_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
+
+
+class Golden(_Fields):
+    """What tb/vectors.dat holds: so many calls of so many steps."""
+
+    calls: Annotated[int, Meta(ge=1, le=1 << 10)]
+    steps: Steps
+
+
+class ManifestFields(_Fields):
+    """The whole file; see ``manifest.Manifest``."""
+
+    schema: Literal[2]
+    pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
+    group_pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
+    port_bits: Literal[128, 256, 512]
+    entry: str
+    phases: Annotated[tuple[PhaseFields, ...], Meta(min_length=1, max_length=1 << 10)]
+    layout_of: dict[Name, Name]
+    parameters: tuple[Name, ...]
+    interface: Interface
+    kernel: KernelChoices
+    golden: Golden
+    layouts: dict[Name, Annotated[tuple[Element, ...], Meta(min_length=1, max_length=MAX_LENGTH)]]
+
+
+def decode_manifest(content: bytes | str) -> ManifestFields:
+    """The fields of a manifest. Raises ValueError naming the field that can't be."""
+    try:
+        fields = msgspec.json.decode(content, type=ManifestFields)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    check_sizes(fields)
+    return fields
+
+
+def check_sizes(fields: ManifestFields) -> None:
+    """Raise ValueError unless the fields agree with one another."""
+    claims = {
+        "group_pes does not divide pes": fields.pes % fields.group_pes == 0,
+        "cell_units do not divide pes": fields.pes % fields.kernel.cell_units == 0,
+        "an element with all its lanes does not fit port_bits": (
+            fields.interface.lanes * fields.interface.io_bits <= fields.port_bits
+        ),
+        "the phases differ in banks": len({phase.banks for phase in fields.phases}) == 1,
+        "two phases have one name": (
+            len({phase.name for phase in fields.phases}) == len(fields.phases)
+        ),
+        "phase_bases are not those of the phases": (
+            len(fields.kernel.phase_bases) == len(fields.phases)
+        ),
+        "a node has a layout that does not exist": (
+            set(fields.layout_of.values()) <= fields.layouts.keys()
+        ),
+        "a parameter has no layout": set(fields.parameters) <= fields.layout_of.keys(),
+        "a state is named twice": len(set(fields.interface.states)) == len(fields.interface.states),
+    }
+    for phase in fields.phases:
+        claims |= _phase_claims(fields, phase)
+    for otherwise, holds in claims.items():
+        if not holds:
+            raise ValueError(otherwise)
+
+
+def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]:
+    known = {name: len(order) for name, order in fields.layouts.items()}
+    return {
+        f"the rows of phase {phase.name} are not those of its layout": (
+            known.get(phase.rows) == phase.rows_per_pe * fields.pes
+        ),
+        f"the operands of phase {phase.name} are not those of their layouts": all(
+            known.get(name) == positions for name, positions in phase.operands
+        ),
+        f"phase {phase.name} has more matrices than banks": len(phase.matvecs) <= phase.banks,
+        f"an entry of phase {phase.name} does not fit port_bits": (
+            fields.group_pes * (phase.weight_bits + phase.index_bits) <= fields.port_bits
+        ),
+    }

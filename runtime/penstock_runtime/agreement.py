@@ -1,0 +1,65 @@
+"""What a manifest says, held against the graph that it speaks of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from penstock.ir import Graph, Node
+from penstock.packing.layout import Layout
+from penstock.packing.manifest import Manifest
+
+REDUCING = ("argmax", "output")
+"""Operations whose result is not laid out as their operands are."""
+
+
+def check_manifest(manifest: Manifest, graph: Graph) -> None:
+    """Raise ValueError unless the manifest says what a runtime needs to know of ``graph``.
+
+    Only then are matrices decoded: their shapes are the graph's.
+    """
+    interface = manifest.interface
+    states = [str(vars(node.op)["state"]) for node in graph.of_kind("state_read")]
+    parameters = [node.name for node in _parameters(graph)]
+    claims = {
+        "states": list(interface.states) == states,
+        "parameters": list(manifest.parameters) == parameters,
+        "max_steps": (interface.max_steps is not None) == bool(frames(graph)),
+        "layouts": all(_is_permutation(layout) for layout in manifest.layouts.values()),
+        "layout_of": all(
+            manifest.layouts[layout].length == graph[node].tensor.length
+            for node, layout in manifest.layout_of.items()
+            if graph[node].op.kind not in REDUCING
+        ),
+    }
+    for name, holds in claims.items():
+        if not holds:
+            raise ValueError(f"{name} does not fit the graph")
+    for phase in manifest.phases:
+        for matvec in phase.matvecs:
+            node = graph[matvec]
+            shapes = [graph[weights].tensor.shape for weights in node.inputs[1::2]]
+            lengths = [manifest.layouts[name].length for name, _ in phase.operands]
+            rows = manifest.layouts[phase.rows].length
+            if node.op.kind != "matvec" or shapes != [(rows, length) for length in lengths]:
+                raise ValueError(f"phase {phase.name} does not fit the graph")
+
+
+def frames(graph: Graph) -> list[Node]:
+    """Values that a later sweep reads: the kernel buffers them for all steps."""
+    return [
+        node
+        for node in graph.nodes()
+        if node.op.kind not in ("const", "capture")
+        and any(user.sweep != node.sweep for user in graph.users(node.name))
+    ]
+
+
+def _parameters(graph: Graph) -> list[Node]:
+    """Constants that are vectors of the step: biases and peepholes, no matrices, no tables."""
+    used = {source.name for node in graph.nodes() for source in graph.vectors(node)}
+    return [node for node in graph.of_kind("const") if node.name in used]
+
+
+def _is_permutation(layout: Layout) -> bool:
+    elements = np.sort([element for element in layout.order if element >= 0])
+    return bool(np.array_equal(elements, np.arange(len(elements))))
