@@ -24,6 +24,7 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
         "states": list(interface.states) == states,
         "parameters": list(manifest.parameters) == parameters,
         "max_steps": (interface.max_steps is not None) == bool(frames(graph)),
+        "io_bits": interface.io_bits == (16 if _widest_element(graph) <= 16 else 32),
         "layouts": all(_is_permutation(layout) for layout in manifest.layouts.values()),
         "layout_of": all(
             manifest.layouts[layout].length == graph[node].tensor.length
@@ -52,6 +53,20 @@ def frames(graph: Graph) -> list[Node]:
         if node.op.kind not in ("const", "capture")
         and any(user.sweep != node.sweep for user in graph.users(node.name))
     ]
+
+
+def signed_bits(node: Node) -> int:
+    """Bits of a signed integer that holds every raw value of a node's type."""
+    kind = node.tensor.type
+    return kind.width + int(not kind.signed)
+
+
+def _widest_element(graph: Graph) -> int:
+    """Bits of the widest raw integer, with sign, that passes a port."""
+    outputs = [*graph.of_kind("output"), *graph.of_kind("argmax")]
+    nodes = [*graph.of_kind("input"), *graph.of_kind("state_read"), *graph.of_kind("output")]
+    nodes += [source for node in outputs for source in graph.inputs(node)]
+    return max(signed_bits(node) for node in nodes)
 
 
 def _parameters(graph: Graph) -> list[Node]:

@@ -6,16 +6,21 @@ folder named by PENSTOCK_AP_INCLUDE; hls_stream.h and ap_axi_sdata.h are our own
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import PenstockError
+from penstock_runtime.golden import read_golden
+from penstock_runtime.project import load_project
 
 SHIMS = Path(__file__).resolve().parent / "include"
 FLAGS = (
@@ -23,7 +28,9 @@ FLAGS = (
     # AMD's ap_private.h reads members in its constructors before they are set.
     "-Wno-uninitialized", "-Wno-maybe-uninitialized",
 )  # fmt: skip
-SOURCES = ("kernel/lstm_top.cpp", "tb/lstm_tb.cpp")
+SOURCES = {"tb/lstm_constants.cpp": (), "tb/lstm_tb.cpp": ("-Dmain=lstm_testbench",)}
+"""lstm_constants.cpp is the kernel (it includes it), and what prints its constants."""
+BUILD = "csim"
 
 
 @dataclass(frozen=True)
@@ -68,52 +75,78 @@ def compiler() -> str:
 def build(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path:
     """Compile the project's kernel and test bench into ``csim/``; unchanged sources build once.
 
+    A project that can't be written is built in a temporary folder, kept until the program ends.
     Raises PenstockError with the compiler's first error.
     """
     command = [compiler(), *FLAGS, *extra_flags, *include_flags(), "-Ikernel"]
-    target = folder / "csim" / f"lstm_tb_{_digest(folder, command)}"
+    home = folder / BUILD if os.access(folder, os.W_OK) else _temporary_home()
+    target = home / f"lstm_tb_{_digest(folder, command)}"
     if target.is_file():
         return target
-    shutil.rmtree(target.parent, ignore_errors=True)
-    target.parent.mkdir()
-    objects = [f"csim/{Path(source).stem}.o" for source in SOURCES]
-    jobs = [
-        subprocess.Popen(
-            [*command, "-c", source, "-o", made], cwd=folder, text=True, stderr=subprocess.PIPE
-        )
-        for source, made in zip(SOURCES, objects, strict=True)
-    ]
-    errors = [job.communicate()[1] for job in jobs]
-    if any(job.returncode for job in jobs):
-        _fail(folder, "".join(errors))
-    linked = subprocess.run(
-        [compiler(), *extra_flags, *objects, "-o", "csim/linking"],
-        cwd=folder, text=True, capture_output=True,
-    )  # fmt: skip
-    if linked.returncode:
-        _fail(folder, linked.stderr)
-    (folder / "csim/build.log").write_text("".join(errors))
-    (folder / "csim/linking").rename(target)
+    try:
+        home.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=home) as made:
+            _compile(folder, command, extra_flags, Path(made), home / "build.log")
+            for old in home.glob("lstm_tb_*"):
+                old.unlink(missing_ok=True)
+            (Path(made) / "lstm_tb").replace(target)
+    except OSError as error:
+        raise PenstockError(
+            f"C simulation can't be built: {error.strerror or error}", str(folder),
+            "check the disk, and that nothing else changes the project meanwhile",
+        ) from error  # fmt: skip
     return target
 
 
+@functools.cache
+def _temporary_home() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="penstock-csim-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
+
+
+def _compile(
+    folder: Path, command: list[str], extra_flags: tuple[str, ...], made: Path, log: Path
+) -> None:
+    """Compile both sources side by side and link them to ``made / "lstm_tb"``."""
+    objects = [str(made.resolve() / f"{Path(source).stem}.o") for source in SOURCES]
+    jobs = [
+        subprocess.Popen(
+            [*command, *flags, "-c", source, "-o", object_], cwd=folder, text=True,
+            stderr=subprocess.PIPE,
+        )
+        for (source, flags), object_ in zip(SOURCES.items(), objects, strict=True)
+    ]  # fmt: skip
+    errors = [job.communicate()[1] for job in jobs]
+    if any(job.returncode for job in jobs):
+        _fail(folder, "".join(errors), log)
+    linked = subprocess.run(
+        [compiler(), *extra_flags, *objects, "-o", str(made.resolve() / "lstm_tb")],
+        text=True, capture_output=True,
+    )  # fmt: skip
+    if linked.returncode:
+        _fail(folder, linked.stderr, log)
+    log.write_text("".join(errors))
+
+
 def _digest(folder: Path, command: list[str]) -> str:
+    """Of everything that goes into the executable: every file of kernel/ and tb/ but vectors."""
     digest = hashlib.sha256(" ".join(command).encode())
     for part in ("kernel", "tb"):
         for path in sorted((folder / part).rglob("*")):
-            if path.is_file() and path.suffix in (".h", ".cpp", ".inc"):
-                digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+            if path.is_file() and path.suffix != ".dat":
+                name = path.relative_to(folder).as_posix()
+                digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     for path in sorted(SHIMS.glob("*.h")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _fail(folder: Path, log: str) -> None:
-    (folder / "csim/build.log").write_text(log)
-    first = next((line for line in log.splitlines() if "error" in line), "no message")
-    raise PenstockError(
-        f"the C++ does not compile: {first.strip()}", str(folder), "see csim/build.log"
-    )
+def _fail(folder: Path, text: str, log: Path) -> None:
+    log.write_text(text)
+    first = next((line for line in text.splitlines() if "error" in line), "no message")
+    place = log.relative_to(folder) if log.is_relative_to(folder) else log
+    raise PenstockError(f"the C++ does not compile: {first.strip()}", str(folder), f"see {place}")
 
 
 def run_testbench(folder: Path, executable: Path, *arguments: str | Path) -> CsimRun:
@@ -136,7 +169,11 @@ def vitis_command() -> list[str] | None:
 
 
 def csim(folder: Path) -> CsimRun:
-    """C simulation on the project's golden vectors: Vitis if it is on PATH, else g++."""
+    """C simulation on the project's golden vectors: Vitis if it is on PATH, else g++.
+
+    Raises PenstockError unless the vectors are as many, and as long, as the manifest says.
+    """
+    read_golden(load_project(folder))
     command = vitis_command()
     if command is None:
         return run_testbench(folder, build(folder))

@@ -119,6 +119,16 @@ def read_digests(folder: Path) -> dict[str, str]:
         return dict(fields["files"])
 
 
+def edited_files(folder: Path) -> list[str]:
+    """The files that are not as the compiler wrote them, or are gone."""
+    found = []
+    for name, digest in read_digests(folder).items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path.read_bytes()) != digest:
+            found.append(name)
+    return found
+
+
 @contextmanager
 def _named_damage(name: str, folder: Path) -> Iterator[None]:
     """What reading a damaged file can raise becomes a PenstockError that names the file."""

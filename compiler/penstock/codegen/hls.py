@@ -20,7 +20,7 @@ from penstock.version import __version__
 KERNEL_FILES = (
     "kernel/config.h", "kernel/raw.h", "kernel/trace.h", "kernel/tables.h", "kernel/pe_array.h",
     "kernel/cell_unit.h", "kernel/compute.h", "kernel/ports.h", "kernel/lstm_top.h",
-    "kernel/lstm_top.cpp", "tb/lstm_tb.cpp",
+    "kernel/lstm_top.cpp", "tb/lstm_tb.cpp", "tb/lstm_constants.cpp",
 )  # fmt: skip
 BEAT_STREAM_DEPTH, WORD_STREAM_DEPTH = 64, 32
 LUTRAM_DEPTH = 64
@@ -76,7 +76,7 @@ def kernel_context(keep: Storage, manifest: Manifest, golden_steps: int) -> dict
                   "y"],
         "tables": table_functions(graph),
         "segments": [
-            {"constant": keep.base(segment), "base": base}
+            {"name": segment, "constant": keep.base(segment), "base": base}
             for segment, base in plan.memory.base.items()
         ],
         "beat_stream_depth": BEAT_STREAM_DEPTH, "word_stream_depth": WORD_STREAM_DEPTH,
@@ -85,7 +85,22 @@ def kernel_context(keep: Storage, manifest: Manifest, golden_steps: int) -> dict
     context.update(_widths(keep, plan.phases))
     context.update(_aligns(plan.phases, phases))
     context.update(_ends(keep, context, offsets[-1], golden_steps))
+    context["constant_names"] = _constant_names(context)
     return context
+
+
+def _constant_names(context: dict[str, Any]) -> list[str]:
+    """The constants of config.h and ports.h that have one name in every kernel."""
+    names = [
+        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "GROUP_COPIES", "VECTOR_DEPTH",
+        "BANKS", "ACC_DEPTH", "BEAT_BITS", "IO_BITS", "IO_PER_BEAT", "PARAMETER_BITS",
+        "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS", "OUTPUTS", "X_BEATS", "Y_BEATS",
+        "BEAT_STREAM_DEPTH", "WORD_STREAM_DEPTH", "FRAME_STREAM_DEPTH", "RESULT_STREAM_DEPTH",
+        "START_ZERO", "START_GIVEN", "START_CARRIED", "PHASES", "GAP_COLUMNS", "GAP_SLOTS",
+    ]  # fmt: skip
+    names += ["MAX_STEPS"] if context["buffers_frames"] else []
+    names += ["OPERANDS", "OPERAND_END", "ALIGN"] if context["is_aligned"] else []
+    return names + (["POSITION_OF"] if context["output_order"] else [])
 
 
 def _phase(
@@ -229,6 +244,7 @@ def _ends(
         "outputs": output.tensor.length, "x_beats": x_beats, "y_beats": y_beats,
         "is_once": is_once, "result_positions": start,
         "output_order": [] if order == list(range(len(order))) else order,
+        "position_type": "unsigned short" if start <= 1 << 16 else "unsigned",
         "is_argmax": any(node.op.kind == "argmax" for node in graph.inputs(output)),
         "argmax_length": len(order),
         "frame_stream_depth": max(2, keep.positions(source.name) // per_packet),
@@ -249,7 +265,8 @@ def table_functions(graph: Graph) -> list[dict[str, Any]]:
         op = dataclasses.asdict(node.op)  # type: ignore[call-overload]
         kind, width = node.tensor.type, x.tensor.type.width
         found[table.name] = {
-            "name": local(table.name), "function": op["function"],
+            "name": local(table.name), "node": table.name, "function": op["function"],
+            "parts": [(part.name, local(part.name)) for part in (table, *rises)],
             "reach": 2.0 ** (width - x.tensor.type.frac - 1), "entries": table.tensor.length,
             "type": str(kind), "cpp": kind.cpp, "native": native(kind),
             "input_cpp": x.tensor.type.cpp, "input_width": width,

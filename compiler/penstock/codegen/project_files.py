@@ -87,7 +87,7 @@ def _names(keep: Storage, manifest: Manifest, sources: dict[str, str]) -> dict[s
         "most_steps": most_steps,
         "most_steps_note": f"; at most {most_steps}" if most_steps else "",
         "kernel_sources": [path for path in cpp if path.startswith("kernel/")],
-        "tb_sources": [path for path in cpp if path.startswith("tb/")],
+        "tb_sources": ["tb/lstm_tb.cpp"],
         "tb_files": ["tb/vectors.dat", *weights, "weights/parameters.bin"],
     }  # fmt: skip
 
