@@ -20,13 +20,15 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
     interface = manifest.interface
     states = [str(vars(node.op)["state"]) for node in graph.of_kind("state_read")]
     parameters = [node.name for node in _parameters(graph)]
+    needed = {*parameters, *(f"{state}_before" for state in states)}
+    needed |= {node.name for kind in ("input", "matvec") for node in graph.of_kind(kind)}
     claims = {
         "states": list(interface.states) == states,
         "parameters": list(manifest.parameters) == parameters,
         "max_steps": (interface.max_steps is not None) == bool(frames(graph)),
         "io_bits": interface.io_bits == (16 if _widest_element(graph) <= 16 else 32),
         "layouts": all(_is_permutation(layout) for layout in manifest.layouts.values()),
-        "layout_of": all(
+        "layout_of": needed <= manifest.layout_of.keys() and all(
             manifest.layouts[layout].length == graph[node].tensor.length
             for node, layout in manifest.layout_of.items()
             if graph[node].op.kind not in REDUCING

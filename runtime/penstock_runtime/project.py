@@ -10,13 +10,14 @@ here can tell it from one that was compiled.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import numpy as np
 
 from penstock.errors import PenstockError
@@ -35,7 +36,9 @@ MARKER = "penstock.json"
 MANIFEST = "weights/manifest.json"
 PARAMETERS = "weights/parameters.bin"
 GRAPH, CONSTANTS = "graph.json", "graph.safetensors"
-DAMAGE = (ArithmeticError, LookupError, TypeError, ValueError)
+DAMAGE = (
+    ArithmeticError, LookupError, RecursionError, TypeError, ValueError, msgspec.DecodeError,
+)  # fmt: skip
 """What reading a file that is not as we wrote it can raise."""
 
 
@@ -109,14 +112,19 @@ def load_project(folder: str | Path) -> Project:
     return Project(path, _with_packed_weights(graph, packed, path), manifest)
 
 
+class _Marker(msgspec.Struct, forbid_unknown_fields=True):
+    schema: Literal[2]
+    sha256: str
+    files: dict[str, str]
+
+
 def read_digests(folder: Path) -> dict[str, str]:
     """The sha256 of every file of the project, by penstock.json."""
     with _named_damage(MARKER, folder):
-        fields = json.loads((folder / MARKER).read_bytes())
-        own = hashlib.sha256(json.dumps(fields["files"]).encode()).hexdigest()
-        if own != fields["sha256"]:
+        marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=_Marker)
+        if sha256_of(json.dumps(marker.files).encode()) != marker.sha256:
             raise ValueError("its own sha256 differs")
-        return dict(fields["files"])
+        return marker.files
 
 
 def edited_files(folder: Path) -> list[str]:
