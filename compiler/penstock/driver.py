@@ -21,6 +21,7 @@ from penstock.ir.evaluate import evaluate
 from penstock.ir.io import dump_graph
 from penstock.layers import lower
 from penstock.model import RecurrentModel
+from penstock.packing.limits import check_memories, check_shapes
 from penstock.packing.manifest import Manifest, pack_group
 from penstock.packing.schema import Golden, Interface, KernelChoices
 from penstock.packing.validate import Proof
@@ -85,11 +86,13 @@ def compile_model(
             calibration_name,
             "choose other widths or types, or calibrate on typical frames",
         ) from error
+    check_shapes(graph)
     plan = schedule(graph, hardware)
     keep = Storage.of(graph, plan)
     check_ports(keep)
     graph_json, graph_tensors = dump_graph(graph)
     manifest, weights = pack(model, keep)
+    check_memories(graph, manifest)
     proof = validate(graph, manifest, weights[:-1], hardware.raw_distance)
 
     binaries = {f"weights/group_{g}.bin": content for g, content in enumerate(weights[:-1])}

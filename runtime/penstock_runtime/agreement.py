@@ -6,6 +6,7 @@ import numpy as np
 
 from penstock.ir import Graph, Node
 from penstock.packing.layout import Layout
+from penstock.packing.limits import frames, signed_bits
 from penstock.packing.manifest import Manifest
 
 REDUCING = ("argmax", "output")
@@ -28,7 +29,8 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
         "max_steps": (interface.max_steps is not None) == bool(frames(graph)),
         "io_bits": interface.io_bits == (16 if _widest_element(graph) <= 16 else 32),
         "layouts": all(_is_permutation(layout) for layout in manifest.layouts.values()),
-        "layout_of": needed <= manifest.layout_of.keys() and all(
+        "layout_of": needed <= manifest.layout_of.keys()
+        and all(
             manifest.layouts[layout].length == graph[node].tensor.length
             for node, layout in manifest.layout_of.items()
             if graph[node].op.kind not in REDUCING
@@ -45,22 +47,6 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
             rows = manifest.layouts[phase.rows].length
             if node.op.kind != "matvec" or shapes != [(rows, length) for length in lengths]:
                 raise ValueError(f"phase {phase.name} does not fit the graph")
-
-
-def frames(graph: Graph) -> list[Node]:
-    """Values that a later sweep reads: the kernel buffers them for all steps."""
-    return [
-        node
-        for node in graph.nodes()
-        if node.op.kind not in ("const", "capture")
-        and any(user.sweep != node.sweep for user in graph.users(node.name))
-    ]
-
-
-def signed_bits(node: Node) -> int:
-    """Bits of a signed integer that holds every raw value of a node's type."""
-    kind = node.tensor.type
-    return kind.width + int(not kind.signed)
 
 
 def _widest_element(graph: Graph) -> int:

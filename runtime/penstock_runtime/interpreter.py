@@ -114,7 +114,8 @@ class Interpreter:
         return state
 
     def _names(self, part: str) -> list[str]:
-        return [name for name in self.project.manifest.interface.states if name.endswith(f".{part}")]
+        states = self.project.manifest.interface.states
+        return [name for name in states if name.endswith(f".{part}")]
 
     def _raw_frames(self, x: Any, batch_first: bool) -> IntArray:
         project = self.project

@@ -21,6 +21,7 @@ from penstock.ir.op import Step
 from penstock.ops import Lut
 from penstock.ops.matvec import MatVec
 from penstock.packing.layout import PhaseCode
+from penstock.packing.limits import frames, gathered, signed_bits
 from penstock.packing.manifest import Manifest
 from penstock.packing.vectors import (
     PARAMETER_BITS,
@@ -29,7 +30,6 @@ from penstock.packing.vectors import (
     START_ZERO,
     parameter_ports,
 )
-from penstock_runtime.agreement import frames, signed_bits
 from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
@@ -171,11 +171,10 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
     """Bits of the types through which weights, activations and sums pass."""
     phases = manifest.phases
     sums = graph.of_kind("matvec")
-    gathered = [source for node in sums for source in graph.vectors(node)]
     return {
         "weight_t": [max(phase.weight_bits for phase in phases)],
         "gap_t": [max(phase.index_bits for phase in phases)],
-        "activation_t": [max(signed_bits(node) for node in [*gathered, *frames(graph)])],
+        "activation_t": [max(signed_bits(node) for node in [*gathered(graph), *frames(graph)])],
         "io_t": [manifest.interface.io_bits],
         "acc_t": [max(node.tensor.type.width for node in sums)],
         "column_t": [max(phase.columns for phase in phases).bit_length()],

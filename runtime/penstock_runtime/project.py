@@ -36,9 +36,7 @@ MARKER = "penstock.json"
 MANIFEST = "weights/manifest.json"
 PARAMETERS = "weights/parameters.bin"
 GRAPH, CONSTANTS = "graph.json", "graph.safetensors"
-DAMAGE = (
-    ArithmeticError, LookupError, RecursionError, TypeError, ValueError, msgspec.DecodeError,
-)  # fmt: skip
+DAMAGE = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a file that is not as we wrote it can raise."""
 
 
@@ -97,7 +95,8 @@ def load_project(folder: str | Path) -> Project:
     digests = read_digests(path)
     with _named_damage(MANIFEST, path):
         manifest = Manifest.from_json(_read(path, MANIFEST, digests))
-    groups = [_read_sized(path, name, size, digests) for name, size in manifest.file_bytes().items()]
+    sizes = manifest.file_bytes()
+    groups = [_read_sized(path, name, size, digests) for name, size in sizes.items()]
     graph = parse_graph(
         _read(path, GRAPH, digests), _read(path, CONSTANTS, digests), REGISTRY, str(path)
     )

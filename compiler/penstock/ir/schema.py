@@ -5,7 +5,7 @@ A graph is decoded into these types before an operation is made or an array allo
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -14,7 +14,7 @@ from penstock.fixed import MAX_WIDTH, Overflow, Rounding
 from penstock.ir.graph import Direction
 from penstock.settings import MAX_LENGTH, MAX_MATRIX, MAX_WEIGHTS
 
-SCHEMA = 1
+SCHEMA: Final = 1
 MAX_FRAC = 1200
 """Beyond the finest step of double precision, 2**-1074, and the widest type."""
 
@@ -23,11 +23,7 @@ Small = Annotated[int, Meta(ge=-MAX_LENGTH, le=MAX_LENGTH)]
 Raw = Annotated[int, Meta(ge=-(1 << MAX_WIDTH), le=1 << MAX_WIDTH)]
 
 
-class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class FixedFields(_Fields):
+class FixedFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A fixed-point type; see ``fixed.Fixed``."""
 
     width: Annotated[int, Meta(ge=1, le=MAX_WIDTH)]
@@ -37,7 +33,7 @@ class FixedFields(_Fields):
     overflow: Overflow
 
 
-class NodeFields(_Fields):
+class NodeFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One node. attributes: the operation's fields. type, range: as they were inferred."""
 
     name: Name
@@ -52,7 +48,7 @@ class NodeFields(_Fields):
     range: tuple[Raw, Raw]
 
 
-class GraphFields(_Fields):
+class GraphFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; see ``io.dump_graph``."""
 
     schema: Literal[1]
@@ -65,8 +61,8 @@ def decode_graph(text: bytes | str) -> GraphFields:
     """The fields of a graph. Raises ValueError naming the field that can't be."""
     try:
         fields = msgspec.json.decode(text, type=GraphFields)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     total = 0
     for node in fields.nodes:
         size = node.shape[0] * node.shape[-1] if len(node.shape) == 2 else node.shape[0]

@@ -8,15 +8,17 @@ the graph, the weights and the kernel) is left to the runtime and to ``penstock 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from penstock.settings import MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
+from penstock.settings import LANE_CHOICES, MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
 
-SCHEMA = 2
+SCHEMA: Final = 2
 MAX_WORDS = 1 << 31
+IO_BITS = (16, 32)
+PORT_BITS = (128, 256, 512)
 
 Name = Annotated[str, Meta(min_length=1)]
 Length = Annotated[int, Meta(ge=1, le=MAX_LENGTH)]
@@ -25,11 +27,7 @@ Address = Annotated[int, Meta(ge=0, le=1 << 31)]
 Element = Annotated[int, Meta(ge=-1, lt=MAX_LENGTH)]
 
 
-class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class PhaseFields(_Fields):
+class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One SpMV phase; see ``layout.PhaseCode``. first_beat: where it begins in a group's file."""
 
     name: Name
@@ -45,7 +43,7 @@ class PhaseFields(_Fields):
     first_beat: Address
 
 
-class Interface(_Fields):
+class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What who calls the kernel must know.
 
     io_bits: one element of x, y or the state in one lane. batch_first: the source model's order of
@@ -53,14 +51,14 @@ class Interface(_Fields):
     order of the state port.
     """
 
-    lanes: Literal[1, 2, 4, 8, 16]
-    io_bits: Literal[16, 32]
+    lanes: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]
+    io_bits: Annotated[int, Meta(ge=16, le=32)]
     batch_first: bool
     max_steps: Steps | None
     states: tuple[Name, ...]
 
 
-class KernelChoices(_Fields):
+class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the kernel is built with that follows neither from the graph nor from the weights.
 
     hazard_distance: words between two uses of an accumulator address. cell_units: elements that the
@@ -78,20 +76,20 @@ class KernelChoices(_Fields):
     word_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
 
 
-class Golden(_Fields):
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What tb/vectors.dat holds: so many calls of so many steps."""
 
     calls: Annotated[int, Meta(ge=1, le=1 << 10)]
     steps: Steps
 
 
-class ManifestFields(_Fields):
+class ManifestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; see ``manifest.Manifest``."""
 
     schema: Literal[2]
     pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
     group_pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
-    port_bits: Literal[128, 256, 512]
+    port_bits: Annotated[int, Meta(ge=128, le=512)]
     entry: str
     phases: Annotated[tuple[PhaseFields, ...], Meta(min_length=1, max_length=1 << 10)]
     layout_of: dict[Name, Name]
@@ -106,8 +104,8 @@ def decode_manifest(content: bytes | str) -> ManifestFields:
     """The fields of a manifest. Raises ValueError naming the field that can't be."""
     try:
         fields = msgspec.json.decode(content, type=ManifestFields)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     check_sizes(fields)
     return fields
 
@@ -115,6 +113,9 @@ def decode_manifest(content: bytes | str) -> ManifestFields:
 def check_sizes(fields: ManifestFields) -> None:
     """Raise ValueError unless the fields agree with one another."""
     claims = {
+        "an impossible number of lanes": fields.interface.lanes in LANE_CHOICES,
+        "impossible io_bits": fields.interface.io_bits in IO_BITS,
+        "impossible port_bits": fields.port_bits in PORT_BITS,
         "group_pes does not divide pes": fields.pes % fields.group_pes == 0,
         "cell_units do not divide pes": fields.pes % fields.kernel.cell_units == 0,
         "an element with all its lanes does not fit port_bits": (
