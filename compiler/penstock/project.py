@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from penstock.errors import PenstockError
+from penstock.marker import MARKER, Marker
 
-MARKER = "penstock.json"
-"""Lists every file of the project: what marks a folder as ours, and what a new compile replaces."""
 BUILD = "csim"
 """What C simulation builds; it belongs to the old project."""
 ANOTHER = "choose another folder"
@@ -81,10 +79,7 @@ def _check_names(folder: Path, names: list[str]) -> None:
 
 
 def _marker(files: dict[str, bytes]) -> bytes:
-    digests = {name: sha256(files[name]).hexdigest() for name in sorted(files)}
-    own = sha256(json.dumps(digests).encode()).hexdigest()
-    fields = {"schema": 2, "sha256": own, "files": digests}
-    return (json.dumps(fields, indent=1) + "\n").encode()
+    return Marker.of(files).text().encode()
 
 
 def _made(folder: Path) -> set[str]:

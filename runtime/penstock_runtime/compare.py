@@ -12,6 +12,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import IntArray
 from penstock.ir import Graph
 from penstock.ir.evaluate import evaluate, initial_state
+from penstock.marker import read_marker
 from penstock.packing.validate import validate
 from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call, vector_file
 from penstock_runtime.csim import build, run_testbench
@@ -24,7 +25,7 @@ from penstock_runtime.kernel_constants import (
     wrong_constants,
     wrong_pragmas,
 )
-from penstock_runtime.project import Project, edited_files
+from penstock_runtime.project import Project
 from penstock_runtime.stimuli import Stimulus, own_stimuli, stimuli
 
 TRACED = ("matvec", "state_write", "capture")
@@ -119,7 +120,7 @@ def check(
     _prove_packing(project)
     golden = read_golden(project)
     executable = build(project.folder)
-    edited = tuple(edited_files(project.folder))
+    edited = tuple(read_marker(project.folder).edited(project.folder))
     expected = expected_constants(project)
     wrong = _wrong_constants(project, expected, executable)
     compared = sum(len(values) for values in expected.values())

@@ -10,14 +10,11 @@ here can tell it from one that was compiled.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import msgspec
 import numpy as np
 
 from penstock.errors import PenstockError
@@ -25,6 +22,7 @@ from penstock.fixed import Fixed, IntArray
 from penstock.ir import Graph
 from penstock.ir.io import parse_graph
 from penstock.ir.verify import verify
+from penstock.marker import read_marker
 from penstock.ops import REGISTRY, Const
 from penstock.packing.layout import Layout
 from penstock.packing.manifest import Manifest, decode_matrices, sha256_of, unpack_phase
@@ -32,7 +30,6 @@ from penstock.packing.vectors import Ports, parameter_bytes, parameter_ports
 from penstock_runtime.agreement import check_manifest
 
 HINT = "compile the model again"
-MARKER = "penstock.json"
 MANIFEST = "weights/manifest.json"
 PARAMETERS = "weights/parameters.bin"
 GRAPH, CONSTANTS = "graph.json", "graph.safetensors"
@@ -88,11 +85,7 @@ class Project:
 def load_project(folder: str | Path) -> Project:
     """Read a project. Raises PenstockError if it is none, is damaged, or was tampered with."""
     path = Path(folder)
-    if not (path / MARKER).is_file():
-        raise PenstockError(
-            "this is no Penstock project", str(path), "give the folder that penstock compile wrote"
-        )
-    digests = read_digests(path)
+    digests = read_marker(path).files
     with _named_damage(MANIFEST, path):
         manifest = Manifest.from_json(_read(path, MANIFEST, digests))
     sizes = manifest.file_bytes()
@@ -109,31 +102,6 @@ def load_project(folder: str | Path) -> Project:
         size = parameter_bytes(_parameter_layouts(manifest), manifest.port_bits)
         packed |= _packed_parameters(manifest, _read_sized(path, PARAMETERS, size, digests))
     return Project(path, _with_packed_weights(graph, packed, path), manifest)
-
-
-class _Marker(msgspec.Struct, forbid_unknown_fields=True):
-    schema: Literal[2]
-    sha256: str
-    files: dict[str, str]
-
-
-def read_digests(folder: Path) -> dict[str, str]:
-    """The sha256 of every file of the project, by penstock.json."""
-    with _named_damage(MARKER, folder):
-        marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=_Marker)
-        if sha256_of(json.dumps(marker.files).encode()) != marker.sha256:
-            raise ValueError("its own sha256 differs")
-        return marker.files
-
-
-def edited_files(folder: Path) -> list[str]:
-    """The files that are not as the compiler wrote them, or are gone."""
-    found = []
-    for name, digest in read_digests(folder).items():
-        path = folder / name
-        if not path.is_file() or sha256_of(path.read_bytes()) != digest:
-            found.append(name)
-    return found
 
 
 @contextmanager

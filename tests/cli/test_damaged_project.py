@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import resource
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ import numpy as np
 import pytest
 from cli.given import AGAIN, CELLS, run_words
 from safetensors.numpy import load_file, save_file
+
+from penstock.marker import MARKER, Marker, read_marker
 
 
 @pytest.mark.parametrize("command", ["run", "csim", "check"])
@@ -61,19 +62,12 @@ def tamper(project, name, change):
     """Change a file, and its sha256 in penstock.json with it."""
     content = change((project / name).read_bytes())
     (project / name).write_bytes(content)
-    forge_digests(project, lambda files: files.update({name: sha256(content)}))
+    forge(project, read_marker(project).files | Marker.of({name: content}).files)
 
 
-def forge_digests(project, change):
-    """Change the list of files, and its own sha256 with it."""
-    fields = json.loads((project / "penstock.json").read_text())
-    change(fields["files"])
-    fields["sha256"] = sha256(json.dumps(fields["files"]).encode())
-    (project / "penstock.json").write_text(json.dumps(fields))
-
-
-def sha256(content):
-    return hashlib.sha256(content).hexdigest()
+def forge(project, files):
+    """A list of files with other digests, and a sha256 of its own that fits."""
+    (project / MARKER).write_text(Marker(files).text())
 
 
 def tamper_json(project, name, change):
@@ -232,7 +226,9 @@ def test_a_digest_changed_in_penstock_json_is_refused(refused, project):
 
 @pytest.mark.parametrize("name", TRUSTED)
 def test_a_file_without_a_digest_is_refused(name, refused, project):
-    forge_digests(project, lambda files: files.pop(name))
+    files = dict(read_marker(project).files)
+    del files[name]
+    forge(project, files)
     assert refused(*run_words()) == DIFFERS.format(name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 
@@ -11,6 +10,7 @@ from support import random_model
 
 from penstock import Hardware, Precision
 from penstock.driver import compile_model
+from penstock.marker import MARKER, Marker, read_marker
 from penstock_runtime.csim import build
 
 MODEL = {
@@ -39,10 +39,6 @@ def folder(built_folder, tmp_path):
     return shutil.copytree(built_folder, tmp_path / "project")
 
 
-def sha256(content):
-    return hashlib.sha256(content).hexdigest()
-
-
 @pytest.fixture
 def forge(folder):
     """Change the fields of a JSON file, and the digests in penstock.json with it."""
@@ -52,9 +48,7 @@ def forge(folder):
         edit(fields)
         content = json.dumps(fields).encode()
         (folder / name).write_bytes(content)
-        marker = json.loads((folder / "penstock.json").read_text())
-        marker["files"][name] = sha256(content)
-        marker["sha256"] = sha256(json.dumps(marker["files"]).encode())
-        (folder / "penstock.json").write_text(json.dumps(marker))
+        files = read_marker(folder).files | Marker.of({name: content}).files
+        (folder / MARKER).write_text(Marker(files).text())
 
     return change
