@@ -7,6 +7,7 @@ folder named by PENSTOCK_AP_INCLUDE; hls_stream.h and ap_axi_sdata.h are our own
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import hashlib
 import importlib.util
@@ -15,10 +16,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import PenstockError
+from penstock.locking import locked
+from penstock.project import reading
 from penstock_runtime.golden import read_golden
 from penstock_runtime.project import load_project
 
@@ -31,6 +36,7 @@ FLAGS = (
 SOURCES = {"tb/lstm_constants.cpp": (), "tb/lstm_tb.cpp": ("-Dmain=lstm_testbench",)}
 """lstm_constants.cpp is the kernel (it includes it), and what prints its constants."""
 BUILD = "csim"
+LONGEST_BUILD_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -75,27 +81,38 @@ def compiler() -> str:
 def build(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path:
     """Compile the project's kernel and test bench into ``csim/``; unchanged sources build once.
 
-    A project that can't be written is built in a temporary folder, kept until the program ends.
-    Raises PenstockError with the compiler's first error.
+    A project that can't be written is built in a temporary folder, kept until the program ends. A
+    second build in the folder waits for the first. Raises PenstockError with the compiler's first
+    error, or if ``csim/`` can't be written.
     """
     command = [compiler(), *FLAGS, *extra_flags, *include_flags(), "-Ikernel"]
     home = folder / BUILD if os.access(folder, os.W_OK) else _temporary_home()
-    target = home / f"lstm_tb_{_digest(folder, command)}"
-    if target.is_file():
+    with reading(folder), _building(home):
+        target = home / f"lstm_tb_{_digest(folder, command)}"
+        if not target.is_file():
+            with tempfile.TemporaryDirectory(prefix="build-", dir=home) as made:
+                _compile(folder, command, extra_flags, Path(made), home / "build.log")
+                for old in home.glob("lstm_tb_*"):  # what another kernel, or other flags, left
+                    old.unlink(missing_ok=True)
+                (Path(made) / "lstm_tb").replace(target)
         return target
+
+
+@contextmanager
+def _building(place: Path) -> Iterator[None]:
+    """Make ``place`` and keep it to this build. A link is refused: it may lead anywhere."""
     try:
-        home.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="build-", dir=home) as made:
-            _compile(folder, command, extra_flags, Path(made), home / "build.log")
-            for old in home.glob("lstm_tb_*"):
-                old.unlink(missing_ok=True)
-            (Path(made) / "lstm_tb").replace(target)
+        if place.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a link")
+        place.mkdir(exist_ok=True)
+        with locked(place, wait_seconds=LONGEST_BUILD_SECONDS):
+            yield
     except OSError as error:
         raise PenstockError(
-            f"C simulation can't be built: {error.strerror or error}", str(folder),
-            "check the disk, and that nothing else changes the project meanwhile",
-        ) from error  # fmt: skip
-    return target
+            f"C simulation can't be built in csim/: {error.strerror}",
+            str(place.parent),
+            "remove csim/, or copy the project to where you can write",
+        ) from error
 
 
 @functools.cache
@@ -150,11 +167,19 @@ def _fail(folder: Path, text: str, log: Path) -> None:
 
 
 def run_testbench(folder: Path, executable: Path, *arguments: str | Path) -> CsimRun:
-    """Run the test bench in the project folder; ``arguments``: vectors, results, trace files."""
-    done = subprocess.run(
-        [str(executable.resolve()), *map(str, arguments)],
-        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    """Run the test bench in the project folder; ``arguments``: vectors, results, trace files.
+
+    Raises PenstockError if another command has removed it since it was built.
+    """
+    try:
+        done = subprocess.run(
+            [str(executable.resolve()), *map(str, arguments)],
+            cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise PenstockError(
+            "the test bench was removed while it was in use", str(folder), "try again"
+        ) from error
     return CsimRun(done.returncode == 0, done.stdout)
 
 

@@ -27,6 +27,7 @@ from penstock.ops import REGISTRY, Const
 from penstock.packing.layout import Layout
 from penstock.packing.manifest import Manifest, decode_matrices, sha256_of, unpack_phase
 from penstock.packing.vectors import Ports, parameter_bytes, parameter_ports
+from penstock.project import reading
 from penstock_runtime.agreement import check_manifest
 
 HINT = "compile the model again"
@@ -85,6 +86,11 @@ class Project:
 def load_project(folder: str | Path) -> Project:
     """Read a project. Raises PenstockError if it is none, is damaged, or was tampered with."""
     path = Path(folder)
+    with reading(path):
+        return _load(path)
+
+
+def _load(path: Path) -> Project:
     digests = read_marker(path).files
     with _named_damage(MANIFEST, path):
         manifest = Manifest.from_json(_read(path, MANIFEST, digests))

@@ -154,5 +154,5 @@ def test_a_project_that_goes_away_while_it_is_built_is_a_users_error(folder, mon
         raise FileNotFoundError(2, "No such file or directory", str(log))
 
     monkeypatch.setattr(csim, "_compile", vanish)
-    with pytest.raises(PenstockError, match="C simulation can't be built: No such file"):
+    with pytest.raises(PenstockError, match="C simulation can't be built in csim/: No such file"):
         csim.build(folder, ("-DVANISHED",))
