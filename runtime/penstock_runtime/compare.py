@@ -125,14 +125,15 @@ def check(
     wrong = _wrong_constants(project, expected, executable)
     compared = sum(len(values) for values in expected.values())
     result = CheckResult(0, {}, wrong[0] if wrong else None, "", compared, wrong, edited)
-    if not wrong:
-        number = wrong_golden(project, golden)
-        run = run_testbench(project.folder, executable)
-        if number is not None or not run.passed:
-            result = replace(result, difference=WrongGolden(number, run.output))
+    number = wrong_golden(project, golden)
+    if number is not None and not wrong:
+        result = replace(result, difference=WrongGolden(number))
     if result.difference is not None:
         return result
     simulated = _simulate(project, executable, _calls(project, steps, seed, own))
+    run = run_testbench(project.folder, executable)
+    if simulated.difference is None and not run.passed:
+        simulated = replace(simulated, difference=WrongGolden(None, run.output))
     return replace(simulated, constants=compared, edited=edited)
 
 
