@@ -13,13 +13,15 @@ from penstock.compress.saved import load_formats
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend import HeadOptions, from_module, from_state_dict, read_checkpoint
-from penstock.golden import GOLDEN_STEPS, golden_vectors
+from penstock.golden import GOLDEN_STARTS, GOLDEN_STEPS, golden_vectors
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph
 from penstock.layers import lower
 from penstock.machine import Machine, describe
+from penstock.machine.limits import check_memories, check_shapes
 from penstock.model import RecurrentModel
-from penstock.packing.manifest import Manifest, pack_group, sha256_of
+from penstock.packing.manifest import Manifest, pack_group
+from penstock.packing.schema import Golden, Interface, KernelChoices
 from penstock.packing.validate import Proof, validate
 from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
@@ -101,7 +103,9 @@ def compile_graph(
     for a graph that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
+    check_shapes(graph)
     machine = describe(graph, schedule(graph, hardware))
+    check_memories(machine)
     manifest, weights = pack(machine, batch_first)
     proof = validate(graph, manifest, weights[:-1], hardware.raw_distance)
     graph_json, graph_tensors = dump_graph(graph)
@@ -109,7 +113,6 @@ def compile_graph(
     binaries["weights/parameters.bin"] = weights[-1]
     binaries["graph.json"] = graph_json.encode()
     binaries["graph.safetensors"] = graph_tensors
-    manifest.sha256.update({name: sha256_of(content) for name, content in binaries.items()})
     report = build_report(machine, proof, float_weights or {}, notes)
     texts = emit_kernel(machine, GOLDEN_STEPS)
     texts |= emit_project_files(machine, texts)
@@ -127,12 +130,16 @@ def pack(machine: Machine, batch_first: bool) -> tuple[Manifest, list[bytes]]:
         plan.hardware.pes, machine.groups.group_pes, plan.hardware.port_bits,
         tuple(product.code for product in plan.products), plan.layouts, plan.layout_of,
         tuple(array.name for array in kept.parameters),
-        {
-            "lanes": plan.hardware.lanes, "io_bits": machine.beats.io_bits,
-            "raw_distance": plan.hardware.raw_distance, "batch_first": batch_first,
-            "max_steps": machine.max_steps, "states": [state.name for state in kept.states],
-        },
-        {},
+        Interface(
+            plan.hardware.lanes, machine.beats.io_bits, batch_first, machine.max_steps,
+            tuple(state.name for state in kept.states),
+        ),
+        KernelChoices(
+            plan.hardware.raw_distance, plan.hardware.elements_per_cycle, kept.activations.depth,
+            kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
+            machine.stream("beats").depth, machine.stream("words").depth,
+        ),
+        Golden(len(GOLDEN_STARTS), GOLDEN_STEPS),
     )  # fmt: skip
     entries = [product.entries for product in plan.products]
     files = [pack_group(manifest, entries, group) for group in range(manifest.groups)]

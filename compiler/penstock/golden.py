@@ -10,6 +10,7 @@ from penstock.packing.vectors import START_CARRIED, START_ZERO, Call, vector_fil
 
 GOLDEN_STEPS = 3
 GOLDEN_SEED = 7
+GOLDEN_STARTS = (START_ZERO, START_CARRIED)
 
 
 def golden_vectors(machine: Machine) -> bytes:
@@ -21,7 +22,7 @@ def golden_vectors(machine: Machine) -> bytes:
     lengths = np.maximum(GOLDEN_STEPS - np.arange(beats.lanes), 1)
     layouts = {state.name: state.layout for state in machine.kept.states}
     calls, state = [], None
-    for start in (START_ZERO, START_CARRIED):
+    for start in GOLDEN_STARTS:
         low, high = source.type.raw_min // 2, source.type.raw_max // 2
         x = generator.integers(low, high, shape, endpoint=True)
         result = evaluate(graph, x, lengths, state)

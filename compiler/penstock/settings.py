@@ -14,6 +14,16 @@ FASTEST_MHZ = 1000.0
 LANE_CHOICES = (1, 2, 4, 8, 16)
 WIDEST = 24
 """Bits of the widest tensor at the ports or in a memory (accumulators apart)."""
+MAX_LENGTH = 1 << 20
+"""Longest vector: inputs, cells, classes; with the empty positions that the PEs leave."""
+MAX_MATRIX = 1 << 27
+"""Elements of the largest weight matrix, zeros counted."""
+MAX_WEIGHTS = 1 << 28
+"""Elements of all tensors of a network together."""
+MAX_STEPS = 1 << 20
+"""Longest sequence that a network can be asked to buffer."""
+MAX_MEMORY_BYTES = 1 << 30
+"""The kernel's memories in C simulation, where an element takes 1, 2, 4 or 8 bytes."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,13 @@ class Hardware:
         first), or ``best``: whichever needs fewer cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per matrix.
     port_bits: width of a memory port (one m_axi beat).
-    max_steps: longest sequence of a network that must buffer frames (bidirectional layers).
+    max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
+        2**20.
+
+    What is compiled can be simulated. So vectors have up to 2**20 elements, matrices 2**27 with
+    their zeros, and the kernel's memories (a copy of the activations for every two PEs,
+    accumulators, buffered frames; all lanes) 1 GiB, far above what any FPGA has: ``compile``
+    refuses what is larger.
     """
 
     pes: int = 32
@@ -81,7 +97,11 @@ class Hardware:
                 f"a memory port of {self.port_bits} bits",
                 "choose 128, 256 or 512",
             ),
-            (self.max_steps >= 1, f"max_steps {self.max_steps}", "give at least one step"),
+            (
+                1 <= self.max_steps <= MAX_STEPS,
+                f"max_steps {self.max_steps}",
+                f"give 1 to {MAX_STEPS:,} steps",
+            ),
             (
                 0 < self.clock_mhz <= FASTEST_MHZ,
                 f"a clock of {self.clock_mhz} MHz",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,19 @@ from penstock.errors import PenstockError
 from penstock.fixed import IntArray
 from penstock.ir import Graph
 from penstock.ir.evaluate import ReferenceEngine, initial_state
+from penstock.marker import read_marker
 from penstock.packing.validate import validate
 from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call, vector_file
 from penstock_runtime.csim import build, run_testbench
+from penstock_runtime.golden import read_golden, wrong_golden
+from penstock_runtime.kernel_constants import (
+    Constants,
+    WrongConstant,
+    expected_constants,
+    parse_constants,
+    wrong_constants,
+    wrong_pragmas,
+)
 from penstock_runtime.project import Project
 from penstock_runtime.stimuli import Stimulus, own_stimuli, stimuli
 
@@ -43,13 +53,34 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class WrongGolden:
+    """A call of tb/vectors.dat that expects something else than the interpreter, or the kernel."""
+
+    call: int | None
+    output: str = ""
+
+    def __str__(self) -> str:
+        if self.call is not None:
+            return f"call {self.call} of tb/vectors.dat expects what the interpreter does not give"
+        return f"the kernel fails on tb/vectors.dat: {self.output.strip()}"
+
+
+@dataclass(frozen=True)
 class CheckResult:
-    """values: how many were compared, by what they are. calls: kernel calls that made them."""
+    """What a check found.
+
+    calls: kernel calls that were compared. values: how many values, by what they are. constants:
+    entries of the kernel's constants and tables that were compared. difference: the first one.
+    wrong_constants: every constant that differs. edited: emitted files that were changed since.
+    """
 
     calls: int
     values: dict[str, int]
-    difference: Difference | None
+    difference: Difference | WrongConstant | WrongGolden | None
     output: str = ""
+    constants: int = 0
+    wrong_constants: tuple[WrongConstant, ...] = ()
+    edited: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -76,36 +107,79 @@ def check(
     seed: int = 1,
     own: tuple[IntArray, IntArray] | None = None,
 ) -> CheckResult:
-    """Run all stimuli through both, and compare outputs, final states and every traced value:
-    accumulators, states and captures of every step. Stops at the first difference.
+    """Prove that the kernel computes what the interpreter does, bit for bit.
+
+    The packed weights are the graph's and free of hazards; every constant and table of the kernel
+    is what graph and manifest ask for; the golden vectors are whole and the interpreter's; and all
+    stimuli, run through both, give the same outputs, final states and traced values: accumulators,
+    states and captures of every step. Stops at the first difference.
 
     own: sequences of the user's, too, as ``Interpreter.quantize`` gives them. Raises PenstockError
-    if the C++ does not compile or the test bench breaks off.
+    if the weights or vectors are not sound, the C++ does not compile or the test bench breaks off.
     """
     _prove_packing(project)
+    golden = read_golden(project)
     executable = build(project.folder)
-    limit = project.manifest.extra["max_steps"]
+    edited = tuple(read_marker(project.folder).edited(project.folder))
+    expected = expected_constants(project)
+    wrong = _wrong_constants(project, expected, executable)
+    compared = sum(len(values) for values in expected.values())
+    result = CheckResult(0, {}, wrong[0] if wrong else None, "", compared, wrong, edited)
+    number = wrong_golden(project, golden)
+    if number is not None and not wrong:
+        result = replace(result, difference=WrongGolden(number))
+    if result.difference is not None:
+        return result
+    simulated = _simulate(project, executable, _calls(project, steps, seed, own))
+    run = run_testbench(project.folder, executable)
+    if simulated.difference is None and not run.passed:
+        simulated = replace(simulated, difference=WrongGolden(None, run.output))
+    return replace(simulated, constants=compared, edited=edited)
+
+
+def _calls(
+    project: Project, steps: int, seed: int, own: tuple[IntArray, IntArray] | None
+) -> list[Stimulus]:
+    limit = project.manifest.interface.max_steps
     steps = min(steps, limit) if limit else steps
     states = {
         name: (project.graph[f"{name}_before"].tensor.length,
                project.graph[f"{name}_before"].tensor.type)
-        for name in project.manifest.extra["states"]
+        for name in project.manifest.interface.states
     }  # fmt: skip
     lanes = project.ports.lanes
     calls = [*stimuli(project.input_type, project.inputs, lanes, steps, states, seed)]
     if own is not None:
         calls += own_stimuli(*own, lanes)
-    expected = _interpret(project.graph, calls, lanes)
+    return calls
+
+
+def _simulate(project: Project, executable: Path, calls: list[Stimulus]) -> CheckResult:
+    expected = _interpret(project.graph, calls, project.ports.lanes)
     with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
         vectors, results, trace = (Path(scratch) / name for name in ("vectors", "results", "trace"))
         vectors.write_bytes(_vectors(project, expected))
         done = run_testbench(project.folder, executable, vectors, results, trace)
         if not done.passed:
-            raise PenstockError(
-                f"the test bench broke off: {done.output.strip()}", str(project.folder),
-                "this is a fault of the kernel or of a changed file; please report it",
-            )  # fmt: skip
+            raise _broken_off(project, done.output)
         return _compare(project, expected, results.read_bytes(), trace.read_bytes(), done.output)
+
+
+def _wrong_constants(
+    project: Project, expected: Constants, executable: Path
+) -> tuple[WrongConstant, ...]:
+    done = run_testbench(project.folder, executable, "--constants")
+    if not done.passed:
+        raise _broken_off(project, done.output)
+    wrong = wrong_constants(expected, parse_constants(done.output))
+    return (*wrong, *wrong_pragmas(project.folder, project.manifest))
+
+
+def _broken_off(project: Project, output: str) -> PenstockError:
+    return PenstockError(
+        f"the test bench broke off: {output.strip() or 'it said nothing'}", str(project.folder),
+        "this is a fault of the kernel or of a changed file; please report it",
+    )  # fmt: skip
 
 
 def _prove_packing(project: Project) -> None:
@@ -115,7 +189,7 @@ def _prove_packing(project: Project) -> None:
         (folder / f"weights/group_{group}.bin").read_bytes() for group in range(manifest.groups)
     ]
     try:
-        validate(project.graph, manifest, files, manifest.extra["raw_distance"])
+        validate(project.graph, manifest, files, manifest.kernel.hazard_distance)
     except (AssertionError, ValueError) as error:
         raise PenstockError(
             f"the packed weights are not sound: {error}", str(folder), "compile the model again"

@@ -6,13 +6,16 @@ folder named by PENSTOCK_AP_INCLUDE; hls_stream.h and ap_axi_sdata.h are our own
 
 from __future__ import annotations
 
+import atexit
 import errno
+import functools
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +24,8 @@ from pathlib import Path
 from penstock.errors import PenstockError
 from penstock.locking import locked
 from penstock.project import reading
+from penstock_runtime.golden import read_golden
+from penstock_runtime.project import load_project
 
 SHIMS = Path(__file__).resolve().parent / "include"
 FLAGS = (
@@ -28,8 +33,10 @@ FLAGS = (
     # AMD's ap_private.h reads members in its constructors before they are set.
     "-Wno-uninitialized", "-Wno-maybe-uninitialized",
 )  # fmt: skip
+SOURCES = {"tb/lstm_constants.cpp": (), "tb/lstm_tb.cpp": ("-Dmain=lstm_testbench",)}
+"""lstm_constants.cpp is the kernel (it includes it), and what prints its constants."""
+BUILD = "csim"
 LONGEST_BUILD_SECONDS = 600.0
-SOURCES = ("kernel/lstm_top.cpp", "tb/lstm_tb.cpp")
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,21 @@ def compiler() -> str:
 def build(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path:
     """Compile the project's kernel and test bench into ``csim/``; unchanged sources build once.
 
-    A second build in the folder waits for the first. Raises PenstockError with the compiler's first
+    A project that can't be written is built in a temporary folder, kept until the program ends. A
+    second build in the folder waits for the first. Raises PenstockError with the compiler's first
     error, or if ``csim/`` can't be written.
     """
     command = [compiler(), *FLAGS, *extra_flags, *include_flags(), "-Ikernel"]
-    with reading(folder), _building(folder / "csim"):
-        return _build(folder, command, extra_flags)
+    home = folder / BUILD if os.access(folder, os.W_OK) else _temporary_home()
+    with reading(folder), _building(home):
+        target = home / f"lstm_tb_{_digest(folder, command)}"
+        if not target.is_file():
+            with tempfile.TemporaryDirectory(prefix="build-", dir=home) as made:
+                _compile(folder, command, extra_flags, Path(made), home / "build.log")
+                for old in home.glob("lstm_tb_*"):  # what another kernel, or other flags, left
+                    old.unlink(missing_ok=True)
+                (Path(made) / "lstm_tb").replace(target)
+        return target
 
 
 @contextmanager
@@ -99,50 +115,55 @@ def _building(place: Path) -> Iterator[None]:
         ) from error
 
 
-def _build(folder: Path, command: list[str], extra_flags: tuple[str, ...]) -> Path:
-    target = folder / "csim" / f"lstm_tb_{_digest(folder, command)}"
-    if target.is_file():
-        return target
-    for path in target.parent.iterdir():  # what another kernel, or other flags, left
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    objects = [f"csim/{Path(source).stem}.o" for source in SOURCES]
+@functools.cache
+def _temporary_home() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="penstock-csim-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
+
+
+def _compile(
+    folder: Path, command: list[str], extra_flags: tuple[str, ...], made: Path, log: Path
+) -> None:
+    """Compile both sources side by side and link them to ``made / "lstm_tb"``."""
+    objects = [str(made.resolve() / f"{Path(source).stem}.o") for source in SOURCES]
     jobs = [
         subprocess.Popen(
-            [*command, "-c", source, "-o", made], cwd=folder, text=True, stderr=subprocess.PIPE
+            [*command, *flags, "-c", source, "-o", object_], cwd=folder, text=True,
+            stderr=subprocess.PIPE,
         )
-        for source, made in zip(SOURCES, objects, strict=True)
-    ]
+        for (source, flags), object_ in zip(SOURCES.items(), objects, strict=True)
+    ]  # fmt: skip
     errors = [job.communicate()[1] for job in jobs]
     if any(job.returncode for job in jobs):
-        _fail(folder, "".join(errors))
+        _fail(folder, "".join(errors), log)
     linked = subprocess.run(
-        [compiler(), *extra_flags, *objects, "-o", "csim/linking"],
-        cwd=folder, text=True, capture_output=True,
+        [compiler(), *extra_flags, *objects, "-o", str(made.resolve() / "lstm_tb")],
+        text=True, capture_output=True,
     )  # fmt: skip
     if linked.returncode:
-        _fail(folder, linked.stderr)
-    (folder / "csim/build.log").write_text("".join(errors))
-    (folder / "csim/linking").rename(target)
-    return target
+        _fail(folder, linked.stderr, log)
+    log.write_text("".join(errors))
 
 
 def _digest(folder: Path, command: list[str]) -> str:
+    """Of everything that goes into the executable: every file of kernel/ and tb/ but vectors."""
     digest = hashlib.sha256(" ".join(command).encode())
     for part in ("kernel", "tb"):
         for path in sorted((folder / part).rglob("*")):
-            if path.is_file() and path.suffix in (".h", ".cpp", ".inc"):
-                digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+            if path.is_file() and path.suffix != ".dat":
+                name = path.relative_to(folder).as_posix()
+                digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     for path in sorted(SHIMS.glob("*.h")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _fail(folder: Path, log: str) -> None:
-    (folder / "csim/build.log").write_text(log)
-    first = next((line for line in log.splitlines() if "error" in line), "no message")
-    raise PenstockError(
-        f"the C++ does not compile: {first.strip()}", str(folder), "see csim/build.log"
-    )
+def _fail(folder: Path, text: str, log: Path) -> None:
+    log.write_text(text)
+    first = next((line for line in text.splitlines() if "error" in line), "no message")
+    place = log.relative_to(folder) if log.is_relative_to(folder) else log
+    raise PenstockError(f"the C++ does not compile: {first.strip()}", str(folder), f"see {place}")
 
 
 def run_testbench(folder: Path, executable: Path, *arguments: str | Path) -> CsimRun:
@@ -173,7 +194,11 @@ def vitis_command() -> list[str] | None:
 
 
 def csim(folder: Path) -> CsimRun:
-    """C simulation on the project's golden vectors: Vitis if it is on PATH, else g++."""
+    """C simulation on the project's golden vectors: Vitis if it is on PATH, else g++.
+
+    Raises PenstockError unless the vectors are as many, and as long, as the manifest says.
+    """
+    read_golden(load_project(folder))
     command = vitis_command()
     if command is None:
         return run_testbench(folder, build(folder))

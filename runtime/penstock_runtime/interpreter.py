@@ -58,7 +58,7 @@ class Interpreter:
         Raises PenstockError for anything else.
         """
         x = np.asarray(x)
-        first = self.project.manifest.extra["batch_first"] if batch_first is None else batch_first
+        first = self.project.manifest.interface.batch_first if batch_first is None else batch_first
         raw, counts = self.quantize(x, lengths, first)
         result = self._executable.run(raw, counts, self._state(state, len(raw)))
         arranged = result.y
@@ -73,7 +73,7 @@ class Interpreter:
         self, x: Any, lengths: Any = None, batch_first: bool | None = None
     ) -> tuple[IntArray, IntArray]:
         """What ``run`` makes of its arguments: raw (sequences, steps, inputs), and lengths."""
-        first = self.project.manifest.extra["batch_first"] if batch_first is None else batch_first
+        first = self.project.manifest.interface.batch_first if batch_first is None else batch_first
         raw = self._raw_frames(np.asarray(x), first)
         return raw, self._lengths(lengths, raw)
 
@@ -120,7 +120,8 @@ class Interpreter:
         return state
 
     def _names(self, part: str) -> list[str]:
-        return [name for name in self.project.manifest.extra["states"] if name.endswith(f".{part}")]
+        states = self.project.manifest.interface.states
+        return [name for name in states if name.endswith(f".{part}")]
 
     def _raw_frames(self, x: Any, batch_first: bool) -> IntArray:
         project = self.project
@@ -140,7 +141,7 @@ class Interpreter:
             x = x[None]
         elif not batch_first:
             x = x.transpose(1, 0, 2)
-        longest = project.manifest.extra["max_steps"]
+        longest = project.manifest.interface.max_steps
         if longest is not None and x.shape[1] > longest:
             raise PenstockError(
                 f"{x.shape[1]} steps are more than the {longest} that the kernel can buffer",

@@ -1,4 +1,12 @@
-"""A project folder, read and checked: nothing of the compiler's state is needed to run it."""
+"""A project folder, read and checked: nothing of the compiler's state is needed to run it.
+
+Every file that a run or a proof trusts stands in penstock.json with its sha256, and penstock.json
+with its own. Then each is decoded by a schema with bounds, and held against the others: the
+manifest against the graph, the sizes of the weight files against the manifest, the packed weights
+against the graph's. So damage and edits are found, and nothing is allocated on the word of a
+number. Whoever forges graph, weights, manifest and digests together makes another project: nothing
+here can tell it from one that was compiled.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +23,18 @@ from penstock.formats import Layout
 from penstock.ir import Graph
 from penstock.ir.io import parse_graph
 from penstock.ir.verify import verify
+from penstock.marker import read_marker
 from penstock.ops import REGISTRY, Const
 from penstock.packing.manifest import Manifest, decode_matrices, sha256_of, unpack_phase
-from penstock.packing.vectors import PARAMETER_BITS, Ports
+from penstock.packing.vectors import Ports, parameter_bytes, parameter_ports
 from penstock.project import reading
-from penstock.settings import LANE_CHOICES
+from penstock_runtime.agreement import check_manifest
 
 HINT = "compile the model again"
 MANIFEST = "weights/manifest.json"
 PARAMETERS = "weights/parameters.bin"
-DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+GRAPH, CONSTANTS = "graph.json", "graph.safetensors"
+DAMAGE = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a file that is not as we wrote it can raise."""
 
 
@@ -39,8 +49,8 @@ class Project:
     @property
     def ports(self) -> Ports:
         """How elements lie in the beats of x, y and the state."""
-        extra = self.manifest.extra
-        return Ports(self.manifest.port_bits, extra["io_bits"], extra["lanes"])
+        interface = self.manifest.interface
+        return Ports(self.manifest.port_bits, interface.io_bits, interface.lanes)
 
     @property
     def input_type(self) -> Fixed:
@@ -65,7 +75,7 @@ class Project:
     @property
     def state_layouts(self) -> dict[str, Layout]:
         """Each state's order in hardware, in the order of the state port."""
-        names = self.manifest.extra["states"]
+        names = self.manifest.interface.states
         return {name: self.layout(f"{name}_before") for name in names}
 
     def layout(self, node: str) -> Layout:
@@ -81,25 +91,22 @@ def load_project(folder: str | Path) -> Project:
 
 
 def _load(path: Path) -> Project:
-    if not (path / "penstock.json").is_file():
-        raise PenstockError(
-            "this is no Penstock project", str(path), "give the folder that penstock compile wrote"
-        )
+    digests = read_marker(path).files
     with _named_damage(MANIFEST, path):
-        manifest = Manifest.from_json(_read(path, MANIFEST).decode())
-        groups = [f"weights/group_{group}.bin" for group in range(manifest.groups)]
-        names = ("graph.json", "graph.safetensors", PARAMETERS, *groups)
-        contents = {name: _read(path, name, manifest.sha256[name]) for name in names}
-    with _named_damage("graph.json", path):
-        graph = parse_graph(
-            contents["graph.json"].decode(), contents["graph.safetensors"], REGISTRY, str(path)
-        )
+        manifest = Manifest.from_json(_read(path, MANIFEST, digests))
+    sizes = manifest.file_bytes()
+    groups = [_read_sized(path, name, size, digests) for name, size in sizes.items()]
+    graph = parse_graph(
+        _read(path, GRAPH, digests), _read(path, CONSTANTS, digests), REGISTRY, str(path)
+    )
+    with _named_damage(GRAPH, path):
         verify(graph)
     with _named_damage(MANIFEST, path):
-        _check_manifest(manifest, graph)
+        check_manifest(manifest, graph)
     with _named_damage("weights/", path):
-        packed = _packed_matrices(graph, manifest, [contents[name] for name in groups])
-        packed |= _packed_parameters(manifest, contents[PARAMETERS])
+        packed = _packed_matrices(graph, manifest, groups)
+        size = parameter_bytes(_parameter_layouts(manifest), manifest.port_bits)
+        packed |= _packed_parameters(manifest, _read_sized(path, PARAMETERS, size, digests))
     return Project(path, _with_packed_weights(graph, packed, path), manifest)
 
 
@@ -110,16 +117,15 @@ def _named_damage(name: str, folder: Path) -> Iterator[None]:
         with np.errstate(divide="raise", invalid="raise"):
             yield
     except DAMAGE as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise PenstockError(f"{name} is damaged: {reason}", str(folder), HINT) from error
+        raise PenstockError(f"{name} is damaged: {error}", str(folder), HINT) from error
 
 
-def _read(folder: Path, name: str, digest: str | None = None) -> bytes:
+def _read(folder: Path, name: str, digests: dict[str, str]) -> bytes:
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
         raise PenstockError(f"{name} can't be read: {error.strerror}", str(folder), HINT) from error
-    if digest is not None and sha256_of(content) != digest:
+    if sha256_of(content) != digests.get(name):
         raise PenstockError(
             f"{name} is not the file that the compiler wrote (its sha256 differs)",
             str(folder),
@@ -128,31 +134,13 @@ def _read(folder: Path, name: str, digest: str | None = None) -> bytes:
     return content
 
 
-def _check_manifest(manifest: Manifest, graph: Graph) -> None:
-    """Raise ValueError unless the manifest says what a runtime needs to know of ``graph``."""
-    extra = manifest.extra
-    states = [vars(node.op)["state"] for node in graph.of_kind("state_read")]
-    parameters = [
-        node.name
-        for node in graph.of_kind("const")
-        if len(node.tensor.shape) == 1 and node.name in manifest.layout_of
-    ]
-    longest = extra["max_steps"]
-    claims = {
-        "lanes": extra["lanes"] in LANE_CHOICES,
-        "io_bits": extra["io_bits"] in (16, 32),
-        "batch_first": isinstance(extra["batch_first"], bool),
-        "max_steps": longest is None or (isinstance(longest, int) and longest >= 1),
-        "states": sorted(extra["states"]) == sorted(states),
-        "layouts": all(
-            manifest.layouts[manifest.layout_of[node]].length == graph[node].tensor.length
-            for node in (*parameters, *(f"{name}_before" for name in states))
-        ),
-        "parameters": sorted(manifest.parameters) == sorted(parameters),
-    }
-    for name, holds in claims.items():
-        if not holds:
-            raise ValueError(f"{name} does not fit the graph")
+def _read_sized(folder: Path, name: str, size: int, digests: dict[str, str]) -> bytes:
+    content = _read(folder, name, digests)
+    if len(content) != size:
+        raise PenstockError(
+            f"{name} has {len(content)} bytes, but the manifest speaks of {size}", str(folder), HINT
+        )
+    return content
 
 
 def _packed_matrices(graph: Graph, manifest: Manifest, files: list[bytes]) -> dict[str, IntArray]:
@@ -165,12 +153,15 @@ def _packed_matrices(graph: Graph, manifest: Manifest, files: list[bytes]) -> di
     return packed
 
 
+def _parameter_layouts(manifest: Manifest) -> list[Layout]:
+    return [manifest.layouts[manifest.layout_of[name]] for name in manifest.parameters]
+
+
 def _packed_parameters(manifest: Manifest, content: bytes) -> dict[str, IntArray]:
     """Every on-chip vector as parameters.bin holds it."""
-    ports = Ports(manifest.port_bits, PARAMETER_BITS, lanes=1)
+    ports = parameter_ports(manifest.port_bits)
     packed, start = {}, 0
-    for name in manifest.parameters:
-        layout = manifest.layouts[manifest.layout_of[name]]
+    for name, layout in zip(manifest.parameters, _parameter_layouts(manifest), strict=True):
         stop = start + ports.beats(layout.positions) * manifest.port_bits // 8
         packed[name] = layout.gather(
             ports.from_beats(content[start:stop], 1, layout.positions)[0, 0]

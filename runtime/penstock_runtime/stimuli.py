@@ -63,7 +63,8 @@ def stimuli(
         yield Stimulus(f"random from an all-{edge} state", frames["random"], full, START_GIVEN,
                        extreme)  # fmt: skip
     yield Stimulus("random from a given state", frames["random"], full, START_GIVEN, given)
-    yield Stimulus("random, carried on", frames["random"][:, ::-1], full, START_CARRIED)
+    yield Stimulus("random from a given state, carried on", frames["random"][:, ::-1], full,
+                   START_CARRIED)  # fmt: skip
 
 
 def own_stimuli(x: IntArray, lengths: IntArray, lanes: int) -> Iterator[Stimulus]:

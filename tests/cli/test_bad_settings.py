@@ -138,7 +138,7 @@ def test_names_need_not_be_text(penstock, work):
     done = penstock("compile", f"{name}.safetensors", "-o", name, *PES)
     assert done.status == 0 and done.err == ""
     source = Path(name, "kernel/lstm_top.cpp").read_text()
-    assert "for net__#include <red> [red] é; changes are lost" in source.splitlines()[0]
+    assert "for net___include _red_ _red_ é; changes are lost" in source.splitlines()[0]
     assert penstock("run", name, "-i", "x.npy", "-o", f"{name}.npy").status == 0
 
 
@@ -150,7 +150,7 @@ def test_a_terminal_without_unicode_is_no_reason_to_fail(refused_by_program, mon
 
 
 def test_a_fault_of_the_system_is_one_line_too(refused, project, monkeypatch):
-    def fail(folder):
+    def fail(*_):
         raise PermissionError(13, "Permission denied", "project/csim")
 
     monkeypatch.setattr(penstock_runtime.project, "_read", fail)

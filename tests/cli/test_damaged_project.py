@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli.given import AGAIN, CELLS, run_words
 from safetensors.numpy import load_file, save_file
+
+from penstock.marker import MARKER, Marker, read_marker
 
 
 @pytest.mark.parametrize("command", ["run", "csim", "check"])
@@ -25,9 +28,10 @@ DIFFERS = (
     "{} is not the file that the compiler wrote (its sha256 differs) (project); hint: " + AGAIN
 )
 BINARIES = ["weights/group_0.bin", "weights/parameters.bin", "graph.json", "graph.safetensors"]
+TRUSTED = [*BINARIES, "weights/manifest.json"]
 
 
-@pytest.mark.parametrize("name", BINARIES)
+@pytest.mark.parametrize("name", TRUSTED)
 @pytest.mark.parametrize("how", ["a bit", "cut", "longer", "empty"])
 def test_a_changed_file_is_refused_by_its_sha256(name, how, refused, project):
     path = project / name
@@ -46,7 +50,7 @@ def test_the_program_refuses_a_changed_weight(refused_by_program, project):
     assert refused_by_program(*run_words()) == DIFFERS.format("weights/group_0.bin")
 
 
-@pytest.mark.parametrize("name", [*BINARIES, "weights/manifest.json"])
+@pytest.mark.parametrize("name", TRUSTED)
 def test_a_missing_file_is_refused(name, refused, project):
     (project / name).unlink()
     assert refused(*run_words()) == (
@@ -55,12 +59,15 @@ def test_a_missing_file_is_refused(name, refused, project):
 
 
 def tamper(project, name, change):
-    """Change a file, and the manifest's sha256 with it."""
+    """Change a file, and its sha256 in penstock.json with it."""
     content = change((project / name).read_bytes())
     (project / name).write_bytes(content)
-    manifest = json.loads((project / "weights/manifest.json").read_text())
-    manifest["sha256"][name] = hashlib.sha256(content).hexdigest()
-    (project / "weights/manifest.json").write_text(json.dumps(manifest))
+    forge(project, read_marker(project).files | Marker.of({name: content}).files)
+
+
+def forge(project, files):
+    """A list of files with other digests, and a sha256 of its own that fits."""
+    (project / MARKER).write_text(Marker(files).text())
 
 
 def tamper_json(project, name, change):
@@ -100,7 +107,7 @@ def test_a_changed_bias_is_found_even_with_a_matching_sha256(refused, project):
 def test_weights_that_are_cut_short_are_found_even_with_a_matching_sha256(name, refused, project):
     tamper(project, name, lambda content: content[: len(content) // 4])
     line = refused(*run_words())
-    assert line.startswith("weights/ is damaged: ") and line.endswith(f"(project); hint: {AGAIN}")
+    assert line.startswith(f"{name} has ") and line.endswith(f"(project); hint: {AGAIN}")
 
 
 def test_weights_changed_in_the_graph_alone_are_found(refused, project):
@@ -144,6 +151,22 @@ GRAPHS = {
     "an unknown direction": lambda fields: fields.update(sweeps=["sideways"]),
     "another type": lambda fields: node(fields, "l0.m").update(type="s8.0"),
     "another interval": lambda fields: node(fields, "l0.m").update(range=[0, 0]),
+    "another shape of a vector": lambda fields: node(fields, "l0.m").update(shape=[7]),
+    "10^12 weights": lambda fields: node(fields, "l0.W_ix").update(shape=[10**6, 10**6]),
+    "10^30 weights": lambda fields: node(fields, "l0.W_ix").update(shape=[10**15, 10**15]),
+    "millions of weights": lambda fields: node(fields, "l0.W_ix").update(shape=[10**4, 10**4]),
+    "a shape of three dimensions": lambda fields: node(fields, "l0.W_ix").update(shape=[6, 2, 2]),
+    "a shape of words": lambda fields: node(fields, "l0.W_ix").update(shape=["6", "4"]),
+    "a billion inputs": lambda fields: node(fields, "x")["attributes"].update(length=10**9),
+    "a binary point far away": lambda fields: node(fields, "l0.m")["attributes"]["to"].update(
+        frac=10**9
+    ),
+    "half a bit": lambda fields: node(fields, "l0.m")["attributes"]["to"].update(frac=4.5),
+    "a sign in words": lambda fields: node(fields, "l0.m")["attributes"]["to"].update(signed="no"),
+    "an unknown field": lambda fields: fields.update(exec="rm"),
+    "an unknown field of a node": lambda fields: node(fields, "l0.m").update(exec="rm"),
+    "a missing field of a node": lambda fields: node(fields, "l0.m").pop("range"),
+    "a missing attribute": lambda fields: node(fields, "x")["attributes"].pop("length"),
     "another shape of a constant": lambda fields: node(fields, "l0.b_i").update(shape=[7]),
     "attributes that are no object": lambda fields: node(fields, "l0.m").update(attributes=[1]),
     "an unknown attribute": lambda fields: node(fields, "l0.m")["attributes"].update(run="rm"),
@@ -161,25 +184,52 @@ GRAPHS = {
 @pytest.mark.parametrize("case", GRAPHS)
 def test_a_graph_that_can_be_none_is_refused(case, refused, project):
     tamper_json(project, "graph.json", GRAPHS[case])
-    line = refused(*run_words())
+    with little_memory():
+        line = refused(*run_words())
     assert "graph" in line and line.endswith(f"(project); hint: {AGAIN}")
 
 
 GARBAGE = [b"", b"\xff\xfe", b"null", b"[]", b"[" * 100000]
+GARBAGE_NAMES = ["empty", "no text", "null", "list", "too deep"]
 
 
-@pytest.mark.parametrize("content", GARBAGE, ids=["empty", "no text", "null", "list", "too deep"])
+@pytest.mark.parametrize("content", GARBAGE, ids=GARBAGE_NAMES)
 def test_a_graph_of_garbage_is_refused(content, refused, project):
     tamper(project, "graph.json", lambda _: content)
-    assert refused(*run_words()).endswith(f"(project); hint: {AGAIN}")
+    line = refused(*run_words())
+    assert line.startswith("the saved graph is damaged: ")
+    assert line.endswith(f"(project); hint: {AGAIN}")
 
 
-@pytest.mark.parametrize("content", GARBAGE, ids=["empty", "no text", "null", "list", "too deep"])
+@pytest.mark.parametrize("content", GARBAGE, ids=GARBAGE_NAMES)
 def test_a_manifest_of_garbage_is_refused(content, refused, project):
-    (project / "weights/manifest.json").write_bytes(content)
+    tamper(project, "weights/manifest.json", lambda _: content)
     line = refused(*run_words())
     assert line.startswith("weights/manifest.json is damaged: ")
     assert line.endswith(f"(project); hint: {AGAIN}")
+
+
+@pytest.mark.parametrize("content", GARBAGE, ids=GARBAGE_NAMES)
+def test_a_list_of_files_of_garbage_is_refused(content, refused, project):
+    (project / "penstock.json").write_bytes(content)
+    for words in (run_words(), ("check", "project"), ("csim", "project")):
+        assert refused(*words).startswith("penstock.json is damaged: ")
+
+
+def test_a_digest_changed_in_penstock_json_is_refused(refused, project):
+    path = project / "penstock.json"
+    fields = json.loads(path.read_text())
+    fields["files"]["weights/manifest.json"] = "0" * 64
+    path.write_text(json.dumps(fields))
+    assert refused(*run_words()).startswith("penstock.json is damaged: ")
+
+
+@pytest.mark.parametrize("name", TRUSTED)
+def test_a_file_without_a_digest_is_refused(name, refused, project):
+    files = dict(read_marker(project).files)
+    del files[name]
+    forge(project, files)
+    assert refused(*run_words()) == DIFFERS.format(name)
 
 
 def test_garbage_for_the_graphs_constants_is_refused(refused, project):
@@ -191,8 +241,12 @@ def phase(**values):
     return lambda fields: fields["phases"][0].update(values)
 
 
-def extra(**values):
-    return lambda fields: fields["extra"].update(values)
+def interface(**values):
+    return lambda fields: fields["interface"].update(values)
+
+
+def kernel(**values):
+    return lambda fields: fields["kernel"].update(values)
 
 
 def dropped(*keys):
@@ -217,10 +271,17 @@ def swapped_rows(fields):
 MANIFESTS = {
     **{f"no {key}": dropped(key) for key in (
         "schema", "pes", "group_pes", "port_bits", "phases", "layouts", "layout_of", "parameters",
-        "extra", "sha256")},
-    **{f"no extra {key}": dropped("extra", key) for key in (
+        "interface", "kernel", "golden")},
+    **{f"no {key} of the interface": dropped("interface", key) for key in (
         "lanes", "io_bits", "batch_first", "max_steps", "states")},
-    **{f"no sha256 of {name}": dropped("sha256", name) for name in BINARIES},
+    **{f"no {key} of the kernel": dropped("kernel", key) for key in (
+        "hazard_distance", "cell_units", "vector_depth", "segments", "operand_bases", "beat_depth",
+        "word_depth")},
+    **{f"no golden {key}": dropped("golden", key) for key in ("calls", "steps")},
+    **{f"no {key} of a phase": dropped("phases", 0, key) for key in (
+        "name", "sweep", "matvecs", "rows", "rows_per_pe", "operands", "gathers",
+        "weight_bits", "format", "banks", "words", "first_beat")},
+    "a field of the future": lambda fields: fields.update(exec="rm"),
     "another schema": lambda fields: fields.update(schema=99),
     "no PEs": lambda fields: fields.update(pes=0),
     "fewer PEs": lambda fields: fields.update(pes=1, group_pes=1),
@@ -228,12 +289,27 @@ MANIFESTS = {
     "groups of no PEs": lambda fields: fields.update(group_pes=0),
     "groups greater than all": lambda fields: fields.update(group_pes=64),
     "a port of no bits": lambda fields: fields.update(port_bits=0),
-    "sha256 that is a list": lambda fields: fields.update(sha256=[]),
-    "a file from elsewhere": lambda fields: fields["sha256"].update({"graph.json": "0"}),
+    "a billion PEs": lambda fields: fields.update(pes=10**9, group_pes=1),
+    "10^30 PEs": lambda fields: fields.update(pes=10**30),
+    "a part of a PE": lambda fields: fields.update(pes=2.0),
+    "a hazard distance of 0": kernel(hazard_distance=0),
+    "a hazard distance in words": kernel(hazard_distance="4"),
+    "cell units that do not divide the PEs": kernel(cell_units=3),
+    "a phase's bases too many": kernel(operand_bases=[[0, 0], [0], [0]]),
+    "a base too many": kernel(operand_bases=[[0, 0, 0], [0]]),
+    "a base beyond every memory": kernel(operand_bases=[[0, 10**12], [0]]),
+    "no golden calls": lambda fields: fields["golden"].update(calls=0),
     "phases that are no list": lambda fields: fields.update(phases=7),
     "no phase": lambda fields: fields.update(phases=[]),
     "a phase twice": lambda fields: fields["phases"].append(dict(fields["phases"][0])),
     "an unknown phase field": phase(exec="rm"),
+    "a name of no length": phase(name=""),
+    "other banks": phase(banks=5),
+    "more matrices than banks": phase(matvecs=["l0.acc_i"] * 5, banks=4),
+    "a phase that begins later": phase(first_beat=1),
+    "10^18 words": phase(words=10**18),
+    "a million rows": phase(rows_per_pe=10**6),
+    "a billion positions": phase(operands=[["x", 10**9], ["l0.gates", 6]]),
     "weights of no bits": phase(weight_bits=0),
     "weights of fewer bits": phase(weight_bits=5),
     "weights of too many bits": phase(weight_bits=10**9),
@@ -260,15 +336,23 @@ MANIFESTS = {
     "a shorter layout": shortened,
     "a layout of words": lambda fields: fields["layouts"].update({"l0.gates": ["a"]}),
     "a layout twice": lambda fields: fields["layouts"].update({"l0.gates": [0] * 6}),
-    "no lanes": extra(lanes=0),
-    "a lane in words": extra(lanes="one"),
-    "an element of no bits": extra(io_bits=0),
-    "an order of the future": extra(batch_first="maybe"),
-    "no steps at all": extra(max_steps=0),
-    "steps in words": extra(max_steps="9"),
-    "other states": extra(states=["l0.c", "l1.c"]),
-    "a state twice": extra(states=["l0.y", "l0.y"]),
-    "states that are no list": extra(states=None),
+    "no lanes": interface(lanes=0),
+    "a lane in words": interface(lanes="one"),
+    "an element of no bits": interface(io_bits=0),
+    "an order of the future": interface(batch_first="maybe"),
+    "no steps at all": interface(max_steps=0),
+    "steps in words": interface(max_steps="9"),
+    "a limit of steps where none are buffered": interface(max_steps=9),
+    "elements wider than they are": interface(io_bits=32),
+    "states in another order": lambda fields: fields["interface"]["states"].reverse(),
+    "a layout of an unknown node": lambda fields: fields["layout_of"].update(nobody="x"),
+    "an unknown layout": lambda fields: fields["layout_of"].update(x="nobody"),
+    "no layout of a state": dropped("layout_of", "l0.c_before"),
+    "no layout of a bias": dropped("layout_of", "l0.b_i"),
+    "a hole in a layout": lambda fields: fields["layouts"].update({"x": [0, 1, 2, 2]}),
+    "other states": interface(states=["l0.c", "l1.c"]),
+    "a state twice": interface(states=["l0.y", "l0.y"]),
+    "states that are no list": interface(states=None),
     "other parameters": lambda fields: fields.update(parameters=["l0.W_ix"]),
     "parameters in another order": lambda fields: fields["parameters"].reverse(),
     "fewer parameters": lambda fields: fields["parameters"].pop(),
@@ -277,11 +361,21 @@ MANIFESTS = {
 
 @pytest.mark.parametrize("case", MANIFESTS)
 def test_a_manifest_that_does_not_fit_is_refused(case, refused, project):
-    path = project / "weights/manifest.json"
-    fields = json.loads(path.read_text())
-    MANIFESTS[case](fields)
-    path.write_text(json.dumps(fields))
-    assert refused(*run_words()).endswith(f"(project); hint: {AGAIN}")
+    tamper_json(project, "weights/manifest.json", MANIFESTS[case])
+    with little_memory():
+        assert refused(*run_words()).endswith(f"(project); hint: {AGAIN}")
+
+
+@contextmanager
+def little_memory(spare=1 << 30):
+    """Whoever allocates on the word of a number gets a MemoryError."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + spare, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 def test_an_untouched_project_runs_after_all_this(penstock, project):

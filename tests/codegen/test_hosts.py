@@ -113,7 +113,7 @@ def driver(project, kernel_objects, monkeypatch):
 
 def frames(project, steps, seed):
     (source,) = project.compiled.graph.of_kind("input")
-    kind, lanes = source.tensor.type, project.compiled.manifest.extra["lanes"]
+    kind, lanes = source.tensor.type, project.compiled.manifest.interface.lanes
     shape = (lanes, steps, source.tensor.length)
     return np.random.default_rng(seed).integers(kind.raw_min, kind.raw_max, shape, endpoint=True)
 

@@ -83,7 +83,7 @@ def test_a_compile_during_a_build_is_refused_and_the_build_goes_on(compiled, tmp
     old, new = compiled
     folder = old.write(tmp_path / "project")
     monkeypatch.setattr(locking, "WAIT_SECONDS", 0.05)
-    build_unlocked, lines = csim._build, []
+    build_unlocked, lines = csim._compile, []
 
     def build_meanwhile(*words):
         with pytest.raises(PenstockError) as caught:
@@ -91,7 +91,7 @@ def test_a_compile_during_a_build_is_refused_and_the_build_goes_on(compiled, tmp
         lines.append(caught.value.line())
         return build_unlocked(*words)
 
-    monkeypatch.setattr(csim, "_build", build_meanwhile)
+    monkeypatch.setattr(csim, "_compile", build_meanwhile)
     executable = build(folder)
     assert lines == [
         f"another penstock command is at work in this folder ({folder}); "

@@ -9,6 +9,7 @@ from packing.placed import phase_code, random_nonzeros
 
 from penstock.formats import Gap, NonZeros
 from penstock.formats.hazards import use_distance
+from penstock.formats.known import AnyFormat
 
 
 @pytest.mark.parametrize("index_bits", range(1, 9))
@@ -102,10 +103,9 @@ def test_the_tables_split_every_gap_into_columns_and_slots():
     }  # fmt: skip
 
 
-def test_a_phase_comes_back_from_its_json():
-    code = phase_code(Gap(5), gathers=((0,),), operands=(("x", 40),))
-    assert code.to_json()["format"] == {"name": "gap", "index_bits": 5}
-    assert type(code).from_json(msgspec.to_builtins(code.to_json())) == code
+def test_a_format_comes_back_from_its_json():
+    assert msgspec.to_builtins(Gap(5)) == {"name": "gap", "index_bits": 5}
+    assert msgspec.convert({"name": "gap", "index_bits": 5}, AnyFormat) == Gap(5)
 
 
 @pytest.mark.parametrize("changed", [
@@ -114,6 +114,5 @@ def test_a_phase_comes_back_from_its_json():
     {"name": "gap", "index_bits": 3, "k": 1},
 ])  # fmt: skip
 def test_a_format_that_is_not_known_is_refused(changed):
-    fields = {**phase_code().to_json(), "format": changed}
-    with pytest.raises(ValueError, match=r"^format: "):
-        type(phase_code()).from_json(fields)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(changed, AnyFormat)

@@ -12,11 +12,11 @@ from support import random_model
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
-from penstock.driver import compile_model
+from penstock.driver import compile_model, pack
 from penstock.formats import Entries, Gap, Layout
 from penstock.layers import lower
 from penstock.machine import describe
-from penstock.packing.manifest import Manifest, pack_group, unpack_phase
+from penstock.packing.manifest import pack_group, unpack_phase
 from penstock.packing.validate import validate
 from penstock.schedule import schedule
 
@@ -28,13 +28,8 @@ def planned(hardware=None, **model):
 
 
 def packed(graph, plan):
-    groups = describe(graph, plan).groups
-    manifest = Manifest(
-        plan.hardware.pes, groups.group_pes, 512,
-        tuple(product.code for product in plan.products), plan.layouts, plan.layout_of, (), {}, {},
-    )  # fmt: skip
-    entries = [product.entries for product in plan.products]
-    return manifest, [pack_group(manifest, entries, group) for group in range(manifest.groups)]
+    manifest, files = pack(describe(graph, plan), batch_first=True)
+    return manifest, files[:-1]
 
 
 def repacked(manifest, files, change):

@@ -250,11 +250,10 @@ def run(
 @app.command()
 def csim(folder: Folder) -> None:
     """C simulation of a project's golden vectors: Vitis if it is on PATH, else g++."""
-    from penstock_runtime import load_project
     from penstock_runtime.csim import csim as simulate
 
     with reading(folder):
-        done = simulate(load_project(folder).folder)
+        done = simulate(folder)
     out.print(escape(done.output.strip()))
     if not done.passed:
         raise typer.Exit(1)
@@ -284,8 +283,11 @@ def check(
         result = compare(interpreter.project, steps, seed, own)
     counted = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
     total = sum(result.values.values())
+    for name in result.edited:
+        out.print(f"note: {escape(name)} was edited after the compiler wrote it")
+    out.print(f"{result.constants:,} constants and table entries compared")
     out.print(f"{total:,} values compared in {result.calls} calls: {counted or 'none'}")
     if not result.passed:
-        out.print(f"FAIL: first difference: {result.difference}")
+        out.print(f"FAIL: first difference: {escape(str(result.difference))}")
         raise typer.Exit(1)
     out.print("PASS: interpreter and C simulation agree to the last bit")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-import msgspec
-
-from penstock.formats.known import AnyFormat
 from penstock.formats.protocol import Field, Format
 
 
@@ -74,20 +70,3 @@ class PhaseCode:
     def first_columns(self) -> list[int]:
         """The first column of each operand, counted in positions."""
         return [sum(count for _, count in self.operands[:k]) for k in range(len(self.operands))]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for the manifest."""
-        return {**asdict(self), "format": msgspec.to_builtins(self.format)}
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> PhaseCode:
-        """Inverse of ``to_json``. Raises ValueError for a format that is not known."""
-        try:
-            code = msgspec.convert(fields["format"], AnyFormat)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"format: {error}") from error
-        return cls(**{
-            **fields, "format": code, "matvecs": tuple(fields["matvecs"]),
-            "operands": tuple((str(name), int(count)) for name, count in fields["operands"]),
-            "gathers": tuple(tuple(indices) for indices in fields["gathers"]),
-        })  # fmt: skip

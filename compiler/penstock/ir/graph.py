@@ -5,6 +5,7 @@ The only module that knows networkx.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +13,9 @@ from enum import StrEnum
 import networkx as nx
 
 from penstock.ir.op import Op, Tensor
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""Names of nodes appear in files, comments and messages as they are."""
 
 
 class Direction(StrEnum):
@@ -60,9 +64,12 @@ class Graph:
     def add(self, name: str, op: Op, *inputs: str, sweep: int = 0) -> str:
         """Append a node and infer its tensor; returns ``name``, to be used as an input.
 
-        Raises ValueError for a name already taken, an unknown input, an edge against the order of
-        the sweeps, or operands that the operation refuses.
+        Raises ValueError for a name already taken or that files and messages can't carry, an
+        unknown input, an edge against the order of the sweeps, or operands that the operation
+        refuses.
         """
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a node: letters, digits and any of _ . -")
         if name in self._graph:
             raise ValueError(f"there are two nodes named {name!r}")
         if not 0 <= sweep < len(self.sweeps):

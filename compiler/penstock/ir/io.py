@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -19,10 +20,10 @@ from safetensors.numpy import save as save_safetensors
 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, IntArray
-from penstock.ir.graph import Direction, Graph
+from penstock.ir.graph import Graph
 from penstock.ir.op import Op, attributes
+from penstock.ir.schema import SCHEMA, NodeFields, decode_graph
 
-SCHEMA = 1
 SPARSE_BELOW = 0.5
 
 
@@ -67,61 +68,93 @@ def _pack_constant(name: str, raw: IntArray) -> dict[str, NDArray[Any]]:
 
 
 def _unpack_constant(
-    name: str, shape: tuple[int, ...], stored: Mapping[str, NDArray[Any]]
+    name: str, shape: tuple[int, ...], stored: dict[str, NDArray[Any]]
 ) -> IntArray:
+    """Take a constant out of ``stored``. Nothing is allocated before its parts fit its shape."""
     if name in stored:
-        return stored[name].astype(np.int64).reshape(shape)
+        whole = _integers(stored, name)
+        if whole.shape != shape:
+            raise ValueError(f"{name} is of shape {list(whole.shape)}, not {list(shape)}")
+        return whole.astype(np.int64)
+    values, columns, counts = (
+        _integers(stored, f"{name}.{part}") for part in ("values", "columns", "row_counts")
+    )
+    count, in_order = len(values), _row_starts(columns, counts)
+    if len(shape) != 2 or counts.shape != shape[:1] or values.ndim != 1 or not in_order:
+        raise ValueError(f"the non-zeros of {name} do not lie in {list(shape)}")
+    if len(columns) != count or (count and int(columns.max()) >= shape[1]):
+        raise ValueError(f"the non-zeros of {name} do not lie in {list(shape)}")
     raw = np.zeros(shape, dtype=np.int64)
-    rows = np.repeat(np.arange(shape[0]), stored[f"{name}.row_counts"].astype(np.int64))
-    raw[rows, stored[f"{name}.columns"].astype(np.int64)] = stored[f"{name}.values"]
+    rows = np.repeat(np.arange(shape[0]), counts.astype(np.int64))
+    raw[rows, columns.astype(np.int64)] = values
     return raw
 
 
-def parse_graph(text: str, constants: bytes, ops: Mapping[str, type[Any]], where: str) -> Graph:
+def _row_starts(columns: NDArray[Any], counts: NDArray[Any]) -> bool:
+    """True if the counts share out all columns, and columns ascend within each row."""
+    if columns.ndim != 1 or counts.ndim != 1 or int(counts.min(initial=0)) < 0:
+        return False
+    ends = np.cumsum(counts, dtype=np.int64)
+    if len(ends) == 0 or int(ends[-1]) != len(columns):
+        return False
+    rises = np.diff(columns.astype(np.int64)) > 0
+    is_start = np.zeros(len(columns) + 1, dtype=bool)
+    is_start[ends] = True
+    return bool((rises | is_start[1:-1]).all()) if len(columns) else True
+
+
+def _integers(stored: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """Take one array of integers; each is for one constant."""
+    if name not in stored:
+        raise ValueError(f"{name} is not in graph.safetensors")
+    array = stored.pop(name)
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{name} is of type {array.dtype}, not integers")
+    return array
+
+
+def parse_graph(
+    text: bytes | str, constants: bytes, ops: Mapping[str, type[Any]], where: str
+) -> Graph:
     """Inverse of ``dump_graph``; ``ops`` maps kinds to classes. Every node is inferred anew.
 
+    Shapes are bounded, and held against what ``constants`` holds, before anything is allocated.
     Raises PenstockError, naming ``where``, for another schema or a file that is not a whole graph.
     """
-    hint = "compile the model again"
     try:
-        fields = json.loads(text)
-        if fields["schema"] != SCHEMA:
-            raise PenstockError(
-                f"the graph has schema {fields['schema']}, this is schema {SCHEMA}", where, hint
-            )
+        fields = decode_graph(text)
         stored = load_safetensors(constants)
-        graph = Graph(fields["name"], [Direction(s) for s in fields["sweeps"]])
-        for entry in fields["nodes"]:
-            op = _make_op(entry, stored, ops)
-            graph.add(entry["name"], op, *entry["inputs"], sweep=entry["sweep"])
-            tensor = graph[entry["name"]].tensor
-            if [tensor.lo, tensor.hi] != entry["range"] or str(tensor.type) != entry["type"]:
-                raise ValueError(f"{entry['name']} is not of the type that was saved")
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        IndexError,
-        RecursionError,
-        SafetensorError,
-    ) as error:
-        raise PenstockError(f"the saved graph is damaged: {error}", where, hint) from error
+        graph = Graph(fields.name, list(fields.sweeps))
+        for entry in fields.nodes:
+            graph.add(entry.name, _make_op(entry, stored, ops), *entry.inputs, sweep=entry.sweep)
+            tensor = graph[entry.name].tensor
+            as_saved = (tensor.lo, tensor.hi) == entry.range and str(tensor.type) == entry.type
+            if not as_saved or tensor.shape != entry.shape:
+                raise ValueError(f"{entry.name} is not of the type that was saved")
+        if stored:
+            raise ValueError(f"graph.safetensors holds {min(stored)}, which is no constant's")
+    except (ArithmeticError, LookupError, TypeError, ValueError, SafetensorError) as error:
+        raise PenstockError(
+            f"the saved graph is damaged: {error}", where, "compile the model again"
+        ) from error
     return graph
 
 
 def _make_op(
-    entry: dict[str, Any], stored: Mapping[str, NDArray[Any]], ops: Mapping[str, type[Any]]
+    entry: NodeFields, stored: dict[str, NDArray[Any]], ops: Mapping[str, type[Any]]
 ) -> Op:
-    fields = {
-        name: Fixed.from_json(value) if isinstance(value, dict) else value
-        for name, value in entry["attributes"].items()
-    }
-    kind = ops[entry["op"]]
-    if entry["op"] == "const":
-        fields["raw"] = _unpack_constant(entry["name"], tuple(entry["shape"]), stored)
-    op: Op = kind(**fields)
-    return op
+    if entry.op not in ops:
+        raise ValueError(f"{entry.name}: there is no operation {entry.op!r}")
+    given = msgspec.to_builtins(entry.attributes)
+    if entry.op == "const":
+        raw = _unpack_constant(entry.name, entry.shape, stored)
+        op = ops[entry.op](msgspec.convert(given.get("type"), Fixed), raw)
+    else:
+        op = msgspec.convert(given, ops[entry.op])
+    if attributes(op) != given:
+        raise ValueError(f"{entry.name}: {entry.op} has other attributes")
+    made: Op = op
+    return made
 
 
 def save_graph(graph: Graph, folder: Path) -> None:
@@ -134,9 +167,9 @@ def save_graph(graph: Graph, folder: Path) -> None:
 def load_graph(folder: Path, ops: Mapping[str, type[Any]]) -> Graph:
     """Read a graph saved by ``save_graph``. Raises PenstockError."""
     try:
-        text = (folder / "graph.json").read_text()
+        text = (folder / "graph.json").read_bytes()
         constants = (folder / "graph.safetensors").read_bytes()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise PenstockError(
             f"no graph can be read: {error}", str(folder), "compile the model again"
         ) from error

@@ -10,13 +10,22 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+
+import msgspec
 
 from penstock.formats import Entries, Layout, PhaseCode
 from penstock.formats.protocol import Matrices
+from penstock.packing.schema import (
+    SCHEMA,
+    Golden,
+    Interface,
+    KernelChoices,
+    ManifestFields,
+    PhaseFields,
+    decode_manifest,
+)
 from penstock.packing.words import beats_of, pack_words, unpack_words
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,8 @@ class Manifest:
     """Everything that turns weight bytes into matrices.
 
     layouts: name -> order of a vector in hardware. group_pes: PEs behind one memory port.
-    parameters: on-chip vectors in the order of ``parameters.bin``, as (node, layout).
-    sha256: file -> digest. extra: settings for the runtime (lanes, input order, ...).
+    parameters: on-chip vectors in the order of ``parameters.bin``, as nodes. interface, kernel,
+    golden: see ``schema``.
     """
 
     pes: int
@@ -35,8 +44,9 @@ class Manifest:
     layouts: dict[str, Layout]
     layout_of: dict[str, str]
     parameters: tuple[str, ...]
-    extra: dict[str, Any]
-    sha256: dict[str, str]
+    interface: Interface
+    kernel: KernelChoices
+    golden: Golden
 
     @property
     def groups(self) -> int:
@@ -47,40 +57,48 @@ class Manifest:
         """First beat of each phase, the same in every group, and the end."""
         return beat_offsets(self.phases, self.group_pes, self.port_bits)
 
+    def file_bytes(self) -> dict[str, int]:
+        """The size of every weight file: name -> bytes."""
+        size = self.beat_offsets()[-1] * self.port_bits // 8
+        return {f"weights/group_{group}.bin": size for group in range(self.groups)}
+
     def to_json(self) -> str:
         """The text of manifest.json."""
-        fields = {
-            "schema": SCHEMA, "pes": self.pes, "group_pes": self.group_pes,
-            "port_bits": self.port_bits,
-            "entry": "weight (two's complement, low bits), then gap; lowest PE lowest",
-            "phases": [
-                {**phase.to_json(), "first_beat": beat}
-                for phase, beat in zip(self.phases, self.beat_offsets(), strict=False)
-            ],
-            "layout_of": self.layout_of, "parameters": list(self.parameters),
-            "extra": self.extra, "sha256": self.sha256,
-            "layouts": {name: list(layout.order) for name, layout in self.layouts.items()},
-        }  # fmt: skip
+        fields = ManifestFields(
+            SCHEMA, self.pes, self.group_pes, self.port_bits,
+            "weight (two's complement, low bits), then gap; lowest PE lowest",
+            tuple(
+                PhaseFields(**vars(phase), first_beat=beat)
+                for phase, (beat, _) in zip(self.phases, pairwise(self.beat_offsets()), strict=True)
+            ),
+            self.layout_of, self.parameters, self.interface, self.kernel, self.golden,
+            {name: layout.order for name, layout in self.layouts.items()},
+        )  # fmt: skip
         lines = ",\n ".join(
-            f"{json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items()
+            f"{json.dumps(key)}: {json.dumps(value)}"
+            for key, value in msgspec.to_builtins(fields).items()
         )
         return "{" + lines + "}\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Manifest:
-        """Inverse of ``to_json``. Raises KeyError, TypeError or ValueError for anything else."""
-        fields = json.loads(text)
-        if fields["schema"] != SCHEMA:
-            raise ValueError(f"schema {fields['schema']}, this is schema {SCHEMA}")
-        phases = []
-        for phase in fields["phases"]:
-            phase.pop("first_beat")
-            phases.append(PhaseCode.from_json(phase))
-        layouts = {name: Layout(tuple(order)) for name, order in fields["layouts"].items()}
-        return cls(
-            fields["pes"], fields["group_pes"], fields["port_bits"], tuple(phases), layouts,
-            fields["layout_of"], tuple(fields["parameters"]), fields["extra"], fields["sha256"],
+    def from_json(cls, text: bytes | str) -> Manifest:
+        """Inverse of ``to_json``. Raises ValueError for anything else."""
+        fields = decode_manifest(text)
+        phases = tuple(_phase_code(phase) for phase in fields.phases)
+        layouts = {name: Layout(order) for name, order in fields.layouts.items()}
+        manifest = cls(
+            fields.pes, fields.group_pes, fields.port_bits, phases, layouts, fields.layout_of,
+            fields.parameters, fields.interface, fields.kernel, fields.golden,
         )  # fmt: skip
+        if [phase.first_beat for phase in fields.phases] != manifest.beat_offsets()[:-1]:
+            raise ValueError("the phases do not follow one another")
+        return manifest
+
+
+def _phase_code(phase: PhaseFields) -> PhaseCode:
+    fields = msgspec.structs.asdict(phase)
+    del fields["first_beat"]
+    return PhaseCode(**fields)
 
 
 def beat_offsets(phases: Sequence[PhaseCode], group_pes: int, port_bits: int) -> list[int]:

@@ -74,6 +74,17 @@ def parameter_offsets(lengths: Sequence[int], port_bits: int) -> list[int]:
     return offsets
 
 
+def parameter_ports(port_bits: int) -> Ports:
+    """How parameters.bin is read: elements of 32 bits, the same for all lanes."""
+    return Ports(port_bits, PARAMETER_BITS, lanes=1)
+
+
+def parameter_bytes(layouts: list[Layout], port_bits: int) -> int:
+    """Size of parameters.bin."""
+    beats = sum(parameter_ports(port_bits).beats(layout.positions) for layout in layouts)
+    return max(beats, 1) * port_bits // 8
+
+
 def pack_parameters(vectors: list[IntArray], port_bits: int) -> bytes:
     """On-chip vectors (already in hardware order) -> parameters.bin, each on beats of its own."""
     beat_bytes = port_bits // 8
@@ -111,3 +122,49 @@ def vector_file(calls: list[Call], ports: Ports) -> bytes:
         blocks = (ports.to_beats(call.x), call.state, call.expected_y, call.expected_state)
         parts += [struct.pack("<I", len(block)) + block for block in blocks]
     return b"".join(parts)
+
+
+class _Reader:
+    """Takes a vector file apart. Raises ValueError where it ends too early."""
+
+    def __init__(self, content: bytes) -> None:
+        self.rest = memoryview(content)
+
+    def take(self, count: int) -> bytes:
+        if count > len(self.rest):
+            raise ValueError("it is cut short")
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return bytes(taken)
+
+    def numbers(self, count: int) -> tuple[int, ...]:
+        return struct.unpack(f"<{count}I", self.take(4 * count))
+
+    def block(self) -> bytes:
+        return self.take(*self.numbers(1))
+
+
+def parse_vector_file(content: bytes, ports: Ports, inputs: int) -> list[Call]:
+    """Inverse of ``vector_file``, for frames of ``inputs`` elements.
+
+    Raises ValueError for a file that is cut short, goes on after its last call, or has a call
+    whose frames are not as many as its steps, or a sequence longer than them.
+    """
+    reader = _Reader(content)
+    magic, count = reader.numbers(2)
+    if magic != MAGIC:
+        raise ValueError("it is no vector file")
+    calls = []
+    frame_bytes = ports.beats(inputs) * ports.port_bits // 8
+    for number in range(count):
+        steps, start, reload = reader.numbers(3)
+        lengths = np.array(reader.numbers(ports.lanes), dtype=np.int64)
+        frames, state, y, final = (reader.block() for _ in range(4))
+        if len(frames) != steps * frame_bytes or steps == 0:
+            raise ValueError(f"call {number} has {len(frames)} bytes of frames for {steps} steps")
+        if lengths.max() > steps:
+            raise ValueError(f"call {number} has a sequence of more than its {steps} steps")
+        x = ports.from_beats(frames, steps, inputs)
+        calls.append(Call(x, lengths, start, bool(reload), state, y, final))
+    if len(reader.rest):
+        raise ValueError("it goes on after its last call")
+    return calls

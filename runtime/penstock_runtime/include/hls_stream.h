@@ -6,10 +6,17 @@
 // is a fiber; a read of an empty or a write to a full stream lets the others run. If none can go on,
 // the streams on which they wait are named and the program ends with status 3. So it does for a stream
 // that still holds values when it goes out of scope. Scheduling is deterministic.
+//
+// Platform: fibers are ucontext's and their stacks mmap's, so this needs POSIX with both (Linux; the
+// BSDs and macOS carry ucontext as deprecated). Arrays of a process, such as a frame of results, lie on
+// its stack. Pages are taken when they are touched; the lowest can't be, so a process that needs still
+// more ends at once instead of writing into another's memory.
 #ifndef PENSTOCK_HLS_STREAM_H
 #define PENSTOCK_HLS_STREAM_H
 
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -26,6 +33,36 @@ namespace penstock {
   std::fprintf(stderr, "ERROR: %s\n", message.c_str());
   std::_Exit(3);
 }
+
+// A fiber's stack, with a guard page below it.
+class Stack {
+ public:
+  Stack() {
+    const std::size_t page = std::size_t(sysconf(_SC_PAGESIZE));
+    // Where address space is limited, less of it may do.
+    for (bytes_ = std::size_t(MOST_BYTES); bytes_ >= LEAST_BYTES; bytes_ /= 2) {
+      base_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (base_ != MAP_FAILED) break;
+    }
+    if (base_ == MAP_FAILED || mprotect(base_, page, PROT_NONE) != 0) {
+      stop("there is no memory for the stack of a process");
+    }
+  }
+  Stack(const Stack &) = delete;
+  Stack &operator=(const Stack &) = delete;
+  ~Stack() { munmap(base_, bytes_); }
+
+  void *base() const { return base_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  static const std::size_t MOST_BYTES = std::size_t(128) << 20;
+  static const std::size_t LEAST_BYTES = std::size_t(1) << 20;
+
+  void *base_;
+  std::size_t bytes_;
+};
 
 // The processes of one dataflow region, run in turn until all have ended.
 class DataflowRegion {
@@ -68,11 +105,9 @@ class DataflowRegion {
   }
 
  private:
-  static const std::size_t STACK_BYTES = std::size_t(1) << 20;
-
   struct Process {
     std::function<void()> body;
-    std::unique_ptr<char[]> stack{new char[STACK_BYTES]};
+    Stack stack;
     ucontext_t context;
     std::string waits_for;
     bool is_done = false;
@@ -80,8 +115,8 @@ class DataflowRegion {
 
   void prepare(Process &process) {
     getcontext(&process.context);
-    process.context.uc_stack.ss_sp = process.stack.get();
-    process.context.uc_stack.ss_size = STACK_BYTES;
+    process.context.uc_stack.ss_sp = process.stack.base();
+    process.context.uc_stack.ss_size = process.stack.bytes();
     process.context.uc_link = &scheduler_;
     makecontext(&process.context, &DataflowRegion::enter, 0);
   }

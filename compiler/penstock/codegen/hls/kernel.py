@@ -9,7 +9,7 @@ from penstock.codegen.hls.names import Names, one_line, plain_cpp
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
 from penstock.codegen.hls.units import UnitCode, unit_code
 from penstock.codegen.render import render
-from penstock.formats.kernel import kernel_format
+from penstock.formats.kernel import KernelFormat, kernel_format
 from penstock.machine import Machine
 from penstock.machine.order import Work
 from penstock.machine.phases import Load, Phase
@@ -21,7 +21,7 @@ BACK_END = "hls"
 KERNEL_FILES = (
     "kernel/config.h", "kernel/raw.h", "kernel/trace.h", "kernel/tables.h", "kernel/pe_array.h",
     "kernel/cell_unit.h", "kernel/compute.h", "kernel/ports.h", "kernel/lstm_top.h",
-    "kernel/lstm_top.cpp", "tb/lstm_tb.cpp",
+    "kernel/lstm_top.cpp", "tb/lstm_tb.cpp", "tb/lstm_constants.cpp",
 )  # fmt: skip
 NEVER = 2**31
 
@@ -104,14 +104,34 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "ports": [port.name for port in machine.ports],
         "tables": table_functions(machine.graph, names.table),
         "segments": [
-            {"constant": names.segment(segment), "base": base}
+            {"name": one_line(segment), "constant": names.segment(segment), "base": base}
             for segment, base in machine.kept.activations.base.items()
         ],
         **{f"{stream.name.removesuffix('s')}_stream_depth": stream.depth
            for stream in machine.streams},
         "io_bits": machine.beats.io_bits,
     }  # fmt: skip
-    return context | _widths(machine) | _operands(machine) | _ends(machine, golden_steps)
+    context |= _widths(machine) | _operands(machine) | _ends(machine, golden_steps)
+    return context | {"constant_names": _constant_names(context)}
+
+
+def _constant_names(context: dict[str, Any]) -> list[str]:
+    """The constants of config.h and ports.h that have one name in every kernel."""
+    names = [
+        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "GROUP_COPIES", "VECTOR_DEPTH",
+        "BANKS", "ACC_DEPTH", "BEAT_BITS", "IO_BITS", "IO_PER_BEAT", "PARAMETER_BITS",
+        "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS", "OUTPUTS", "X_BEATS", "Y_BEATS",
+        "BEAT_STREAM_DEPTH", "WORD_STREAM_DEPTH", "FRAME_STREAM_DEPTH", "RESULT_STREAM_DEPTH",
+        "START_ZERO", "START_GIVEN", "START_CARRIED", "PHASES",
+    ]  # fmt: skip
+    form: KernelFormat = context["format"]
+    names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
+    names += ["MAX_STEPS"] if context["buffers_frames"] else []
+    has_operands = context["is_aligned"] or context["is_scattered"]
+    names += ["OPERANDS", "OPERAND_END"] if has_operands else []
+    names += ["ALIGN"] if context["is_aligned"] else []
+    names += ["OPERAND_BASE"] if context["is_scattered"] else []
+    return names + (["POSITION_OF"] if context["output_order"] else [])
 
 
 def _phase(names: Names, phase: Phase, index: int) -> dict[str, Any]:
@@ -263,6 +283,7 @@ def _ends(machine: Machine, golden_steps: int) -> dict[str, Any]:
         "x_beats": machine.port("x").beats, "y_beats": machine.port("y").beats,
         "is_once": is_once, "result_positions": machine.result_positions,
         "output_order": [] if order == list(range(len(order))) else order,
+        "position_type": "unsigned short" if machine.result_positions <= 1 << 16 else "unsigned",
         "is_argmax": machine.is_argmax, "argmax_length": len(order),
         "depth": {**depths, "weights": machine.weight_beats},
     }  # fmt: skip

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from penstock.codegen.hls.names import cpp, native, plain_cpp
+from penstock.codegen.hls.names import cpp, native, one_line, plain_cpp
 from penstock.ir import Graph
 from penstock.schedule.plan import constant_of
+
+ENDINGS = ("", "_rise")
+"""Of the files of a function's entries and of the rises behind them."""
 
 
 def table_functions(graph: Graph, name_of: Callable[[str], str]) -> list[dict[str, Any]]:
@@ -15,11 +18,15 @@ def table_functions(graph: Graph, name_of: Callable[[str], str]) -> list[dict[st
     found: dict[str, dict[str, Any]] = {}
     for node in graph.of_kind("lut"):
         x, table, *rises = graph.inputs(node)
-        op = vars(node.op)
+        op, name = vars(node.op), name_of(table.name)
         dtype, width = node.tensor.type, x.tensor.type.width
         rise = rises[0].tensor.type if rises else None
         found[table.name] = {
-            "name": name_of(table.name), "function": op["function"],
+            "name": name, "node": one_line(table.name), "function": op["function"],
+            "parts": [
+                (one_line(part.name), name + ending)
+                for part, ending in zip((table, *rises), ENDINGS, strict=False)
+            ],
             "reach": 2.0 ** (width - x.tensor.type.frac - 1), "entries": table.tensor.length,
             "type": str(dtype), "cpp": cpp(dtype), "native": native(dtype),
             "input_cpp": cpp(x.tensor.type), "input_width": width,
@@ -35,7 +42,7 @@ def table_texts(graph: Graph, name_of: Callable[[str], str]) -> dict[str, str]:
     """path -> text of every table, as a list of numbers."""
     texts = {}
     for node in graph.of_kind("lut"):
-        for table, ending in zip(node.inputs[1:], ("", "_rise"), strict=False):
+        for table, ending in zip(node.inputs[1:], ENDINGS, strict=False):
             path = f"kernel/tables/{name_of(node.inputs[1])}{ending}.inc"
             texts[path] = numbers(constant_of(graph, table).tolist())
     return texts

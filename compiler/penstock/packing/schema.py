@@ -1,0 +1,171 @@
+"""The schema of weights/manifest.json: every field named, typed and bounded.
+
+A manifest is decoded into these types before anything is computed or allocated from it. So a field
+that is missing, unknown, of another type or out of bounds is an error that names it. What one
+field says of another is checked in ``check_sizes``. What no bound can show (the manifest against
+the graph, the weights and the kernel) is left to the runtime and to ``penstock check``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from penstock.formats.known import AnyFormat
+from penstock.settings import LANE_CHOICES, MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
+
+SCHEMA: Final = 2
+MAX_WORDS = 1 << 31
+IO_BITS = (16, 32)
+PORT_BITS = (128, 256, 512)
+
+Name = Annotated[str, Meta(min_length=1)]
+Length = Annotated[int, Meta(ge=1, le=MAX_LENGTH)]
+Steps = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
+Address = Annotated[int, Meta(ge=0, le=1 << 31)]
+Base = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
+Operand = Annotated[int, Meta(ge=0, lt=1 << 10)]
+Element = Annotated[int, Meta(ge=-1, lt=MAX_LENGTH)]
+
+
+class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One SpMV phase; see ``formats.PhaseCode``. first_beat: where it begins in a group's file."""
+
+    name: Name
+    sweep: Annotated[int, Meta(ge=0, le=1 << 10)]
+    matvecs: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=16)]
+    rows: Name
+    rows_per_pe: Length
+    operands: Annotated[tuple[tuple[Name, Length], ...], Meta(min_length=1, max_length=1 << 10)]
+    gathers: Annotated[tuple[tuple[Operand, ...], ...], Meta(min_length=1, max_length=16)]
+    weight_bits: Annotated[int, Meta(ge=1, le=18)]
+    format: AnyFormat
+    banks: Literal[4, 8, 16]
+    words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
+    first_beat: Address
+
+
+class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What who calls the kernel must know.
+
+    io_bits: one element of x, y or the state in one lane. batch_first: the source model's order of
+    arrays. max_steps: longest sequence, or None if no frames are buffered. states: names, in the
+    order of the state port.
+    """
+
+    lanes: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]
+    io_bits: Annotated[int, Meta(ge=16, le=32)]
+    batch_first: bool
+    max_steps: Steps | None
+    states: tuple[Name, ...]
+
+
+class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the kernel is built with that follows neither from the graph nor from the weights.
+
+    hazard_distance: words between two uses of an accumulator address. cell_units: elements that the
+    cell unit takes in a cycle. segments: name -> first address in the activation memory, which has
+    vector_depth addresses. operand_bases: for each phase and operand, the address of a column less
+    the column's number. beat_depth, word_depth: depths of the streams of weights.
+    """
+
+    hazard_distance: Annotated[int, Meta(ge=2, le=16)]
+    cell_units: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
+    vector_depth: Address
+    segments: dict[Name, Address]
+    operand_bases: tuple[tuple[Base, ...], ...]
+    beat_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
+    word_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
+
+
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What tb/vectors.dat holds: so many calls of so many steps."""
+
+    calls: Annotated[int, Meta(ge=1, le=1 << 10)]
+    steps: Steps
+
+
+class ManifestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file; see ``manifest.Manifest``."""
+
+    schema: Literal[2]
+    pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
+    group_pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
+    port_bits: Annotated[int, Meta(ge=128, le=512)]
+    entry: str
+    phases: Annotated[tuple[PhaseFields, ...], Meta(min_length=1, max_length=1 << 10)]
+    layout_of: dict[Name, Name]
+    parameters: tuple[Name, ...]
+    interface: Interface
+    kernel: KernelChoices
+    golden: Golden
+    layouts: dict[Name, Annotated[tuple[Element, ...], Meta(min_length=1, max_length=MAX_LENGTH)]]
+
+
+def decode_manifest(content: bytes | str) -> ManifestFields:
+    """The fields of a manifest. Raises ValueError naming the field that can't be."""
+    try:
+        fields = msgspec.json.decode(content, type=ManifestFields)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    check_sizes(fields)
+    return fields
+
+
+def check_sizes(fields: ManifestFields) -> None:
+    """Raise ValueError unless the fields agree with one another."""
+    claims = {
+        "an impossible number of lanes": fields.interface.lanes in LANE_CHOICES,
+        "impossible io_bits": fields.interface.io_bits in IO_BITS,
+        "impossible port_bits": fields.port_bits in PORT_BITS,
+        "group_pes does not divide pes": fields.pes % fields.group_pes == 0,
+        "cell_units do not divide pes": fields.pes % fields.kernel.cell_units == 0,
+        "an element with all its lanes does not fit port_bits": (
+            fields.interface.lanes * fields.interface.io_bits <= fields.port_bits
+        ),
+        "the phases differ in banks": len({phase.banks for phase in fields.phases}) == 1,
+        "two phases have one name": (
+            len({phase.name for phase in fields.phases}) == len(fields.phases)
+        ),
+        "operand_bases are not those of the phases' operands": (
+            [len(bases) for bases in fields.kernel.operand_bases]
+            == [len(phase.operands) for phase in fields.phases]
+        ),
+        "the phases differ in formats": len({phase.format.name for phase in fields.phases}) == 1,
+        "a node has a layout that does not exist": (
+            set(fields.layout_of.values()) <= fields.layouts.keys()
+        ),
+        "a parameter has no layout": set(fields.parameters) <= fields.layout_of.keys(),
+        "a state is named twice": len(set(fields.interface.states)) == len(fields.interface.states),
+    }
+    for phase in fields.phases:
+        claims |= _phase_claims(fields, phase)
+    for otherwise, holds in claims.items():
+        if not holds:
+            raise ValueError(otherwise)
+
+
+def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]:
+    known = {name: len(order) for name, order in fields.layouts.items()}
+    return {
+        f"the rows of phase {phase.name} are not those of its layout": (
+            known.get(phase.rows) == phase.rows_per_pe * fields.pes
+        ),
+        f"the operands of phase {phase.name} are not those of their layouts": all(
+            known.get(name) == positions for name, positions in phase.operands
+        ),
+        f"phase {phase.name} has more matrices than banks": len(phase.matvecs) <= phase.banks,
+        f"a product of phase {phase.name} gathers what is no operand": (
+            len(phase.gathers) == len(phase.matvecs)
+            and all(0 <= k < len(phase.operands) for own in phase.gathers for k in own)
+        ),
+        f"an entry of phase {phase.name} does not fit port_bits": (
+            fields.group_pes * _entry_bits(phase) <= fields.port_bits
+        ),
+    }
+
+
+def _entry_bits(phase: PhaseFields) -> int:
+    return sum(field.bits for field in phase.format.fields(phase.weight_bits))

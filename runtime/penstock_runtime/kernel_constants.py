@@ -1,0 +1,237 @@
+"""What the kernel's constants and tables must be, by graph and manifest alone.
+
+The kernel is what is synthesised, and its tables are larger than any simulation visits. So
+``penstock check`` has the compiled kernel print all of them, and compares each with what is
+worked out here, from the graph and the manifest and from nothing that wrote the kernel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from penstock.fixed import IntArray
+from penstock.formats.kernel import kernel_format
+from penstock.ir import Graph, Value
+from penstock.ir.op import Step
+from penstock.ops import Lut
+from penstock.ops.matvec import MatVec
+from penstock.packing.manifest import Manifest
+from penstock.packing.vectors import (
+    PARAMETER_BITS,
+    START_CARRIED,
+    START_GIVEN,
+    START_ZERO,
+    parameter_ports,
+)
+from penstock_runtime.agreement import activation_bits
+from penstock_runtime.project import Project
+
+HAZARDS = "kernel/pe_array.h"
+HAZARD_PRAGMA = (
+    "variable=acc type=inter direction=RAW distance={} dependent=true"  # which C++ can't read
+)
+NO_OPERAND = 1 << 31
+Constants = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class WrongConstant:
+    """A constant on which the kernel and the project's graph and manifest disagree."""
+
+    name: str
+    index: int | None
+    expected: int | None
+    kernel: int | None
+
+    def __str__(self) -> str:
+        entry = "" if self.index is None else f", entry {self.index}"
+        expected, got = (
+            "nothing" if value is None else str(value) for value in (self.expected, self.kernel)
+        )
+        return f"{self.name}{entry}: {expected} by graph and manifest, the kernel has {got}"
+
+
+def parse_constants(text: str) -> Constants:
+    """What the test bench prints with --constants: name -> values."""
+    found: Constants = {}
+    for line in text.splitlines():
+        name, _, values = line.rpartition(":")
+        found[name] = [int(value) for value in values.split()]
+    return found
+
+
+def wrong_constants(expected: Constants, kernel: Constants) -> list[WrongConstant]:
+    """The first difference of each constant that differs."""
+    return [
+        found
+        for name in (*expected, *sorted(kernel.keys() - expected.keys()))
+        if (found := _first_difference(name, expected.get(name), kernel.get(name))) is not None
+    ]
+
+
+def _first_difference(
+    name: str, expected: list[int] | None, kernel: list[int] | None
+) -> WrongConstant | None:
+    if expected is None or kernel is None:
+        one = (expected or kernel or [0])[0]
+        return WrongConstant(
+            name, None, one if kernel is None else None, one if expected is None else None
+        )
+    for index in range(max(len(expected), len(kernel))):
+        pair = [values[index] if index < len(values) else None for values in (expected, kernel)]
+        if pair[0] != pair[1]:
+            return WrongConstant(name, index if len(expected) > 1 else None, *pair)
+    return None
+
+
+def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
+    """The distance that the PE array promises to the synthesis tool, read from its text."""
+    text = (folder / HAZARDS).read_text(errors="replace")
+    pragmas = re.findall(r"#pragma\s+HLS\s+DEPENDENCE\s+(.*\S)", text, re.IGNORECASE)
+    distance = manifest.kernel.hazard_distance
+    if pragmas == [HAZARD_PRAGMA.format(distance)]:
+        return []
+    stated = re.findall(r"distance\s*=\s*(\d+)", " ".join(pragmas))
+    return [WrongConstant(f"DEPENDENCE pragma of {HAZARDS}", None, distance,
+                          int(stated[0]) if len(stated) == 1 else None)]  # fmt: skip
+
+
+def expected_constants(project: Project) -> Constants:
+    """Every line that the test bench must print."""
+    graph, manifest = project.graph, project.manifest
+    found = _sizes(project) | _depths(project) | _widths(graph, manifest)
+    found |= _phases(manifest) | _operands(graph, manifest)
+    found |= {f"segment {name}": [base] for name, base in manifest.kernel.segments.items()}
+    for state, layout in project.state_layouts.items():
+        filled = [int(element >= 0) for element in layout.order]
+        if not all(filled):
+            found[f"filled {state}"] = filled
+    order, _ = _result_order(project)
+    if order != list(range(len(order))):
+        found["POSITION_OF"] = order
+    return found | dict(_tables(graph))
+
+
+def _sizes(project: Project) -> Constants:
+    manifest, ports = project.manifest, project.ports
+    inputs = project.graph.of_kind("input")[0].name
+    values = {
+        "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
+        "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.cell_units,
+        "GROUP_COPIES": (manifest.group_pes + 1) // 2,
+        "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
+        "ACC_DEPTH": max(phase.rows_per_pe for phase in manifest.phases),
+        "BEAT_BITS": ports.port_bits, "IO_BITS": ports.io_bits, "IO_PER_BEAT": ports.per_beat,
+        "PARAMETER_BITS": PARAMETER_BITS,
+        "PARAMETERS_PER_BEAT": parameter_ports(ports.port_bits).per_beat,
+        "INPUTS": project.inputs, "INPUT_POSITIONS": project.layout(inputs).positions,
+        "OUTPUTS": project.outputs, "X_BEATS": ports.beats(project.inputs),
+        "Y_BEATS": ports.beats(project.outputs), "PHASES": len(manifest.phases),
+        "START_ZERO": START_ZERO, "START_GIVEN": START_GIVEN, "START_CARRIED": START_CARRIED,
+    }  # fmt: skip
+    if manifest.interface.max_steps is not None:
+        values["MAX_STEPS"] = manifest.interface.max_steps
+    return {name: [value] for name, value in values.items()}
+
+
+def _depths(project: Project) -> Constants:
+    """Streams of weights as the compiler chose; of frames and results, one frame."""
+    kernel = project.manifest.kernel
+    inputs = project.layout(project.graph.of_kind("input")[0].name).positions
+    _, results = _result_order(project)
+    return {
+        "BEAT_STREAM_DEPTH": [kernel.beat_depth], "WORD_STREAM_DEPTH": [kernel.word_depth],
+        "FRAME_STREAM_DEPTH": [max(2, inputs // kernel.cell_units)],
+        "RESULT_STREAM_DEPTH": [max(2, results // kernel.cell_units)],
+    }  # fmt: skip
+
+
+def _result_order(project: Project) -> tuple[list[int], int]:
+    """Output element -> position among the results, and how many positions there are."""
+    graph = project.graph
+    results = graph.inputs(graph.of_kind("output")[0])
+    if results[0].op.kind == "argmax":
+        results = graph.inputs(results[0])
+    order: list[int] = []
+    start = 0
+    for node in results:
+        layout = project.layout(node.name)
+        order += (start + layout.position_of).tolist()
+        start += layout.positions
+    return order, start
+
+
+def _widths(graph: Graph, manifest: Manifest) -> Constants:
+    """Bits of the types through which weights, activations and sums pass."""
+    phases = manifest.phases
+    sums = graph.of_kind("matvec")
+    return {
+        **{f"{field.name}_t": [field.bits] for field in kernel_format(phases).fields},
+        "activation_t": [activation_bits(graph)],
+        "io_t": [manifest.interface.io_bits],
+        "acc_t": [max(node.tensor.type.width for node in sums)],
+        "column_t": [max(phase.columns for phase in phases).bit_length()],
+        "slot_t": [(2 * max(phase.slots for phase in phases)).bit_length()],
+    }
+
+
+def _phases(manifest: Manifest) -> Constants:
+    """Each phase's sizes, and the tables by which its entries are read."""
+    form = kernel_format(manifest.phases)
+    found: Constants = {
+        f"{form.name}_{table}".upper(): [value for own in form.tables for value in own[table]]
+        for table in form.tables[0]
+    }
+    for index, phase in enumerate(manifest.phases):
+        found[f"phase {phase.name}"] = [
+            index, phase.words, manifest.kernel.operand_bases[index][0], phase.slots,
+            phase.siblings.bit_length() - 1, phase.ways.bit_length() - 1,
+        ]  # fmt: skip
+    return found
+
+
+def _operands(graph: Graph, manifest: Manifest) -> Constants:
+    """Where operands end and lie, and left shifts of products of different scales, if needed."""
+    operands = max(len(phase.operands) for phase in manifest.phases)
+    siblings = max(phase.siblings for phase in manifest.phases)
+    shifts = np.zeros((len(manifest.phases), siblings, operands), dtype=np.int64)
+    ends = np.full((len(manifest.phases), operands), NO_OPERAND)
+    bases = np.zeros((len(manifest.phases), operands), dtype=np.int64)
+    for index, phase in enumerate(manifest.phases):
+        for m, (matvec, own) in enumerate(zip(phase.matvecs, phase.gathers, strict=True)):
+            aligns = MatVec.aligns(*(node.tensor for node in graph.inputs(graph[matvec])))
+            shifts[index, m, list(own)] = aligns
+        ends[index, : len(phase.operands) - 1] = phase.first_columns()[1:]
+        bases[index, : len(phase.operands)] = manifest.kernel.operand_bases[index]
+    found: Constants = {}
+    is_scattered = any(len(set(own)) > 1 for own in manifest.kernel.operand_bases)
+    if shifts.any() or is_scattered:
+        found |= {"OPERANDS": [operands], "OPERAND_END": ends.ravel().tolist()}
+    if shifts.any():
+        found["ALIGN"] = shifts.ravel().tolist()
+    if is_scattered:
+        found["OPERAND_BASE"] = bases.ravel().tolist()
+    return found
+
+
+def _tables(graph: Graph) -> Iterator[tuple[str, list[int]]]:
+    """Every entry of every table, and what its function makes of them."""
+    for node in graph.of_kind("lut"):
+        x, *tables = graph.inputs(node)
+        op = cast(Lut, node.op)
+        values = [Value(cast(IntArray, table.tensor.constant), table.tensor.type)
+                  for table in tables]  # fmt: skip
+        for table, value in zip(tables, values, strict=True):
+            yield f"table {table.name}", value.raw.tolist()
+        width = x.tensor.type.width
+        entry = np.arange(0, 1 << width, 1 << op.interpolate_bits)
+        codes = np.stack([entry, entry + (1 << op.interpolate_bits) - 1], axis=1).ravel()
+        raw = codes - ((codes >> (width - 1)) << width)
+        result = op.eval(cast(Step, None), Value(raw, x.tensor.type), *values)
+        yield f"function {tables[0].name}", result.tolist()

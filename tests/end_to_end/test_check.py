@@ -1,0 +1,158 @@
+"""What a check compares, and what it says: one kernel, whose answers are tampered with."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from penstock.cli import main
+from penstock.errors import PenstockError
+from penstock_runtime import compare, csim, load_project
+from penstock_runtime.compare import check
+
+RECORD_BYTES = 5 * 8
+
+
+@pytest.fixture
+def project(built_folder):
+    return load_project(built_folder)
+
+
+def answers(monkeypatch, change):
+    """Let ``change`` work on the files that the test bench wrote: (results, trace)."""
+    run = compare.run_testbench
+
+    def run_and_change(folder, executable, *files):
+        done = run(folder, executable, *files)
+        if len(files) == 3:
+            change(files[1], files[2])
+        return done
+
+    monkeypatch.setattr(compare, "run_testbench", run_and_change)
+
+
+def flip(path, index):
+    content = bytearray(path.read_bytes())
+    content[index] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def test_a_wrong_result_alone_is_found(project, monkeypatch):
+    answers(monkeypatch, lambda results, trace: flip(results, 0))
+    difference = check(project).difference
+    assert (difference.node, difference.step, difference.lane, difference.index) == ("y", 0, 0, 0)
+
+
+def test_a_wrong_final_state_alone_is_found(project, monkeypatch):
+    y_bytes = 4 * project.ports.beats(project.outputs) * project.ports.port_bits // 8
+    answers(monkeypatch, lambda results, trace: flip(results, y_bytes))
+    difference = check(project).difference
+    assert difference.node == "l0.y at the end" and difference.call == "ordinary"
+
+
+def test_a_wrong_last_beat_of_the_last_call_is_found(project, monkeypatch):
+    """Of the state; the elements that fill its last beat are nobody's, so the first one is."""
+    last = project.state_layouts["l1.c"]
+    beats = project.ports.beats(last.positions) * project.ports.port_bits // 8
+    answers(monkeypatch, lambda results, trace: flip(results, -beats))
+    difference = check(project).difference
+    assert (
+        difference.node == "l1.c at the end"
+        and difference.call == "random from a given state, carried on"
+    )
+
+
+@pytest.mark.parametrize("kind", ["matvec", "state_write"])
+def test_a_wrong_traced_value_of_one_step_is_found(kind, project, monkeypatch):
+    numbers = [n for n, node in enumerate(project.graph.nodes()) if node.op.kind == kind]
+
+    def change(results, trace):
+        records = np.frombuffer(trace.read_bytes(), dtype=np.int64).reshape(-1, 5).copy()
+        is_first = (records[:, 0] == numbers[-1]) & (records[:, 3] == 0)
+        records[np.flatnonzero(is_first)[-1], 4] += 1
+        trace.write_bytes(records.tobytes())
+
+    answers(monkeypatch, change)
+    difference = check(project).difference
+    assert project.graph[difference.node].op.kind == kind
+    assert difference.csim == difference.interpreter + 1
+
+
+def test_a_traced_value_that_is_missing_is_found(project, monkeypatch):
+    def change(results, trace):
+        trace.write_bytes(trace.read_bytes()[RECORD_BYTES:])
+
+    answers(monkeypatch, change)
+    assert check(project).difference.csim is None
+
+
+def test_weights_with_a_hazard_are_not_sound(folder, forge):
+    """C simulation can't show it: the words are what the validator proves."""
+    forge("weights/manifest.json", lambda fields: fields["kernel"].update(hazard_distance=16))
+    with pytest.raises(PenstockError, match=r"not sound: phase .*: a slot is used twice too soon"):
+        check(load_project(folder))
+
+
+def test_edited_files_are_named_and_pass_if_all_still_agrees(folder, monkeypatch, capsys):
+    (folder / "README.md").write_text("mine\n")
+    (folder / "report.html").unlink()
+    monkeypatch.setattr(sys, "argv", ["penstock", "check", str(folder), "--steps", "1"])
+    main()
+    told = capsys.readouterr().out
+    assert "note: README.md was edited after the compiler wrote it\n" in told
+    assert "note: report.html was edited after the compiler wrote it\n" in told
+    assert "PASS: interpreter and C simulation agree to the last bit" in told
+
+
+def test_the_seed_of_the_command_line_is_the_checks(project, monkeypatch):
+    seeds = []
+
+    def stimuli_of(*arguments):
+        seeds.append(arguments[-1])
+        return iter(())
+
+    monkeypatch.setattr(compare, "stimuli", stimuli_of)
+    monkeypatch.setattr(compare, "_simulate", lambda *_: compare.CheckResult(1, {"y": 1}, None))
+    monkeypatch.setattr(sys, "argv", ["penstock", "check", str(project.folder), "--seed", "7"])
+    main()
+    assert seeds == [7]
+
+
+def test_a_project_that_cannot_be_written_is_checked_elsewhere(folder, monkeypatch):
+    before = sorted(path for path in folder.rglob("*"))
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    monkeypatch.setattr(csim, "_compile", fake_compile)
+    target = csim.build(folder, ("-DELSEWHERE",))
+    assert not target.is_relative_to(folder) and target.is_file()
+    assert sorted(path for path in folder.rglob("*")) == before
+    assert csim.build(folder, ("-DELSEWHERE",)) == target
+
+
+def fake_compile(folder, command, extra_flags, made, log):
+    (made / "lstm_tb").write_text("")
+    log.write_text("")
+
+
+@pytest.mark.parametrize(
+    "name", ["kernel/config.h", "kernel/tables/output_order.inc", "tb/lstm_tb.cpp"]
+)
+def test_a_changed_source_is_built_again(name, folder, monkeypatch):
+    monkeypatch.setattr(csim, "_compile", fake_compile)
+    before = csim.build(folder)
+    assert csim.build(folder) == before
+    (folder / name).write_text((folder / name).read_text() + "\n")
+    after = csim.build(folder)
+    assert after != before and after.is_file() and not before.exists()
+
+
+def test_a_project_that_goes_away_while_it_is_built_is_a_users_error(folder, monkeypatch):
+    def vanish(folder, command, extra_flags, made, log):
+        raise FileNotFoundError(2, "No such file or directory", str(log))
+
+    monkeypatch.setattr(csim, "_compile", vanish)
+    with pytest.raises(PenstockError, match="C simulation can't be built in csim/: No such file"):
+        csim.build(folder, ("-DVANISHED",))

@@ -1,0 +1,152 @@
+"""Golden vectors: whole, or nothing passes; and what they expect is compared to the last beat."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penstock.cli import main
+from penstock.errors import PenstockError
+from penstock.packing.vectors import START_GIVEN, parse_vector_file, vector_file
+from penstock_runtime import load_project
+from penstock_runtime.compare import check
+from penstock_runtime.csim import build, csim, run_testbench
+
+VECTORS = "tb/vectors.dat"
+
+
+def calls_of(folder):
+    project = load_project(folder)
+    return project, parse_vector_file(
+        (folder / VECTORS).read_bytes(), project.ports, project.inputs
+    )
+
+
+def spoiled(content, index):
+    changed = bytearray(content)
+    changed[index] ^= 1
+    return bytes(changed)
+
+
+def shorter(call, steps):
+    return replace(call, x=call.x[:, :steps], lengths=np.minimum(call.lengths, steps))
+
+
+INCOMPLETE = {
+    "no calls": lambda calls: [],
+    "fewer calls": lambda calls: calls[:1],
+    "more calls": lambda calls: [*calls, calls[0]],
+    "a shorter call": lambda calls: [shorter(calls[0], 2), calls[1]],
+    "no result": lambda calls: [replace(calls[0], expected_y=b""), calls[1]],
+    "no final state": lambda calls: [calls[0], replace(calls[1], expected_state=b"")],
+    "half a result": lambda calls: [
+        replace(calls[0], expected_y=calls[0].expected_y[:64]), calls[1],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_vectors_that_are_not_whole_are_refused(case, folder):
+    project, calls = calls_of(folder)
+    (folder / VECTORS).write_bytes(vector_file(INCOMPLETE[case](calls), project.ports))
+    for command in (lambda: csim(folder), lambda: check(project)):
+        with pytest.raises(PenstockError, match=r"tb/vectors\.dat is not whole"):
+            command()
+
+
+FRAMES_AT = 8 + 12 + 2 * 4  # magic, calls; steps, start, reload; lengths of two lanes
+
+
+def with_more_steps(content):
+    return content[:8] + (300).to_bytes(4, "little") + content[12:]
+
+
+def with_a_longer_sequence(content):
+    return content[:20] + (4).to_bytes(4, "little") + content[24:]
+
+
+BROKEN = {
+    "cut short": lambda content: content[:-1],
+    "longer": lambda content: content + b"\0",
+    "empty": lambda content: b"",
+    "another file": lambda content: b"\0" * 100,
+    "more steps than frames": with_more_steps,
+    "a sequence longer than its call": with_a_longer_sequence,
+    "a count of frames that is no beat": lambda content: (
+        content[:FRAMES_AT] + (1).to_bytes(4, "little") + content[FRAMES_AT + 4 :]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_vector_file_that_is_broken_is_refused_by_python_and_by_the_test_bench(case, folder):
+    project = load_project(folder)
+    path = folder / VECTORS
+    path.write_bytes(BROKEN[case](path.read_bytes()))
+    with pytest.raises(PenstockError, match=r"tb/vectors\.dat is not whole"):
+        csim(folder)
+    done = run_testbench(folder, build(folder))
+    assert not done.passed and "ERROR" in done.output and "PASS" not in done.output, project
+
+
+@pytest.mark.parametrize("case", ["no calls", "no steps", "a state too many", "half a result"])
+def test_the_test_bench_alone_refuses_calls_that_prove_nothing(case, folder):
+    project, calls = calls_of(folder)
+    if case == "no calls":
+        calls = []
+    elif case == "no steps":
+        calls = [replace(calls[0], x=calls[0].x[:, :0], lengths=calls[0].lengths * 0)]
+    elif case == "a state too many":
+        calls = [replace(calls[0], state=calls[0].expected_state)]
+    else:
+        calls = [replace(calls[0], expected_y=calls[0].expected_y[:-64])]
+    (folder / VECTORS).write_bytes(vector_file(calls, project.ports))
+    done = run_testbench(folder, build(folder))
+    assert not done.passed and "ERROR" in done.output
+
+
+@pytest.mark.parametrize("what", ["y", "state"])
+@pytest.mark.parametrize("call", [0, 1])
+@pytest.mark.parametrize("index", [0, -1])
+def test_a_wrong_expectation_fails_in_any_beat(what, call, index, folder):
+    """The first bit, and the last of the last beat."""
+    project, calls = calls_of(folder)
+    name = f"expected_{what}"
+    calls[call] = replace(calls[call], **{name: spoiled(getattr(calls[call], name), index)})
+    (folder / VECTORS).write_bytes(vector_file(calls, project.ports))
+    done = csim(folder)
+    assert not done.passed and f"ERROR: call {call}, {what}, beat" in done.output
+    assert "FAIL: 2 calls" in done.output and "1 different" in done.output
+
+
+def test_the_check_fails_on_expectations_that_are_not_the_interpreters(folder):
+    project, calls = calls_of(folder)
+    calls[1] = replace(calls[1], expected_state=spoiled(calls[1].expected_state, 0))
+    (folder / VECTORS).write_bytes(vector_file(calls, project.ports))
+    result = check(project)
+    assert not result.passed and list(result.edited) == [VECTORS]
+    assert str(result.difference) == (
+        "call 1 of tb/vectors.dat expects what the interpreter does not give"
+    )
+
+
+def test_csim_that_fails_exits_with_1(folder, monkeypatch, capsys):
+    project, calls = calls_of(folder)
+    calls[0] = replace(calls[0], expected_y=spoiled(calls[0].expected_y, 0))
+    (folder / VECTORS).write_bytes(vector_file(calls, project.ports))
+    monkeypatch.setattr(sys, "argv", ["penstock", "csim", str(folder)])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 1 and "FAIL" in capsys.readouterr().out
+
+
+def test_a_vector_file_is_read_as_it_was_written(folder):
+    project, calls = calls_of(folder)
+    given = replace(calls[0], start=START_GIVEN, state=calls[1].expected_state)
+    content = vector_file([given, *calls], project.ports)
+    again = parse_vector_file(content, project.ports, project.inputs)
+    assert vector_file(again, project.ports) == content
+    assert np.array_equal(again[0].x, calls[0].x) and again[0].reload is True

@@ -1,0 +1,186 @@
+"""Any wrong entry of any constant or table of the kernel fails the check.
+
+Three links: every constant that the kernel declares is printed; every printed entry is compared;
+and what is printed is what was compiled.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from penstock_runtime import load_project
+from penstock_runtime.compare import check
+from penstock_runtime.csim import build, run_testbench
+from penstock_runtime.kernel_constants import (
+    WrongConstant,
+    expected_constants,
+    parse_constants,
+    wrong_constants,
+    wrong_pragmas,
+)
+
+DECLARED = (
+    r"^(?:static )?const [\w ]+? (\w+)(?:\[[^=;]*\])? = ",  # constants and tables
+    r"^typedef ap_u?int<\d+> (\w+);",
+    r"\b(START_\w+) = ",
+)
+LOCAL = {"TABLE", "RISE"}  # of the functions of tables.h: printed by the name of their file
+
+
+@pytest.fixture(scope="module")
+def project(built_folder):
+    return load_project(built_folder)
+
+
+@pytest.fixture(scope="module")
+def printed(project):
+    done = run_testbench(project.folder, build(project.folder), "--constants")
+    assert done.passed
+    return parse_constants(done.output)
+
+
+def test_the_kernel_has_what_graph_and_manifest_ask_for(project, printed):
+    assert printed == expected_constants(project)
+    assert wrong_constants(expected_constants(project), printed) == []
+
+
+def test_the_project_has_a_table_of_each_kind(printed):
+    kinds = {name.split()[0] for name in printed}
+    assert {"table", "function", "filled", "phase", "segment", "ALIGN", "OPERAND_END",
+            "POSITION_OF", "MAX_STEPS", "GAP_COLUMNS", "GAP_SLOTS"} <= kinds  # fmt: skip
+    assert any(printed["ALIGN"]) and any(name.endswith("_rise") for name in printed)
+
+
+def test_every_constant_that_the_kernel_declares_is_printed(project):
+    printing = (project.folder / "tb/lstm_constants.cpp").read_text()
+    declared, tables = set(), set()
+    for path in sorted((project.folder / "kernel").glob("*.h")):
+        text = path.read_text()
+        for pattern in DECLARED:
+            declared |= set(re.findall(pattern, text, re.MULTILINE))
+    for path in (project.folder / "kernel/tables").iterdir():
+        if not re.search("_filled|output_order", path.name):
+            tables.add(f'#include "tables/{path.name}"')
+    assert len(declared) > 50 and len(tables) == 8
+    missing = {name for name in declared - LOCAL if not re.search(rf"\b{name}\b", printing)}
+    assert missing - {"beat_t"} == set(), "beat_t has BEAT_BITS"
+    assert {table for table in tables if table not in printing} == set()
+
+
+def test_a_change_of_any_one_entry_is_found_and_named(printed):
+    for name, values in printed.items():
+        for index, value in enumerate(values):
+            spoiled = printed | {name: [*values[:index], value + 1, *values[index + 1 :]]}
+            (found,) = wrong_constants(printed, spoiled)
+            where = index if len(values) > 1 else None
+            assert found == WrongConstant(name, where, value, value + 1)
+
+
+def test_a_constant_that_is_missing_short_or_unknown_is_found(printed):
+    for name, values in printed.items():
+        rest = {other: printed[other] for other in printed if other != name}
+        assert [found.name for found in wrong_constants(printed, rest)] == [name]
+        assert [found.name for found in wrong_constants(rest, printed)] == [name]
+        if len(values) > 1:
+            short = printed | {name: values[:-1]}
+            assert [found.name for found in wrong_constants(printed, short)] == [name]
+
+
+def spoil_texts(folder):
+    """Change one entry of every constant and table. -> the files that were changed."""
+
+    def more(match):
+        return f"{match[1]}{int(match[2]) + 1}{match[3]}"
+
+    edits = {
+        "kernel/config.h": [
+            (r"(const (?:int|unsigned) \w+ = )(\d+)(;)", more),
+            (r"(typedef ap_u?int<)(\d+)(>)", more),
+            (r"(const phase_t \w+ = \{\d+, )(\d+)(,)", more),
+            (r"(\bSTART_\w+ = )(\d+)(,| )", more),
+            (r"((?:GAP_\w+|ALIGN|OPERAND_END)\[[^=]*= \{[^\d]*(?://.*\d.*\n\s*)?)(\d+)(,)", more),
+        ],
+        "kernel/pe_array.h": [
+            (r"(typedef ap_uint<)(\d+)(>)", more), (r"( distance=)(\d+)( )", more),
+        ],
+    }  # fmt: skip
+    edits |= {
+        f"kernel/tables/{path.name}": [(r"\A()(\d+)(,)", lambda match: f"{1 - int(match[2])},")]
+        if path.name.endswith("filled.inc") else [(r"\A()(-?\d+)(,)", more)]
+        for path in (folder / "kernel/tables").iterdir()
+    }  # fmt: skip
+    for name, replacements in edits.items():
+        text = (folder / name).read_text()
+        for pattern, change in replacements:
+            text, count = re.subn(pattern, change, text)
+            assert count > 0, (name, pattern)
+        (folder / name).write_text(text)
+    return sorted(edits)
+
+
+def test_a_kernel_with_every_constant_spoiled_fails_for_each_of_them(folder):
+    changed = spoil_texts(folder)
+    project = load_project(folder)
+    result = check(project)
+    derived = {"IO_PER_BEAT", "PARAMETERS_PER_BEAT"}  # C++ works them out
+    wrong = {found.name for found in result.wrong_constants}
+    pragma = "DEPENDENCE pragma of kernel/pe_array.h"
+    assert not result.passed
+    assert wrong | derived >= expected_constants(project).keys() | {pragma}
+    assert list(result.edited) == changed
+    assert str(result.difference) == "PES: 2 by graph and manifest, the kernel has 3"
+
+
+def test_a_false_promise_to_the_synthesis_tool_is_found(folder):
+    project, path = load_project(folder), folder / "kernel/pe_array.h"
+    text = path.read_text()
+    assert wrong_pragmas(folder, project.manifest) == []
+    for old, new in (
+        ("distance=4", "distance=5"), ("distance=4 dependent=true", "dependent=false"),
+        ("type=inter direction=RAW", "type=intra direction=RAW"),
+        ("    const word_t word", "#pragma HLS dependence variable=acc dependent=false\n    "
+                                  "const word_t word"),
+    ):  # fmt: skip
+        assert old in text
+        path.write_text(text.replace(old, new))
+        (found,) = wrong_pragmas(folder, project.manifest)
+        assert found.name == "DEPENDENCE pragma of kernel/pe_array.h" and found.expected == 4
+
+
+def fewer_banks(fields):
+    """With them, the packed weights are sound for a shorter hazard distance only."""
+    fields["kernel"].update(hazard_distance=2)
+    for phase in fields["phases"]:
+        phase.update(banks=8)
+
+
+def moved_operands(fields):
+    """As if the vectors of the third phase lay one address further on."""
+    bases = fields["kernel"]["operand_bases"]
+    bases[2] = [base + 1 for base in bases[2]]
+
+
+MANIFESTS = {
+    "DEPENDENCE pragma of kernel/pe_array.h": lambda fields: fields["kernel"].update(
+        hazard_distance=3
+    ),
+    "BANKS": fewer_banks,
+    "MAX_STEPS": lambda fields: fields["interface"].update(max_steps=8),
+    "CELL_UNITS": lambda fields: fields["kernel"].update(cell_units=1),
+    "VECTOR_DEPTH": lambda fields: fields["kernel"].update(vector_depth=1000),
+    "segment l0.y": lambda fields: fields["kernel"]["segments"].update({"l0.y": 5}),
+    "phase l1.gates": moved_operands,
+    "WORD_STREAM_DEPTH": lambda fields: fields["kernel"].update(word_depth=33),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_that_contradicts_the_kernel_fails_even_with_matching_digests(
+    name, folder, forge
+):
+    forge("weights/manifest.json", MANIFESTS[name])
+    result = check(load_project(folder))
+    assert not result.passed
+    assert name in [found.name for found in result.wrong_constants]
