@@ -19,7 +19,7 @@ from penstock.frontend import HeadOptions, from_module, from_state_dict, read_ch
 from penstock.ir import Graph
 from penstock.ir.evaluate import evaluate
 from penstock.ir.io import dump_graph
-from penstock.layers import lower
+from penstock.lowering import lower
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group, sha256_of
 from penstock.packing.validate import Proof

@@ -11,7 +11,7 @@ from support import random_model
 from penstock import Fixed, Overflow, Precision, Rounding
 from penstock.compress import calibrate
 from penstock.ir.evaluate import evaluate
-from penstock.layers import lower
+from penstock.lowering import lower
 
 torch = pytest.importorskip("torch")
 from penstock.compress.execution import Execution  # noqa: E402

@@ -11,7 +11,7 @@ from support import random_model
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model
-from penstock.layers import lower
+from penstock.lowering import lower
 from penstock.packing.index_code import Entries
 from penstock.packing.layout import Layout
 from penstock.packing.manifest import Manifest, pack_group, unpack_phase

@@ -1,44 +1,39 @@
-"""Architecture from names and shapes: torch.nn.LSTM's parameters, peepholes, a Linear head."""
+"""Architecture from names and shapes: a recurrent module's parameters, and a Linear head."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
-from penstock.model import GATES, DenseHead, LstmDirection, LstmLayer, RecurrentModel
+from penstock.layers import CELLS, Cell, DenseHead
+from penstock.layers.head import ACTIVATIONS, PLACES
+from penstock.layers.pytorch import PROJECTION, REQUIRED
+from penstock.model import RecurrentModel, Stacked
 
-LSTM_NAME = re.compile(
-    r"(?P<prefix>.*?)(?P<kind>weight_ih|weight_hh|weight_hr|weight_ic|weight_fc|weight_oc|bias_ih"
-    r"|bias_hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?"
-)
 OTHER_CELLS = {1: "an Elman RNN", 3: "a GRU"}
-BIASES = ("bias_ih", "bias_hh")
-BIAS_RULE = "biases come in pairs, in all layers or none"
-PEEPHOLES = {"i": "weight_ic", "f": "weight_fc", "o": "weight_oc"}
-PEEPHOLE_RULE = "peepholes come in threes, in all layers or none"
-ACTIVATION_CODE = "cell_activation_code"
+"""Gates -> what PyTorch's other modules are called."""
 
 
 @dataclass(frozen=True)
 class HeadOptions:
-    """What a state dict does not say about its Linear head; see ``model.DenseHead``."""
+    """What a state dict does not say about its Linear head; see ``layers.DenseHead``."""
 
     at: str = "last"
     activation: str = "none"
 
     def __post_init__(self) -> None:
         for value, choices in (
-            (self.at, ("step", "last", "final")),
-            (self.activation, ("none", "sigmoid", "argmax")),
+            (self.at, PLACES),
+            (self.activation, ACTIVATIONS),
         ):
             if value not in choices:
                 raise PenstockError(
-                    f"a head can't run at {value!r}" if "step" in choices
+                    f"a head can't run at {value!r}" if choices is PLACES
                     else f"a head can't end in {value!r}",
                     "head options",
                     f"choose one of {', '.join(choices)}",
@@ -77,7 +72,7 @@ def from_state_dict(
     batch_first: bool = True,
     name: str = "lstm",
 ) -> RecurrentModel:
-    """Find the LSTM, its layers and directions, a Linear head and an embedding.
+    """Find the recurrent module, its layers and directions, a Linear head and an embedding.
 
     An embedding table stays on the host, and a note says so. Raises PenstockError for anything that
     can't be compiled, by name.
@@ -85,19 +80,22 @@ def from_state_dict(
     check_finalized(tensors, where)
     _check_finite(tensors, where)
     reader = _Reader(tensors, where)
-    found = {key: match for key in tensors if (match := LSTM_NAME.fullmatch(key))}
+    pattern = _tensor_pattern()
+    found = {key: match for key in tensors if (match := pattern.fullmatch(key))}
     prefixes = sorted({match["prefix"] for match in found.values()})
     if not prefixes:
         raise PenstockError(
-            f"there is no LSTM among {_some(tensors)}", where, "an LSTM has weight_ih_l0"
+            f"there is no {modules()} among {_some(tensors)}",
+            where,
+            f"{_titles()} has weight_ih_l0",
         )
     if len(prefixes) > 1:
         names = ", ".join(prefix.rstrip(".") or "(root)" for prefix in prefixes)
         raise PenstockError(
-            f"there are {len(prefixes)} LSTMs: {names}",
+            f"there are {len(prefixes)} {modules('s')}: {names}",
             where,
-            "their order can't be known from names; stack them in one nn.LSTM, or compile one "
-            "at a time",
+            f"their order can't be known from names; stack them in one nn.{modules()}, or compile "
+            "one at a time",
         )
     layers = _read_layers(reader, prefixes[0], list(found.values()))
     notes: list[str] = []
@@ -107,6 +105,21 @@ def from_state_dict(
             "there is no Linear head to apply the head options to", where, "leave them out"
         )
     return RecurrentModel(layers, model_head, name, batch_first, notes)
+
+
+def _tensor_pattern() -> re.Pattern[str]:
+    """Of the names of a recurrent module's tensors."""
+    kinds = "|".join({kind: None for cell in CELLS for kind in cell.torch.shapes})
+    return re.compile(rf"(?P<prefix>.*?)(?P<kind>{kinds})_l(?P<layer>\d+)(?P<reverse>_reverse)?")
+
+
+def modules(ending: str = "") -> str:
+    """The recurrent modules of PyTorch that can be read, in words."""
+    return " or ".join(f"{cell.torch.module}{ending}" for cell in CELLS)
+
+
+def _titles() -> str:
+    return " or ".join(cell.torch.title for cell in CELLS)
 
 
 def check_finalized(names: Iterable[str], where: str) -> None:
@@ -133,118 +146,131 @@ def _check_finite(tensors: dict[str, FloatArray], where: str) -> None:
             raise PenstockError(f"{name} is empty", where, "was the model built with size 0?")
 
 
-def _read_layers(reader: _Reader, prefix: str, matches: list[re.Match[str]]) -> list[LstmLayer]:
+def _read_layers(reader: _Reader, prefix: str, matches: list[re.Match[str]]) -> list[Stacked]:
     count = max(int(match["layer"]) for match in matches) + 1
     both = any(match["reverse"] for match in matches)
-    function = _read_activation(reader, f"{prefix}{ACTIVATION_CODE}")
     kinds = {match["kind"] for match in matches}
-    layers: list[LstmLayer] = []
+    layers: list[Stacked] = []
     for index in range(count):
         inputs = layers[-1].outputs if layers else None
-        pattern = f"{prefix}{{}}_l{index}"
-        forward = _read_direction(reader, pattern, inputs, function, kinds)
+        forward = _Direction(reader, prefix, f"_l{index}", kinds).read(inputs)
         backward = None
         if both:
-            pattern += "_reverse"
-            backward = _read_direction(reader, pattern, None, function, kinds)
-            for kind, own, other in (
-                ("weight_hh", backward.cells, forward.cells),
-                ("weight_hh", backward.outputs, forward.outputs),
-                ("weight_ih", backward.inputs, forward.inputs),
-            ):
-                if own != other:
-                    raise PenstockError(
-                        f"{pattern.format(kind)} has another size than the forward direction",
-                        reader.where,
-                        "both directions of a layer have the same inputs and cells",
-                    )
-        layers.append(LstmLayer(forward, backward))
+            direction = _Direction(reader, prefix, f"_l{index}_reverse", kinds)
+            backward = direction.read(None)
+            direction.check_twin(backward, forward)
+        layers.append(Stacked(forward, backward))
     return layers
 
 
-def _read_activation(reader: _Reader, name: str) -> str:
-    """What penstock.nn.LSTM saves of its g gate; torch.nn.LSTM saves nothing, and has tanh."""
-    if name not in reader.tensors:
-        return "tanh"
-    code = reader.take(name, (), "it is one number")
-    if code not in (0, 1):
-        raise PenstockError(
-            f"{name} is {code:g}, which names no activation",
-            reader.where,
-            "was it saved by a later version of Penstock?",
-        )
-    return "sigma" if code == 1 else "tanh"
+@dataclass(frozen=True)
+class _Direction:
+    """Reads one direction of one layer. kinds: the tensors that any of the module's layers has."""
 
+    reader: _Reader
+    prefix: str
+    suffix: str
+    kinds: set[str]
 
-def _read_direction(
-    reader: _Reader, pattern: str, inputs: int | None, function: str, kinds: set[str]
-) -> LstmDirection:
-    """One direction; ``pattern`` makes a tensor's name of its kind, ``kinds`` the LSTM has."""
-    w_ih = reader.tensors.get(pattern.format("weight_ih"))
-    w_hh = reader.tensors.get(pattern.format("weight_hh"))
-    for kind, value in (("weight_ih", w_ih), ("weight_hh", w_hh)):
+    def name(self, kind: str) -> str:
+        """The full name of a tensor."""
+        return f"{self.prefix}{kind}{self.suffix}"
+
+    def read(self, inputs: int | None) -> Cell:
+        """The layer; inputs: what the layer before gives, if there is one."""
+        w_ih, w_hh = (self._matrix(kind) for kind in REQUIRED)
+        w_hr = self.reader.tensors.get(self.name("weight_hr"))
+        outputs = w_hh.shape[1]
+        cells = outputs if w_hr is None else (1, *w_hr.shape)[-1]
+        cell = self._cell(w_hh.shape[0], cells)
+        if inputs is not None and w_ih.shape[1] != inputs:
+            raise PenstockError(
+                f"{self.name('weight_ih')} reads {w_ih.shape[1]} inputs, "
+                f"but the layer before gives {inputs}",
+                self.reader.where,
+                "was the checkpoint saved from a model with another hidden_size or proj_size?",
+            )
+        sizes = {
+            "rows": len(cell.torch.gates) * cells, "inputs": w_ih.shape[1], "cells": cells,
+            "outputs": outputs,
+        }  # fmt: skip
+        codes = {name: self._choice(name, of) for name, of in cell.torch.codes.items()}
+        return cell.from_torch(self._tensors(cell, sizes, w_hr is not None), codes)
+
+    def _matrix(self, kind: str) -> FloatArray:
+        value = self.reader.tensors.get(self.name(kind))
         if value is None or value.ndim != 2:
             state = "missing" if value is None else f"{value.ndim}-dimensional"
             raise PenstockError(
-                f"{pattern.format(kind)} is {state}", reader.where, "an LSTM needs this matrix"
+                f"{self.name(kind)} is {state}", self.reader.where, f"{_titles()} needs this matrix"
             )
-    assert w_ih is not None and w_hh is not None
-    outputs = w_hh.shape[1]
-    hr_name = pattern.format("weight_hr")
-    cells = (1, *reader.tensors[hr_name].shape)[-1] if hr_name in reader.tensors else outputs
-    _check_gates(reader, pattern, w_hh.shape[0], cells)
-    rows = 4 * cells
-    because = f"the layer has {cells} cells"
-    if inputs is not None and w_ih.shape[1] != inputs:
+        return value
+
+    def _cell(self, rows: int, cells: int) -> type[Cell]:
+        """The cell that stacks as many gates. Raises PenstockError if there is none."""
+        known = {len(cell.torch.gates): cell for cell in CELLS}
+        gates, name = rows / cells, self.name("weight_hh")
+        if gates in known:
+            return known[int(gates)]
+        if gates in OTHER_CELLS:
+            raise PenstockError(
+                f"{name} is of {OTHER_CELLS[int(gates)]}, which is not supported",
+                self.reader.where,
+                f"only {modules()} layers can be compiled so far",
+            )
+        counts = " or ".join(map(str, sorted(known)))
         raise PenstockError(
-            f"{pattern.format('weight_ih')} reads {w_ih.shape[1]} inputs, "
-            f"but the layer before gives {inputs}",
-            reader.where,
-            "was the checkpoint saved from a model with another hidden_size or proj_size?",
+            f"{name} has {rows} rows, which is not {counts} gates of {cells} cells",
+            self.reader.where,
+            "was the checkpoint saved from another model?",
         )
-    w_ih = reader.take(pattern.format("weight_ih"), (rows, w_ih.shape[1]), because)
-    w_hh = reader.take(pattern.format("weight_hh"), (rows, outputs), because)
-    projection = None
-    if hr_name in reader.tensors:
-        projection = reader.take(hr_name, (outputs, cells), because)
-    bias = np.zeros(rows)
-    if not kinds.isdisjoint(BIASES):
-        for kind in BIASES:
-            bias = bias + reader.take(pattern.format(kind), (rows,), BIAS_RULE)
-    peephole = {}
-    if not kinds.isdisjoint(PEEPHOLES.values()):
-        peephole = {
-            gate: reader.take(pattern.format(kind), (cells,), PEEPHOLE_RULE)
-            for gate, kind in PEEPHOLES.items()
+
+    def _choice(self, code: str, choices: tuple[str, ...]) -> str:
+        """What a scalar of the module chooses; the first where the module saves none."""
+        name = f"{self.prefix}{code}"
+        if name not in self.reader.tensors:
+            return choices[0]
+        index = self.reader.take(name, (), "it is one number")
+        if index not in range(len(choices)):
+            raise PenstockError(
+                f"{name} is {index:g}, which names no activation",
+                self.reader.where,
+                "was it saved by a later version of Penstock?",
+            )
+        return choices[int(index)]
+
+    def _tensors(
+        self, cell: type[Cell], sizes: Mapping[str, int], has_projection: bool
+    ) -> dict[str, FloatArray]:
+        """All tensors of this direction by kind, their shapes checked."""
+        because = f"the layer has {sizes['cells']} cells"
+        shapes = {**REQUIRED, **(PROJECTION if has_projection else {})}
+        wanted = [(kind, counts, because) for kind, counts in shapes.items()]
+        for group in cell.torch.optional:
+            if not self.kinds.isdisjoint(group.shapes):
+                wanted += [(kind, counts, group.rule) for kind, counts in group.shapes.items()]
+        return {
+            kind: self.reader.take(self.name(kind), tuple(sizes[c] for c in counts), rule)
+            for kind, counts, rule in wanted
         }
-    return LstmDirection(
-        dict(zip(GATES, np.split(w_ih, 4), strict=True)),
-        dict(zip(GATES, np.split(w_hh, 4), strict=True)),
-        dict(zip(GATES, np.split(bias, 4), strict=True)),
-        peephole, projection, function,
-    )  # fmt: skip
 
-
-def _check_gates(reader: _Reader, pattern: str, rows: int, cells: int) -> None:
-    gates = rows / cells
-    if gates == len(GATES):
-        return
-    name = pattern.format("weight_hh")
-    if gates in OTHER_CELLS:
-        raise PenstockError(
-            f"{name} is of {OTHER_CELLS[int(gates)]}, which is not supported",
-            reader.where,
-            "only LSTM layers can be compiled so far",
-        )
-    raise PenstockError(
-        f"{name} has {rows} rows, which is not 4 gates of {cells} cells",
-        reader.where,
-        "was the checkpoint saved from another model?",
-    )
+    def check_twin(self, own: Cell, forward: Cell) -> None:
+        """Raise PenstockError unless the backward direction has the sizes of the forward one."""
+        for kind, mine, theirs in (
+            ("weight_hh", own.cells, forward.cells),
+            ("weight_hh", own.outputs, forward.outputs),
+            ("weight_ih", own.inputs, forward.inputs),
+        ):
+            if mine != theirs:
+                raise PenstockError(
+                    f"{self.name(kind)} has another size than the forward direction",
+                    self.reader.where,
+                    "both directions of a layer have the same inputs and cells",
+                )
 
 
 def _read_rest(
-    reader: _Reader, layers: list[LstmLayer], options: HeadOptions, notes: list[str]
+    reader: _Reader, layers: list[Stacked], options: HeadOptions, notes: list[str]
 ) -> DenseHead | None:
     """The Linear head and the embedding among the tensors that are left; nothing else may be."""
     inputs, outputs = layers[0].forward.inputs, layers[-1].outputs
@@ -265,16 +291,16 @@ def _read_rest(
             head = DenseHead(value, bias, options.at, options.activation)
     if reader.left:
         raise PenstockError(
-            f"can't compile {_some(reader.left)}: not part of an LSTM, a Linear head or an "
+            f"can't compile {_some(reader.left)}: not part of {_titles()}, a Linear head or an "
             "embedding",
             reader.where,
-            "save only the LSTM and the Linear layer that reads it",
+            f"save only the {modules()} and the Linear layer that reads it",
         )
     return head
 
 
 def _is_embedding(reader: _Reader, name: str, has_bias: bool, inputs: int, outputs: int) -> bool:
-    """A matrix without bias, whose rows are as long as the LSTM's input frame."""
+    """A matrix without bias, whose rows are as long as the input frame."""
     if has_bias or reader.tensors[name].shape[1] != inputs:
         return False
     if inputs == outputs and "emb" not in name:
