@@ -96,7 +96,7 @@ def compile_model(
     binaries["graph.safetensors"] = graph_tensors
     manifest.sha256.update({name: sha256_of(content) for name, content in binaries.items()})
     notes = [*model.notes, *_notes(ranges)]
-    report = build_report(keep, manifest, proof, model.weights(), notes)
+    report = build_report(keep, manifest, proof, model, notes)
     texts = emit_kernel(keep, manifest, GOLDEN_STEPS)
     texts |= emit_project_files(keep, manifest, texts, report)
     texts |= render_report(report)
