@@ -1,13 +1,14 @@
 """Fixed-point types: the only arithmetic in Penstock that drops bits.
 
 A ``Fixed`` maps one to one to ``ap_fixed<W, I, Q, O>`` (``ap_ufixed`` if unsigned) of Vitis HLS,
-with
-I = width - frac. Values are carried as *raw* integers: value = raw * 2**-frac. Semantics: UG1399,
-"Arbitrary Precision Fixed-Point Data Types"; tested exhaustively against AMD's own headers.
+with I = width - frac. Values are carried as *raw* integers: value = raw * 2**-frac. Semantics:
+UG1399, "Arbitrary Precision Fixed-Point Data Types"; tested exhaustively against AMD's own headers
+on small widths, and against exact rational arithmetic on all of them.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -20,6 +21,9 @@ FloatArray = NDArray[np.float64]
 
 MAX_WIDTH = 60
 """Raw values live in int64, with bits to spare for what overflows."""
+MAX_FRAC = 256
+"""Binary points lie within -256..256: 2**-frac is then far from the ends of float64, and every
+conversion between two types fits AMD's headers (1,024 bits)."""
 
 
 class Rounding(StrEnum):
@@ -48,7 +52,8 @@ class Fixed:
     """A fixed-point type: ``width`` bits, of which ``frac`` below the binary point.
 
     ``frac`` may be negative or exceed ``width``, as in ap_fixed. Raises ValueError for a width
-    outside 1..60 (a programming error; users' settings are checked where they enter).
+    outside 1..MAX_WIDTH or a frac outside -MAX_FRAC..MAX_FRAC (a programming error; users' settings
+    are checked where they enter).
     """
 
     width: int
@@ -60,6 +65,8 @@ class Fixed:
     def __post_init__(self) -> None:
         if not 1 <= self.width <= MAX_WIDTH:
             raise ValueError(f"width {self.width} is outside 1..{MAX_WIDTH}")
+        if not -MAX_FRAC <= self.frac <= MAX_FRAC:
+            raise ValueError(f"frac {self.frac} is outside -{MAX_FRAC}..{MAX_FRAC}")
         object.__setattr__(self, "rounding", Rounding(self.rounding))
         object.__setattr__(self, "overflow", Overflow(self.overflow))
 
@@ -115,19 +122,29 @@ class Fixed:
     def quantize(self, values: Any) -> IntArray:
         """Raw integers of real ``values``, with this type's rounding and overflow.
 
-        Exact for float64 input: scaling by a power of two loses nothing, and only then is rounded.
+        Exact for every finite float64.
         """
-        scaled = np.ldexp(np.asarray(values, dtype=np.float64), self.frac)
-        # Far out of range only the overflow mode matters; keep int64 conversion defined.
-        if self.overflow is Overflow.WRAP:
-            scaled = np.fmod(scaled, 2.0 ** (self.width + 1))
-        else:
-            scaled = np.clip(scaled, -(2.0**62), 2.0**62)
+        real = np.asarray(values, dtype=np.float64)
+        scaled = self._scaled(real)
         floor = np.floor(scaled)
-        remainder = scaled - floor
         raw = floor.astype(np.int64)
-        raw = raw + rounds_up(self.rounding, raw, remainder, 0.5)
+        raw = raw + rounds_up(self.rounding, raw, remainder_of(scaled, floor), 0.5)
         return self.overflowed(raw)
+
+    def _scaled(self, real: FloatArray) -> FloatArray:
+        """``real`` in units of the last bit, as far as rounding and overflow can tell.
+
+        Scaling by a power of two is exact but at the ends of float64: what is too great is far out
+        of range, and a multiple of all moduli; what is too small counts by its sign alone.
+        """
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = np.ldexp(real, self.frac)
+        if self.frac < 0:
+            is_tiny = (real != 0) & (np.abs(scaled) < TINY)
+            scaled = np.where(is_tiny, np.copysign(TINY, real), scaled)
+        if self.overflow is Overflow.WRAP:
+            return np.fmod(np.where(np.isinf(scaled), 0.0, scaled), 2.0 ** (self.width + 1))
+        return np.clip(scaled, -(2.0**62), 2.0**62)
 
     def to_float(self, raw: Any) -> FloatArray:
         """Real values of raw integers."""
@@ -152,6 +169,19 @@ class Fixed:
             ends = requantize(np.array([lo, hi], dtype=np.int64), frac, self)
             return int(ends[0]), int(ends[1])
         return self.raw_min, self.raw_max
+
+
+TINY = 2.0**-100
+"""Rounds as everything between it and zero does."""
+
+
+def remainder_of(scaled: Any, floor: Any) -> Any:
+    """What lies above ``floor``, on the right side of one half.
+
+    The difference is exact but for scaled in -0.5..0, where it may be rounded down to one half.
+    Operators only, so it serves arrays and torch tensors alike.
+    """
+    return scaled - floor + 0.25 * ((scaled > -0.5) & (scaled < 0))
 
 
 def rounds_up(mode: Rounding, floor: Any, remainder: Any, half: float | int) -> Any:
@@ -179,12 +209,12 @@ def rounds_up(mode: Rounding, floor: Any, remainder: Any, half: float | int) -> 
 def requantize(raw: IntArray, frac: int, to: Fixed) -> IntArray:
     """Convert raw values with ``frac`` fraction bits to the type ``to``: round, then overflow.
 
-    Exact as an ap_fixed assignment.
+    Exact as an ap_fixed assignment, for any ``frac`` and raw values between -2**62 and 2**62.
     """
     drop_bits = frac - to.frac
     if drop_bits <= 0:
         return to.overflowed(_shifted_left(raw, -drop_bits, to))
-    drop_bits = min(drop_bits, MAX_WIDTH - 1)
+    drop_bits = min(drop_bits, 63)  # then all are below one half, and int64 holds the half
     floor = raw >> drop_bits
     remainder = raw - (floor << drop_bits)
     return to.overflowed(floor + rounds_up(to.rounding, floor, remainder, 1 << (drop_bits - 1)))
@@ -202,12 +232,12 @@ def _shifted_left(raw: IntArray, bits: int, to: Fixed) -> IntArray:
 def largest_frac(peak: float, width: int, signed: bool = True) -> int:
     """The most fraction bits at which ``width`` bits hold +-``peak`` after rounding to nearest.
 
-    A peak of zero gives a type for values below one.
+    At most MAX_FRAC; below -MAX_FRAC for a peak that no type holds. A peak of zero gives a type for
+    values below one.
     """
     if peak == 0:
         return width - int(signed)
-    top = (1 << (width - int(signed))) - 1
-    frac = int(np.floor(np.log2((top + 0.5) / peak)))
-    while peak * 2.0**frac >= top + 0.5:
-        frac -= 1
-    return frac
+    above_top = (1 << (width - int(signed))) - 0.5
+    (peak_part, peak_exponent), (top_part, top_exponent) = math.frexp(peak), math.frexp(above_top)
+    frac = top_exponent - peak_exponent - int(peak_part >= top_part)
+    return min(frac, MAX_FRAC)

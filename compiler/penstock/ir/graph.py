@@ -5,7 +5,7 @@ The only module that knows networkx.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -33,12 +33,21 @@ class Node:
     tensor: Tensor = field(compare=False)
 
 
+@dataclass(frozen=True)
+class State:
+    """A vector carried from step to step: the node that gives its old value, and its new one."""
+
+    name: str
+    read: Node
+    write: Node
+
+
 class Graph:
     """The network as one typed dataflow graph.
 
     The computation is a list of *sweeps*; each runs its nodes once for every step, in its
-    direction. Within a sweep the nodes are acyclic: state is read at the start of a step and
-    written at its end. A value used by a later sweep is buffered: that sweep sees the value of the
+    direction. Within a sweep the nodes are acyclic: a state is read as the step before left it,
+    wherever the reading node stands, and its new value counts from the end of the step. A value used by a later sweep is buffered: that sweep sees the value of the
     same step. Nodes are kept in the order of insertion, which is a topological order.
     """
 
@@ -96,8 +105,38 @@ class Graph:
 
     def vectors(self, node: Node) -> list[Node]:
         """The operands that are vectors of the step: no weight matrices, no tables."""
-        chosen: slice = getattr(node.op, "vectors", slice(None))
-        return [self[source] for source in node.inputs[chosen]]
+        return [self[source] for source in node.inputs[node.op.vectors]]
+
+    def states(self) -> dict[str, State]:
+        """What is carried from step to step, by name, in the order of the reading nodes.
+
+        Raises ValueError for a state that is not read by one node and written by one.
+        """
+        reads = self._by_name((node.op.reads, node) for node in self.nodes())
+        writes = self._by_name((node.op.writes, node) for node in self.nodes())
+        if reads.keys() != writes.keys():
+            raise ValueError(f"read or written only: {sorted(reads.keys() ^ writes.keys())}")
+        return {name: State(name, read, writes[name]) for name, read in reads.items()}
+
+    def captures(self) -> dict[str, Node]:
+        """What is kept for ``once`` sweeps, by the names of the captures.
+
+        Raises ValueError for two captures of one name.
+        """
+        return self._by_name((node.op.captures, node) for node in self.nodes())
+
+    @staticmethod
+    def _by_name(named: Iterable[tuple[str | None, Node]]) -> dict[str, Node]:
+        found: dict[str, Node] = {}
+        for name, node in named:
+            if name is None:
+                continue
+            if name in found:
+                raise ValueError(
+                    f"{found[name].name} and {node.name} are both a {node.op.kind} of {name!r}"
+                )
+            found[name] = node
+        return found
 
     def users(self, name: str) -> list[Node]:
         """The nodes that read ``name``, in graph order."""

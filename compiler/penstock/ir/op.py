@@ -77,7 +77,10 @@ class Step(Protocol):
         ...
 
     def read_state(self, name: str) -> IntArray:
-        """The state as the previous step left it, or the initial state."""
+        """The state as the previous step left it, or the initial state; whatever this step wrote.
+
+        So is a capture read by the operation that makes it.
+        """
         ...
 
     def write_state(self, name: str, value: IntArray) -> None:
@@ -89,16 +92,73 @@ class Step(Protocol):
         ...
 
 
+class Traits:
+    """What a reader may ask of any operation instead of its kind; here, what holds of most.
+
+    An operation derives from this class and states what differs.
+    """
+
+    is_source: ClassVar[bool] = False
+    """Nothing is computed: an input, a constant, a state."""
+    is_elementwise: ClassVar[bool] = False
+    """Element k of the result depends on element k of the vectors alone, and on nothing else of
+    the run."""
+    vectors: ClassVar[slice] = slice(None)
+    """Which operands are vectors of the step."""
+    matrices: ClassVar[slice] = slice(0, 0)
+    """Which operands are constant weight matrices."""
+    tables: ClassVar[slice] = slice(0, 0)
+    """Which operands are constant tables, looked up by value."""
+
+    @property
+    def reads(self) -> str | None:
+        """The state whose old value this is."""
+        return None
+
+    @property
+    def writes(self) -> str | None:
+        """The state that this becomes at the end of the step."""
+        return None
+
+    @property
+    def captures(self) -> str | None:
+        """The name under which this keeps one step's value for a later ``once`` sweep."""
+        return None
+
+    @property
+    def when(self) -> str:
+        """In which steps the result counts: ``step``, all of the lane's sequence; ``last``, the
+        last of them; ``final``, the one that the sweep runs last, which all lead to.
+        """
+        return "step"
+
+
 class Op(Protocol):
     """One operation. Implementations are frozen dataclasses: their fields are their attributes.
 
-    ``infer`` raises ValueError for operands it can't take: an ill-typed graph can't be built. An
-    operation that also takes matrices or tables says in ``vectors`` (a slice) which operands are
-    vectors.
+    ``infer`` raises ValueError for operands it can't take: an ill-typed graph can't be built. It
+    refuses operands for which ``eval`` would leave int64. The traits are those of ``Traits``.
     """
 
     kind: ClassVar[str]
     """Name in graph.json, and stem of the operation's C++ template."""
+    is_source: ClassVar[bool]
+    is_elementwise: ClassVar[bool]
+    vectors: ClassVar[slice]
+    matrices: ClassVar[slice]
+    tables: ClassVar[slice]
+
+    @property
+    def reads(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def writes(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def captures(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def when(self) -> str: ...  # noqa: D102
 
     @property
     def infer(self) -> Callable[..., Tensor]:
@@ -135,3 +195,10 @@ def require(holds: bool, message: str) -> None:
     """Refuse operands: raise ValueError(message) unless ``holds``."""
     if not holds:
         raise ValueError(message)
+
+
+def require_vectors(*inputs: Tensor) -> None:
+    """Refuse operands that are not vectors of one length."""
+    require(len(inputs) >= 1, "there are no operands")
+    require(len({x.shape for x in inputs}) == 1 and len(inputs[0].shape) == 1,
+            f"operands of shapes {[x.shape for x in inputs]} can't be combined")  # fmt: skip

@@ -8,19 +8,24 @@ from penstock.ir.graph import Direction, Graph, Node
 def verify(graph: Graph) -> None:
     """Raise ValueError unless the graph is well formed.
 
-    Types, shapes and intervals are inferred anew and must be what the nodes carry; intervals lie in
-    their types; one step has no cycle; each state is read and written once, in one sweep, with one
-    type; values enter a ``once`` sweep only through a capture, and captures go nowhere else.
+    * Types, shapes and intervals are inferred anew and must be what the nodes carry; intervals lie
+      in their types. One step has no cycle.
+    * A state is read by one node and written by one, in one sweep, with one type and length; it may
+      be used anywhere in the step, before or after it is written, and is always the old value.
+    * Values enter a ``once`` sweep only through a capture, captures go nowhere else, and nothing
+      leaves a ``once`` sweep. No input, state or capture lives in one.
+    * There is one input and one output. Results leave as they are made, so no backward sweep makes
+      them.
     """
     if not graph.is_acyclic():
         raise ValueError("the graph has a cycle without state")
     for node in graph.nodes():
         _verify_tensor(graph, node)
         _verify_edges(graph, node)
+        if graph.sweeps[node.sweep] is Direction.ONCE:
+            _verify_once(node)
     _verify_states(graph)
-    for kind in ("input", "output"):
-        if len(graph.of_kind(kind)) != 1:
-            raise ValueError(f"the graph needs exactly one {kind}")
+    _verify_ends(graph)
 
 
 def _verify_tensor(graph: Graph, node: Node) -> None:
@@ -34,31 +39,45 @@ def _verify_tensor(graph: Graph, node: Node) -> None:
 
 def _verify_edges(graph: Graph, node: Node) -> None:
     for source in graph.inputs(node):
-        if source.op.kind == "const":
+        if source.tensor.constant is not None:
             continue
         if source.sweep > node.sweep:
             raise ValueError(f"{node.name} reads {source.name} of a later sweep")
-        is_capture = source.op.kind == "capture"
-        into_once = graph.sweeps[node.sweep] is Direction.ONCE and source.sweep != node.sweep
-        if is_capture != into_once:
+        crosses = source.sweep != node.sweep
+        into_once = crosses and graph.sweeps[node.sweep] is Direction.ONCE
+        if (source.op.captures is not None) != into_once:
             raise ValueError(
                 f"{node.name} reads {source.name}: a capture is read by a later once sweep, "
                 "and such a sweep reads nothing else of the sequence"
             )
+        if crosses and graph.sweeps[source.sweep] is Direction.ONCE:
+            raise ValueError(f"{node.name} reads {source.name} of a sweep that runs once")
+
+
+def _verify_once(node: Node) -> None:
+    if node.op.reads is not None or node.op.writes is not None:
+        raise ValueError(f"state {node.op.reads or node.op.writes} lives in a sweep that runs once")
+    if node.op.captures is not None or node.op.kind == "input":
+        raise ValueError(f"{node.name} ({node.op.kind}) stands in a sweep that runs once")
 
 
 def _verify_states(graph: Graph) -> None:
-    reads = {vars(node.op)["state"]: node for node in graph.of_kind("state_read")}
-    writes = {vars(node.op)["state"]: node for node in graph.of_kind("state_write")}
-    if len(reads) + len(writes) != len(graph.of_kind("state_read") + graph.of_kind("state_write")):
-        raise ValueError("a state is read or written twice in a step")
-    if reads.keys() != writes.keys():
-        raise ValueError(f"read or written only: {sorted(reads.keys() ^ writes.keys())}")
-    for state, read in reads.items():
-        write = writes[state]
+    states = graph.states()
+    for state in states.values():
+        read, write = state.read, state.write
         if (read.tensor.shape, read.tensor.type, read.sweep) != (
             write.tensor.shape, write.tensor.type, write.sweep,
         ):  # fmt: skip
-            raise ValueError(f"state {state} is written as another type than it is read")
-        if graph.sweeps[read.sweep] is Direction.ONCE:
-            raise ValueError(f"state {state} lives in a sweep that runs once")
+            raise ValueError(f"state {state.name} is written as another type than it is read")
+    both = sorted(states.keys() & graph.captures().keys())
+    if both:
+        raise ValueError(f"states and captures of one name: {both}")
+
+
+def _verify_ends(graph: Graph) -> None:
+    for kind in ("input", "output"):
+        if len(graph.of_kind(kind)) != 1:
+            raise ValueError(f"the graph needs exactly one {kind}")
+    (output,) = graph.of_kind("output")
+    if graph.sweeps[output.sweep] is Direction.BACKWARD:
+        raise ValueError(f"{output.name} stands in a backward sweep: results would be reversed")

@@ -1,11 +1,13 @@
 """The operations.
 
-Adding one: a module here, its twin in templates/hls/ops, a line below, a test.
+Adding one: a class here, its twin in templates/hls/ops, a line below, its rule for training in
+compress/rules.py, a case in tests/ops/test_twins.py. tests/ops/test_complete.py tells what is
+missing.
 """
 
 from typing import Any
 
-from penstock.ops.eltwise import Add, Mul, Scale
+from penstock.ops.eltwise import Add, Mul, Relu, Scale, Sub
 from penstock.ops.lut import Lut
 from penstock.ops.matvec import MatVec
 from penstock.ops.output import ArgMax, Capture, Output
@@ -14,12 +16,12 @@ from penstock.ops.source import Const, Input
 from penstock.ops.state import StateRead, StateWrite
 
 ALL: tuple[type[Any], ...] = (
-    Input, Const, StateRead, MatVec, Add, Mul, Scale, Requant, Lut, StateWrite, Capture, ArgMax,
-    Output,
+    Input, Const, StateRead, MatVec, Add, Sub, Mul, Scale, Relu, Requant, Lut, StateWrite, Capture,
+    ArgMax, Output,
 )  # fmt: skip
 REGISTRY: dict[str, type[Any]] = {op.kind: op for op in ALL}
 
 __all__ = [
     "ALL", "REGISTRY", "Add", "ArgMax", "Capture", "Const", "Input", "Lut", "MatVec", "Mul",
-    "Output", "Requant", "Scale", "StateRead", "StateWrite",
+    "Output", "Relu", "Requant", "Scale", "StateRead", "StateWrite", "Sub",
 ]  # fmt: skip

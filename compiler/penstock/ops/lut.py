@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from penstock.fixed import Fixed, FloatArray, IntArray, Overflow, Rounding, requantize
-from penstock.ir.op import Cost, Step, Tensor, Value, require
+from penstock.fixed import MAX_WIDTH, Fixed, FloatArray, IntArray, Overflow, Rounding, requantize
+from penstock.ir.op import Cost, Step, Tensor, Traits, Value, require, require_vectors
 
 
 def sigma(x: FloatArray) -> FloatArray:
@@ -26,7 +26,7 @@ FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {"sigma": sigma, "tan
 
 
 @dataclass(frozen=True)
-class Lut:
+class Lut(Traits):
     """``function`` of x by a table; with ``interpolate_bits``, linear between its entries.
 
     Operands: x (n), signed of b + interpolate_bits bits; the table, (2**b) constants of ``to``;
@@ -37,14 +37,19 @@ class Lut:
     """
 
     kind: ClassVar[str] = "lut"
+    is_elementwise: ClassVar[bool] = True
     vectors: ClassVar[slice] = slice(0, 1)
+    tables: ClassVar[slice] = slice(1, None)
     function: str
     to: Fixed
     interpolate_bits: int = 0
 
     def infer(self, x: Tensor, table: Tensor, rise: Tensor | None = None) -> Tensor:  # noqa: D102
         require(self.function in FUNCTIONS, f"there is no table of {self.function!r}")
-        require(len(x.shape) == 1 and x.type.signed, "x must be a vector of a signed type")
+        require_vectors(x)
+        require(x.type.signed, f"x is of the unsigned type {x.type}")
+        require(0 <= self.interpolate_bits < x.type.width,
+                f"{self.interpolate_bits} bits of {x.type} can't be interpolated")  # fmt: skip
         entries = 1 << (x.type.width - self.interpolate_bits)
         require(table.shape == (entries,), f"{table.shape} entries for {x.type}")
         require(table.type == self.to, f"a table of {table.type} can't give {self.to}")
@@ -53,6 +58,9 @@ class Lut:
         if rise is None:
             return Tensor(x.shape, self.to, table.lo, table.hi)
         require(rise.shape == table.shape and rise.type.frac == self.to.frac, "rises do not match")
+        greatest = max(-table.lo, table.hi) + max(-rise.lo, rise.hi)
+        require(greatest.bit_length() + self.interpolate_bits <= MAX_WIDTH,
+                f"{self.interpolate_bits} bits between entries of {self.to} are too many")  # fmt: skip
         return Tensor(x.shape, self.to, self.to.raw_min, self.to.raw_max)
 
     def eval(  # noqa: D102

@@ -11,11 +11,14 @@ from typing import ClassVar
 import numpy as np
 
 from penstock.fixed import Fixed, IntArray
-from penstock.ir.op import Cost, Step, Tensor, Value, require
+from penstock.ir.op import Cost, Step, Tensor, Traits, Value, require
+
+FARTHEST = 64
+"""A product aligned by more bits is 0, or the accumulator can't be proven."""
 
 
 @dataclass(frozen=True)
-class MatVec:
+class MatVec(Traits):
     """W_1 x_1 + W_2 x_2 + ..., each product exact, all aligned to the finest.
 
     Operands x_1, W_1, x_2, W_2, ...: x_k (n_k) and constant W_k (rows, n_k)  ->  (rows).
@@ -26,6 +29,7 @@ class MatVec:
 
     kind: ClassVar[str] = "matvec"
     vectors: ClassVar[slice] = slice(None, None, 2)
+    matrices: ClassVar[slice] = slice(1, None, 2)
     width: int = 0
 
     def infer(self, *inputs: Tensor) -> Tensor:  # noqa: D102
@@ -38,14 +42,16 @@ class MatVec:
             if w.constant is None or len(w.shape) != 2:
                 raise ValueError("the weights must be a constant matrix")
             require(w.shape == (rows, x.length), f"W is {w.shape}, x has {x.length} values")
-            positive = np.maximum(w.constant, 0).sum(axis=1)
-            negative = np.minimum(w.constant, 0).sum(axis=1)
-            scale = 2.0 ** (frac - x.type.frac - w.type.frac)
+            require(len(x.shape) == 1, f"x of shape {x.shape} is no vector")
+            positive = np.maximum(w.constant, 0).sum(axis=1, dtype=np.float64)
+            negative = np.minimum(w.constant, 0).sum(axis=1, dtype=np.float64)
+            scale = 2.0 ** min(frac - x.type.frac - w.type.frac, FARTHEST)
             # 0 belongs to every term's interval: a skipped (pruned) term, or a partial sum.
             x_lo, x_hi = min(x.lo, 0), max(x.hi, 0)
             lo += (positive * x_lo + negative * x_hi) * scale
             hi += (positive * x_hi + negative * x_lo) * scale
         require(max(-lo.min(), hi.max()) < 2.0**53, "the accumulator needs more than 54 bits")
+        # So all of the above was exact: integers below 2**53, in float64.
         lowest, highest = int(lo.min()), int(hi.max())
         exact = Fixed.exact(lowest, highest, frac)
         return Tensor((rows,), Fixed(max(exact.width, self.width), frac), lowest, highest)
@@ -72,7 +78,7 @@ class MatVec:
         total = np.zeros((1, 1))
         for x, w in pairs:
             products = x.as_float @ w.as_float.T
-            total = total + products * 2.0 ** (frac - x.type.frac - w.type.frac)
+            total = total + products * 2.0 ** min(frac - x.type.frac - w.type.frac, FARTHEST)
         return total.astype(np.int64)
 
     def cost(self, *inputs: Tensor) -> Cost:  # noqa: D102

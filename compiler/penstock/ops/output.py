@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 
 from penstock.fixed import Fixed, IntArray
-from penstock.ir.op import Cost, Step, Tensor, Value, require
+from penstock.ir.op import Cost, Step, Tensor, Traits, Value, require, require_vectors
 
 
 @dataclass(frozen=True)
-class Capture:
+class Capture(Traits):
     """Keep one step's x for a later ``once`` sweep, lane by lane.
 
     when: ``last``, the value at the last step of the lane's sequence (PyTorch's output[:, -1]);
@@ -27,7 +27,12 @@ class Capture:
     name: str
     when: str = "last"
 
+    @property
+    def captures(self) -> str:  # noqa: D102
+        return self.name
+
     def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+        require_vectors(x)
         require(self.when in ("last", "final"), f"when {self.when!r}")
         return Tensor(x.shape, x.type, min(x.lo, 0), max(x.hi, 0))
 
@@ -42,7 +47,7 @@ class Capture:
 
 
 @dataclass(frozen=True)
-class ArgMax:
+class ArgMax(Traits):
     """The index of the greatest element; the first of equals.
 
     x: (n)  ->  (1) of an unsigned type.
@@ -51,6 +56,7 @@ class ArgMax:
     kind: ClassVar[str] = "argmax"
 
     def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+        require_vectors(x)
         bits = max((x.length - 1).bit_length(), 1)
         return Tensor((1,), Fixed(bits, 0, signed=False), 0, x.length - 1)
 
@@ -62,7 +68,7 @@ class ArgMax:
 
 
 @dataclass(frozen=True)
-class Output:
+class Output(Traits):
     """The network's result: the operands, one after the other; zero where a lane has no such step.
 
     x_k: (n_k), all of one type  ->  (n_1 + n_2 + ...).
@@ -71,6 +77,8 @@ class Output:
     kind: ClassVar[str] = "output"
 
     def infer(self, *inputs: Tensor) -> Tensor:  # noqa: D102
+        require(len(inputs) >= 1, "there are no operands")
+        require(all(len(x.shape) == 1 for x in inputs), "the outputs are not vectors")
         require(len({x.type for x in inputs}) == 1, "the outputs have different types")
         total = sum(x.length for x in inputs)
         lo, hi = min(x.lo for x in inputs), max(x.hi for x in inputs)

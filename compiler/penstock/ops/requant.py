@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from penstock.fixed import Fixed, IntArray, requantize
-from penstock.ir.op import Cost, Step, Tensor, Value
+from penstock.ir.op import Cost, Step, Tensor, Traits, Value, require_vectors
 
 
 @dataclass(frozen=True)
-class Requant:
+class Requant(Traits):
     """Round to ``to.frac`` fraction bits and bring into range, by the modes of ``to``.
 
     x: (n) of any type  ->  (n) of ``to``: an ap_fixed assignment (UG1399).
     """
 
     kind: ClassVar[str] = "requant"
+    is_elementwise: ClassVar[bool] = True
     to: Fixed
 
     def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+        require_vectors(x)
         return Tensor(x.shape, self.to, *self.to.interval_from(x.lo, x.hi, x.type.frac))
 
     def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102

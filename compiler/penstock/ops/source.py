@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from penstock.fixed import Fixed, IntArray
-from penstock.ir.op import Cost, Step, Tensor, require
+from penstock.ir.op import Cost, Step, Tensor, Traits, require
 
 
 @dataclass(frozen=True)
-class Input:
+class Input(Traits):
     """The frame of the step: a vector of ``length`` values of ``type``, in the caller's order."""
 
     kind: ClassVar[str] = "input"
+    is_source: ClassVar[bool] = True
     length: int
     type: Fixed
 
     def infer(self) -> Tensor:  # noqa: D102
+        require(self.length >= 1, f"a vector of {self.length} values")
         return Tensor((self.length,), self.type, self.type.raw_min, self.type.raw_max)
 
     def eval(self, step: Step) -> IntArray:  # noqa: D102
@@ -28,13 +30,14 @@ class Input:
 
 
 @dataclass(frozen=True, eq=False)
-class Const:
+class Const(Traits):
     """Weights, biases or a table: raw integers that never change.
 
     A matrix is (rows, columns) and goes to the processing elements; a vector stays on chip.
     """
 
     kind: ClassVar[str] = "const"
+    is_source: ClassVar[bool] = True
     type: Fixed
     raw: IntArray
 

@@ -9,19 +9,28 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from penstock.fixed import Fixed, IntArray
-from penstock.ir.op import Cost, Step, Tensor, Value, require
+from penstock.ir.op import Cost, Step, Tensor, Traits, Value, require
 
 
 @dataclass(frozen=True)
-class StateRead:
-    """The state ``state`` as the step before left it; before the first step, the initial state."""
+class StateRead(Traits):
+    """The state ``state`` as the step before left it; before the first step, the initial state.
+
+    So it is wherever the node stands in the step: a write counts from the step's end.
+    """
 
     kind: ClassVar[str] = "state_read"
+    is_source: ClassVar[bool] = True
     state: str
     length: int
     type: Fixed
 
+    @property
+    def reads(self) -> str:  # noqa: D102
+        return self.state
+
     def infer(self) -> Tensor:  # noqa: D102
+        require(self.length >= 1, f"a vector of {self.length} values")
         return Tensor((self.length,), self.type, self.type.raw_min, self.type.raw_max)
 
     def eval(self, step: Step) -> IntArray:  # noqa: D102
@@ -32,11 +41,18 @@ class StateRead:
 
 
 @dataclass(frozen=True)
-class StateWrite:
-    """x becomes the state ``state``, in lanes whose sequence has this step; others keep theirs."""
+class StateWrite(Traits):
+    """x becomes the state ``state`` at the end of the step; lanes that have no such step keep theirs.
+
+    x: (n)  ->  the same, the new value.
+    """
 
     kind: ClassVar[str] = "state_write"
     state: str
+
+    @property
+    def writes(self) -> str:  # noqa: D102
+        return self.state
 
     def infer(self, x: Tensor) -> Tensor:  # noqa: D102
         require(len(x.shape) == 1, "a state is a vector")
