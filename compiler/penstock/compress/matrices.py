@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from penstock import layers
 from penstock.compress.masks import mask_of
 from penstock.compress.patterns import BoolArray, check_density
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
-from penstock.layers import CELLS
 from penstock.layers.pytorch import TorchCell
 
 
@@ -115,7 +115,7 @@ def _matrices(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, tuple[str
 
 def cell_of(module: nn.Module) -> TorchCell | None:
     """What is declared of a recurrent module; None for any other."""
-    declared = (cell.torch for cell in CELLS)
+    declared = (cell.torch for cell in layers.CELLS)
     return next((one for one in declared if isinstance(module, getattr(nn, one.module))), None)
 
 

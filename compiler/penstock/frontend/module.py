@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from penstock import layers
 from penstock.errors import PenstockError
 from penstock.frontend.checkpoint import arrays, read_checkpoint
+from penstock.frontend.recurrent import modules
 from penstock.frontend.state_dict import (
     HeadOptions,
     check_finalized,
     embedding_note,
     from_state_dict,
-    modules,
 )
-from penstock.layers import CELLS
 from penstock.model import RecurrentModel
 
 CONTAINERS = ("Sequential", "ModuleList", "ModuleDict", "DataParallel")
@@ -60,7 +60,7 @@ def from_module(module: Any, head: HeadOptions | None = None) -> RecurrentModel:
 
 
 def _recurrent() -> list[str]:
-    return [cell.torch.module for cell in CELLS]
+    return [cell.torch.module for cell in layers.CELLS]
 
 
 def _after() -> dict[str, list[str]]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
-from penstock.layers import CELLS, Cell, DenseHead
+from penstock.frontend.reader import Reader, some
+from penstock.frontend.recurrent import modules, read_layers, tensor_pattern, titles
+from penstock.layers import DenseHead
 from penstock.layers.head import ACTIVATIONS, PLACES
-from penstock.layers.pytorch import PROJECTION, REQUIRED
 from penstock.model import RecurrentModel, Stacked
-
-OTHER_CELLS = {1: "an Elman RNN", 3: "a GRU"}
-"""Gates -> what PyTorch's other modules are called."""
 
 
 @dataclass(frozen=True)
@@ -40,31 +37,6 @@ class HeadOptions:
                 )  # fmt: skip
 
 
-@dataclass
-class _Reader:
-    """Takes tensors by name; what is left over in the end is unknown."""
-
-    tensors: dict[str, FloatArray]
-    where: str
-    left: set[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left = set(self.tensors)
-
-    def take(self, name: str, shape: tuple[int, ...], because: str) -> FloatArray:
-        if name not in self.tensors:
-            raise PenstockError(f"{name} is missing", self.where, f"it is needed because {because}")
-        value = self.tensors[name]
-        self.left.discard(name)
-        if value.shape != shape:
-            raise PenstockError(
-                f"{name} is {_shape(value.shape)}, not {_shape(shape)}",
-                self.where,
-                f"{because}; was the checkpoint saved from another model?",
-            )
-        return value
-
-
 def from_state_dict(
     tensors: dict[str, FloatArray],
     where: str = "state dict",
@@ -79,15 +51,15 @@ def from_state_dict(
     """
     check_finalized(tensors, where)
     _check_finite(tensors, where)
-    reader = _Reader(tensors, where)
-    pattern = _tensor_pattern()
+    reader = Reader(tensors, where)
+    pattern = tensor_pattern()
     found = {key: match for key in tensors if (match := pattern.fullmatch(key))}
     prefixes = sorted({match["prefix"] for match in found.values()})
     if not prefixes:
         raise PenstockError(
-            f"there is no {modules()} among {_some(tensors)}",
+            f"there is no {modules()} among {some(tensors)}",
             where,
-            f"{_titles()} has weight_ih_l0",
+            f"{titles()} has weight_ih_l0",
         )
     if len(prefixes) > 1:
         names = ", ".join(prefix.rstrip(".") or "(root)" for prefix in prefixes)
@@ -97,29 +69,14 @@ def from_state_dict(
             f"their order can't be known from names; stack them in one nn.{modules()}, or compile "
             "one at a time",
         )
-    layers = _read_layers(reader, prefixes[0], list(found.values()))
+    stack = read_layers(reader, prefixes[0], list(found.values()))
     notes: list[str] = []
-    model_head = _read_rest(reader, layers, head or HeadOptions(), notes)
+    model_head = _read_rest(reader, stack, head or HeadOptions(), notes)
     if head is not None and model_head is None:
         raise PenstockError(
             "there is no Linear head to apply the head options to", where, "leave them out"
         )
-    return RecurrentModel(layers, model_head, name, batch_first, notes)
-
-
-def _tensor_pattern() -> re.Pattern[str]:
-    """Of the names of a recurrent module's tensors."""
-    kinds = "|".join({kind: None for cell in CELLS for kind in cell.torch.shapes})
-    return re.compile(rf"(?P<prefix>.*?)(?P<kind>{kinds})_l(?P<layer>\d+)(?P<reverse>_reverse)?")
-
-
-def modules(ending: str = "") -> str:
-    """The recurrent modules of PyTorch that can be read, in words."""
-    return " or ".join(f"{cell.torch.module}{ending}" for cell in CELLS)
-
-
-def _titles() -> str:
-    return " or ".join(cell.torch.title for cell in CELLS)
+    return RecurrentModel(stack, model_head, name, batch_first, notes)
 
 
 def check_finalized(names: Iterable[str], where: str) -> None:
@@ -146,134 +103,11 @@ def _check_finite(tensors: dict[str, FloatArray], where: str) -> None:
             raise PenstockError(f"{name} is empty", where, "was the model built with size 0?")
 
 
-def _read_layers(reader: _Reader, prefix: str, matches: list[re.Match[str]]) -> list[Stacked]:
-    count = max(int(match["layer"]) for match in matches) + 1
-    both = any(match["reverse"] for match in matches)
-    kinds = {match["kind"] for match in matches}
-    layers: list[Stacked] = []
-    for index in range(count):
-        inputs = layers[-1].outputs if layers else None
-        forward = _Direction(reader, prefix, f"_l{index}", kinds).read(inputs)
-        backward = None
-        if both:
-            direction = _Direction(reader, prefix, f"_l{index}_reverse", kinds)
-            backward = direction.read(None)
-            direction.check_twin(backward, forward)
-        layers.append(Stacked(forward, backward))
-    return layers
-
-
-@dataclass(frozen=True)
-class _Direction:
-    """Reads one direction of one layer. kinds: the tensors that any of the module's layers has."""
-
-    reader: _Reader
-    prefix: str
-    suffix: str
-    kinds: set[str]
-
-    def name(self, kind: str) -> str:
-        """The full name of a tensor."""
-        return f"{self.prefix}{kind}{self.suffix}"
-
-    def read(self, inputs: int | None) -> Cell:
-        """The layer; inputs: what the layer before gives, if there is one."""
-        w_ih, w_hh = (self._matrix(kind) for kind in REQUIRED)
-        w_hr = self.reader.tensors.get(self.name("weight_hr"))
-        outputs = w_hh.shape[1]
-        cells = outputs if w_hr is None else (1, *w_hr.shape)[-1]
-        cell = self._cell(w_hh.shape[0], cells)
-        if inputs is not None and w_ih.shape[1] != inputs:
-            raise PenstockError(
-                f"{self.name('weight_ih')} reads {w_ih.shape[1]} inputs, "
-                f"but the layer before gives {inputs}",
-                self.reader.where,
-                "was the checkpoint saved from a model with another hidden_size or proj_size?",
-            )
-        sizes = {
-            "rows": len(cell.torch.gates) * cells, "inputs": w_ih.shape[1], "cells": cells,
-            "outputs": outputs,
-        }  # fmt: skip
-        codes = {name: self._choice(name, of) for name, of in cell.torch.codes.items()}
-        return cell.from_torch(self._tensors(cell, sizes, w_hr is not None), codes)
-
-    def _matrix(self, kind: str) -> FloatArray:
-        value = self.reader.tensors.get(self.name(kind))
-        if value is None or value.ndim != 2:
-            state = "missing" if value is None else f"{value.ndim}-dimensional"
-            raise PenstockError(
-                f"{self.name(kind)} is {state}", self.reader.where, f"{_titles()} needs this matrix"
-            )
-        return value
-
-    def _cell(self, rows: int, cells: int) -> type[Cell]:
-        """The cell that stacks as many gates. Raises PenstockError if there is none."""
-        known = {len(cell.torch.gates): cell for cell in CELLS}
-        gates, name = rows / cells, self.name("weight_hh")
-        if gates in known:
-            return known[int(gates)]
-        if gates in OTHER_CELLS:
-            raise PenstockError(
-                f"{name} is of {OTHER_CELLS[int(gates)]}, which is not supported",
-                self.reader.where,
-                f"only {modules()} layers can be compiled so far",
-            )
-        counts = " or ".join(map(str, sorted(known)))
-        raise PenstockError(
-            f"{name} has {rows} rows, which is not {counts} gates of {cells} cells",
-            self.reader.where,
-            "was the checkpoint saved from another model?",
-        )
-
-    def _choice(self, code: str, choices: tuple[str, ...]) -> str:
-        """What a scalar of the module chooses; the first where the module saves none."""
-        name = f"{self.prefix}{code}"
-        if name not in self.reader.tensors:
-            return choices[0]
-        index = self.reader.take(name, (), "it is one number")
-        if index not in range(len(choices)):
-            raise PenstockError(
-                f"{name} is {index:g}, which names no activation",
-                self.reader.where,
-                "was it saved by a later version of Penstock?",
-            )
-        return choices[int(index)]
-
-    def _tensors(
-        self, cell: type[Cell], sizes: Mapping[str, int], has_projection: bool
-    ) -> dict[str, FloatArray]:
-        """All tensors of this direction by kind, their shapes checked."""
-        because = f"the layer has {sizes['cells']} cells"
-        shapes = {**REQUIRED, **(PROJECTION if has_projection else {})}
-        wanted = [(kind, counts, because) for kind, counts in shapes.items()]
-        for group in cell.torch.optional:
-            if not self.kinds.isdisjoint(group.shapes):
-                wanted += [(kind, counts, group.rule) for kind, counts in group.shapes.items()]
-        return {
-            kind: self.reader.take(self.name(kind), tuple(sizes[c] for c in counts), rule)
-            for kind, counts, rule in wanted
-        }
-
-    def check_twin(self, own: Cell, forward: Cell) -> None:
-        """Raise PenstockError unless the backward direction has the sizes of the forward one."""
-        for kind, mine, theirs in (
-            ("weight_hh", own.cells, forward.cells),
-            ("weight_hh", own.outputs, forward.outputs),
-            ("weight_ih", own.inputs, forward.inputs),
-        ):
-            if mine != theirs:
-                raise PenstockError(
-                    f"{self.name(kind)} has another size than the forward direction",
-                    self.reader.where,
-                    "both directions of a layer have the same inputs and cells",
-                )
-
-
 def _read_rest(
-    reader: _Reader, layers: list[Stacked], options: HeadOptions, notes: list[str]
+    reader: Reader, stack: list[Stacked], options: HeadOptions, notes: list[str]
 ) -> DenseHead | None:
     """The Linear head and the embedding among the tensors that are left; nothing else may be."""
-    inputs, outputs = layers[0].forward.inputs, layers[-1].outputs
+    inputs, outputs = stack[0].forward.inputs, stack[-1].outputs
     head: DenseHead | None = None
     for name in sorted(reader.left):
         value = reader.tensors[name]
@@ -291,7 +125,7 @@ def _read_rest(
             head = DenseHead(value, bias, options.at, options.activation)
     if reader.left:
         raise PenstockError(
-            f"can't compile {_some(reader.left)}: not part of {_titles()}, a Linear head or an "
+            f"can't compile {some(reader.left)}: not part of {titles()}, a Linear head or an "
             "embedding",
             reader.where,
             f"save only the {modules()} and the Linear layer that reads it",
@@ -299,7 +133,7 @@ def _read_rest(
     return head
 
 
-def _is_embedding(reader: _Reader, name: str, has_bias: bool, inputs: int, outputs: int) -> bool:
+def _is_embedding(reader: Reader, name: str, has_bias: bool, inputs: int, outputs: int) -> bool:
     """A matrix without bias, whose rows are as long as the input frame."""
     if has_bias or reader.tensors[name].shape[1] != inputs:
         return False
@@ -316,12 +150,3 @@ def _is_embedding(reader: _Reader, name: str, has_bias: bool, inputs: int, outpu
 def embedding_note(name: str, table: FloatArray) -> str:
     """What is said of an embedding."""
     return f"{name} is an embedding of {len(table)} entries: the look-up stays on the host"
-
-
-def _some(names: object) -> str:
-    listed = sorted(names)  # type: ignore[call-overload]
-    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape)) or "a scalar"

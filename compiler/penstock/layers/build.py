@@ -12,7 +12,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
 from penstock.ir import Graph, Node
 from penstock.layers.types import EXPONENT_BITS, FINEST, Types
-from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant, Scale, StateRead, StateWrite
+from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant, Scale, StateRead, StateWrite, Sub
 from penstock.ops.lut import lut_input_type, lut_tables
 
 SPREAD = 8
@@ -115,6 +115,10 @@ class Builder:
     def add(self, name: str, *terms: str) -> str:
         """An exact sum."""
         return self.graph.add(self.named(name), Add(), *terms, sweep=self.sweep)
+
+    def sub(self, name: str, a: str, b: str) -> str:
+        """An exact difference."""
+        return self.graph.add(self.named(name), Sub(), a, b, sweep=self.sweep)
 
     def mul(self, name: str, a: str, b: str) -> str:
         """An exact product."""

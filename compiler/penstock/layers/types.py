@@ -115,7 +115,7 @@ class Types:
         return self._choose(name, self.precision.cell_state, peak, max_frac=FINEST_CELL)
 
     def product(self, name: str) -> Fixed:
-        """m = o * tanh(c), below 1 by its nature."""
+        """A product or mean of results of sigma and tanh, below 1 by its nature."""
         return self._choose(name, self.precision.outputs, 0.0)
 
     def output(self, name: str) -> Fixed:
@@ -126,6 +126,10 @@ class Types:
             if _undirected(tensor) == _undirected(name)
         ]
         return self._choose(name, self.precision.outputs, HEADROOM * max(both))
+
+    def activation(self, name: str) -> Fixed:
+        """A value between two operations of a step, with headroom."""
+        return self._choose(name, self.precision.outputs, HEADROOM * self.ranges.peak[name])
 
     def logits(self, name: str) -> Fixed:
         """The head's results, with headroom."""
