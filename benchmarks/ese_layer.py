@@ -34,8 +34,8 @@ STEPS = 4
 ESE_CYCLES = 16_540
 
 
-def checkpoint(folder: Path) -> Path:
-    """A safetensors state dict of ESE's shape."""
+def tensors() -> dict[str, np.ndarray]:
+    """A state dict of ESE's shape."""
     generator = np.random.default_rng(SEED)
 
     def matrix(rows, columns):
@@ -45,7 +45,7 @@ def checkpoint(folder: Path) -> Path:
     def gates(columns):
         return np.concatenate([matrix(CELLS, columns) for _ in range(4)]).astype(np.float32)
 
-    tensors = {
+    found = {
         "lstm.weight_ih_l0": gates(INPUTS),
         "lstm.weight_hh_l0": gates(PROJECTION),
         "lstm.weight_hr_l0": matrix(PROJECTION, CELLS).astype(np.float32),
@@ -53,9 +53,14 @@ def checkpoint(folder: Path) -> Path:
         "lstm.bias_hh_l0": np.zeros(4 * CELLS, np.float32),
     }
     for gate in "ifo":
-        tensors[f"lstm.weight_{gate}c_l0"] = generator.uniform(-0.1, 0.1, CELLS).astype(np.float32)
+        found[f"lstm.weight_{gate}c_l0"] = generator.uniform(-0.1, 0.1, CELLS).astype(np.float32)
+    return found
+
+
+def checkpoint(folder: Path) -> Path:
+    """The state dict as a safetensors file."""
     path = folder / "ese.safetensors"
-    save_file(tensors, path)
+    save_file(tensors(), path)
     return path
 
 
@@ -123,7 +128,7 @@ def measure() -> list[tuple[str, str, str]]:
         report = json.loads((project / "report.json").read_text())
     cycles, bound = report["timeline"]["cycles_per_step"], report["timeline"]["bound_per_step"]
     nonzeros = report["totals"]["nonzeros"]
-    codes = ", ".join(f"{p['name']} {p['index_bits']}" for p in manifest["phases"])
+    codes = ", ".join(f"{p['name']} {p['format']['index_bits']}" for p in manifest["phases"])
     return [
         ("compile, checkpoint to project", f"{wall:.1f} s ({cpu:.1f} s CPU)", "<= 10 s"),
         ("its peak memory", f"{compile_peak:,.0f} MB", "<= 1,000 MB"),

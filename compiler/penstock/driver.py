@@ -2,59 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from penstock.calibration import Ranges, calibrate
-from penstock.codegen.hls import emit_kernel
-from penstock.codegen.project_files import emit_project_files
-from penstock.codegen.storage import Storage
+from penstock.codegen.hls import emit_kernel, emit_project_files
 from penstock.compress.saved import load_formats
 from penstock.errors import PenstockError
-from penstock.fixed import FloatArray, IntArray
+from penstock.fixed import FloatArray
 from penstock.frontend import HeadOptions, from_module, from_state_dict, read_checkpoint
+from penstock.golden import GOLDEN_STEPS, golden_vectors
 from penstock.ir import Graph
-from penstock.ir.evaluate import evaluate
 from penstock.ir.io import dump_graph
 from penstock.lowering import lower
+from penstock.machine import Machine, describe
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group, sha256_of
-from penstock.packing.validate import Proof
-from penstock.packing.vectors import (
-    START_CARRIED,
-    START_ZERO,
-    Call,
-    pack_parameters,
-    vector_file,
-)
+from penstock.packing.validate import Proof, validate
+from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
 from penstock.report.report import build_report, render_report
-from penstock.schedule import Schedule, schedule, validate
+from penstock.schedule import Schedule, schedule
+from penstock.schedule.plan import constant_of
 from penstock.settings import Hardware, Precision
-
-GOLDEN_STEPS = 3
-GOLDEN_SEED = 7
 
 
 @dataclass(frozen=True)
 class Compiled:
     """What a compile gives. files: path -> content of the whole project folder."""
 
-    graph: Graph
-    plan: Schedule
+    machine: Machine
     manifest: Manifest
     proof: Proof
     report: dict[str, Any]
     notes: list[str]
     files: dict[str, bytes] = field(repr=False)
 
-    def write(self, folder: str | Path) -> Path:
-        """Write the project folder; see ``project.write_project``."""
+    @property
+    def graph(self) -> Graph:
+        """The network in integers."""
+        return self.machine.graph
+
+    @property
+    def plan(self) -> Schedule:
+        """Where everything runs."""
+        return self.machine.plan
+
+    def write(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write the project folder, over edited files only with ``overwrite``.
+
+        See ``project.write_project``.
+        """
         path = Path(folder)
-        write_project(self.files, path)
+        write_project(self.files, path, overwrite)
         return path
 
 
@@ -71,7 +73,6 @@ def compile_model(
     inputs); without, normally distributed frames stand in, and a note says so. calibration_name:
     what errors call them. Raises PenstockError for what the user can mend.
     """
-    hardware = hardware or Hardware()
     ranges = calibration
     if not isinstance(ranges, Ranges):
         ranges = calibrate(model, ranges, calibration_name)
@@ -83,95 +84,63 @@ def compile_model(
             calibration_name,
             "choose other widths or types, or calibrate on typical frames",
         ) from error
-    plan = schedule(graph, hardware)
-    keep = Storage.of(graph, plan)
-    check_ports(keep)
-    graph_json, graph_tensors = dump_graph(graph)
-    manifest, weights = pack(model, keep)
-    proof = validate(graph, manifest, weights[:-1], hardware.raw_distance)
+    notes = [*model.notes, *_notes(ranges)]
+    return compile_graph(graph, hardware, model.batch_first, model, notes)
 
+
+def compile_graph(
+    graph: Graph,
+    hardware: Hardware | None = None,
+    batch_first: bool = True,
+    model: RecurrentModel | None = None,
+    notes: Sequence[str] = (),
+) -> Compiled:
+    """Compile a graph of typed integer operations into a project.
+
+    model: the float network behind it, for the report. Raises PenstockError for a graph that the
+    accelerator can't hold.
+    """
+    hardware = hardware or Hardware()
+    machine = describe(graph, schedule(graph, hardware))
+    manifest, weights = pack(machine, batch_first)
+    proof = validate(graph, manifest, weights[:-1], hardware.raw_distance)
+    graph_json, graph_tensors = dump_graph(graph)
     binaries = {f"weights/group_{g}.bin": content for g, content in enumerate(weights[:-1])}
     binaries["weights/parameters.bin"] = weights[-1]
     binaries["graph.json"] = graph_json.encode()
     binaries["graph.safetensors"] = graph_tensors
     manifest.sha256.update({name: sha256_of(content) for name, content in binaries.items()})
-    notes = [*model.notes, *_notes(ranges)]
-    report = build_report(keep, manifest, proof, model, notes)
-    texts = emit_kernel(keep, manifest, GOLDEN_STEPS)
-    texts |= emit_project_files(keep, manifest, texts, report)
+    report = build_report(machine, proof, model, notes)
+    texts = emit_kernel(machine, GOLDEN_STEPS)
+    texts |= emit_project_files(machine, texts)
     texts |= render_report(report)
     texts["weights/manifest.json"] = manifest.to_json()
-    binaries["tb/vectors.dat"] = golden_vectors(keep)
+    binaries["tb/vectors.dat"] = golden_vectors(machine)
     files = binaries | {name: text.encode() for name, text in texts.items()}
-    return Compiled(
-        graph, plan, manifest, proof, report, report["notes"], dict(sorted(files.items()))
-    )
+    return Compiled(machine, manifest, proof, report, report["notes"], dict(sorted(files.items())))
 
 
-def pack(model: RecurrentModel, keep: Storage) -> tuple[Manifest, list[bytes]]:
+def pack(machine: Machine, batch_first: bool) -> tuple[Manifest, list[bytes]]:
     """The manifest, and the content of each group's weight file followed by parameters.bin."""
-    plan = keep.plan
+    plan, kept = machine.plan, machine.kept
     manifest = Manifest(
-        plan.hardware.pes, plan.group_pes, plan.hardware.port_bits,
-        tuple(phase.code for phase in plan.phases), plan.layouts, plan.layout_of,
-        tuple(node.name for node in keep.parameters()),
+        plan.hardware.pes, machine.groups.group_pes, plan.hardware.port_bits,
+        tuple(product.code for product in plan.products), plan.layouts, plan.layout_of,
+        tuple(array.name for array in kept.parameters),
         {
-            "lanes": plan.hardware.lanes, "io_bits": keep.ports.io_bits,
-            "raw_distance": plan.hardware.raw_distance, "batch_first": model.batch_first,
-            "max_steps": plan.hardware.max_steps if keep.frames() else None,
-            "states": [block.state for block in keep.states()],
+            "lanes": plan.hardware.lanes, "io_bits": machine.beats.io_bits,
+            "raw_distance": plan.hardware.raw_distance, "batch_first": batch_first,
+            "max_steps": machine.max_steps, "states": [state.name for state in kept.states],
         },
         {},
     )  # fmt: skip
-    entries = [phase.entries for phase in plan.phases]
+    entries = [product.entries for product in plan.products]
     files = [pack_group(manifest, entries, group) for group in range(manifest.groups)]
-    files.append(pack_parameters(_parameter_vectors(keep), plan.hardware.port_bits))
-    return manifest, files
-
-
-def _parameter_vectors(keep: Storage) -> list[IntArray]:
-    plan = keep.plan
-    vectors = []
-    for node in keep.parameters():
-        raw = node.tensor.constant
-        assert raw is not None
-        vectors.append(plan.layouts[plan.layout_of[node.name]].spread(raw))
-    return vectors
-
-
-def golden_vectors(keep: Storage) -> bytes:
-    """The test bench's own vectors: two calls, the second going on where the first ended."""
-    graph, ports, plan = keep.graph, keep.ports, keep.plan
-    (source,) = graph.of_kind("input")
-    kind = source.tensor.type
-    generator = np.random.default_rng(GOLDEN_SEED)
-    shape = (ports.lanes, GOLDEN_STEPS, source.tensor.length)
-    lengths = np.maximum(GOLDEN_STEPS - np.arange(ports.lanes), 1)
-    layouts = {
-        block.state: plan.layouts[plan.layout_of[f"{block.state}_before"]]
-        for block in keep.states()
-    }
-    calls, state = [], None
-    for start in (START_ZERO, START_CARRIED):
-        x = generator.integers(kind.raw_min // 2, kind.raw_max // 2, shape, endpoint=True)
-        result = evaluate(graph, x, lengths, state)
-        state = result.state
-        calls.append(
-            Call(x, lengths, start, start == START_ZERO, b"", ports.to_beats(result.y),
-                 ports.state_to_beats(state, layouts))
-        )  # fmt: skip
-    return vector_file(calls, ports)
-
-
-def check_ports(keep: Storage) -> None:
-    """One element with all its lanes must fit a beat."""
-    ports = keep.ports
-    if ports.per_beat < 1:
-        raise PenstockError(
-            f"{ports.lanes} lanes of {ports.io_bits} bits do not fit a port of {ports.port_bits}",
-            "hardware settings",
-            "use fewer lanes or a wider port",
-        )
+    vectors = [
+        plan.layout(array.name).spread(constant_of(machine.graph, array.name))
+        for array in kept.parameters
+    ]
+    return manifest, [*files, pack_parameters(vectors, plan.hardware.port_bits)]
 
 
 def _notes(ranges: Ranges) -> list[str]:

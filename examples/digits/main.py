@@ -257,11 +257,10 @@ def accuracy(answers: IntArray, labels: IntArray) -> str:
 
 def hardware_rows(compiled: Compiled, size: Size) -> list[tuple[str, str]]:
     """Density, bytes and cycles."""
-    plan, graph = compiled.plan, compiled.graph
+    plan, order = compiled.plan, compiled.machine.order
     weights = CELLS * (PIXELS + CELLS) * GATES + CLASSES * CELLS
-    nonzeros = sum(phase.nonzeros for phase in plan.phases)
+    nonzeros = sum(product.nonzeros for product in plan.products)
     stored = size.weights + size.parameters
-    cycles, bound = plan.step_cycles(graph), plan.bound_cycles(graph)
     return [
         ("non-zero weights", f"{nonzeros:,} of {weights:,} ({nonzeros / weights:.1%})"),
         ("fp32 parameters, bytes", f"{size.floats:,}"),
@@ -269,8 +268,14 @@ def hardware_rows(compiled: Compiled, size: Size) -> list[tuple[str, str]]:
         ("sigma and tanh tables, bytes", f"{size.tables:,}"),
         ("compression, everything counted", f"{size.floats / (stored + size.tables):.1f} x"),
         ("compression without the tables", f"{size.floats / stored:.1f} x"),
-        ("words of gate weights a step (bound)", f"{plan.phases[0].code.words:,} ({bound:,})"),
-        ("cycles a step by the timeline (bound)", f"{cycles:,} ({bound:,})"),
+        (
+            "words of gate weights a step (bound)",
+            f"{plan.products[0].code.words:,} ({order.bound_cycles:,})",
+        ),
+        (
+            "cycles a step by the timeline (bound)",
+            f"{order.step_cycles:,} ({order.bound_cycles:,})",
+        ),
     ]
 
 

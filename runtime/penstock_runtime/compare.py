@@ -11,7 +11,7 @@ import numpy as np
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
 from penstock.ir import Graph
-from penstock.ir.evaluate import evaluate, initial_state
+from penstock.ir.evaluate import ReferenceEngine, initial_state
 from penstock.packing.validate import validate
 from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call, vector_file
 from penstock_runtime.csim import build, run_testbench
@@ -124,6 +124,7 @@ def _prove_packing(project: Project) -> None:
 
 def _interpret(graph: Graph, calls: list[Stimulus], lanes: int) -> list[Expected]:
     found = []
+    reference = ReferenceEngine().prepare(graph)  # whatever engine the user runs on
     state = initial_state(graph, lanes)
     for call in calls:
         if call.start != START_CARRIED:
@@ -134,7 +135,7 @@ def _interpret(graph: Graph, calls: list[Stimulus], lanes: int) -> list[Expected
             if graph[name].op.kind in TRACED:
                 trace[name, t] = (raw, counts)
 
-        result = evaluate(graph, call.x, call.lengths, state, observe)
+        result = reference.run(call.x, call.lengths, state, observe)
         state = result.state
         found.append(Expected(call, result.y, state, trace))
     return found

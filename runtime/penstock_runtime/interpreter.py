@@ -10,7 +10,9 @@ import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
-from penstock.ir.evaluate import Evaluator, initial_state
+from penstock.ir.engine import Engine
+from penstock.ir.evaluate import initial_state
+from penstock_runtime.engines import engine_of
 from penstock_runtime.project import Project, load_project
 
 
@@ -29,14 +31,17 @@ class RunResult:
 
 
 class Interpreter:
-    """Runs a project folder on NumPy.
+    """Runs a project folder.
 
-    Takes any number of sequences at once: lanes are a matter of the hardware, not of the result.
+    engine: what computes; its name, or one of the caller's own. All give the same bits; an unknown
+    name is a PenstockError. Takes any number of sequences at once: lanes are a matter of the
+    hardware, not of the result.
     """
 
-    def __init__(self, project: Project | str | Path) -> None:
+    def __init__(self, project: Project | str | Path, engine: Engine | str = "numpy") -> None:
+        chosen = engine_of(engine)
         self.project = project if isinstance(project, Project) else load_project(project)
-        self._evaluator = Evaluator(self.project.graph)
+        self._executable = chosen.prepare(self.project.graph)
 
     def run(
         self,
@@ -55,7 +60,7 @@ class Interpreter:
         x = np.asarray(x)
         first = self.project.manifest.extra["batch_first"] if batch_first is None else batch_first
         raw, counts = self.quantize(x, lengths, first)
-        result = self._evaluator.run(raw, counts, self._state(state, len(raw)))
+        result = self._executable.run(raw, counts, self._state(state, len(raw)))
         arranged = result.y
         if x.ndim == 2:
             arranged = arranged[0]
@@ -85,9 +90,10 @@ class Interpreter:
                     str(self.project.folder),
                     "take them by name, from Interpreter.run",
                 )
+        states = self.project.graph.states()
         found = [
             np.stack([
-                self.project.graph[f"{name}_before"].tensor.type.to_float(state[name])
+                states[name].read.tensor.type.to_float(state[name])
                 for name in self._names(part)
             ])
             for part in ("y", "c")
@@ -180,8 +186,9 @@ class Interpreter:
             raise PenstockError(
                 f"the states are {sorted(zero)}, not {sorted(state)}", where, "name each of them"
             )
+        states = self.project.graph.states()
         for name, value in zero.items():
-            kind = self.project.graph[f"{name}_before"].tensor.type
+            kind = states[name].read.tensor.type
             given = np.asarray(state[name])
             if given.dtype.kind not in "fiu":
                 raise PenstockError(

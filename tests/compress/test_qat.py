@@ -8,10 +8,26 @@ import numpy as np
 import pytest
 from support import random_model
 
-from penstock import Fixed, Overflow, Precision, Rounding
+from penstock import Fixed, Overflow, PenstockError, Precision, Rounding
 from penstock.compress import calibrate
+from penstock.ir import Direction, Graph
 from penstock.ir.evaluate import evaluate
+from penstock.ir.verify import verify
 from penstock.lowering import lower
+from penstock.ops import (
+    Add,
+    ArgMax,
+    Const,
+    Input,
+    MatVec,
+    Mul,
+    Output,
+    Relu,
+    Requant,
+    StateRead,
+    StateWrite,
+    Sub,
+)
 
 torch = pytest.importorskip("torch")
 from penstock.compress.execution import Execution  # noqa: E402
@@ -49,7 +65,8 @@ def interpreted(graph, x, lengths):
 
 
 def test_fake_quantization_is_fixed_in_every_mode():
-    values = np.linspace(-9, 9, 1441)
+    edges = [2.0**60, -(2.0**60) - 512, 2.0**53 + 2, -0.125 + 2**-56, 2**-80, -(2**-80)]
+    values = np.array([*np.linspace(-9, 9, 1441), *edges])
     for rounding, overflow, signed in product(Rounding, Overflow, (True, False)):
         kind = Fixed(5, 2, signed, rounding, overflow)
         got = fake_quantize(torch.tensor(values), kind).numpy()
@@ -92,27 +109,63 @@ def test_forward_is_the_interpreter_at_all_widths(weights, activations, row_scal
     assert (got == interpreted(trained.graph, x, np.full(3, 6))).all() and got.any()
 
 
-@pytest.mark.parametrize(
-    ("case", "remembered"),
-    [
-        ("plain", set()),
-        ("bidirectional, sigmoid of the final state", {"x", "l0.m", "l0_reverse.m"}),
-    ],
-)
-def test_a_step_is_forgotten_when_no_later_sweep_reads_it(case, remembered, monkeypatch):
-    """Or memory grows with the sequence: all values of all steps."""
-    kept = []
+def execute(graph, raw, lengths):
+    """The trainer's values of a graph without trained constants, as raw integers."""
+    x, y = graph["x"].tensor.type, graph["y"].tensor.type
+    real = torch.tensor(x.to_float(raw))
+    got = Execution(graph, {}, {}, real, torch.tensor(lengths)).run()
+    return (got.detach().numpy() * 2.0**y.frac).astype(np.int64)
 
-    class Watched(Execution):
-        def _step(self, sweep, t):
-            super()._step(sweep, t)
-            kept.append({name for frame in self.frames for name in frame})
 
-    monkeypatch.setattr("penstock.compress.qat.Execution", Watched)
-    model = random_model(**MATRIX[case][0])
-    x = np.random.default_rng(0).normal(0, 1, (2, 6, 5))
-    network(model, {}, x)(torch.from_numpy(x), torch.tensor([6, 4]))
-    assert set().union(*kept) == remembered and not kept[-1]
+def test_a_graph_of_any_operations_trains_on_the_values_of_the_interpreter():
+    """A state is used after it is written; products of states and frames stand side by side."""
+    kind = Fixed(12, 6, True, "AP_RND", "AP_SAT")
+    generator = np.random.default_rng(3)
+    graph = Graph("any", [Direction.FORWARD])
+    graph.add("x", Input(3, kind))
+    for name in "UV":
+        graph.add(name, Const(Fixed(5, 3), generator.integers(-15, 15, (3, 3))))
+    graph.add("acc_u", MatVec(), "x", "U")
+    graph.add("u", Requant(kind), "acc_u")
+    graph.add("s_new", StateWrite("s"), "u")
+    graph.add("s_old", StateRead("s", 3, kind))
+    graph.add("acc_v", MatVec(), "s_old", "V")
+    graph.add("acc_w", MatVec(), "s_old", "U")
+    graph.add("difference", Sub(), "acc_v", "u")
+    graph.add("positive", Relu(), "difference")
+    graph.add("product", Mul(), "positive", "s_old")
+    graph.add("sum", Add(), "product", "acc_w")
+    graph.add("greatest", ArgMax(), "sum")
+    graph.add("y", Output(), "greatest")
+    verify(graph)
+    raw, lengths = generator.integers(-2000, 2000, (9, 7, 3)), np.array([7] * 8 + [3])
+    wanted = evaluate(graph, raw, lengths).y
+    assert (execute(graph, raw, lengths) == wanted).all() and len(np.unique(wanted)) == 3
+
+
+def test_an_operation_without_a_rule_is_named_before_anything_runs():
+    class Twice(Add):
+        kind = "twice"
+
+    graph = Graph("twice", [Direction.FORWARD])
+    graph.add("x", Input(3, Fixed(8, 4)))
+    graph.add("t", Twice(), "x", "x")
+    graph.add("y", Output(), "t")
+    with pytest.raises(LookupError, match=r"^operations without a rule for training: twice; write"):
+        execute(graph, np.zeros((1, 1, 3)), np.array([1]))
+
+
+def test_values_that_float64_does_not_hold_are_refused_in_training():
+    graph = Graph("wide", [Direction.FORWARD])
+    graph.add("x", Input(3, Fixed(28, 4)))
+    graph.add("t", Mul(), "x", "x")
+    graph.add("y", Output(), "t")
+    with pytest.raises(PenstockError) as caught:
+        execute(graph, np.zeros((1, 1, 3)), np.array([1]))
+    assert caught.value.line() == (
+        "t needs 56 bits, but training is exact up to 54 (quantization-aware training); hint: give "
+        "weights, inputs and states fewer bits"
+    )
 
 
 @pytest.mark.parametrize("case", MATRIX)

@@ -8,6 +8,7 @@ from support import random_model
 
 from penstock import Hardware, PenstockError
 from penstock.driver import compile_model
+from penstock.ir.evaluate import ReferenceEngine
 from penstock_runtime import Interpreter, Session
 
 NETWORKS = {
@@ -62,3 +63,23 @@ def test_a_frame_of_other_sequences_is_refused(project):
         session.step(np.zeros((3, 5)))
     with pytest.raises(PenstockError, match=r"frames of shape \(2, 1, 4\) do not fit"):
         session.step(np.zeros((2, 4)))
+
+
+def test_an_interpreter_runs_on_the_engine_it_is_given(project):
+    class Counting(ReferenceEngine):
+        prepared = 0
+
+        def prepare(self, graph):
+            Counting.prepared += 1
+            return super().prepare(graph)
+
+    folder, x = project(), np.ones((4, 5))
+    wanted = Interpreter(folder, engine="numpy").run(x).raw
+    assert (Interpreter(folder, engine=Counting()).run(x).raw == wanted).all()
+    assert Counting.prepared == 1
+
+
+def test_an_unknown_engine_is_refused_in_one_line():
+    with pytest.raises(PenstockError) as caught:
+        Interpreter("nowhere", engine="warp")
+    assert caught.value.line() == "there is no engine 'warp' (engine); hint: choose numpy"

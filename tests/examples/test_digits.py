@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from penstock.cli.main import app
 from penstock.ir.evaluate import evaluate, initial_state
-from penstock.packing.index_code import decode_entries
 from penstock.packing.manifest import unpack_phase
 from penstock_runtime import Interpreter, load_project
 from penstock_runtime.compare import CheckResult, Difference
@@ -102,7 +101,8 @@ def test_bit_true_answers_are_the_first_of_the_greatest_logits(ran, project):
 def test_every_pe_has_as_many_non_zeros_in_the_gates_phase(ran, project):
     files = [path.read_bytes() for path in sorted((ran.folder / "project/weights").glob("group*"))]
     (gates,) = [i for i, phase in enumerate(project.manifest.phases) if len(phase.matvecs) == 4]
-    nonzeros, _ = decode_entries(unpack_phase(project.manifest, files, gates))
+    code = project.manifest.phases[gates]
+    nonzeros, _ = code.format.decode(code, unpack_phase(project.manifest, files, gates))
     counts = np.bincount(nonzeros.pe, minlength=8)
     # Of each gate, a PE has 8 rows: 64 weights of W_x and 512 of W_r, of which 15 % are kept.
     assert counts.tolist() == [4 * (10 + 77)] * 8

@@ -139,6 +139,57 @@ def test_the_verifier_finds_a_sequence_that_enters_a_single_step():
     verify(captured)
 
 
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda g: g.add("again", StateRead("h", 2, S16)),
+         "h_before and again are both a state_read of 'h'"),
+        (lambda g: g.add("again", StateWrite("h"), "h"),
+         "h_after and again are both a state_write of 'h'"),
+        (lambda g: [g.add(f"at{k}", Capture("kept"), "h") for k in range(2)],
+         "at0 and at1 are both a capture of 'kept'"),
+        (lambda g: g.add("at", Capture("h"), "h"), "states and captures of one name: ['h']"),
+        (lambda g: [g.add("c", StateRead("c", 2, S16), sweep=1),
+                    g.add("c_after", StateWrite("c"), "c", sweep=1)],
+         "state c lives in a sweep that runs once"),
+        (lambda g: [g.add("c", StateRead("c", 2, S16), sweep=2),
+                    g.add("c_after", StateWrite("c"), "h", sweep=0)],
+         "state c is written as another type than it is read"),
+        (lambda g: g.add("u", Input(2, S16), sweep=1),
+         "u (input) stands in a sweep that runs once"),
+        (lambda g: [g.add("c", Capture("c"), "h"), g.add("d", Capture("d"), "c", sweep=1)],
+         "d (capture) stands in a sweep that runs once"),
+        (lambda g: [g.add("c", Capture("c"), "h"), g.add("d", Add(), "c", sweep=1),
+                    g.add("e", Add(), "d", "d", sweep=2)],
+         "e reads d of a sweep that runs once"),
+        (lambda g: g.add("z", Output(), "h"), "the graph needs exactly one output"),
+    ],
+)  # fmt: skip
+def test_the_verifier_names_what_is_unsound(build, message):
+    graph = small_graph(Direction.FORWARD, Direction.ONCE, Direction.FORWARD)
+    graph.add("y", Output(), "h")
+    verify(graph)
+    build(graph)
+    with pytest.raises(ValueError) as caught:
+        verify(graph)
+    assert str(caught.value) == message
+
+
+def test_the_verifier_finds_results_in_reverse_order():
+    graph = small_graph(Direction.BACKWARD)
+    graph.add("y", Output(), "h")
+    with pytest.raises(ValueError, match="y stands in a backward sweep: results would be rev"):
+        verify(graph)
+
+
+def test_a_graph_knows_its_states_and_captures():
+    graph = small_graph(Direction.FORWARD, Direction.ONCE)
+    graph.add("at_end", Capture("kept"), "h")
+    (state,) = graph.states().values()
+    assert (state.name, state.read.name, state.write.name) == ("h", "h_before", "h_after")
+    assert {name: node.name for name, node in graph.captures().items()} == {"kept": "at_end"}
+
+
 def test_a_graph_survives_the_disk(tmp_path):
     graph = lowered(cells=(6, 5), outputs=4, bidirectional=[True, False], peephole=True, head=3)
     save_graph(graph, tmp_path)

@@ -1,4 +1,4 @@
-"""Every operation has its C++ twin, and element-wise twins compute the same bits."""
+"""Every operation has all that its readers need, and element-wise twins compute the same bits."""
 
 from __future__ import annotations
 
@@ -8,18 +8,36 @@ from itertools import product
 import numpy as np
 import pytest
 
-from penstock.codegen.hls import table_functions, table_texts
-from penstock.codegen.names import local
+from penstock.codegen.hls.names import cpp, short
+from penstock.codegen.hls.tables import table_functions, table_texts
+from penstock.codegen.hls.units import requant_operand
 from penstock.codegen.render import render, template_folder
-from penstock.codegen.units import requant_operand
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph, Value
-from penstock.ops import ALL, Add, Const, Input, Lut, Mul, Requant, Scale, StateRead
+from penstock.ir.op import Traits
+from penstock.ops import (
+    ALL,
+    REGISTRY,
+    Add,
+    Const,
+    Input,
+    Lut,
+    Mul,
+    Relu,
+    Requant,
+    Scale,
+    StateRead,
+    Sub,
+)
 from penstock.ops.lut import lut_input_type, lut_tables
 from penstock_runtime import csim
 
 RANDOM = 200
 EXPONENT = Fixed(3, 0, signed=False)
+TESTED_IN_NETWORKS = {
+    "input", "const", "state_read", "matvec", "state_write", "capture", "argmax", "output",
+}  # fmt: skip
+"""Twins of no single expression: tests/end_to_end/test_bit_true.py runs them in whole kernels."""
 
 
 def values_of(kind: Fixed, seed: int) -> list[int]:
@@ -38,10 +56,15 @@ def cases():
     unsigned = Fixed(16, 15, signed=False)
     for operands in ([wide, narrow], [narrow, unsigned, wide], [Fixed(8, -2), Fixed(9, 12)]):
         yield Add(), operands, []
+    for operands in ([wide, narrow], [narrow, unsigned], [unsigned, wide],
+                     [Fixed(8, -2), Fixed(9, 12)]):  # fmt: skip
+        yield Sub(), operands, []
     for operands in ([narrow, Fixed(12, 11)], [unsigned, narrow], [Fixed(12, 15), Fixed(8, -3)]):
         yield Mul(), operands, []
     for x in (wide, narrow, Fixed(5, -3)):
         yield Scale(), [x, EXPONENT], []
+    for x in (wide, unsigned, Fixed(5, -3), Fixed(3, 90)):
+        yield Relu(), [x], []
     for rounding, overflow in product(Rounding, Overflow):
         yield Requant(Fixed(12, 9, True, rounding, overflow)), [wide], []
         yield Requant(Fixed(6, 9, True, rounding, overflow)), [Fixed(12, 22)], []
@@ -99,10 +122,48 @@ int main() {
 """
 
 
-def test_every_operation_has_a_twin_and_every_twin_an_operation():
-    kinds = {op.kind for op in ALL}
+def missing(operation):
+    """What an operation lacks, each in the words of the recipe."""
+    rules = pytest.importorskip("penstock.compress.rules").RULES
+    found = [f"its {name}()" for name in ("infer", "eval", "cost") if not hasattr(operation, name)]
+    if not issubclass(operation, Traits):
+        found.append("its traits: derive from penstock.ir.op.Traits")
+    if not (template_folder() / f"hls/ops/{operation.kind}.h.j2").exists():
+        found.append(f"its twin templates/hls/ops/{operation.kind}.h.j2")
+    if operation.kind not in rules and operation is not Const:
+        found.append("its rule for training in compress/rules.py")
+    tested = {op.kind for op, _, _ in cases()} | TESTED_IN_NETWORKS
+    if operation.kind not in tested:
+        found.append("a case in tests/ops/test_twins.py")
+    if REGISTRY.get(operation.kind) is not operation:
+        found.append("a line in penstock/ops/__init__.py")
+    return found
+
+
+@pytest.mark.parametrize("operation", ALL, ids=lambda operation: operation.kind)
+def test_no_operation_lacks_what_a_reader_needs(operation):
+    lacking = missing(operation)
+    assert not lacking, f"operation {operation.kind!r} lacks " + ", ".join(lacking)
+
+
+def test_what_an_operation_lacks_is_named():
+    class Half(Traits):
+        kind = "half"
+
+    assert missing(Half) == [
+        "its infer()", "its eval()", "its cost()", "its twin templates/hls/ops/half.h.j2",
+        "its rule for training in compress/rules.py", "a case in tests/ops/test_twins.py",
+        "a line in penstock/ops/__init__.py",
+    ]  # fmt: skip
+
+
+def test_element_wise_operations_are_those_whose_twins_are_tested_one_by_one():
+    assert {op.kind for op in ALL if op.is_elementwise} == {op.kind for op, _, _ in cases()}
+
+
+def test_every_twin_has_an_operation():
     twins = {path.name.removesuffix(".h.j2") for path in (template_folder() / "hls/ops").iterdir()}
-    assert kinds == twins
+    assert {op.kind for op in ALL} == twins
 
 
 def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
@@ -122,24 +183,24 @@ def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
         operand_values += [Value(raw, op.to) for raw in raws]
         expected.append(node.op.eval(None, *operand_values)[0].tolist())
         line = {
-            "id": "result", "cpp": node.tensor.type.cpp, "number": 0,
-            "inputs": [local(name) for name in node.inputs],
+            "id": "result", "cpp": cpp(node.tensor.type), "number": 0,
+            "inputs": [short(name) for name in node.inputs],
         }  # fmt: skip
         if op.kind == "requant":
             line["operand"] = requant_operand(operands[0], op.to, "in0")
         if op.kind == "lut":
-            tables += table_functions(graph)
+            tables += table_functions(graph, short)
             line["table"] = tables[-1]["name"]
-            for path, text in table_texts(graph).items():
+            for path, text in table_texts(graph, short).items():
                 target = tmp_path / path.removeprefix("kernel/")
                 target.parent.mkdir(exist_ok=True)
                 target.write_text(text)
-        fragment = render(f"ops/{op.kind}.h.j2", {"node": line})
-        found.append({"values": columns, "types": [k.cpp for k in operands], "fragment": fragment})
+        fragment = render("hls", f"ops/{op.kind}.h.j2", {"node": line})
+        found.append({"values": columns, "types": [cpp(k) for k in operands], "fragment": fragment})
     context = {"version": "test", "model": "twins", "tables": tables}
     (tmp_path / "config.h").write_text("#include <ap_fixed.h>\n#include <ap_int.h>\n")
-    (tmp_path / "raw.h").write_text(render("kernel/raw.h.j2", context))
-    (tmp_path / "tables.h").write_text(render("kernel/tables.h.j2", context))
+    (tmp_path / "raw.h").write_text(render("hls", "kernel/raw.h.j2", context))
+    (tmp_path / "tables.h").write_text(render("hls", "kernel/tables.h.j2", context))
     (tmp_path / "main.cpp").write_text(Template(MAIN).render(cases=found))
     command = [csim.compiler(), *cpp_flags, "-O1", "-I.", "main.cpp", "-o", "main"]
     subprocess.run(command, cwd=tmp_path, check=True)

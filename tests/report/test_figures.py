@@ -28,10 +28,10 @@ def constants(graph):
 
 
 def test_loads_of_the_pes_add_up_to_the_plan(compiled, report):
-    for row, phase in zip(report["phases"], compiled.plan.phases, strict=True):
+    for row, phase in zip(report["phases"], compiled.plan.products, strict=True):
         assert len(row["pe_nonzeros"]) == len(row["pe_entries"]) == compiled.plan.hardware.pes
         assert sum(row["pe_nonzeros"]) == row["nonzeros"] == phase.nonzeros
-        assert sum(row["pe_entries"]) == phase.nonzeros + phase.padding
+        assert sum(row["pe_entries"]) == phase.nonzeros + phase.waste["padding"]
         assert max(row["pe_entries"]) <= row["words"]
 
 
@@ -97,11 +97,12 @@ def test_stretches_follow_one_another_and_add_up_to_the_step(compiled, report):
     timeline, sweeps = report["timeline"], compiled.graph.sweeps
     ends = [row["start"] + row["cycles"] for row in timeline["stretches"]]
     assert [row["start"] for row in timeline["stretches"]] == [0, *ends[:-1]]
-    step = [s for s in compiled.plan.stretches if sweeps[s.sweep] is not Direction.ONCE]
-    assert timeline["cycles_per_step"] == sum(stretch.cycles for stretch in step)
+    issues = compiled.machine.order.issues
+    step = [issue for issue in issues if sweeps[issue.sweep] is not Direction.ONCE]
+    assert timeline["cycles_per_step"] == sum(issue.cycles for issue in step)
     assert timeline["cycles_per_step"] + timeline["cycles_once"] == ends[-1]
     assert sum(timeline["cycles_by_kind"].values()) == timeline["cycles_per_step"]
-    assert timeline["bound_per_step"] == sum(stretch.bound for stretch in step)
+    assert timeline["bound_per_step"] == sum(issue.bound for issue in step)
 
 
 def test_bandwidth_is_the_bytes_of_a_step_over_its_time(compiled, report):

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from penstock.report.devices import DEVICES, device_of
-from penstock.report.memories import bram18_blocks, lutram_luts
+from penstock.machine.devices import DEVICES, device_of
+from penstock.machine.resources import bram18_blocks, lutram_luts
 
 
 @pytest.fixture(scope="module")

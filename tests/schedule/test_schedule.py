@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ from support import random_model
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model
+from penstock.formats import Entries, Gap, Layout
 from penstock.lowering import lower
-from penstock.packing.index_code import Entries
-from penstock.packing.layout import Layout
+from penstock.machine import describe
 from penstock.packing.manifest import Manifest, pack_group, unpack_phase
-from penstock.schedule import schedule, validate
+from penstock.packing.validate import validate
+from penstock.schedule import schedule
 
 
 def planned(hardware=None, **model):
@@ -24,34 +27,38 @@ def planned(hardware=None, **model):
     return graph, schedule(graph, hardware or Hardware(pes=4))
 
 
-def packed(plan):
+def packed(graph, plan):
+    groups = describe(graph, plan).groups
     manifest = Manifest(
-        plan.hardware.pes, plan.group_pes, 512, tuple(phase.code for phase in plan.phases),
-        plan.layouts, plan.layout_of, (), {}, {},
+        plan.hardware.pes, groups.group_pes, 512,
+        tuple(product.code for product in plan.products), plan.layouts, plan.layout_of, (), {}, {},
     )  # fmt: skip
-    entries = [phase.entries for phase in plan.phases]
+    entries = [product.entries for product in plan.products]
     return manifest, [pack_group(manifest, entries, group) for group in range(manifest.groups)]
 
 
 def repacked(manifest, files, change):
-    """The files with one phase's entries changed: (weight, gap) -> None, in place."""
+    """The files with the entries of the first phase changed, in place."""
     entries = [unpack_phase(manifest, files, k) for k in range(len(manifest.phases))]
     change(entries[0])
     return [pack_group(manifest, entries, group) for group in range(manifest.groups)]
 
 
 def test_layers_share_the_array_one_after_the_other():
-    _, plan = planned(cells=(9, 6), outputs=4, head=3, at="step")
-    names = [phase.code.name for phase in plan.phases]
+    graph, plan = planned(cells=(9, 6), outputs=4, head=3, at="step")
+    names = [product.code.name for product in plan.products]
     assert names == [
         "l0.gates", "l0.projection", "l1.gates", "l1.projection", "head.dense",
     ]  # fmt: skip
-    assert [stretch.kind for stretch in plan.stretches] == ["load"] + ["spmv", "cells"] * 5
+    assert [issue.work for issue in describe(graph, plan).order.issues] == ["load"] + [
+        "spmv",
+        "cells",
+    ] * 5
 
 
 def test_gathered_vectors_lie_side_by_side_on_whole_groups_of_cell_units():
-    _, plan = planned(Hardware(pes=4, cell_units=4), inputs=5, cells=(9, 6), outputs=4)
-    base = plan.memory.base
+    hardware = Hardware(pes=4, cell_units=4)
+    base = describe(*planned(hardware, inputs=5, cells=(9, 6), outputs=4)).kept.activations.base
     assert base["x@0"] == 0 and base["l0.y"] == 8 and base["l1.y"] == 12
     assert all(address % 4 == 0 for address in base.values())
 
@@ -63,7 +70,7 @@ def test_balance_is_chosen_where_it_needs_fewer_words():
             matrix[np.arange(16) % 4 != 0] *= np.random.default_rng(0).random(matrix.shape[1]) < 0.1
     graph = lower(heavy, calibrate(heavy, None), Precision())
     words = {
-        how: schedule(graph, Hardware(pes=4, assign=how)).phases[0].code.words
+        how: schedule(graph, Hardware(pes=4, assign=how)).products[0].code.words
         for how in ("interleave", "balance", "best")
     }
     assert words["balance"] < 0.6 * words["interleave"]
@@ -73,8 +80,8 @@ def test_balance_is_chosen_where_it_needs_fewer_words():
 def test_the_gap_width_trades_cycles_for_bits():
     _, plan = planned(inputs=50, cells=(64,), density=0.05)
     _, narrow = planned(Hardware(pes=4, index_bits=2), inputs=50, cells=(64,), density=0.05)
-    assert plan.phases[0].code.index_bits > 3
-    assert plan.phases[0].code.words < 0.5 * narrow.phases[0].code.words
+    assert plan.products[0].code.index_bits > 3
+    assert plan.products[0].code.words < 0.5 * narrow.products[0].code.words
 
 
 def test_a_dense_model_needs_one_gap_bit_and_no_padding():
@@ -82,8 +89,8 @@ def test_a_dense_model_needs_one_gap_bit_and_no_padding():
     for matrix in model.weights().values():
         matrix[np.abs(matrix) < 0.01] = 0.01  # nothing rounds to zero
     graph = lower(model, calibrate(model, None), Precision())
-    (phase,) = schedule(graph, Hardware(pes=4)).phases
-    assert (phase.code.index_bits, phase.padding) == (1, 0)
+    (phase,) = schedule(graph, Hardware(pes=4)).products
+    assert (phase.code.index_bits, phase.waste["padding"]) == (1, 0)
     assert phase.nonzeros == 4 * 8 * 16
 
 
@@ -98,38 +105,53 @@ def test_more_pes_than_cells_are_refused():
 
 def test_groups_of_pes_never_need_more_than_a_beat_a_cycle():
     for port_bits in (128, 256, 512):
-        _, plan = planned(Hardware(pes=24, port_bits=port_bits), cells=(48,), density=0.2)
-        widest = max(phase.code.entry_bits for phase in plan.phases)
-        assert plan.group_pes * widest <= port_bits and 24 % plan.group_pes == 0
+        hardware = Hardware(pes=24, port_bits=port_bits)
+        graph, plan = planned(hardware, cells=(48,), density=0.2)
+        widest = max(product.code.entry_bits for product in plan.products)
+        group_pes = describe(graph, plan).groups.group_pes
+        assert group_pes * widest <= port_bits and 24 % group_pes == 0
 
 
 def test_the_validator_accepts_what_the_compiler_packs():
     graph, plan = planned(cells=(9, 6), outputs=4, bidirectional=True, head=3)
-    proof = validate(graph, *packed(plan), 4)
+    proof = validate(graph, *packed(graph, plan), 4)
     matrices = [node.tensor.constant for node in graph.of_kind("const")]
     assert proof.weights == sum(np.count_nonzero(m) for m in matrices if m.ndim == 2)
     assert proof.least_distance >= 4
 
 
 def flip_weight(entries: Entries):
-    word, pe = np.argwhere(entries.weight)[3]
-    entries.weight[word, pe] ^= 1 if entries.weight[word, pe] not in (1, -1) else 2
+    weight = entries["weight"]
+    word, pe = np.argwhere(weight)[3]
+    weight[word, pe] ^= 1 if weight[word, pe] not in (1, -1) else 2
 
 
 def drop_weight(entries: Entries):
-    word, pe = np.argwhere(entries.weight)[5]
-    entries.weight[word, pe] = 0
+    word, pe = np.argwhere(entries["weight"])[5]
+    entries["weight"][word, pe] = 0
 
 
 def shift_weight(entries: Entries):
-    entries.gap[0, 0] += 1
+    entries["gap"][0, 0] += 1
 
 
-@pytest.mark.parametrize("change", [flip_weight, drop_weight, shift_weight])
-def test_the_validator_finds_a_changed_word(change):
+def repeat_weight(entries: Entries):
+    """A PE's last weight goes where the one before it went."""
+    weight, gap = entries["weight"], entries["gap"]
+    (pe, *_) = np.flatnonzero((weight[-1] != 0) & (weight[-2] != 0))
+    gap[-1, pe] = 0
+
+
+@pytest.mark.parametrize("change,reason", [
+    (flip_weight, "phase l0.gates: the words do not hold l0.W_"),
+    (drop_weight, "phase l0.gates: the words do not hold l0.W_"),
+    (shift_weight, "phase l0.gates: the words do not hold l0.W_"),
+    (repeat_weight, "phase l0.gates holds a weight twice"),
+])  # fmt: skip
+def test_the_validator_finds_a_changed_word(change, reason):
     graph, plan = planned(cells=(9,))
-    manifest, files = packed(plan)
-    with pytest.raises((AssertionError, ValueError)):
+    manifest, files = packed(graph, plan)
+    with pytest.raises((AssertionError, ValueError), match=re.escape(reason)):
         validate(graph, manifest, repacked(manifest, files, change), 4)
 
 
@@ -138,7 +160,7 @@ def test_the_validator_finds_a_hazard():
     graph, plan = planned(
         Hardware(pes=5, raw_distance=2, accumulator_banks=4), cells=(5,), outputs=5, density=0.9
     )
-    manifest, files = packed(plan)
+    manifest, files = packed(graph, plan)
     validate(graph, manifest, files, 2)
     with pytest.raises(AssertionError, match="a slot is used twice too soon"):
         validate(graph, manifest, files, 9)
@@ -152,10 +174,20 @@ def relabelled(manifest, name, **changes):
 
 def test_the_validator_does_not_trust_the_manifest():
     graph, plan = planned(cells=(9, 9), outputs=4)
-    manifest, files = packed(plan)
+    manifest, files = packed(graph, plan)
     for changes in ({"banks": 64}, {"banks": 8}, {"sweep": 7}, {"rows": "l1.gates"}):
         with pytest.raises(AssertionError):
             validate(graph, relabelled(manifest, "l0.gates", **changes), files, 4)
+    assert manifest.phases[0].gathers == ((0, 1),) * 4
+    for gathers, reason in (
+        (((0, 1),) * 3, "some products gather nothing"),
+        (((0,), *((0, 1),) * 3), "l0.acc_i reads other vectors"),
+        (((0, 1), (1, 0), (0, 1), (0, 1)), "l0.acc_f reads other vectors"),
+        (((0, 2),) * 4, "l0.acc_i reads other vectors"),
+        (((0, -1),) * 4, "l0.acc_i reads other vectors"),
+    ):
+        with pytest.raises(AssertionError, match=re.escape(reason)):
+            validate(graph, relabelled(manifest, "l0.gates", gathers=gathers), files, 4)
     twice = replace(manifest, phases=(*manifest.phases, manifest.phases[-1]))
     padded = [content + content[-4096:] for content in files]
     with pytest.raises((AssertionError, ValueError)):
@@ -171,3 +203,35 @@ def test_the_same_model_gives_the_same_bytes():
     model = random_model(cells=(9, 6), outputs=4, peephole=True)
     first, second = (compile_model(model, None, Hardware(pes=4)).files for _ in range(2))
     assert first == second
+
+
+def test_the_validator_tells_vectors_of_one_layout_apart():
+    """Rows and input in one order: only the graph says which of the two a product reads."""
+    graph, plan = planned(inputs=9, cells=(9,))
+    manifest, files = packed(graph, plan)
+    operand = manifest.phases[0].operands[1]
+    x = graph.of_kind("input")[0].name
+    for gathers, operands, reason in (
+        (((0, 1), (1, 0), (0, 1), (0, 1)), (operand, operand), "l0.acc_f reads other vectors"),
+        (((0, 1),) * 4, (operand,) * 3, "the vectors are not those of the products, each once"),
+        (
+            ((0, 1), (0, 2), (0, 1), (0, 1)),
+            (operand,) * 3,
+            "the vectors are not those of the products, each once",
+        ),
+    ):
+        changed = relabelled(manifest, "l0.gates", operands=operands, gathers=gathers)
+        alike = replace(changed, layout_of={**manifest.layout_of, x: operand[0]})
+        with pytest.raises(AssertionError, match=reason):
+            validate(graph, alike, files, 4)
+
+
+def test_the_validator_demands_one_format_of_all_phases():
+    class Runs(Gap):
+        name: ClassVar[str] = "runs"
+
+    graph, plan = planned(cells=(9, 9))
+    manifest, files = packed(graph, plan)
+    other = Runs(plan.products[1].code.index_bits)
+    with pytest.raises(AssertionError, match=r"phase l1\.gates: formats differ between phases"):
+        validate(graph, relabelled(manifest, "l1.gates", format=other), files, 4)

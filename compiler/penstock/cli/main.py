@@ -21,7 +21,7 @@ from penstock.cli.files import read_array, read_arrays
 from penstock.driver import Compiled, compile_checkpoint
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions
-from penstock.project import check_target
+from penstock.project import check_target, reading
 from penstock.settings import Hardware, Precision
 from penstock.version import __version__
 
@@ -146,9 +146,12 @@ def compile_command(
     time_first: Annotated[
         bool, typer.Option(help="Arrays are (steps, sequences, inputs), PyTorch's default.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files of the project that were edited.")
+    ] = False,
 ) -> None:
     """Compile a checkpoint into a Vitis HLS project."""
-    check_target(output)
+    check_target(output, overwrite)
     options = None
     if head is not None or head_activation is not None:
         options = HeadOptions(head or "last", head_activation or "none")
@@ -169,7 +172,7 @@ def compile_command(
         name=_printable(model.stem, "_"),  # goes into comments of the sources
         calibration_name=str(calibration or model),
     )  # fmt: skip
-    compiled.write(output)
+    compiled.write(output, overwrite)
     _print_summary(compiled, output)
 
 
@@ -182,25 +185,25 @@ def _calibration_frames(path: Path | None, time_first: bool) -> Any:
 
 
 def _print_summary(compiled: Compiled, output: Path) -> None:
-    plan, graph = compiled.plan, compiled.graph
+    machine, hardware = compiled.machine, compiled.plan.hardware
+    products = compiled.plan.products
     table = Table(
-        "phase", "words", "bound", "non-zeros", "padding", "bubbles", "entry bits",
-        title=f"{escape(str(output))}: {plan.hardware.pes} PEs", title_justify="left",
+        "phase", "words", "bound", "non-zeros", *products[0].waste, "entry bits",
+        title=f"{escape(str(output))}: {hardware.pes} PEs", title_justify="left",
     )  # fmt: skip
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
-    for phase in plan.phases:
-        bound = -(-phase.nonzeros // plan.hardware.pes)
-        cells = (phase.code.words, bound, phase.nonzeros, phase.padding, phase.bubbles,
-                 phase.code.entry_bits)  # fmt: skip
-        table.add_row(phase.code.name, *(f"{cell:,}" for cell in cells))
+    for product in products:
+        cells = (product.code.words, product.bound, product.nonzeros, *product.waste.values(),
+                 product.code.entry_bits)  # fmt: skip
+        table.add_row(product.code.name, *(f"{cell:,}" for cell in cells))
     out.print(table)
-    cycles, bound = plan.step_cycles(graph), plan.bound_cycles(graph)
-    microseconds = cycles / plan.hardware.clock_mhz
+    cycles = machine.order.step_cycles
     out.print(
-        f"{cycles:,} cycles a step by the timeline (bound {bound:,}), {microseconds:,.1f} us at "
-        f"{plan.hardware.clock_mhz:g} MHz; {compiled.proof.weights:,} weights proven packed"
+        f"{cycles:,} cycles a step by the timeline (bound {machine.order.bound_cycles:,}), "
+        f"{cycles / hardware.clock_mhz:,.1f} us at {hardware.clock_mhz:g} MHz; "
+        f"{compiled.proof.weights:,} weights proven packed"
     )
     for note in compiled.notes:
         out.print(f"note: {escape(note)}")
@@ -250,7 +253,8 @@ def csim(folder: Folder) -> None:
     from penstock_runtime import load_project
     from penstock_runtime.csim import csim as simulate
 
-    done = simulate(load_project(folder).folder)
+    with reading(folder):
+        done = simulate(load_project(folder).folder)
     out.print(escape(done.output.strip()))
     if not done.passed:
         raise typer.Exit(1)
@@ -270,13 +274,14 @@ def check(
     from penstock_runtime import Interpreter
     from penstock_runtime.compare import check as compare
 
-    interpreter, own = Interpreter(folder), None
     if lengths is not None and source is None:
         raise PenstockError("--lengths speaks of no --input", "check", "give both, or neither")
-    if source is not None:
-        counts = read_array(lengths) if lengths is not None else None
-        own = interpreter.quantize(read_array(source), counts)
-    result = compare(interpreter.project, steps, seed, own)
+    with reading(folder):
+        interpreter, own = Interpreter(folder), None
+        if source is not None:
+            counts = read_array(lengths) if lengths is not None else None
+            own = interpreter.quantize(read_array(source), counts)
+        result = compare(interpreter.project, steps, seed, own)
     counted = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
     total = sum(result.values.values())
     out.print(f"{total:,} values compared in {result.calls} calls: {counted or 'none'}")

@@ -1,5 +1,1 @@
-"""Graph and schedule -> the files of an HLS project."""
-
-from penstock.codegen.hls import emit_kernel
-
-__all__ = ["emit_kernel"]
+"""Back ends: each a package that reads the machine description, and a folder of templates."""

@@ -1,4 +1,4 @@
-"""The Jinja environment. Templates lay out; every decision was taken before."""
+"""The Jinja environment of a back end. Templates lay out; every decision was taken before."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from penstock.templating import template_folder
 
 
 @cache
-def environment() -> Environment:
-    """Strict: a name that is not defined is an error, never an empty string."""
+def environment(back_end: str) -> Environment:
+    """Templates of templates/``back_end``; a name that is not defined is an error."""
     return Environment(
-        loader=FileSystemLoader(template_folder() / "hls"),
+        loader=FileSystemLoader(template_folder() / back_end),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -23,6 +23,6 @@ def environment() -> Environment:
     )
 
 
-def render(template: str, context: dict[str, Any]) -> str:
-    """One file from its template, a path below templates/hls."""
-    return environment().get_template(template).render(**context)
+def render(back_end: str, template: str, context: dict[str, Any]) -> str:
+    """One file from its template, a path below templates/``back_end``."""
+    return environment(back_end).get_template(template).render(**context)

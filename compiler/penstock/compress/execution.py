@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from penstock.compress.straight_through import fake_quantize, look_up
-from penstock.ir import Direction, Graph, Node
+from penstock.compress.rules import RULES, Rule
+from penstock.compress.straight_through import fake_quantize
+from penstock.errors import PenstockError
+from penstock.fixed import FloatArray
+from penstock.ir import Graph, Node
+from penstock.ir.walk import Program, Walker
+
+EXACT = 2**53
+"""float64 holds every integer up to here."""
 
 
-class Execution:
+class Execution(Walker[Tensor]):
     """One run over a batch. x: (sequences, steps, inputs), float64; lengths: (sequences).
 
     constants: the real values of the trained ones; log2_ranges: learned, by tensor name. ``run``
-    gives (sequences, frames, outputs). An operation is the method of its kind. frames: of each
-    step, the values that a later sweep reads.
+    gives (sequences, frames, outputs). What an operation computes is its rule in
+    ``compress/rules.py``; raises LookupError for one that has none, and PenstockError for values
+    that float64 does not hold.
     """
 
     def __init__(
@@ -29,155 +36,114 @@ class Execution:
         x: Tensor,
         lengths: Tensor,
     ) -> None:
-        self.graph, self.x, self.lengths = graph, x, lengths
-        self.log2_ranges = log2_ranges
-        self.shortest = int(lengths.min())
-        self.constants = dict(constants)
-        for node in graph.of_kind("const"):
-            if node.name not in self.constants and len(node.tensor.shape) == 1:
-                self.constants[node.name] = _real(node, x)
-        self.frames: list[dict[str, Tensor]] = [{} for _ in range(x.shape[1])]
-        self.state = {
-            _state(node): x.new_zeros(len(x), node.tensor.length)
-            for node in graph.of_kind("state_read") + graph.of_kind("capture")
+        program = Program.of(graph)
+        _check_exact(program)
+        self._rules = _rules_of(program)
+        kept = {**program.states, **program.captures}
+        memory = {name: x.new_zeros(len(x), tensor.length) for name, tensor in kept.items()}
+        untrained = {
+            node.name: _real(node, x)
+            for node in graph.nodes()
+            if node.tensor.constant is not None and node.name not in constants
         }
+        super().__init__(program, {**untrained, **constants}, memory, lengths)
+        self.graph, self.x, self.log2_ranges = graph, x, log2_ranges
         self.outputs: list[Tensor] = []
-        self.siblings = _siblings(graph)
-        self.read_later = _read_later(graph)
-        self.stacked: dict[tuple[str, ...], list[Tensor]] = {}
         self.slopes: dict[str, Tensor] = {}
+        self._products = Products(graph, {**untrained, **constants})
 
     def run(self) -> Tensor:
         """All sweeps over all steps."""
-        steps = self.x.shape[1]
-        for sweep, direction in enumerate(self.graph.sweeps):
-            order = [steps - 1] if direction is Direction.ONCE else list(range(steps))
-            for t in reversed(order) if direction is Direction.BACKWARD else order:
-                self._step(sweep, t)
+        self.walk(self.x.shape[1])
         return torch.stack(self.outputs, dim=1)
 
-    def _step(self, sweep: int, t: int) -> None:
-        reached = 0 if self.graph.sweeps[sweep] is Direction.ONCE else t
-        everybody = reached < self.shortest
-        self.valid = None if everybody else (self.lengths > reached)[:, None]
-        self.last = (self.lengths == t + 1)[:, None]
-        values = self.frames[t]
-        for node in self.graph.nodes(sweep):
-            if node.op.kind == "const" or node.name in values:
-                continue
-            operands = [self._operand(values, source) for source in node.inputs]
-            values[node.name] = getattr(self, f"_{node.op.kind}")(node, t, *operands)
-        self.frames[t] = {name: values[name] for name in self.read_later[sweep] & values.keys()}
+    def execute(self, node: Node, *operands: Tensor) -> Tensor:  # noqa: D102
+        return self._rules[node.op.kind](self, node, node.op, *operands)
 
-    def _operand(self, values: Mapping[str, Tensor], source: str) -> Any:
-        node = self.graph[source]
-        if node.op.kind == "capture":
-            return self.state[_state(node)]
-        return values[source] if source in values else self.constants[source]
-
-    def _where_valid(self, new: Tensor, old: Tensor) -> Tensor:
-        return new if self.valid is None else torch.where(self.valid, new, old)
-
-    def _input(self, node: Node, t: int) -> Tensor:
-        return self._to_type(node, self.x[:, t])
-
-    def _to_type(self, node: Node, x: Tensor) -> Tensor:
+    def to_type(self, node: Node, x: Tensor) -> Tensor:
+        """``x`` rounded to the node's type, whose range may be learned."""
         return fake_quantize(x, node.tensor.type, self.log2_ranges.get(node.name))
 
-    def _state_read(self, node: Node, t: int) -> Tensor:
-        return self.state[_state(node)]
+    def where_valid(self, new: Tensor, old: Tensor) -> Tensor:
+        """``new`` in the lanes whose sequence has this step."""
+        return new if self.moment.in_all_lanes else torch.where(self.moment.valid, new, old)
 
-    def _matvec(self, node: Node, t: int, *operands: Tensor) -> Tensor:
-        """The sums of all MatVecs of the same vectors (four gates) by one product of each vector:
-        in float64 they are exact in any order."""
-        siblings = self.siblings[node.name]
-        if siblings not in self.stacked:
-            columns = zip(*(self.graph[name].inputs[1::2] for name in siblings), strict=True)
-            self.stacked[siblings] = [
-                torch.cat([self.constants[name] for name in names]).T for names in columns
+    def product(self, node: Node, vectors: tuple[Tensor, ...]) -> Tensor:
+        """The sum of a MatVec over its vectors; see ``Products``."""
+        return self._products.take(node, self.moment, vectors)
+
+
+class Products:
+    """The sums of all MatVecs of the same vectors (four gates) by one product of each vector.
+
+    In float64 they are exact in any order.
+    """
+
+    def __init__(self, graph: Graph, matrices: Mapping[str, Tensor]) -> None:
+        self._graph, self._matrices = graph, matrices
+        self._siblings = _siblings(graph)
+        self._stacked: dict[tuple[str, ...], list[Tensor]] = {}
+        self._made: dict[str, Tensor] = {}
+        self._moment: object = None
+
+    def take(self, node: Node, moment: object, vectors: tuple[Tensor, ...]) -> Tensor:
+        """The node's sum at this moment of the walk; made together with those of its siblings."""
+        if moment is not self._moment:
+            self._made, self._moment = {}, moment
+        if node.name not in self._made:
+            self._made.update(self._make(self._siblings[node.name], vectors))
+        return self._made.pop(node.name)
+
+    def _make(self, siblings: tuple[str, ...], vectors: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
+        nodes = [self._graph[name] for name in siblings]
+        if siblings not in self._stacked:
+            columns = zip(*(node.inputs[node.op.matrices] for node in nodes), strict=True)
+            self._stacked[siblings] = [
+                torch.cat([self._matrices[name] for name in names]).T for names in columns
             ]
-        total: Tensor | None = None
-        for x, w in zip(operands[::2], self.stacked[siblings], strict=True):
-            total = x @ w if total is None else torch.addmm(total, x, w)
-        assert total is not None
-        rows = [self.graph[name].tensor.length for name in siblings]
-        self.frames[t].update(zip(siblings, total.split(rows, dim=1), strict=True))
-        return self.frames[t][node.name]
-
-    def _add(self, node: Node, t: int, *operands: Tensor) -> Tensor:
-        return sum(operands[1:], operands[0])
-
-    def _mul(self, node: Node, t: int, a: Tensor, b: Tensor) -> Tensor:
-        return a * b
-
-    def _scale(self, node: Node, t: int, x: Tensor, exponent: Tensor) -> Tensor:
-        return x * torch.exp2(-exponent)
-
-    def _requant(self, node: Node, t: int, x: Tensor) -> Tensor:
-        return self._to_type(node, x)
-
-    def _lut(
-        self, node: Node, t: int, x: Tensor, table: Tensor, rise: Tensor | None = None
-    ) -> Tensor:
-        bits, kind = vars(node.op)["interpolate_bits"], self.graph[node.inputs[0]].tensor.type
-        raw = (x.detach() * 2.0**kind.frac).to(torch.int64)
-        index = (raw >> bits) & (len(table) - 1)
-        value = look_up(index, x, table, self._slopes(node, table))
-        if rise is None:
-            return value
-        low = (raw & ((1 << bits) - 1)) * 2.0**-bits
-        return fake_quantize(value + rise[index] * low, node.tensor.type)
-
-    def _slopes(self, node: Node, table: Tensor) -> Tensor:
-        """The function's slope at each entry, by its value: s (1 - s), and 1 - t^2."""
-        if node.name not in self.slopes:
-            is_sigma = vars(node.op)["function"] == "sigma"
-            self.slopes[node.name] = table * (1 - table) if is_sigma else 1 - table * table
-        return self.slopes[node.name]
-
-    def _state_write(self, node: Node, t: int, x: Tensor) -> Tensor:
-        self.state[_state(node)] = self._where_valid(x, self.state[_state(node)])
-        return x
-
-    def _capture(self, node: Node, t: int, x: Tensor) -> Tensor:
-        before = self.state[_state(node)]
-        if vars(node.op)["when"] == "last":
-            taken = torch.where(self.last, x, before)
-        else:
-            taken = self._where_valid(x, before)
-        self.state[_state(node)] = taken
-        return taken
-
-    def _output(self, node: Node, t: int, *operands: Tensor) -> Tensor:
-        frame = torch.cat(operands, dim=1)
-        self.outputs.append(self._where_valid(frame, torch.zeros_like(frame)))
-        return frame
+        first, *others = zip(vectors, self._stacked[siblings], strict=True)
+        total = first[0] @ first[1]
+        for x, w in others:
+            total = torch.addmm(total, x, w)
+        rows = [node.tensor.length for node in nodes]
+        return dict(zip(siblings, total.split(rows, dim=1), strict=True))
 
 
 def _siblings(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """MatVec -> all of its sweep that read the same vectors."""
-    groups: dict[tuple[Any, ...], tuple[str, ...]] = {}
-    keys = {node.name: (node.sweep, *node.inputs[::2]) for node in graph.of_kind("matvec")}
+    """A node with matrices -> all of its sweep that read the same vectors."""
+    groups: dict[tuple[object, ...], tuple[str, ...]] = {}
+    keys = {
+        node.name: (node.op.kind, node.sweep, *node.inputs[node.op.vectors])
+        for node in graph.nodes()
+        if node.inputs[node.op.matrices]
+    }
     for name, key in keys.items():
         groups[key] = (*groups.get(key, ()), name)
     return {name: groups[key] for name, key in keys.items()}
 
 
-def _read_later(graph: Graph) -> list[set[str]]:
-    """Of each sweep, what the sweeps behind it read: all else is forgotten with the step."""
-    sweeps = range(len(graph.sweeps))
-    reads = [{name for node in graph.nodes(k) for name in node.inputs} for k in sweeps]
-    captures = {node.name for node in graph.of_kind("capture")}
-    return [set().union(*reads[k + 1 :]) - captures for k in sweeps]
+def _check_exact(program: Program) -> None:
+    for node in (node for sweep in program.sweeps for node in sweep.nodes):
+        if max(-node.tensor.lo, node.tensor.hi) > EXACT:
+            raise PenstockError(
+                f"{node.name} needs {node.tensor.type.width} bits, but training is exact up to 54",
+                "quantization-aware training",
+                "give weights, inputs and states fewer bits",
+            )
 
 
-def _state(node: Node) -> str:
-    fields = vars(node.op)
-    return str(fields["name"] if node.op.kind == "capture" else fields["state"])
+def _rules_of(program: Program) -> dict[str, Rule]:
+    kinds = {node.op.kind for sweep in program.sweeps for node in sweep.nodes}
+    missing = sorted(kinds - RULES.keys())
+    if missing:
+        raise LookupError(
+            f"operations without a rule for training: {', '.join(missing)}; write one in "
+            "compress/rules.py under @rule(OPERATION)"
+        )
+    return {kind: RULES[kind] for kind in kinds}
 
 
 def _real(constant: Node, like: Tensor) -> Tensor:
-    raw = constant.tensor.constant
-    assert raw is not None
-    values: Any = np.asarray(constant.tensor.type.to_float(raw))
+    assert constant.tensor.constant is not None
+    values: FloatArray = np.asarray(constant.tensor.type.to_float(constant.tensor.constant))
     return torch.tensor(values, device=like.device)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from penstock.fixed import Fixed, Overflow, rounds_up
+from penstock.fixed import Fixed, Overflow, remainder_of, rounds_up
 
 
 def fake_quantize(x: Tensor, to: Fixed, log2_range: Tensor | None = None) -> Tensor:
@@ -38,7 +38,7 @@ class _FakeQuantize(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, to: Fixed, log2_range: Tensor | None) -> Tensor:
         scaled = x * 2.0**to.frac
         raw = torch.floor(scaled)
-        raw += rounds_up(to.rounding, raw, scaled - raw, 0.5)
+        raw += rounds_up(to.rounding, raw, remainder_of(scaled, raw), 0.5)
         kept = _overflowed(raw, to)
         ctx.save_for_backward(kept == raw, *(() if log2_range is None else (scaled, kept)))
         ctx.step = to.step
@@ -64,7 +64,8 @@ def _overflowed(raw: Tensor, to: Fixed) -> Tensor:
         return raw.clamp(-hi if to.signed and to.width > 1 else lo, hi)
     if to.overflow is Overflow.SAT_ZERO:
         return torch.where((raw < lo) | (raw > hi), 0.0, raw)
-    return torch.remainder(raw - lo, 2.0**to.width) + lo
+    wrapped = torch.fmod(raw, 2.0**to.width)  # exact; less than the modulus, so the rest is, too
+    return torch.remainder(wrapped - lo, 2.0**to.width) + lo
 
 
 class _LookUp(torch.autograd.Function):

@@ -17,9 +17,7 @@ from penstock.ir.walk import Program, Walker
 
 def initial_state(graph: Graph, lanes: int) -> dict[str, IntArray]:
     """All states at zero: name -> (lanes, n)."""
-    return {
-        name: _zeros(lanes, state.read.tensor).raw for name, state in graph.states().items()
-    }
+    return {name: _zeros(lanes, state.read.tensor).raw for name, state in graph.states().items()}
 
 
 def evaluate(
@@ -66,9 +64,7 @@ class Evaluator:
         program = self._program
         memory = {name: _zeros(len(x), kept) for name, kept in program.captures.items()}
         for name, kept in program.states.items():
-            memory[name] = (
-                _zeros(len(x), kept) if state is None else Value(state[name], kept.type)
-            )
+            memory[name] = _zeros(len(x), kept) if state is None else Value(state[name], kept.type)
         walk = _Walk(program, self._constants, memory, x, lengths, observe)
         walk.walk(x.shape[1])
         after = {name: walk.memory[name].raw for name in program.states}

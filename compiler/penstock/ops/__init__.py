@@ -1,8 +1,7 @@
 """The operations.
 
 Adding one: a class here, its twin in templates/hls/ops, a line below, its rule for training in
-compress/rules.py, a case in tests/ops/test_twins.py. tests/ops/test_complete.py tells what is
-missing.
+compress/rules.py, a case in tests/ops/test_twins.py, which tells what is missing.
 """
 
 from typing import Any

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from penstock.fixed import IntArray
-from penstock.packing.index_code import Entries, NonZeros, decode_entries
-from penstock.packing.layout import Layout, PhaseCode
+from penstock.formats import Entries, Layout, PhaseCode
+from penstock.formats.protocol import Matrices
 from penstock.packing.words import beats_of, pack_words, unpack_words
 
 SCHEMA = 1
@@ -47,11 +45,7 @@ class Manifest:
 
     def beat_offsets(self) -> list[int]:
         """First beat of each phase, the same in every group, and the end."""
-        offsets = [0]
-        for phase in self.phases:
-            word_bits = self.group_pes * phase.entry_bits
-            offsets.append(offsets[-1] + beats_of(phase.words, word_bits, self.port_bits))
-        return offsets
+        return beat_offsets(self.phases, self.group_pes, self.port_bits)
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -89,6 +83,15 @@ class Manifest:
         )  # fmt: skip
 
 
+def beat_offsets(phases: Sequence[PhaseCode], group_pes: int, port_bits: int) -> list[int]:
+    """First beat of each phase in a group's file, and the end."""
+    offsets = [0]
+    for phase in phases:
+        words = beats_of(phase.words, group_pes * phase.entry_bits, port_bits)
+        offsets.append(offsets[-1] + words)
+    return offsets
+
+
 def sha256_of(content: bytes) -> str:
     """Hex digest of a file's bytes."""
     return hashlib.sha256(content).hexdigest()
@@ -99,9 +102,8 @@ def pack_group(manifest: Manifest, entries: list[Entries], group: int) -> bytes:
     first = group * manifest.group_pes
     parts = []
     for phase, words in zip(manifest.phases, entries, strict=True):
-        share = slice(first, first + manifest.group_pes)
-        own = Entries(words.weight[:, share], words.gap[:, share])
-        parts.append(pack_words(own, phase.weight_bits, phase.index_bits, manifest.port_bits))
+        own = words.of_pes(slice(first, first + manifest.group_pes))
+        parts.append(pack_words(own, phase.fields, manifest.port_bits))
     return b"".join(parts)
 
 
@@ -112,68 +114,17 @@ def unpack_phase(manifest: Manifest, files: list[bytes], index: int) -> Entries:
     parts = [
         unpack_words(
             content[offsets[index] * beat_bytes : offsets[index + 1] * beat_bytes],
-            phase.words, manifest.group_pes, phase.weight_bits, phase.index_bits,
+            phase.words, manifest.group_pes, phase.fields,
         )
         for content in files
     ]  # fmt: skip
-    return Entries(
-        np.concatenate([part.weight for part in parts], axis=1),
-        np.concatenate([part.gap for part in parts], axis=1),
-    )
+    return Entries.joined(parts)
 
 
-def decode_matrices(
-    manifest: Manifest, phase: PhaseCode, entries: Entries
-) -> dict[tuple[str, int], IntArray]:
-    """Every weight matrix of a phase from its words: (matvec, operand index) -> (rows, columns).
+def decode_matrices(manifest: Manifest, phase: PhaseCode, entries: Entries) -> Matrices:
+    """Every weight matrix of a phase from its words.
 
-    Raises ValueError for an entry outside the matrix or a weight that is written twice.
+    Raises ValueError for an entry outside the matrices or a weight that is written twice.
     """
-    nonzeros, _ = decode_entries(entries)
-    rows = manifest.layouts[phase.rows]
-    column, slot = np.divmod(nonzeros.position, phase.slots)
-    row_index, sibling = np.divmod(slot, phase.siblings)
-    row = np.array(rows.order)[row_index * manifest.pes + nonzeros.pe]
-    if (row < 0).any() or (sibling >= len(phase.matvecs)).any() or (column >= phase.columns).any():
-        raise ValueError(f"phase {phase.name} has an entry outside its matrix")
-    matrices = {}
-    start = 0
-    for index, (layout_name, positions) in enumerate(phase.operands):
-        layout = manifest.layouts[layout_name]
-        order = np.array(layout.order)
-        for m, matvec in enumerate(phase.matvecs):
-            mine = (sibling == m) & (column >= start) & (column < start + positions)
-            element = order[column[mine] - start]
-            if (element < 0).any():
-                raise ValueError(f"phase {phase.name} has an entry in an empty column")
-            matrix = np.zeros((rows.length, layout.length), dtype=np.int64)
-            if len(np.unique(row[mine] * layout.length + element)) != int(mine.sum()):
-                raise ValueError(f"phase {phase.name} holds a weight twice")
-            matrix[row[mine], element] = nonzeros.weight[mine]
-            matrices[matvec, index] = matrix
-        start += positions
-    return matrices
-
-
-def place_nonzeros(
-    manifest_pes: int, phase: PhaseCode, layouts: dict[str, Layout],
-    matrices: dict[tuple[str, int], IntArray],
-) -> NonZeros:  # fmt: skip
-    """The inverse of ``decode_matrices``: every non-zero weight at its PE and position."""
-    rows = layouts[phase.rows]
-    pes, positions, weights = [], [], []
-    start = 0
-    for index, (layout_name, count) in enumerate(phase.operands):
-        column_of = layouts[layout_name].position_of
-        for m, matvec in enumerate(phase.matvecs):
-            matrix = matrices[matvec, index]
-            row, element = np.nonzero(matrix)
-            row_index, pe = np.divmod(rows.position_of[row], manifest_pes)
-            slot = row_index * phase.siblings + m
-            pes.append(pe)
-            positions.append((start + column_of[element]) * phase.slots + slot)
-            weights.append(matrix[row, element])
-        start += count
-    pe, position = np.concatenate(pes), np.concatenate(positions)
-    order = np.lexsort((position, pe))
-    return NonZeros(pe[order], position[order], np.concatenate(weights)[order])
+    nonzeros, _ = phase.format.decode(phase, entries)
+    return phase.format.matrices(phase, manifest.layouts, manifest.pes, nonzeros)

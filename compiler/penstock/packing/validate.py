@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penstock.formats import PhaseCode
 from penstock.ir import Graph
-from penstock.packing.index_code import decode_entries, use_distance
-from penstock.packing.layout import PhaseCode
-from penstock.packing.manifest import Manifest, decode_matrices, unpack_phase
+from penstock.packing.manifest import Manifest, unpack_phase
 
 BANKS = (4, 8, 16)
 
@@ -24,7 +23,7 @@ class Proof:
     least_distance: int | None
 
 
-def validate(graph: Graph, manifest: Manifest, files: list[bytes], raw_distance: int) -> Proof:
+def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distance: int) -> Proof:
     """Prove that ``files`` hold exactly the weights of ``graph``, each once, free of hazards.
 
     Raises AssertionError or ValueError naming the phase if not: a fault of the compiler, or of who
@@ -36,25 +35,23 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], raw_distance:
     covered: list[str] = []
     for index, phase in enumerate(manifest.phases):
         _validate_phase(graph, manifest, phase)
-        entries = unpack_phase(manifest, files, index)
-        for (matvec, operand), matrix in decode_matrices(manifest, phase, entries).items():
+        nonzeros, word = phase.format.decode(phase, unpack_phase(manifest, files, index))
+        matrices = phase.format.matrices(phase, manifest.layouts, manifest.pes, nonzeros)
+        for (matvec, operand), matrix in matrices.items():
             name = graph[matvec].inputs[2 * operand + 1]
             wanted = graph[name].tensor.constant
             is_equal = wanted is not None and np.array_equal(matrix, wanted)
             _demand(is_equal, phase.name, f"the words do not hold {name}")
             covered.append(name)
-        nonzeros, word = decode_entries(entries)
-        slot = nonzeros.position % phase.slots
-        distances = use_distance(nonzeros.pe, word, slot, phase.slots, phase.ways)
-        if distances.size:
-            closest.append(int(distances.min()))
-            _demand(closest[-1] >= raw_distance, phase.name, "a slot is used twice too soon")
+        least = phase.format.prove(phase, nonzeros, word, hazard_distance)
+        if least is not None:
+            closest.append(least)
         weights += len(nonzeros.pe)
         words += phase.words
-    matrices = [node.name for node in graph.of_kind("const") if len(node.tensor.shape) == 2]
-    if sorted(covered) != sorted(matrices):
+    wanted_names = [node.name for node in graph.of_kind("const") if len(node.tensor.shape) == 2]
+    if sorted(covered) != sorted(wanted_names):
         raise AssertionError("a matrix is not packed, or packed twice")
-    return Proof(weights, words, raw_distance, min(closest, default=None))
+    return Proof(weights, words, hazard_distance, min(closest, default=None))
 
 
 def _demand(holds: bool, phase: str, otherwise: str) -> None:
@@ -76,16 +73,29 @@ def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:
     _demand(phase.banks in BANKS and phase.siblings <= phase.banks, phase.name, "impossible banks")
     _demand(phase.banks == manifest.phases[0].banks, phase.name, "banks differ between phases")
     _demand(rows.positions == phase.rows_per_pe * manifest.pes, phase.name, "rows are misplaced")
+    same_format = phase.format.name == manifest.phases[0].format.name
+    _demand(same_format, phase.name, "formats differ between phases")
     for matvec in phase.matvecs:
         node = graph[matvec]
-        operands = [
-            (manifest.layout_of[x], manifest.layouts[manifest.layout_of[x]].positions)
-            for x in node.inputs[::2]
-        ]
         _demand(node.sweep == phase.sweep, phase.name, f"{matvec} is of another sweep")
-        _demand(tuple(operands) == phase.operands, phase.name, f"{matvec} reads other vectors")
         _demand(node.tensor.length == rows.length, phase.name, f"{matvec} has other rows")
         _demand(manifest.layout_of[matvec] == phase.rows, phase.name, f"{matvec} lies elsewhere")
-        for x in node.inputs[::2]:
+    _validate_gathers(graph, manifest, phase)
+
+
+def _validate_gathers(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:
+    """Every product reads its own vectors, and each vector of the phase is one of the graph's."""
+    _demand(len(phase.gathers) == len(phase.matvecs), phase.name, "some products gather nothing")
+    vectors: dict[int, str] = {}
+    for matvec, gathered in zip(phase.matvecs, phase.gathers, strict=True):
+        sources = graph[matvec].inputs[::2]
+        _demand(len(gathered) == len(sources), phase.name, f"{matvec} reads other vectors")
+        for operand, x in zip(gathered, sources, strict=True):
             layout = manifest.layouts[manifest.layout_of[x]]
+            own = (manifest.layout_of[x], layout.positions)
+            is_own = 0 <= operand < len(phase.operands) and phase.operands[operand] == own
+            is_own = is_own and vectors.setdefault(operand, x) == x
+            _demand(is_own, phase.name, f"{matvec} reads other vectors")
             _demand(layout.length == graph[x].tensor.length, phase.name, f"{x} has other columns")
+    each_once = len(vectors) == len(phase.operands) == len(set(vectors.values()))
+    _demand(each_once, phase.name, "the vectors are not those of the products, each once")

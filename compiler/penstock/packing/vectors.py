@@ -6,12 +6,13 @@ Both directions, for the compiler's golden vectors and for the runtime's checks.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from penstock.fixed import IntArray
-from penstock.packing.layout import Layout
+from penstock.formats import Layout
 
 MAGIC = 0x4B545350
 PARAMETER_BITS = 32
@@ -63,6 +64,14 @@ class Ports:
             state[name] = layout.gather(placed)
             start = stop
         return state
+
+
+def parameter_offsets(lengths: Sequence[int], port_bits: int) -> list[int]:
+    """First beat of each on-chip vector in parameters.bin, and the end; lengths in positions."""
+    offsets = [0]
+    for length in lengths:
+        offsets.append(offsets[-1] - (-length * PARAMETER_BITS // port_bits))
+    return offsets
 
 
 def pack_parameters(vectors: list[IntArray], port_bits: int) -> bytes:

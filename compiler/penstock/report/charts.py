@@ -139,11 +139,12 @@ def bits_bar(totals: dict[str, Any]) -> list[dict[str, Any]]:
     """The bits of the weight files, side by side."""
     bits, whole = totals["bits"], max(sum(totals["bits"].values()), 1)
     parts, x = [], 0.0
-    for use, title in BIT_USES.items():
+    for use in bits:
         share = bits[use] / whole
         each = bits[use] / totals["nonzeros"] if totals["nonzeros"] else None
         parts.append({
-            "use": use, "title": title, "x": _round(x), "width": _round(100 * share),
+            "use": use, "title": BIT_USES.get(use, use.capitalize()),
+            "x": _round(x), "width": _round(100 * share),
             "bits": number(bits[use]), "share": percent(share), "each": number(each, 2),
         })  # fmt: skip
         x += 100 * share

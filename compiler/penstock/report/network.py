@@ -8,37 +8,42 @@ from penstock.fixed import Fixed
 from penstock.ir import Direction
 from penstock.layers.head import DenseHead
 from penstock.layers.layer import Layer, matrices_of
-from penstock.model import HEAD, RecurrentModel, layer_name
+from penstock.machine import Machine
+from penstock.model import HEAD, RecurrentModel, Stacked, layer_name
 from penstock.packing.validate import Proof
-from penstock.report.kernel import Kernel
 
 
-def network_section(keep: Kernel, model: RecurrentModel) -> dict[str, Any]:
-    """Layers and their shapes, sweeps over the sequence, the dense head."""
-    graph = keep.graph
+def network_section(machine: Machine, model: RecurrentModel | None) -> dict[str, Any]:
+    """Layers and their shapes, sweeps over the sequence, the dense head.
+
+    Without a model, the graph's operations are not known to be layers.
+    """
+    graph = machine.graph
     (source,) = graph.of_kind("input")
     (output,) = graph.of_kind("output")
     return {
         "name": graph.name,
         "inputs": source.tensor.length,
         "outputs": output.tensor.length,
-        "layers": [
-            _layer(
-                layer_name(index, suffix),
-                layer,
-                Direction.BACKWARD if suffix else Direction.FORWARD,
-            )
-            for index, place in enumerate(model.layers)
-            for suffix, layer in place.directions
-        ],
-        "head": _head(model.head) if model.head else None,
-        "sweeps": [_sweep(keep, index) for index in range(len(graph.sweeps))],
+        "layers": _layers(model.layers if model else []),
+        "head": _head(model.head) if model and model.head else None,
+        "sweeps": [_sweep(machine, index) for index in range(len(graph.sweeps))],
     }
 
 
-def _sweep(keep: Kernel, index: int) -> dict[str, Any]:
-    phases = [phase.code.name for phase in keep.plan.phases if phase.part.sweep == index]
-    return {"index": index, "direction": str(keep.graph.sweeps[index]), "phases": phases}
+def _sweep(machine: Machine, index: int) -> dict[str, Any]:
+    phases = [phase.name for phase in machine.phases if phase.sweep == index]
+    return {"index": index, "direction": str(machine.graph.sweeps[index]), "phases": phases}
+
+
+def _layers(stack: list[Stacked]) -> list[dict[str, Any]]:
+    """One row for each direction."""
+    return [
+        _layer(layer_name(index, suffix), layer,
+               Direction.BACKWARD if suffix else Direction.FORWARD)
+        for index, place in enumerate(stack)
+        for suffix, layer in place.directions
+    ]  # fmt: skip
 
 
 def _layer(name: str, layer: Layer, direction: Direction) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def _dense_size(layer: Layer) -> int:
     return sum(values.size for values in matrices_of(layer).values())
 
 
-def tensors_section(keep: Kernel) -> list[dict[str, Any]]:
+def tensors_section(machine: Machine) -> list[dict[str, Any]]:
     """Every value of the graph: its type, and the interval that it provably never leaves."""
     return [
         {
@@ -66,13 +71,13 @@ def tensors_section(keep: Kernel) -> list[dict[str, Any]]:
             "value_lo": node.tensor.lo * node.tensor.type.step,
             "value_hi": node.tensor.hi * node.tensor.type.step,
         }
-        for node in keep.graph.nodes()
+        for node in machine.graph.nodes()
     ]  # fmt: skip
 
 
-def proof_section(keep: Kernel, proof: Proof) -> dict[str, Any]:
+def proof_section(machine: Machine, proof: Proof) -> dict[str, Any]:
     """No accumulator overflows; the packed bytes hold the weights and keep clear of hazards."""
-    matvecs = keep.graph.of_kind("matvec")
+    matvecs = machine.graph.of_kind("matvec")
     return {
         "accumulators": [
             {

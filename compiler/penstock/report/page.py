@@ -17,7 +17,7 @@ from penstock.templating import template_folder
 def environment() -> Environment:
     """Strict, and everything is escaped: names come from other people's model files."""
     return Environment(
-        loader=FileSystemLoader(template_folder() / "hls" / "report"),
+        loader=FileSystemLoader(template_folder() / "report"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

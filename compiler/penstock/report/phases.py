@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from penstock.fixed import FloatArray
+from penstock.formats.protocol import BUBBLES
 from penstock.ir import Node
-from penstock.packing.manifest import Manifest
-from penstock.report.kernel import Kernel, ratio, tables_of
-from penstock.schedule import Phase
+from penstock.machine import Machine
+from penstock.report.text import ratio
+from penstock.schedule import Product
 
 FLOAT_BYTES = 4
 COUNTED = (
@@ -22,48 +23,47 @@ COUNTED = (
 )
 
 
-def phases_section(keep: Kernel, manifest: Manifest) -> list[dict[str, Any]]:
-    """One row for each SpMV phase, in the order in which they run."""
-    offsets = manifest.beat_offsets()
-    beat_bytes = manifest.groups * manifest.port_bits // 8
+def phases_section(machine: Machine) -> list[dict[str, Any]]:
+    """One row for each phase that uses the PE array, in the order in which they run."""
+    beat_bytes = machine.groups.groups * machine.hardware.port_bits // 8
     return [
-        _phase(keep, phase, (offsets[index + 1] - offsets[index]) * beat_bytes)
-        for index, phase in enumerate(keep.plan.phases)
+        _phase(machine, product, (phase.end_beat - phase.first_beat) * beat_bytes)
+        for phase in machine.phases
+        for product in [phase.product]
+        if product is not None
     ]
 
 
-def _phase(keep: Kernel, phase: Phase, file_bytes: int) -> dict[str, Any]:
-    code, pes = phase.code, keep.plan.hardware.pes
-    is_nonzero = phase.entries.weight != 0
-    nonzeros = np.count_nonzero(is_nonzero, axis=0)
-    padding = np.count_nonzero(~is_nonzero & (phase.entries.gap > 0), axis=0)
-    bound = -(-phase.nonzeros // pes)
+def _phase(machine: Machine, product: Product, file_bytes: int) -> dict[str, Any]:
+    code = product.code
+    waste = code.format.waste(code, product.entries)
+    entries = code.words - waste[BUBBLES]
+    nonzeros = code.words - np.sum([*waste.values()], axis=0)
     return {
         "name": code.name, "sweep": code.sweep,
-        "direction": str(keep.graph.sweeps[code.sweep]),
-        "matvecs": list(code.matvecs), "operands": list(phase.part.operands),
-        "rows": phase.part.rows,
-        "words": code.words, "bound": bound, "utilization": ratio(bound, code.words),
-        "nonzeros": phase.nonzeros, "padding": phase.padding, "bubbles": phase.bubbles,
+        "direction": str(machine.graph.sweeps[code.sweep]),
+        "matvecs": list(code.matvecs), "operands": list(product.nodes.operands),
+        "rows": product.nodes.rows,
+        "words": code.words, "bound": product.bound,
+        "utilization": ratio(product.bound, code.words),
+        "nonzeros": product.nonzeros, **product.waste,
         "weight_bits": code.weight_bits, "index_bits": code.index_bits,
         "entry_bits": code.entry_bits,
         "rows_per_pe": code.rows_per_pe, "siblings": code.siblings, "slots": code.slots,
         "ways": code.ways, "bytes": file_bytes,
-        "pe_nonzeros": nonzeros.tolist(), "pe_entries": (nonzeros + padding).tolist(),
+        "pe_nonzeros": nonzeros.tolist(), "pe_entries": entries.tolist(),
     }  # fmt: skip
 
 
-def totals_section(
-    keep: Kernel, manifest: Manifest, float_weights: Mapping[str, FloatArray]
-) -> dict[str, Any]:
+def totals_section(machine: Machine, float_weights: Mapping[str, FloatArray]) -> dict[str, Any]:
     """Non-zeros, density, bits for each non-zero, compression."""
-    phases = keep.plan.phases
-    nonzeros = sum(phase.nonzeros for phase in phases)
+    products = machine.plan.products
+    nonzeros = sum(product.nonzeros for product in products)
     weights = sum(matrix.size for matrix in float_weights.values())
-    file_bytes = manifest.beat_offsets()[-1] * manifest.groups * manifest.port_bits // 8
-    bits = _bits(phases, 8 * file_bytes)
-    words = sum(phase.code.words for phase in phases)
-    bound = sum(-(-phase.nonzeros // keep.plan.hardware.pes) for phase in phases)
+    file_bytes = machine.weight_beats * machine.groups.groups * machine.hardware.port_bits // 8
+    bits = _bits(products, 8 * file_bytes)
+    words = sum(product.code.words for product in products)
+    bound = sum(product.bound for product in products)
     return {
         "weights": weights,
         "nonzeros": nonzeros,
@@ -71,39 +71,41 @@ def totals_section(
         "words": words,
         "bound": bound,
         "utilization": ratio(bound, words),
-        "padding": sum(phase.padding for phase in phases),
-        "bubbles": sum(phase.bubbles for phase in phases),
+        **{cause: sum(p.waste[cause] for p in products) for cause in products[0].waste},
         "bits": bits,
         "bits_per_nonzero": ratio(sum(bits.values()), nonzeros),
-        "compression": _compression(keep, weights, file_bytes),
+        "compression": _compression(machine, weights, file_bytes),
     }
 
 
-def _bits(phases: tuple[Phase, ...], file_bits: int) -> dict[str, int]:
+def _bits(products: tuple[Product, ...], file_bits: int) -> dict[str, int]:
     """What the bits of the weight files are spent on."""
     bits = {
-        "weights": sum(phase.nonzeros * phase.code.weight_bits for phase in phases),
-        "indices": sum(phase.nonzeros * phase.code.index_bits for phase in phases),
-        "padding": sum(phase.padding * phase.code.entry_bits for phase in phases),
-        "bubbles": sum(phase.bubbles * phase.code.entry_bits for phase in phases),
+        "weights": sum(product.nonzeros * product.code.weight_bits for product in products),
+        "indices": sum(product.nonzeros * product.code.index_bits for product in products),
+        **{
+            cause: sum(p.waste[cause] * p.code.entry_bits for p in products)
+            for cause in products[0].waste
+        },
     }
     return {**bits, "beat_fill": file_bits - sum(bits.values())}
 
 
-def _compression(keep: Kernel, weights: int, file_bytes: int) -> dict[str, Any]:
-    parameters = keep.parameters()
+def _compression(machine: Machine, weights: int, file_bytes: int) -> dict[str, Any]:
+    parameters = _constants(machine)
     dense = {
         "weights": weights,
-        "biases": _elements(node for node in parameters if _is_used_by(keep, node, "add")),
-        "peepholes": _elements(node for node in parameters if _is_used_by(keep, node, "mul")),
+        "biases": _elements(node for node in parameters if _is_used_by(machine, node, "add")),
+        "peepholes": _elements(node for node in parameters if _is_used_by(machine, node, "mul")),
     }
     compiled = {
         "weight_files": file_bytes,
         "parameters": sum(
-            -(-keep.positions(node.name) * node.tensor.type.width // 8) for node in parameters
+            -(-machine.plan.positions(node.name) * node.tensor.type.width // 8)
+            for node in parameters
         ),
         "tables": sum(
-            -(-node.tensor.length * node.tensor.type.width // 8) for node in tables_of(keep.graph)
+            -(-node.tensor.length * node.tensor.type.width // 8) for node in machine.tables
         ),
     }
     dense_bytes = FLOAT_BYTES * sum(dense.values())
@@ -117,8 +119,12 @@ def _compression(keep: Kernel, weights: int, file_bytes: int) -> dict[str, Any]:
     }
 
 
-def _is_used_by(keep: Kernel, node: Node, kind: str) -> bool:
-    return any(user.op.kind == kind for user in keep.graph.users(node.name))
+def _constants(machine: Machine) -> list[Node]:
+    return [machine.graph[array.name] for array in machine.kept.parameters]
+
+
+def _is_used_by(machine: Machine, node: Node, kind: str) -> bool:
+    return any(user.op.kind == kind for user in machine.graph.users(node.name))
 
 
 def _elements(nodes: Iterable[Node]) -> int:

@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 
 from penstock.fixed import FloatArray, IntArray
-from penstock.ir import Node
+from penstock.ir import Graph, Node
 from penstock.layers.build import exponents_of, parts_of
-from penstock.report.kernel import Kernel
 
 
 def quantization_section(
-    keep: Kernel, float_weights: Mapping[str, FloatArray]
+    graph: Graph, float_weights: Mapping[str, FloatArray]
 ) -> list[dict[str, Any]]:
     """One row for each weight matrix of the graph; a matrix of several sources has several."""
-    rows, exponents = [], exponents_of(keep.graph)
+    rows, exponents = [], exponents_of(graph)
     for name, values in float_weights.items():
         start = 0
-        for node in parts_of(keep.graph, name):
+        for node in parts_of(graph, name):
             stop = start + node.tensor.shape[1]
             once = np.zeros(len(values), dtype=np.int64)
             error = _error(node, values[:, start:stop], exponents.get(node.name, once))

@@ -45,10 +45,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from penstock.machine import Machine
+from penstock.machine.resources import estimate
 from penstock.model import RecurrentModel
-from penstock.packing.manifest import Manifest
 from penstock.packing.validate import Proof
-from penstock.report.kernel import Kernel
 from penstock.report.network import network_section, proof_section, tensors_section
 from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
@@ -62,42 +62,41 @@ LINE = 160
 
 
 def build_report(
-    keep: Kernel,
-    manifest: Manifest,
+    machine: Machine,
     proof: Proof,
-    model: RecurrentModel,
+    model: RecurrentModel | None,
     notes: Sequence[str],
 ) -> dict[str, Any]:
     """The report as plain values, see the module's text.
 
-    model: the float network behind it. What does not fit the device becomes a note.
+    model: the float network behind the graph, if there is one: layers, and what quantization
+    changed. What does not fit the device becomes a note.
     """
-    float_weights = model.weights()
-    timeline, resources = timeline_section(keep, manifest), resources_section(keep)
+    float_weights = model.weights() if model else {}
+    timeline, resources = timeline_section(machine), resources_section(estimate(machine))
     return {
         "schema": SCHEMA,
         "penstock": __version__,
-        "network": network_section(keep, model),
-        "hardware": _hardware(keep),
-        "tensors": tensors_section(keep),
-        "proof": proof_section(keep, proof),
-        "phases": phases_section(keep, manifest),
-        "totals": totals_section(keep, manifest, float_weights),
+        "network": network_section(machine, model),
+        "hardware": _hardware(machine),
+        "tensors": tensors_section(machine),
+        "proof": proof_section(machine, proof),
+        "phases": phases_section(machine),
+        "totals": totals_section(machine, float_weights),
         "timeline": timeline,
         "resources": resources,
-        "quantization": quantization_section(keep, float_weights),
+        "quantization": quantization_section(machine.graph, float_weights),
         "notes": [*notes, *fit_notes(resources, timeline)],
     }
 
 
-def _hardware(keep: Kernel) -> dict[str, Any]:
-    plan = keep.plan
+def _hardware(machine: Machine) -> dict[str, Any]:
     return {
-        **asdict(plan.hardware),
-        "cell_units": plan.hardware.elements_per_cycle,
-        "groups": plan.hardware.pes // plan.group_pes,
-        "group_pes": plan.group_pes,
-        "banks": plan.banks,
+        **asdict(machine.hardware),
+        "cell_units": machine.hardware.elements_per_cycle,
+        "groups": machine.groups.groups,
+        "group_pes": machine.groups.group_pes,
+        "banks": machine.plan.banks,
     }
 
 

@@ -1,13 +1,10 @@
-"""What the kernel takes of the device: an estimate, not from synthesis."""
+"""The estimate of resources as plain values, and what it has to say."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from penstock.ir import Node
-from penstock.report.devices import PLANNED_SHARE, Device, device_of
-from penstock.report.kernel import Kernel, ratio
-from penstock.report.memories import memories
+from penstock.machine.resources import Fit, MemoryCost, Multipliers, Resources
 from penstock.report.text import percent
 
 LABEL = "estimate, not from synthesis"
@@ -18,61 +15,37 @@ NOT_COUNTED = (
 NAMES = {"dsp": "DSP", "bram18": "BRAM18", "uram": "URAM", "lut": "LUT", "ff": "FF"}
 
 
-def resources_section(keep: Kernel) -> dict[str, Any]:
+def resources_section(found: Resources) -> dict[str, Any]:
     """Multipliers and memories, against the device's totals where the device is known."""
-    found = memories(keep)
-    multipliers = _multipliers(keep)
-    used: dict[str, int | None] = {
-        "dsp": sum(row["dsp"] for row in multipliers),
-        "bram18": sum(memory.bram18 for memory in found),
-        "uram": 0,
-        "lut": sum(memory.lut for memory in found),
-        "ff": None,
-    }
-    device = device_of(keep.plan.hardware.part)
+    device = found.device
     return {
         "label": LABEL,
         "not_counted": NOT_COUNTED,
         "device": device.name if device else None,
         "bandwidth_gb_per_s": device.bandwidth if device else None,
-        "totals": {name: _total(name, count, device) for name, count in used.items()},
-        "multipliers": multipliers,
-        "memories": [memory.to_json() for memory in found],
+        "totals": {name: _fit(fit) for name, fit in found.fits.items()},
+        "multipliers": [_multipliers(row) for row in found.multipliers],
+        "memories": [_memory(cost) for cost in found.memories],
     }
 
 
-def _multipliers(keep: Kernel) -> list[dict[str, Any]]:
-    """One for each PE and lane; those of the cell units, which phases do not share."""
-    hardware, graph = keep.plan.hardware, keep.graph
-    in_pe = max(_dsp(keep, node) for node in graph.of_kind("matvec"))
-    rows = [_multiplier("PE array", hardware.pes * hardware.lanes, in_pe)]
-    units = hardware.elements_per_cycle * hardware.lanes
-    for phase in keep.plan.phases:
-        each = sum(_dsp(keep, graph[name]) for name in phase.part.elementwise)
-        rows.append(_multiplier(f"cell unit of {phase.code.name}", units, each))
-    return rows
+def _multipliers(row: Multipliers) -> dict[str, Any]:
+    return {"name": row.name, "count": row.count, "dsp_each": row.dsp_each, "dsp": row.dsp}
 
 
-def _multiplier(name: str, count: int, each: int) -> dict[str, Any]:
-    return {"name": name, "count": count, "dsp_each": each, "dsp": count * each}
-
-
-def _dsp(keep: Kernel, node: Node) -> int:
-    return node.op.cost(*(source.tensor for source in keep.graph.inputs(node))).dsp
-
-
-def _total(name: str, used: int | None, device: Device | None) -> dict[str, Any]:
-    total = device.total(name) if device else None
-    limit = None if total is None else int(total * PLANNED_SHARE[name])
-    known = used is not None and total is not None and limit is not None
+def _memory(cost: MemoryCost) -> dict[str, Any]:
+    memory = cost.memory
     return {
-        "used": used,
-        "total": total,
-        "planned_share": PLANNED_SHARE[name],
-        "limit": limit,
-        "share": ratio(used, total) if known else None,  # type: ignore[arg-type]
-        "fits": used <= limit if known else None,  # type: ignore[operator]
-    }
+        "name": memory.name, "kind": memory.kind, "count": memory.count, "depth": memory.depth,
+        "width": memory.width, "storage": cost.impl, "bram18": cost.bram18, "lut": cost.lut,
+    }  # fmt: skip
+
+
+def _fit(fit: Fit) -> dict[str, Any]:
+    return {
+        "used": fit.used, "total": fit.total, "planned_share": fit.planned_share,
+        "limit": fit.limit, "share": fit.share, "fits": fit.fits,
+    }  # fmt: skip
 
 
 def fit_notes(resources: dict[str, Any], timeline: dict[str, Any]) -> list[str]:

@@ -24,6 +24,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"{text} %"
 
 
+def ratio(part: float, whole: float) -> float | None:
+    """part / whole; None where there is nothing to compare with."""
+    return part / whole if whole else None
+
+
 def significant(value: float | None, digits: int = 4) -> str:
     """To ``digits`` significant digits, without an exponent where that is short."""
     if value is None:

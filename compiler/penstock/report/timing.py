@@ -4,58 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.packing.manifest import Manifest
-from penstock.report.kernel import Kernel, is_every_step, ratio
+from penstock.machine import Machine
+from penstock.machine.order import Work
+from penstock.report.text import ratio
 
 
-def timeline_section(keep: Kernel, manifest: Manifest) -> dict[str, Any]:
-    """Stretches in order, one step of every sweep after the other; then the sums of a step."""
-    plan, graph, hardware = keep.plan, keep.graph, keep.plan.hardware
-    cycles, bound = plan.step_cycles(graph), plan.bound_cycles(graph)
-    microseconds = cycles / hardware.clock_mhz
-    by_kind: dict[str, int] = {"load": 0, "spmv": 0, "cells": 0}
-    for stretch in plan.stretches:
-        if is_every_step(keep, stretch.sweep):
-            by_kind[stretch.kind] = by_kind.get(stretch.kind, 0) + stretch.cycles
+def timeline_section(machine: Machine) -> dict[str, Any]:
+    """All that is issued, one step of every sweep after the other; then the sums of a step."""
+    order, hardware = machine.order, machine.hardware
+    microseconds = order.step_cycles / hardware.clock_mhz
+    by_kind = {str(work): 0 for work in (Work.LOAD, Work.SPMV, Work.CELLS)}
+    for issue in order.of_step:
+        by_kind[issue.work] = by_kind.get(issue.work, 0) + issue.cycles
     return {
-        "stretches": _stretches(keep),
-        "cycles_per_step": cycles,
+        "stretches": [
+            {
+                "name": issue.name, "kind": str(issue.work), "sweep": issue.sweep,
+                "direction": str(machine.graph.sweeps[issue.sweep]),
+                "start": issue.start, "cycles": issue.cycles, "bound": issue.bound,
+            }
+            for issue in order.issues
+        ],
+        "cycles_per_step": order.step_cycles,
         "cycles_by_kind": by_kind,
-        "bound_per_step": bound,
-        "utilization": ratio(bound, cycles),
-        "cycles_once": sum(stretch.cycles for stretch in plan.stretches) - cycles,
+        "bound_per_step": order.bound_cycles,
+        "utilization": ratio(order.bound_cycles, order.step_cycles),
+        "cycles_once": order.once_cycles,
         "clock_mhz": hardware.clock_mhz,
         "microseconds_per_step": microseconds,
         "steps_per_second": hardware.lanes * 1e6 / microseconds,
-        **_bandwidth(keep, manifest, microseconds),
-    }
+        **_bandwidth(machine, microseconds),
+    }  # fmt: skip
 
 
-def _stretches(keep: Kernel) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    start = 0
-    for stretch in keep.plan.stretches:
-        rows.append({
-            "name": stretch.name, "kind": stretch.kind, "sweep": stretch.sweep,
-            "direction": str(keep.graph.sweeps[stretch.sweep]),
-            "start": start, "cycles": stretch.cycles, "bound": stretch.bound,
-        })  # fmt: skip
-        start += stretch.cycles
-    return rows
-
-
-def _bandwidth(keep: Kernel, manifest: Manifest, microseconds: float) -> dict[str, Any]:
+def _bandwidth(machine: Machine, microseconds: float) -> dict[str, Any]:
     """GB/s (10**9 bytes) over all weight ports: at one word a cycle, and averaged over a step."""
-    offsets = manifest.beat_offsets()
-    beats = sum(
-        offsets[index + 1] - offsets[index]
-        for index, phase in enumerate(manifest.phases)
-        if is_every_step(keep, phase.sweep)
-    )
-    step_bytes = beats * manifest.groups * manifest.port_bits // 8
-    word_bytes = manifest.pes * max(phase.entry_bits for phase in manifest.phases) / 8
+    hardware = machine.hardware
+    step_bytes = machine.step_weight_beats * machine.groups.groups * hardware.port_bits // 8
+    entry_bits = max(product.code.entry_bits for product in machine.plan.products)
     return {
         "weight_bytes_per_step": step_bytes,
-        "weight_gb_per_s_peak": word_bytes * keep.plan.hardware.clock_mhz / 1e3,
+        "weight_gb_per_s_peak": hardware.pes * entry_bits / 8 * hardware.clock_mhz / 1e3,
         "weight_gb_per_s_mean": step_bytes / microseconds / 1e3,
     }

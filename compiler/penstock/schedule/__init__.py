@@ -1,6 +1,6 @@
-"""Decide what runs where and when: cells and rows to PEs, entries to words, phases to cycles."""
+"""Decide what runs where: rows to PEs, entries to words, nodes to phases."""
 
-from penstock.packing.validate import validate
-from penstock.schedule.plan import Phase, Schedule, schedule
+from penstock.schedule.partition import PhaseNodes
+from penstock.schedule.plan import Product, Schedule, schedule
 
-__all__ = ["Phase", "Schedule", "schedule", "validate"]
+__all__ = ["PhaseNodes", "Product", "Schedule", "schedule"]

@@ -1,4 +1,7 @@
-"""The schedule of a whole network: phases in order, their codes and words, memory, timeline."""
+"""The schedule of a whole network: its phases, each PE's rows, and the words of every product.
+
+Knows PEs, slots and words, but no memory, no port and no cycle: those are ``penstock.machine``'s.
+"""
 
 from __future__ import annotations
 
@@ -6,99 +9,80 @@ from dataclasses import dataclass, replace
 
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
-from penstock.ir import Direction, Graph
-from penstock.ops.matvec import MatVec
-from penstock.packing.index_code import Entries, NonZeros, padded_counts
-from penstock.packing.layout import Layout, PhaseCode
-from penstock.packing.manifest import place_nonzeros
-from penstock.schedule import timeline
-from penstock.schedule.assign import assign_rows
-from penstock.schedule.encode import choose_index_bits, encode, loads_by_row
-from penstock.schedule.memory import Memory, allocate, segment_of
-from penstock.schedule.partition import Part, partition
+from penstock.formats import Entries, Gap, Layout, NonZeros, PhaseCode
+from penstock.ir import Graph
+from penstock.schedule.assign import assign_rows, interleave
+from penstock.schedule.encode import choose_format, loads_by_row
+from penstock.schedule.partition import Partition, PhaseNodes, partition
 from penstock.settings import Hardware
 
-MOST_GROUP_PES = 32
+BANK_CHOICES = (4, 8, 16)
 BUBBLES_TOLERATED = 0.01
 
 
 @dataclass(frozen=True)
-class Phase:
-    """One phase, ready to be packed and emitted.
+class Product:
+    """One phase's products, ready to be packed: their words on the PE array.
 
-    aligns: for each matvec, the left shift of each operand's products (see MatVec).
-    base: address of the first column in the activation memory.
+    waste: entries without a non-zero, by cause. bound: ceil(non-zeros / PEs); no schedule on these
+    PEs needs fewer words.
     """
 
-    part: Part
+    nodes: PhaseNodes
     code: PhaseCode
     entries: Entries
     nonzeros: int
-    padding: int
-    bubbles: int
-    aligns: tuple[tuple[int, ...], ...]
-    base: int
+    waste: dict[str, int]
+    bound: int
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """All decisions about one network on one hardware."""
+    """All decisions about one network on one hardware.
+
+    phases: all of them, in the order in which they run; products: of those that have any.
+    layouts: name -> order of a vector in hardware; layout_of: vector -> name.
+    """
 
     hardware: Hardware
     banks: int
-    group_pes: int
-    phases: tuple[Phase, ...]
+    phases: tuple[PhaseNodes, ...]
+    products: tuple[Product, ...]
     layouts: dict[str, Layout]
     layout_of: dict[str, str]
-    memory: Memory
-    stretches: tuple[timeline.Stretch, ...]
 
-    def step_cycles(self, graph: Graph) -> int:
-        """Cycles of one step, through all sweeps that run every step."""
-        return sum(
-            stretch.cycles
-            for stretch in self.stretches
-            if graph.sweeps[stretch.sweep] is not Direction.ONCE
-        )
+    def layout(self, vector: str) -> Layout:
+        """The order in hardware of a vector."""
+        return self.layouts[self.layout_of[vector]]
 
-    def bound_cycles(self, graph: Graph) -> int:
-        """ceil(non-zeros / PEs) of the same phases: no schedule on these PEs can do with fewer."""
-        return sum(
-            stretch.bound
-            for stretch in self.stretches
-            if graph.sweeps[stretch.sweep] is not Direction.ONCE
-        )
+    def positions(self, vector: str) -> int:
+        """A vector's length in hardware, with the empty positions."""
+        return self.layout(vector).positions
 
 
 def schedule(graph: Graph, hardware: Hardware) -> Schedule:
     """Place and order the whole network.
 
-    Raises PenstockError if the PEs do not suit the network.
+    Raises PenstockError if the PEs do not suit the network, or no phase can hold one of its nodes.
     """
-    parts = [part for sweep in range(len(graph.sweeps)) for part in partition(graph, sweep)]
+    parts = partition(graph, hardware.accumulator_banks or BANK_CHOICES[0])
     _check_pes(parts, hardware)
-    layouts, layout_of = _lay_out(graph, parts, hardware)
-    nonzeros = {}
-    codes = {}
-    for part in parts:
-        code = _blank_code(graph, part, layouts, layout_of, hardware)
-        nonzeros[part.name] = place_nonzeros(
-            hardware.pes, code, layouts, weight_matrices(graph, part.matvecs)
-        )
-        bits = choose_index_bits(nonzeros[part.name], code.weight_bits, hardware)
-        codes[part.name] = replace(code, index_bits=bits)
+    layouts = _layouts(graph, parts, hardware)
+    products = [phase for phase in parts.phases if phase.matvecs]
+    codes, nonzeros = {}, {}
+    for phase in products:
+        code = _blank_code(graph, phase, layouts, parts.order_of, hardware)
+        matrices = weight_matrices(graph, phase.matvecs)
+        nonzeros[phase.name] = code.format.place(code, layouts, hardware.pes, matrices)
+        chosen = choose_format(nonzeros[phase.name], code.weight_bits, hardware)
+        codes[phase.name] = replace(code, format=chosen)
     banks, entries = _encode_all(codes, nonzeros, hardware)
-    positions = {name: layouts[layout].positions for name, layout in layout_of.items()}
-    memory = allocate(graph, parts, positions, hardware.elements_per_cycle)
-    phases = tuple(
-        _phase(graph, part, replace(codes[part.name], banks=banks), entries[part.name],
-               nonzeros[part.name], memory, hardware)
-        for part in parts
+    done = tuple(
+        _product(phase, replace(codes[phase.name], banks=banks), entries[phase.name],
+                 len(nonzeros[phase.name].pe), hardware)
+        for phase in products
     )  # fmt: skip
-    return Schedule(
-        hardware, banks, _group_pes(phases, hardware), phases, layouts, layout_of, memory,
-        tuple(_stretches(graph, phases, positions, hardware)),
-    )  # fmt: skip
+    return Schedule(hardware, banks, parts.phases, done, layouts, parts.order_of)
 
 
 def weight_matrices(graph: Graph, matvecs: tuple[str, ...]) -> dict[tuple[str, int], IntArray]:
@@ -117,8 +101,8 @@ def constant_of(graph: Graph, name: str) -> IntArray:
     return constant
 
 
-def _check_pes(parts: list[Part], hardware: Hardware) -> None:
-    most = max(part.rows for part in parts)
+def _check_pes(parts: Partition, hardware: Hardware) -> None:
+    most = max(phase.rows for phase in parts.phases if phase.matvecs)
     if hardware.pes > most:
         raise PenstockError(
             f"{hardware.pes} PEs can't share {most} cells: a PE owns whole cells",
@@ -127,46 +111,43 @@ def _check_pes(parts: list[Part], hardware: Hardware) -> None:
         )
 
 
-def _lay_out(
-    graph: Graph, parts: list[Part], hardware: Hardware
-) -> tuple[dict[str, Layout], dict[str, str]]:
-    """A layout for every vector: by the rows of its phase; the input frame in plain order."""
-    layouts: dict[str, Layout] = {}
-    layout_of: dict[str, str] = {}
+def _layouts(graph: Graph, parts: Partition, hardware: Hardware) -> dict[str, Layout]:
+    """Every order in hardware: rows where the load is even; an input frame as the caller has it."""
+    layouts = {}
+    loads: dict[str, list[IntArray]] = {}
+    rows: dict[str, int] = {}
+    for phase in parts.phases:
+        order = parts.order_of[(*phase.nodes, *phase.results)[0]]
+        rows[order] = phase.rows
+        loads.setdefault(order, []).extend(weight_matrices(graph, phase.matvecs).values())
     for node in graph.of_kind("input"):
-        layouts[node.name] = Layout.plain(node.tensor.length, hardware.elements_per_cycle)
-        layout_of[node.name] = node.name
-    for part in parts:
-        loads = loads_by_row(list(weight_matrices(graph, part.matvecs).values()))
-        pe_of_row = assign_rows(loads, hardware.pes, hardware.assign)
-        layouts[part.name] = Layout.from_assignment(pe_of_row, hardware.pes)
-        for name in part.matvecs + part.elementwise:
-            layout_of[name] = part.name
-        for name in part.elementwise:
-            for source in graph.vectors(graph[name]):
-                if source.op.kind in ("state_read", "const"):
-                    layout_of[source.name] = part.name
-    for node in graph.of_kind("state_write"):
-        for read in graph.of_kind("state_read"):
-            if vars(read.op)["state"] == vars(node.op)["state"]:
-                layout_of[read.name] = layout_of[node.name]
-    return layouts, layout_of
+        order = parts.order_of[node.name]
+        if order not in rows:
+            layouts[order] = Layout.plain(node.tensor.length, hardware.elements_per_cycle)
+    for order, matrices in loads.items():
+        if order in parts.in_callers_order or not matrices:
+            pe_of_row = interleave(rows[order], hardware.pes)
+        else:
+            pe_of_row = assign_rows(loads_by_row(matrices), hardware.pes, hardware.assign)
+        layouts[order] = Layout.from_assignment(pe_of_row, hardware.pes)
+    return layouts
 
 
 def _blank_code(
-    graph: Graph, part: Part, layouts: dict[str, Layout], layout_of: dict[str, str],
+    graph: Graph, phase: PhaseNodes, layouts: dict[str, Layout], order_of: dict[str, str],
     hardware: Hardware,
 ) -> PhaseCode:  # fmt: skip
-    operands = tuple((layout_of[s], layouts[layout_of[s]].positions) for s in part.operands)
+    operands = tuple((order_of[s], layouts[order_of[s]].positions) for s in phase.operands)
+    rows = order_of[phase.matvecs[0]]
     weight_bits = max(
         graph[weights].tensor.type.width
-        for name in part.matvecs
+        for name in phase.matvecs
         for weights in graph[name].inputs[1::2]
     )
-    rows_per_pe = layouts[part.name].positions // hardware.pes
     return PhaseCode(
-        part.name, part.sweep, part.matvecs, part.name, rows_per_pe, operands, weight_bits,
-        index_bits=1, banks=hardware.accumulator_banks or 4, words=0,
+        phase.name, phase.sweep, phase.matvecs, rows, layouts[rows].positions // hardware.pes,
+        operands, phase.gathers, weight_bits, Gap(index_bits=1),
+        banks=hardware.accumulator_banks or BANK_CHOICES[0], words=0,
     )  # fmt: skip
 
 
@@ -174,79 +155,32 @@ def _encode_all(
     codes: dict[str, PhaseCode], nonzeros: dict[str, NonZeros], hardware: Hardware
 ) -> tuple[int, dict[str, Entries]]:
     """Words of all phases with the fewest accumulator banks that keep bubbles under 1 %."""
-    choices = [hardware.accumulator_banks] if hardware.accumulator_banks else [4, 8, 16]
-    for banks in choices:
+    asked = hardware.accumulator_banks
+    for banks in (asked,) if asked else BANK_CHOICES:
         entries = {
-            name: encode(nonzeros[name], replace(code, banks=banks), hardware)
+            name: code.format.encode(
+                replace(code, banks=banks), hardware.pes, nonzeros[name], hardware.raw_distance
+            )
             for name, code in codes.items()
         }
         words = sum(entry.words for entry in entries.values())
         without_bubbles = sum(
-            int(_padded(nonzeros[name], code, hardware)) for name, code in codes.items()
+            code.format.least_words(nonzeros[name], hardware.pes) for name, code in codes.items()
         )
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break
     return banks, entries
 
 
-def _padded(nonzeros: NonZeros, code: PhaseCode, hardware: Hardware) -> int:
-    return int(padded_counts(nonzeros, code.index_bits, hardware.pes).max(initial=0))
-
-
-def _phase(
-    graph: Graph, part: Part, code: PhaseCode, entries: Entries, nonzeros: NonZeros,
-    memory: Memory, hardware: Hardware,
-) -> Phase:  # fmt: skip
-    count = len(nonzeros.pe)
-    padding = int(padded_counts(nonzeros, code.index_bits, hardware.pes).sum()) - count
-    return Phase(
-        part=part,
+def _product(
+    phase: PhaseNodes, code: PhaseCode, entries: Entries, nonzeros: int, hardware: Hardware
+) -> Product:
+    waste = code.format.waste(code, entries)
+    return Product(
+        nodes=phase,
         code=replace(code, words=entries.words),
         entries=entries,
-        nonzeros=count,
-        padding=padding,
-        bubbles=entries.words * hardware.pes - count - padding,
-        aligns=tuple(
-            MatVec.aligns(*(source.tensor for source in graph.inputs(graph[name])))
-            for name in part.matvecs
-        ),
-        base=memory.base[segment_of(graph, part.sweep, part.operands[0])],
+        nonzeros=nonzeros,
+        waste={cause: int(counts.sum()) for cause, counts in waste.items()},
+        bound=-(-nonzeros // hardware.pes),
     )
-
-
-def _group_pes(phases: tuple[Phase, ...], hardware: Hardware) -> int:
-    """PEs behind one port: as many as one beat a cycle can feed, and no more than 32."""
-    entry_bits = max(phase.code.entry_bits for phase in phases)
-    most = min(hardware.port_bits // entry_bits, MOST_GROUP_PES)
-    return next(size for size in range(most, 0, -1) if hardware.pes % size == 0)
-
-
-def _stretches(
-    graph: Graph, phases: tuple[Phase, ...], positions: dict[str, int], hardware: Hardware
-) -> list[timeline.Stretch]:
-    per_cycle = hardware.elements_per_cycle
-    found = []
-    for sweep in range(len(graph.sweeps)):
-        for source in frames_loaded(graph, sweep):
-            length = positions[source]
-            found.append(timeline.load_stretch(source, sweep, length, per_cycle))
-        for phase in phases:
-            part = phase.part
-            if part.sweep == sweep:
-                rows = phase.code.rows_per_pe * hardware.pes
-                found += [
-                    timeline.spmv_stretch(part, phase.code.words, phase.nonzeros, hardware.pes),
-                    timeline.cell_stretch(graph, part, rows, per_cycle, phase.code.ways),
-                ]
-    return found
-
-
-def frames_loaded(graph: Graph, sweep: int) -> list[str]:
-    """Vectors that a step of ``sweep`` takes from outside: the input, or another sweep's."""
-    found = [node.name for node in graph.nodes(sweep) if node.op.kind == "input"]
-    for node in graph.nodes(sweep):
-        for source in graph.inputs(node):
-            is_frame = source.sweep != sweep and source.op.kind not in ("const", "capture")
-            if is_frame and source.name not in found:
-                found.append(source.name)
-    return found

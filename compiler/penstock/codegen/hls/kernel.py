@@ -1,0 +1,268 @@
+"""The machine description -> the kernel's sources: everything that the templates are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.codegen.hls.names import Names, one_line, plain_cpp
+from penstock.codegen.hls.tables import numbers, table_functions, table_texts
+from penstock.codegen.hls.units import UnitCode, unit_code
+from penstock.codegen.render import render
+from penstock.formats.kernel import kernel_format
+from penstock.machine import Machine
+from penstock.machine.order import Work
+from penstock.machine.phases import Load, Phase
+from penstock.machine.states import State
+from penstock.packing.vectors import parameter_offsets
+from penstock.version import __version__
+
+BACK_END = "hls"
+KERNEL_FILES = (
+    "kernel/config.h", "kernel/raw.h", "kernel/trace.h", "kernel/tables.h", "kernel/pe_array.h",
+    "kernel/cell_unit.h", "kernel/compute.h", "kernel/ports.h", "kernel/lstm_top.h",
+    "kernel/lstm_top.cpp", "tb/lstm_tb.cpp",
+)  # fmt: skip
+NEVER = 2**31
+
+
+@dataclass(frozen=True)
+class StateCode:
+    """One state, as the templates need it."""
+
+    name: str
+    constant: str
+    cpp: str
+    positions: int
+    first_beat: int
+    beats: int
+    array: str | None
+    next: str | None
+    base: str | None
+    has_empty: bool
+
+    @classmethod
+    def of(cls, machine: Machine, names: Names, state: State) -> StateCode:
+        """Its names and types."""
+        kept = machine.kept
+        return cls(
+            one_line(state.name), names.state(state.name), plain_cpp(state.type), state.positions,
+            state.first_beat, state.beats,
+            array=names.array(kept.array_of(state)) if state.has_array else None,
+            next=names.array(kept.next_of(state)) if state.is_deferred else None,
+            base=names.segment(state.segment) if state.segment is not None else None,
+            has_empty=not all(state.filled),
+        )  # fmt: skip
+
+
+def emit_kernel(machine: Machine, golden_steps: int) -> dict[str, str]:
+    """path -> text of the kernel's and the test bench's files.
+
+    golden_steps: the longest call of the test bench's own vectors.
+    """
+    names = Names(machine)
+    context = kernel_context(machine, names, golden_steps)
+    files = {path: render(BACK_END, f"{path}.j2", context) for path in KERNEL_FILES}
+    files |= table_texts(machine.graph, names.table)
+    for state in machine.kept.states:
+        if not all(state.filled):
+            path = f"kernel/tables/{names.state(state.name).lower()}_filled.inc"
+            files[path] = numbers([int(filled) for filled in state.filled])
+    if context["output_order"]:
+        files["kernel/tables/output_order.inc"] = numbers(context["output_order"])
+    return files
+
+
+def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[str, Any]:
+    """All names that the kernel's templates use."""
+    hardware, groups = machine.hardware, machine.groups.groups
+    lanes = range(hardware.lanes)
+    ids = {node.name: number for number, node in enumerate(machine.graph.nodes())}
+    units = {phase.name: unit_code(machine, names, phase, ids) for phase in machine.phases}
+    states = [StateCode.of(machine, names, state) for state in machine.kept.states]
+    context: dict[str, Any] = {
+        "version": __version__, "model": one_line(machine.graph.name), "hw": hardware,
+        "group_pes": machine.groups.group_pes, "groups": groups,
+        "group_copies": machine.groups.group_copies, "cell_units": hardware.elements_per_cycle,
+        "banks": machine.plan.banks, "raw_distance": hardware.raw_distance,
+        "phases": [_phase(names, phase, index) for index, phase in enumerate(machine.products)],
+        "sweeps": [_sweep(machine, names, units, states, index)
+                   for index in range(len(machine.graph.sweeps))],
+        "units": list(units.values()), "states": states,
+        "state_beats": machine.port("state").beats,
+        "captures": _captures(machine, names), "parameters": _parameters(machine, names),
+        "step_arrays": _step_arrays(machine, names),
+        "frame_arrays": [
+            {"name": names.array(array), "positions": array.positions,
+             "about": one_line(array.name)}
+            for array in machine.kept.frames
+        ],
+        "buffers_frames": machine.max_steps is not None,
+        "length_names": [f"length_{lane}" for lane in lanes],
+        "length_parameters": [f"unsigned length_{lane}" for lane in lanes],
+        "scalars": ["steps", *(f"length_{lane}" for lane in lanes), "start", "reload"],
+        "ports": [port.name for port in machine.ports],
+        "tables": table_functions(machine.graph, names.table),
+        "segments": [
+            {"constant": names.segment(segment), "base": base}
+            for segment, base in machine.kept.activations.base.items()
+        ],
+        **{f"{stream.name.removesuffix('s')}_stream_depth": stream.depth
+           for stream in machine.streams},
+        "io_bits": machine.beats.io_bits,
+    }  # fmt: skip
+    return context | _widths(machine) | _operands(machine) | _ends(machine, golden_steps)
+
+
+def _phase(names: Names, phase: Phase, index: int) -> dict[str, Any]:
+    assert phase.product is not None
+    code = phase.product.code
+    return {
+        "name": one_line(phase.name), "constant": names.phase(phase.name), "id": index,
+        "words": code.words, "base": phase.operand_bases[0], "slots": code.slots,
+        "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
+        "field_bits": [field.bits for field in code.fields],
+    }  # fmt: skip
+
+
+def _sweep(
+    machine: Machine, names: Names, units: dict[str, UnitCode], states: list[StateCode], sweep: int
+) -> dict[str, Any]:
+    loads = {load.vector: load for load in machine.loads if load.sweep == sweep}
+    products = [phase for phase in machine.products if phase.sweep == sweep]
+    issues: list[dict[str, Any]] = []
+    for issue in machine.order.of_sweep(sweep):
+        subject: dict[str, Any] = {"work": str(issue.work)}
+        match issue.work:
+            case Work.LOAD:
+                subject |= _load(names, loads[issue.name])
+            case Work.SPMV:
+                subject["constant"] = names.phase(issue.name)
+            case Work.CELLS:
+                subject["unit"] = units[issue.name]
+            case Work.COMMIT:
+                subject["state"] = next(s for s in states if s.constant == names.state(issue.name))
+        issues.append(subject)
+    arguments = {
+        argument for issue in issues if "unit" in issue for argument in issue["unit"].arguments
+    }
+    commits = any(issue["work"] == Work.COMMIT for issue in issues)
+    return {
+        "index": sweep, "direction": str(machine.graph.sweeps[sweep]),
+        "is_once": machine.is_once(sweep), "issues": issues,
+        "phases": [_phase(names, phase, 0) for phase in products],
+        "first_beat": products[0].first_beat if products else 0,
+        "end_beat": products[-1].end_beat if products else 0,
+        "needs_valid": "valid" in arguments or commits
+        or any(load.to_results for load in loads.values()),
+        "needs_last": "last" in arguments,
+    }  # fmt: skip
+
+
+def _load(names: Names, load: Load) -> dict[str, Any]:
+    """A frame comes in: from the input port or a buffer, to the activation memory or further."""
+    return {
+        "label": f"{names.load(load)}", "positions": load.positions,
+        "is_input": load.source is None,
+        "array": names.array(load.source) if load.source else None,
+        "to_array": names.array(load.to_frames) if load.to_frames else None,
+        "to_step": names.array(load.to_carry) if load.to_carry else None,
+        "to_step_cpp": plain_cpp(load.to_carry.type) if load.to_carry else None,
+        "to_base": names.segment(load.to_segment) if load.to_segment else None,
+        "to_results": load.to_results,
+    }  # fmt: skip
+
+
+def _step_arrays(machine: Machine, names: Names) -> list[dict[str, Any]]:
+    """Arrays with an element of every lane at each position: states, and what a step keeps."""
+    kept = machine.kept
+    arrays = [kept.array_of(state) for state in kept.states if state.has_array]
+    arrays += [kept.next_of(state) for state in kept.states if state.is_deferred]
+    arrays += [*kept.carries, *kept.captures]
+    return [
+        {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions}
+        for array in arrays
+    ]
+
+
+def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
+    kept, found = machine.kept, []
+    for node in machine.graph.of_kind("capture"):
+        kept_in = kept.find(kept.captures, node)
+        array = names.array(kept_in) if kept_in is not None else None
+        segment = kept.segment(node.sweep, node.name)
+        base = names.segment(segment) if segment is not None else None
+        found.append({
+            "base": base, "array": array, "label": base or array,
+            "positions": machine.plan.positions(node.name),
+        })  # fmt: skip
+    return [capture for capture in found if capture["label"]]
+
+
+def _parameters(machine: Machine, names: Names) -> list[dict[str, Any]]:
+    kept = machine.kept.parameters
+    offsets = parameter_offsets([array.positions for array in kept], machine.hardware.port_bits)
+    return [
+        {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions,
+         "first_beat": beat}
+        for array, beat in zip(kept, offsets, strict=False)
+    ]  # fmt: skip
+
+
+def _widths(machine: Machine) -> dict[str, Any]:
+    graph = machine.graph
+    widest = max(graph.of_kind("matvec"), key=lambda node: node.tensor.type.width)
+    codes = [product.code for product in machine.plan.products]
+    return {
+        "format": kernel_format(codes),
+        "activation_bits": machine.activation_bits,
+        "acc_bits": machine.accumulator_bits,
+        "proof": {"name": one_line(widest.name), "lo": widest.tensor.lo, "hi": widest.tensor.hi},
+        "vector_depth": machine.kept.activations.depth,
+        "acc_depth": machine.memory("accumulators").depth,
+        "acc_storage": machine.memory("accumulators").impl,
+        "column_bits": max(code.columns for code in codes).bit_length(),
+        "slot_bits": (2 * max(code.slots for code in codes)).bit_length(),
+        "most_words": max(code.words for code in codes),
+    }  # fmt: skip
+
+
+def _operands(machine: Machine) -> dict[str, Any]:
+    """Tables of the phases' operands, padded to the same size: shifts, ends and bases."""
+    phases = machine.products
+    operands = max(len(phase.nodes.operands) for phase in phases)
+    siblings = max(phase.product.code.siblings for phase in phases if phase.product)
+    rows = []
+    for phase in phases:
+        missing = operands - len(phase.nodes.operands)
+        aligns = [[*row, *([0] * missing)] for row in phase.aligns]
+        rows.append({
+            "name": one_line(phase.name),
+            "aligns": aligns + [[0] * operands] * (siblings - len(aligns)),
+            "ends": [*phase.operand_ends[:-1], *([NEVER] * (missing + 1))],
+            "bases": [*phase.operand_bases, *([0] * missing)],
+        })  # fmt: skip
+    return {
+        "operand_tables": rows, "most_operands": operands, "most_siblings": siblings,
+        "is_aligned": any(shift for phase in phases for row in phase.aligns for shift in row),
+        "is_scattered": any(phase.is_scattered for phase in phases),
+    }  # fmt: skip
+
+
+def _ends(machine: Machine, golden_steps: int) -> dict[str, Any]:
+    """The network's two ends: input and output frames, and the depths of the ports."""
+    source, output = machine.input, machine.output
+    order = list(machine.output_order)
+    is_once = machine.is_once(output.sweep)
+    depths = {
+        port.name: port.beats * (golden_steps if port.is_per_step else 1) for port in machine.ports
+    }
+    return {
+        "inputs": source.tensor.length, "input_positions": machine.plan.positions(source.name),
+        "outputs": output.tensor.length,
+        "x_beats": machine.port("x").beats, "y_beats": machine.port("y").beats,
+        "is_once": is_once, "result_positions": machine.result_positions,
+        "output_order": [] if order == list(range(len(order))) else order,
+        "is_argmax": machine.is_argmax, "argmax_length": len(order),
+        "depth": {**depths, "weights": machine.weight_beats},
+    }  # fmt: skip

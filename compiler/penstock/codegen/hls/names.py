@@ -1,0 +1,194 @@
+"""C++ names and types: the one place where the graph's names become identifiers.
+
+A name is made of the graph's full name, by one rule, and is unique in its scope. Inside a unit, the
+last part of the name is enough where it is unambiguous.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from penstock.fixed import Fixed, Overflow, Rounding
+from penstock.machine import Machine
+from penstock.machine.arrays import Array, Role
+from penstock.machine.phases import Load, Phase
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+KEYWORDS = _words("""
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t
+    char32_t class compl concept const consteval constexpr constinit const_cast continue co_await
+    co_return co_yield decltype default delete do double dynamic_cast else enum explicit export
+    extern false float for friend goto if inline int long mutable namespace new noexcept not
+    not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires
+    return short signed sizeof static static_assert static_cast struct switch template this
+    thread_local throw true try typedef typeid typename union unsigned using virtual void volatile
+    wchar_t while xor xor_eq final override import module posix std main assert errno linux unix
+    i386 stdin stdout stderr major minor makedev
+""")
+"""Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
+KERNEL = _words("""
+    acc acc_t activation_t beat_stream beat_t best broadcast cell_unit column_t compute config
+    fetch_frames fetch_words frame_stream frames from_raw gap_t greatest hls io_t lane last length
+    load_parameter lstm_top pack_results packet packet_t parameters pe phase_t position q raw
+    raw_of reload result_stream results slot slot_t spmv spmv_group start start_t state step steps
+    store_results take trace_file trace_value unit unpack_frames unpack_phase unpack_words valid
+    vector weight_t word_stream word_t words
+""")
+"""Names of the kernel's own functions, types and variables."""
+CONSTANTS = _words("""
+    ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_STREAM_DEPTH CELL_UNITS DATAFLOW_BEGIN DATAFLOW_END
+    ENTRY_BITS EOF FILE FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS GROUP_COPIES GROUP_PES
+    INDEX_BITS INPUTS INPUT_POSITIONS IO_BITS IO_PER_BEAT LANES MAX_STEPS NULL OPERANDS OPERAND_BASE
+    OPERAND_END OUTPUTS PARAMETERS_PER_BEAT PARAMETER_BITS PES PHASES POSITIONS POSITION_OF PROCESS
+    RESULT_STREAM_DEPTH RISE START_CARRIED START_GIVEN START_ZERO TABLE TRACE VECTOR_DEPTH WAYS
+    WEIGHT_BITS WORD_BITS WORD_STREAM_DEPTH X_BEATS Y_BEATS
+""")
+"""Names of its constants and macros."""
+
+
+class Scope:
+    """Names that are taken; gives every request one that is not."""
+
+    def __init__(self, taken: frozenset[str] | set[str]) -> None:
+        self._taken = set(taken)
+
+    def take(self, *wanted: str) -> str:
+        """The first of ``wanted`` that is free, else the last of them with a number."""
+        free = next((name for name in wanted if name not in self._taken), None)
+        count = 2
+        while free is None or free in self._taken:
+            free, count = f"{wanted[-1]}_{count}", count + 1
+        self._taken.add(free)
+        return free
+
+    def inside(self) -> Scope:
+        """A scope within this one."""
+        return Scope(self._taken)
+
+
+def identifier(name: str) -> str:
+    """``l0.W_ix`` -> ``l0_W_ix``: letters, digits and single underscores, a letter first."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
+    return plain if plain[:1].isalpha() else f"n{plain}"
+
+
+def constant(name: str) -> str:
+    """``l0.gates`` -> ``L0_GATES``."""
+    return identifier(name).upper()
+
+
+def one_line(text: str) -> str:
+    """Text that can't leave a comment, a string, a table's cell or a line, in any language."""
+    kept = "".join(char if char.isalnum() or char in " ._+-@" else "_" for char in text)
+    return " ".join(kept.split())
+
+
+class Names:
+    """The kernel's names for everything in a machine description."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.scope = Scope(KEYWORDS | KERNEL | CONSTANTS)
+        kept = machine.kept
+        self._segments = {
+            segment: self.scope.take(f"{constant(segment)}_BASE")
+            for segment in machine.kept.activations.base
+        }
+        self._phases = {phase.name: self.scope.take(constant(phase.name)) for phase in
+                        machine.phases}  # fmt: skip
+        self._units = {phase.name: self.scope.take(f"{identifier(phase.name)}_cells") for phase in
+                       machine.phases}  # fmt: skip
+        self._tables = {
+            node.name: self.scope.take(short(node.name), identifier(node.name))
+            for node in machine.tables
+        }
+        self._states = {state.name: self.scope.take(constant(state.name)) for state in kept.states}
+        arrays = [kept.array_of(state) for state in kept.states]
+        arrays += [kept.next_of(state) for state in kept.states]
+        arrays += [*kept.parameters, *kept.frames, *kept.carries, *kept.captures]
+        self._arrays = {array: self.scope.take(_array(array)) for array in arrays}
+
+    def segment(self, segment: str) -> str:
+        """The constant that holds a segment's first address."""
+        return self._segments[segment]
+
+    def phase(self, phase: str) -> str:
+        """The constant that describes a phase."""
+        return self._phases[phase]
+
+    def unit(self, phase: str) -> str:
+        """The function of a phase's element-wise unit."""
+        return self._units[phase]
+
+    def table(self, node: str) -> str:
+        """The function that reads a table."""
+        return self._tables[node]
+
+    def state(self, name: str) -> str:
+        """A state's name in labels and constants."""
+        return self._states[name]
+
+    def load(self, load: Load) -> str:
+        """A load's name in its label."""
+        return f"{constant(load.vector)}_{load.sweep}"
+
+    def array(self, array: Array) -> str:
+        """The variable of an array."""
+        return self._arrays[array]
+
+    def locals_of(self, phase: Phase) -> dict[str, str]:
+        """Node -> variable inside a phase's unit."""
+        nodes = list(dict.fromkeys(line.node for line in phase.unit.lines))
+        shorts = [short(node) for node in nodes]
+        scope = self.scope.inside()
+        return {
+            node: scope.take(
+                *([name] if shorts.count(name) == 1 and _is_plain(name) else []), identifier(node)
+            )
+            for node, name in zip(nodes, shorts, strict=True)
+        }
+
+
+def _is_plain(name: str) -> bool:
+    """False for what looks like a macro."""
+    return len(name) == 1 or not name.isupper()
+
+
+def short(name: str) -> str:
+    """The last part of a name, as an identifier."""
+    return identifier(name.rpartition(".")[2])
+
+
+def _array(array: Array) -> str:
+    name = identifier(array.name)
+    if array.role is Role.FRAMES:
+        return f"frames_of_{name}"
+    endings = {Role.NEXT: "_next", Role.CARRY: "_of_step", Role.CAPTURE: "_captured"}
+    return name + endings.get(array.role, "")
+
+
+def cpp(dtype: Fixed) -> str:
+    """A type's name in Vitis HLS C++; default modes are left out as a C++ author would."""
+    name = "ap_fixed" if dtype.signed else "ap_ufixed"
+    modes = ""
+    if (dtype.rounding, dtype.overflow) != (Rounding.TRN, Overflow.WRAP):
+        modes = f", {dtype.rounding.value}, {dtype.overflow.value}"
+    return f"{name}<{dtype.width}, {dtype.width - dtype.frac}{modes}>"
+
+
+def plain_cpp(dtype: Fixed) -> str:
+    """The type without modes: for values that are kept, not converted."""
+    return cpp(replace(dtype, rounding=Rounding.TRN, overflow=Overflow.WRAP))
+
+
+def native(dtype: Fixed) -> str:
+    """The C++ integer for a table's entries: ap_int initialisers take minutes to compile."""
+    sizes = [(8, "signed char", "unsigned char"), (16, "short", "unsigned short")]
+    for bits, signed, unsigned in sizes:
+        if dtype.width <= bits:
+            return signed if dtype.signed else unsigned
+    return "int" if dtype.signed else "unsigned"

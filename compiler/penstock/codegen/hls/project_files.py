@@ -1,0 +1,106 @@
+"""What surrounds the kernel in a project folder: build files, host programs, README."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.codegen.hls.kernel import BACK_END
+from penstock.codegen.hls.names import one_line
+from penstock.codegen.hls.readme import readme_context
+from penstock.codegen.render import render
+from penstock.machine import Machine
+from penstock.machine.devices import KERNEL_FAMILIES, SHELL_PORTS, device_of
+from penstock.version import __version__
+
+TEMPLATES = {
+    "README.md": "project/README.md.j2",
+    "Makefile": "project/Makefile.j2",
+    "hls_config.cfg": "vitis/hls_config.cfg.j2",
+    "run_hls.tcl": "vitis/run_hls.tcl.j2",
+    "link.cfg": "vitis/link.cfg.j2",
+    "host/host.cpp": "host/host.cpp.j2",
+    "host/Makefile": "host/Makefile.j2",
+    "pynq/penstock_driver.py": "pynq/penstock_driver.py.j2",
+}
+OTHER_PLATFORM = ("DDR", 1, 1)
+"""Memory, its banks and the die's regions, where no platform is known."""
+
+
+def emit_project_files(machine: Machine, sources: dict[str, str]) -> dict[str, str]:
+    """path -> text. ``sources``: the kernel's and the test bench's files, by path."""
+    context = {
+        **_names(machine, sources),
+        **_device(machine),
+        **_ends(machine),
+        **readme_context(machine),
+    }
+    return {path: render(BACK_END, template, context) for path, template in TEMPLATES.items()}
+
+
+def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
+    """Sizes, and the files that the build files name."""
+    hardware, groups = machine.hardware, machine.groups.groups
+    cpp = sorted(path for path in sources if path.endswith(".cpp"))
+    weights = [f"weights/group_{group}.bin" for group in range(groups)]
+    return {
+        "version": __version__, "model": one_line(machine.graph.name), "part": hardware.part,
+        "clock_mhz": f"{hardware.clock_mhz:g}", "clock_ns": f"{1000 / hardware.clock_mhz:g}",
+        "clock_hz": round(hardware.clock_mhz * 1e6),
+        "groups": groups, "lanes": hardware.lanes, "most_steps": machine.max_steps,
+        "kernel_sources": [path for path in cpp if path.startswith("kernel/")],
+        "tb_sources": [path for path in cpp if path.startswith("tb/")],
+        "tb_files": ["tb/vectors.dat", *weights, "weights/parameters.bin"],
+    }  # fmt: skip
+
+
+def _device(machine: Machine) -> dict[str, Any]:
+    """Packaging and linking for the part's family."""
+    name = machine.hardware.part.partition("-")[0]
+    device = device_of(machine.hardware.part)
+    is_known = device is not None and device.memory is not None
+    memory, banks, slrs = OTHER_PLATFORM
+    if device is not None and device.memory is not None:
+        memory, banks, slrs = device.memory, device.banks, device.slrs
+    is_kernel = name.startswith(KERNEL_FAMILIES)
+    ports = _memory_ports(machine, memory, banks)
+    notes = []
+    if not is_known:
+        notes.append(f"No platform for {name} is known here: the memory names may differ.")
+    if memory == "HBM" and len(ports) > SHELL_PORTS:
+        notes.append(f"{len(ports)} memory ports; a platform has {SHELL_PORTS}: use fewer PEs.")
+    return {
+        "flow_target": "vitis" if is_kernel else "vivado",
+        "package_format": "xo" if is_kernel else "ip_catalog",
+        "package_file": "lstm_top.xo" if is_kernel else "lstm_top.zip",
+        "package_about": "a kernel for v++ --link" if is_kernel else "an IP for Vivado's catalog",
+        "no_xo": "there is no .xo yet: make package first" if is_kernel
+        else "there is no .xo: this part is packaged as an IP for Vivado, see README.md",
+        "memory_ports": ports, "link_notes": notes,
+        "slr": "SLR0" if slrs > 1 else None,
+    }  # fmt: skip
+
+
+def _memory_ports(machine: Machine, memory: str, banks: int) -> list[dict[str, str]]:
+    """Each m_axi port and its bank: the weights are spread over all of them, the rest is small."""
+    bank_of = {f"weights_{g}": (g + 1) % banks for g in range(machine.groups.groups)}
+    return [
+        {"name": port.name, "bank": f"{memory}[{bank_of.get(port.name, 0)}]"}
+        for port in machine.ports
+    ]
+
+
+def _ends(machine: Machine) -> dict[str, Any]:
+    """The input and output frames, as elements, beats and bytes."""
+    source, output, beats = machine.input, machine.output, machine.beats
+    beat_bytes = beats.port_bits // 8
+    return {
+        "inputs": source.tensor.length, "input_type": str(source.tensor.type),
+        "input_min": source.tensor.type.raw_min, "input_max": source.tensor.type.raw_max,
+        "outputs": output.tensor.length, "output_type": str(output.tensor.type),
+        "is_once": machine.is_once(output.sweep), "is_argmax": machine.is_argmax,
+        "beat_bytes": beat_bytes, "io_bits": beats.io_bits, "io_bytes": beats.io_bits // 8,
+        "per_beat": beats.per_beat,
+        "x_frame_bytes": machine.port("x").beats * beat_bytes,
+        "y_frame_bytes": machine.port("y").beats * beat_bytes,
+        "state_bytes": machine.port("state").beats * beat_bytes,
+    }  # fmt: skip

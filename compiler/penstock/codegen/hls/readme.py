@@ -1,0 +1,134 @@
+"""What the project's README tells: sizes, tensors, phases, the timeline, the memory layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from penstock.codegen.hls.names import one_line
+from penstock.ir import Node
+from penstock.machine import Machine
+from penstock.machine.order import Issue, Work
+from penstock.machine.phases import Phase
+from penstock.packing.vectors import parameter_offsets
+
+WORK = {
+    Work.LOAD: "load of {}", Work.SPMV: "{}: SpMV", Work.CELLS: "{}: cell unit",
+    Work.COMMIT: "{} takes effect",
+}  # fmt: skip
+
+
+def readme_context(machine: Machine) -> dict[str, Any]:
+    """All names that only the README's template uses."""
+    return {
+        **_sizes(machine), **_memory(machine), **_timeline(machine),
+        "phases": [_phase(machine, phase) for phase in machine.products],
+        "tensors": [_tensor(node) for node in _named_tensors(machine)],
+    }  # fmt: skip
+
+
+def _sizes(machine: Machine) -> dict[str, Any]:
+    hardware, source, output = machine.hardware, machine.input, machine.output
+    is_once = machine.is_once(output.sweep)
+    y_frame_bytes = machine.port("y").beats * hardware.port_bits // 8
+    longest = machine.max_steps
+    return {
+        "pes": hardware.pes, "group_pes": machine.groups.group_pes,
+        "groups_about": _count(machine.groups.groups, "group"),
+        "cell_units_about": _count(hardware.elements_per_cycle, "element"),
+        "acc_bits": machine.accumulator_bits,
+        "lanes_about": "independent sequences that share the weight stream"
+        if hardware.lanes > 1 else "one sequence at a time",
+        "most_steps_note": f"; at most {longest}" if longest else "",
+        "inputs_about": _count(source.tensor.length, "element"),
+        "outputs_about": _count(output.tensor.length, "element"),
+        "output_about": "once a sequence" if is_once else "for every step",
+        "y_frames": 1 if is_once else "steps",
+        "y_about": y_frame_bytes if is_once else f"steps x {y_frame_bytes}",
+    }  # fmt: skip
+
+
+def _memory(machine: Machine) -> dict[str, Any]:
+    """What lies behind the ports state, parameters and weights_*."""
+    beat_bytes = machine.hardware.port_bits // 8
+    arrays = machine.kept.parameters
+    offsets = parameter_offsets([array.positions for array in arrays], machine.hardware.port_bits)
+    return {
+        "states": [
+            {"name": one_line(state.name), "first_byte": state.first_beat * beat_bytes,
+             "positions": state.positions, "elements": state.layout.length, "type": state.type,
+             "order": "the model's" if state.layout.is_identity else "see the manifest"}
+            for state in machine.kept.states
+        ],
+        "vectors": [
+            {"name": one_line(array.name), "first_byte": beat * beat_bytes,
+             "positions": array.positions, "type": array.type}
+            for array, beat in zip(arrays, offsets, strict=False)
+        ],
+        "parameter_bytes": offsets[-1] * beat_bytes,
+        "weight_files": [
+            {"index": group, "bytes": machine.weight_beats * beat_bytes}
+            for group in range(machine.groups.groups)
+        ],
+    }  # fmt: skip
+
+
+def _timeline(machine: Machine) -> dict[str, Any]:
+    order, clock = machine.order, machine.hardware.clock_mhz
+    return {
+        "stretches": [_issue(machine, issue) for issue in order.issues],
+        "step_cycles": order.step_cycles,
+        "bound_cycles": order.bound_cycles,
+        "step_time": f"{order.step_cycles / clock:.2f}",
+        "once_cycles": order.once_cycles,
+        "step_bytes": machine.step_weight_beats * machine.hardware.port_bits // 8,
+    }
+
+
+def _issue(machine: Machine, issue: Issue) -> dict[str, Any]:
+    return {
+        "name": WORK[issue.work].format(one_line(issue.name)), "cycles": issue.cycles,
+        "sweep": f"{issue.sweep}, {machine.graph.sweeps[issue.sweep]}",
+        "bound": issue.bound if issue.work is Work.SPMV else "",
+    }  # fmt: skip
+
+
+def _phase(machine: Machine, phase: Phase) -> dict[str, Any]:
+    product = phase.product
+    assert product is not None
+    code, nodes = product.code, phase.nodes
+    columns = " + ".join(str(machine.graph[source].tensor.length) for source in nodes.operands)
+    return {
+        "name": one_line(code.name), "sweep": code.sweep,
+        "matrices": f"{len(nodes.matvecs)} of {nodes.rows} x ({columns})",
+        "nonzeros": product.nonzeros, "words": code.words, "bound": product.bound,
+        "entry_bits": f"{code.weight_bits} + {code.index_bits}",
+        "utilization": f"{100 * product.bound / code.words:.1f} %" if code.words else "-",
+    }  # fmt: skip
+
+
+def _named_tensors(machine: Machine) -> list[Node]:
+    """What a reader may look for: the ends, states, matrices and vectors, in graph order."""
+    vectors = {array.name for array in machine.kept.parameters}
+    return [
+        node
+        for node in machine.graph.nodes()
+        if node.op.kind in ("input", "state_read", "output")
+        or node.name in vectors
+        or (node.op.kind == "const" and len(node.tensor.shape) == 2)
+    ]
+
+
+def _tensor(node: Node) -> dict[str, Any]:
+    tensor = node.tensor
+    weights = tensor.constant if len(tensor.shape) == 2 else None
+    name = node.op.reads or node.name
+    return {
+        "name": one_line(name), "type": tensor.type, "shape": " x ".join(map(str, tensor.shape)),
+        "nonzeros": "" if weights is None else np.count_nonzero(weights),
+    }  # fmt: skip
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,144 @@
+"""An element-wise unit in C++: the function's parameters, and what each line's template needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.codegen.hls.names import Names, cpp, one_line, plain_cpp, short
+from penstock.fixed import Fixed
+from penstock.ir import Node
+from penstock.machine import Machine
+from penstock.machine.arrays import Array, Role
+from penstock.machine.phases import Phase
+from penstock.machine.units import Action, Line, Need
+
+DECLARATIONS = {
+    Need.SUMS: "acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES]",
+    Need.ACTIVATIONS: "activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES]",
+    Need.VALID: "const bool valid[LANES]",
+    Need.LAST: "const bool last[LANES]",
+    Need.STEP: "unsigned step",
+    Need.RESULTS: "result_stream &results",
+}
+ARGUMENTS = {Need.SUMS: "acc", Need.ACTIVATIONS: "vector"}
+READS = {
+    "const": "ops/const.h.j2", "state_read": "ops/state_read.h.j2",
+    Role.FRAMES: "arrays/read_frames.h.j2",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UnitCode:
+    """One phase's function, as the template needs it."""
+
+    function: str
+    rows_per_pe: int
+    comment: str
+    lines: list[dict[str, Any]]
+    parameters: list[str]
+    arguments: list[str]
+    in_order: list[str]
+    """Memories of which each address is visited once."""
+    writes_results: bool
+
+
+def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, int]) -> UnitCode:
+    """A unit's lines in C++. numbers: of the graph's nodes, for the trace."""
+    local = names.locals_of(phase)
+    uses = phase.unit.uses
+    arrays = [use for use in uses if isinstance(use, Array)]
+    return UnitCode(
+        function=names.unit(phase.name),
+        rows_per_pe=phase.unit.rows_per_pe,
+        comment=_comment(phase),
+        lines=[_line(machine, names, phase, line, local, numbers) for line in phase.unit.lines],
+        parameters=[
+            _declaration(machine, names, use) if isinstance(use, Array) else DECLARATIONS[use]
+            for use in uses
+        ],
+        arguments=[
+            names.array(use) if isinstance(use, Array) else ARGUMENTS.get(use, str(use))
+            for use in uses
+        ],
+        in_order=(["acc"] if Need.SUMS in uses else [])
+        + [names.array(array) for array in arrays if array.role in (Role.STATE, Role.CAPTURE)],
+        writes_results=phase.unit.writes_results,
+    )  # fmt: skip
+
+
+def _comment(phase: Phase) -> str:
+    name = one_line(phase.name)
+    if phase.product is None:
+        return f"{name}: element by element, without a product."
+    sums = ", ".join(short(matvec) for matvec in phase.nodes.matvecs)
+    sources = ", ".join(map(one_line, phase.nodes.operands))
+    return f"{name}: {sums} are the sums over {sources}."
+
+
+def _declaration(machine: Machine, names: Names, array: Array) -> str:
+    name = names.array(array)
+    if array.role is Role.PARAMETER:
+        return f"const {plain_cpp(array.type)} {name}[{array.positions}]"
+    if array.role is Role.FRAMES:
+        return f"activation_t {name}[MAX_STEPS][{array.positions}][LANES]"
+    return f"{plain_cpp(array.type)} {name}[{array.positions}][LANES]"
+
+
+def _line(
+    machine: Machine, names: Names, phase: Phase, line: Line, local: dict[str, str],
+    numbers: dict[str, int],
+) -> dict[str, Any]:  # fmt: skip
+    node = machine.graph[line.node]
+    sources = [local.get(source, "") for source in node.inputs]
+    code: dict[str, Any] = {
+        "id": local[line.node], "cpp": cpp(node.tensor.type), "number": numbers[node.name],
+        "inputs": sources,
+        "array": names.array(line.array) if line.array is not None else None,
+        "base": names.segment(line.segment) if line.segment is not None else None,
+    }  # fmt: skip
+    match line.action:
+        case Action.SUM:
+            assert phase.product is not None
+            ways = phase.product.code.ways
+            code |= {"template": "ops/matvec.h.j2", "ways": ways, "first_bank": line.sibling * ways}
+        case Action.READ:
+            assert line.array is not None
+            is_frames = line.array.role is Role.FRAMES
+            template = READS[Role.FRAMES] if is_frames else READS.get(node.op.kind)
+            code |= {"template": template or "ops/state_read.h.j2",
+                     "cpp": plain_cpp(node.tensor.type)}  # fmt: skip
+        case Action.RESULT:
+            code |= {"template": "ops/output.h.j2", "inputs": [local[line.node]]}
+        case Action.GATHERED | Action.KEPT:
+            stores = {Role.FRAMES: "arrays/keep_frames.h.j2", Role.CARRY: "arrays/keep.h.j2"}
+            role = line.array.role if line.array is not None else None
+            template = "arrays/gathered.h.j2" if role is None else stores[role]
+            code |= {"template": template, "inputs": [local[line.node]]}
+        case _:
+            code |= {"template": f"ops/{node.op.kind}.h.j2", **_operation(machine, names, node,
+                                                                          sources)}  # fmt: skip
+    return code
+
+
+def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -> dict[str, Any]:
+    if node.op.kind == "lut":
+        return {"table": names.table(node.inputs[1])}
+    if node.op.kind == "requant":
+        source = machine.graph[node.inputs[0]].tensor.type
+        return {"operand": requant_operand(source, node.tensor.type, sources[0])}
+    if node.op.captures is not None:
+        return {"when": node.op.when}
+    return {}
+
+
+def requant_operand(source: Fixed, to: Fixed, name: str) -> str:
+    """The operand of a conversion, widened where all of its bits and more are dropped.
+
+    AMD's headers stop with an assertion where a rounding bit lies above the operand's own bits.
+    """
+    needed = source.frac - to.frac + 2
+    if source.width >= needed:
+        return name
+    kind = "ap_fixed" if source.signed else "ap_ufixed"  # may be wider than a Fixed can be
+    return f"{kind}<{needed}, {needed - source.frac}>({name})"

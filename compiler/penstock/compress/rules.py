@@ -1,0 +1,148 @@
+"""What each operation computes in training: its ``eval`` on real numbers, with a gradient.
+
+A rule takes the running ``Execution``, the node, its operation and the operands, each (sequences,
+n) or a constant's own shape, float64, and gives (sequences, n). Values must be those of ``eval``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from penstock.compress.straight_through import fake_quantize, look_up
+from penstock.ir import Node
+from penstock.ops import (
+    Add,
+    ArgMax,
+    Capture,
+    Input,
+    Lut,
+    MatVec,
+    Mul,
+    Output,
+    Relu,
+    Requant,
+    Scale,
+    StateRead,
+    StateWrite,
+    Sub,
+)
+
+if TYPE_CHECKING:
+    from penstock.compress.execution import Execution
+
+Rule = Callable[..., Tensor]
+"""(run: Execution, node: Node, op, *operands: Tensor) -> Tensor."""
+
+RULES: dict[str, Rule] = {}
+"""By the operation's kind. Constants need none: they are never executed."""
+
+
+def rule(operation: type[Any]) -> Callable[[Rule], Rule]:
+    """Makes a function the rule of ``operation``."""
+
+    def register(function: Rule) -> Rule:
+        RULES[operation.kind] = function
+        return function
+
+    return register
+
+
+@rule(Input)
+def _input(run: Execution, node: Node, op: Input) -> Tensor:
+    return run.to_type(node, run.x[:, run.moment.frame])
+
+
+@rule(StateRead)
+def _state_read(run: Execution, node: Node, op: StateRead) -> Tensor:
+    return run.memory[op.state]
+
+
+@rule(StateWrite)
+def _state_write(run: Execution, node: Node, op: StateWrite, x: Tensor) -> Tensor:
+    run.write(op.state, run.where_valid(x, run.memory[op.state]))
+    return x
+
+
+@rule(MatVec)
+def _matvec(run: Execution, node: Node, op: MatVec, *operands: Tensor) -> Tensor:
+    return run.product(node, operands[op.vectors])
+
+
+@rule(Add)
+def _add(run: Execution, node: Node, op: Add, *operands: Tensor) -> Tensor:
+    return sum(operands[1:], operands[0])
+
+
+@rule(Sub)
+def _sub(run: Execution, node: Node, op: Sub, a: Tensor, b: Tensor) -> Tensor:
+    return a - b
+
+
+@rule(Mul)
+def _mul(run: Execution, node: Node, op: Mul, a: Tensor, b: Tensor) -> Tensor:
+    return a * b
+
+
+@rule(Scale)
+def _scale(run: Execution, node: Node, op: Scale, x: Tensor, exponent: Tensor) -> Tensor:
+    return x * torch.exp2(-exponent)
+
+
+@rule(Relu)
+def _relu(run: Execution, node: Node, op: Relu, x: Tensor) -> Tensor:
+    return torch.relu(x)
+
+
+@rule(Requant)
+def _requant(run: Execution, node: Node, op: Requant, x: Tensor) -> Tensor:
+    return run.to_type(node, x)
+
+
+@rule(Lut)
+def _lut(
+    run: Execution, node: Node, op: Lut, x: Tensor, table: Tensor, rise: Tensor | None = None
+) -> Tensor:
+    bits, kind = op.interpolate_bits, run.graph[node.inputs[0]].tensor.type
+    raw = (x.detach() * 2.0**kind.frac).to(torch.int64)
+    index = (raw >> bits) & (len(table) - 1)
+    value = look_up(index, x, table, _slopes(run, node, op, table))
+    if rise is None:
+        return value
+    low = (raw & ((1 << bits) - 1)) * 2.0**-bits
+    return fake_quantize(value + rise[index] * low, node.tensor.type)
+
+
+def _slopes(run: Execution, node: Node, op: Lut, table: Tensor) -> Tensor:
+    """The function's slope at each entry, by its value: s (1 - s), and 1 - t^2."""
+    if node.name not in run.slopes:
+        is_sigma = op.function == "sigma"
+        run.slopes[node.name] = table * (1 - table) if is_sigma else 1 - table * table
+    return run.slopes[node.name]
+
+
+@rule(Capture)
+def _capture(run: Execution, node: Node, op: Capture, x: Tensor) -> Tensor:
+    before = run.memory[op.name]
+    if op.when == "last":
+        taken = torch.where(run.moment.last, x, before)
+    else:
+        taken = run.where_valid(x, before)
+    run.write(op.name, taken)
+    return taken
+
+
+@rule(ArgMax)
+def _argmax(run: Execution, node: Node, op: ArgMax, x: Tensor) -> Tensor:
+    """No gradient: networks are trained on what it compares."""
+    return torch.argmax(x, dim=1, keepdim=True).to(x.dtype)
+
+
+@rule(Output)
+def _output(run: Execution, node: Node, op: Output, *operands: Tensor) -> Tensor:
+    frame = torch.cat(operands, dim=1)
+    run.outputs.append(run.where_valid(frame, torch.zeros_like(frame)))
+    return frame

@@ -1,0 +1,118 @@
+"""The gap code: a PE's non-zeros in column-major order, each with its distance to the one before.
+
+Position = column * slots + slot. Every entry advances the PE's position by its gap, from 0; an
+entry whose weight is 0 writes nothing. It is *padding* where the distance exceeds the greatest
+gap, and a *bubble* (gap 0) where the hazard distance asks for a cycle without a use of the slot,
+or where a PE has come to its end before the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import msgspec
+import numpy as np
+
+from penstock.fixed import IntArray
+from penstock.formats.hazards import issue
+from penstock.formats.protocol import BUBBLES, Entries, Field, NonZeros
+from penstock.formats.rows import OwnedRows
+
+if TYPE_CHECKING:
+    from penstock.formats.phase import PhaseCode
+
+WIDEST_GAP = 8
+"""Bits: the kernel's tables have an entry for every gap."""
+
+
+class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
+          forbid_unknown_fields=True):  # fmt: skip
+    """The gap code with gaps of ``index_bits`` bits."""
+
+    name: ClassVar[str] = "gap"
+    index_bits: Annotated[int, msgspec.Meta(ge=1, le=WIDEST_GAP)]
+
+    @classmethod
+    def choices(cls, nonzeros: NonZeros) -> list[Gap]:
+        """Every width that may be worth its bits: none is wider than the widest gap."""
+        needed = max(int(gaps(nonzeros).max(initial=1)).bit_length(), 1)
+        return [cls(bits) for bits in range(1, min(needed, WIDEST_GAP) + 1)]
+
+    @property
+    def greatest(self) -> int:
+        """The greatest gap of one entry."""
+        return (1 << self.index_bits) - 1
+
+    def fields(self, weight_bits: int) -> tuple[Field, ...]:
+        """See ``Format``."""
+        return (
+            Field("weight", "weight_bits", weight_bits, is_signed=True),
+            Field("gap", "index_bits", self.index_bits),
+        )
+
+    def least_words(self, nonzeros: NonZeros, pes: int) -> int:
+        """See ``Format``."""
+        runs = self._padding(gaps(nonzeros)) + 1.0
+        return int(np.bincount(nonzeros.pe, weights=runs, minlength=pes).max(initial=0))
+
+    def price(self, nonzeros: NonZeros, weight_bits: int, pes: int) -> int:
+        """The product of cycles and bits: neither time nor memory is free."""
+        words = self.least_words(nonzeros, pes)
+        return words * words * (weight_bits + self.index_bits)
+
+    def encode(
+        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
+    ) -> Entries:
+        """Padding for long gaps, and bubbles against hazards."""
+        distance = gaps(nonzeros)
+        padding = self._padding(distance)
+        run = padding + 1
+        last = np.cumsum(run) - 1
+        total = int(run.sum())
+        pe = np.repeat(nonzeros.pe, run)
+        weight = np.zeros(total, dtype=np.int64)
+        gap = np.full(total, self.greatest, dtype=np.int64)
+        slot = np.full(total, -1, dtype=np.int64)
+        weight[last] = nonzeros.weight
+        gap[last] = distance - padding * self.greatest
+        slot[last] = nonzeros.position % phase.slots
+        word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance)
+        words = int(word.max()) + 1 if total else 1  # a phase without weights still has a word
+        placed = {name: np.zeros((words, pes), dtype=np.int64) for name in ("weight", "gap")}
+        placed["weight"][word, pe] = weight
+        placed["gap"][word, pe] = gap
+        return Entries(placed)
+
+    def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
+        """See ``Format``."""
+        position = np.cumsum(entries["gap"], axis=0)
+        pe, word = np.nonzero(entries["weight"].T)
+        return NonZeros(pe, position[word, pe], entries["weight"][word, pe]), word
+
+    def waste(self, phase: PhaseCode, entries: Entries) -> dict[str, IntArray]:
+        """Padding moves a PE on, a bubble does not."""
+        is_empty, moves = entries["weight"] == 0, entries["gap"] > 0
+        return {
+            "padding": np.count_nonzero(is_empty & moves, axis=0),
+            BUBBLES: np.count_nonzero(is_empty & ~moves, axis=0),
+        }
+
+    def tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> dict[str, list[int]]:
+        """A gap as whole columns and slots: so there is no divider in a PE."""
+        every = range(1 << widest["gap"])
+        return {
+            "columns": [gap // phase.slots for gap in every],
+            "slots": [gap % phase.slots for gap in every],
+        }
+
+    def _padding(self, distance: IntArray) -> IntArray:
+        return np.maximum(distance - 1, 0) // self.greatest
+
+
+def gaps(nonzeros: NonZeros) -> IntArray:
+    """Distance of each non-zero to the one before on its PE; of the first, to 0."""
+    before = np.roll(nonzeros.position, 1)
+    is_first = np.ones(len(nonzeros.pe), dtype=bool)
+    is_first[1:] = nonzeros.pe[1:] != nonzeros.pe[:-1]
+    return np.where(is_first, nonzeros.position, nonzeros.position - before)

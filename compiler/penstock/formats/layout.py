@@ -1,0 +1,90 @@
+"""The order of a vector's elements in hardware: which PE owns which of them, in which slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from penstock.fixed import IntArray
+
+
+def position_on(pe: IntArray, slot: IntArray, pes: int) -> IntArray:
+    """The position of a slot of a PE: PE after PE, slot after slot."""
+    return slot * pes + pe
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of a vector's elements in hardware.
+
+    order: position -> element, -1 for a position that holds none. For rows on PEs see
+    ``position_on``: neighbours in position are computed by neighbouring PEs in the same cycle.
+    """
+
+    order: tuple[int, ...]
+
+    @property
+    def positions(self) -> int:
+        """Length in hardware, with the empty positions."""
+        return len(self.order)
+
+    @property
+    def length(self) -> int:
+        """Elements of the vector."""
+        return int((self.element_at >= 0).sum())
+
+    @cached_property
+    def element_at(self) -> IntArray:
+        """Position -> element, -1 where there is none: ``order`` as an array."""
+        return np.array(self.order, dtype=np.int64)
+
+    @cached_property
+    def position_of(self) -> IntArray:
+        """Element -> position."""
+        filled = np.flatnonzero(self.element_at >= 0)
+        inverse = np.zeros(len(filled), dtype=np.int64)
+        inverse[self.element_at[filled]] = filled
+        return inverse
+
+    def place(self, element: IntArray, pes: int) -> tuple[IntArray, IntArray]:
+        """The PE that owns each element, and the slot in which it does."""
+        slot, pe = np.divmod(self.position_of[element], pes)
+        return pe, slot
+
+    def owned(self, pe: IntArray, slot: IntArray, pes: int) -> IntArray:
+        """Inverse of ``place``: the element of each PE and slot, -1 where there is none."""
+        return self.element_at[position_on(pe, slot, pes)]
+
+    @property
+    def is_identity(self) -> bool:
+        """True if element k stands at position k."""
+        return bool((self.position_of == np.arange(self.length)).all())
+
+    def spread(self, elements: IntArray) -> IntArray:
+        """(..., length) by element -> (..., positions), zero where there is none."""
+        placed = np.zeros((*elements.shape[:-1], self.positions), dtype=elements.dtype)
+        placed[..., self.position_of] = elements
+        return placed
+
+    def gather(self, placed: IntArray) -> IntArray:
+        """Inverse of ``spread``."""
+        return placed[..., self.position_of]
+
+    @classmethod
+    def plain(cls, length: int, multiple: int) -> Layout:
+        """Element k at position k, filled up to a multiple."""
+        empty = -length % multiple
+        return cls((*range(length), *([-1] * empty)))
+
+    @classmethod
+    def from_assignment(cls, pe_of_row: IntArray, pes: int) -> Layout:
+        """Rows on PEs: each PE's rows in ascending order fill its slots 0, 1, ..."""
+        by_pe = np.argsort(pe_of_row, kind="stable")
+        counts = np.bincount(pe_of_row, minlength=pes)
+        starts = np.cumsum(counts) - counts
+        slot = np.arange(len(pe_of_row)) - np.repeat(starts, counts)
+        order = np.full(int(counts.max()) * pes, -1)
+        order[position_on(pe_of_row[by_pe], slot, pes)] = by_pe
+        return cls(tuple(int(row) for row in order))

@@ -1,0 +1,93 @@
+"""How a phase's words are to be read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+
+from penstock.formats.known import AnyFormat
+from penstock.formats.protocol import Field, Format
+
+
+@dataclass(frozen=True)
+class PhaseCode:
+    """How one SpMV phase stands in the words: all that is needed to decode it.
+
+    matvecs: the MatVec nodes computed together (the four gates; or one). Row r of sibling m lies on
+    the PE and slot index j that ``rows`` gives it, in accumulator slot j * siblings + m.
+    operands: (layout name, positions) of each gathered vector; their columns follow one another.
+    gathers: for each matvec, which of ``operands`` each of its own operands is.
+    format: how non-zeros become entries, with this phase's parameters.
+    banks: accumulator memories of a PE. Each sibling has banks / siblings of them ("ways"), which
+    its entries take in turn, by the number of the word.
+    """
+
+    name: str
+    sweep: int
+    matvecs: tuple[str, ...]
+    rows: str
+    rows_per_pe: int
+    operands: tuple[tuple[str, int], ...]
+    gathers: tuple[tuple[int, ...], ...]
+    weight_bits: int
+    format: Format
+    banks: int
+    words: int
+
+    @property
+    def siblings(self) -> int:
+        """Matrices side by side, rounded up to a power of two."""
+        return 1 << (len(self.matvecs) - 1).bit_length()
+
+    @property
+    def slots(self) -> int:
+        """Accumulator slots of a PE in this phase; also the positions of one column."""
+        return self.rows_per_pe * self.siblings
+
+    @property
+    def ways(self) -> int:
+        """Accumulators over which a slot's entries are spread."""
+        return max(self.banks // self.siblings, 1)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of an entry, lowest bits first."""
+        return self.format.fields(self.weight_bits)
+
+    @property
+    def entry_bits(self) -> int:
+        """Bits of one entry."""
+        return sum(field.bits for field in self.fields)
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of an entry that say where its weight belongs."""
+        return self.entry_bits - self.weight_bits
+
+    @property
+    def columns(self) -> int:
+        """Columns of the phase's matrix, counted in positions."""
+        return sum(positions for _, positions in self.operands)
+
+    def first_columns(self) -> list[int]:
+        """The first column of each operand, counted in positions."""
+        return [sum(count for _, count in self.operands[:k]) for k in range(len(self.operands))]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the manifest."""
+        return {**asdict(self), "format": msgspec.to_builtins(self.format)}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> PhaseCode:
+        """Inverse of ``to_json``. Raises ValueError for a format that is not known."""
+        try:
+            code = msgspec.convert(fields["format"], AnyFormat)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"format: {error}") from error
+        return cls(**{
+            **fields, "format": code, "matvecs": tuple(fields["matvecs"]),
+            "operands": tuple((str(name), int(count)) for name, count in fields["operands"]),
+            "gathers": tuple(tuple(indices) for indices in fields["gathers"]),
+        })  # fmt: skip

@@ -1,0 +1,136 @@
+"""What a sparse format owes, and the plain types that formats hand on.
+
+A format is a frozen value: its attributes are its parameters, its methods what the compiler asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from penstock.fixed import IntArray
+from penstock.formats.layout import Layout
+
+if TYPE_CHECKING:
+    from penstock.formats.phase import PhaseCode
+
+Matrices = dict[tuple[str, int], IntArray]
+"""(matvec, index of its operand) -> raw weights, (rows, columns)."""
+BUBBLES = "bubbles"
+"""The cause of waste that every format has: entries of a PE that waits for others or for a sum."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of an entry: ``bits`` wide, in two's complement if signed.
+
+    width: what its number of bits is called, as a parameter (``index_bits``).
+    """
+
+    name: str
+    width: str
+    bits: int
+    is_signed: bool = False
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The words of a phase before packing: field -> (words, pes)."""
+
+    fields: dict[str, IntArray]
+
+    def __getitem__(self, field: str) -> IntArray:
+        return self.fields[field]
+
+    @property
+    def words(self) -> int:
+        """Cycles that the phase takes in the PE array."""
+        return int(next(iter(self.fields.values())).shape[0])
+
+    def of_pes(self, pes: slice) -> Entries:
+        """The share of some PEs."""
+        return Entries({name: values[:, pes] for name, values in self.fields.items()})
+
+    @classmethod
+    def joined(cls, shares: Sequence[Entries]) -> Entries:
+        """Inverse of ``of_pes``: the PEs of the first share, then those of the next."""
+        names = shares[0].fields
+        return cls({name: np.concatenate([s[name] for s in shares], axis=1) for name in names})
+
+
+@dataclass(frozen=True)
+class NonZeros:
+    """A phase's non-zeros, sorted by PE, then by position. All arrays (count).
+
+    position: where on its PE a weight belongs; column * slots + slot where a PE owns rows.
+    """
+
+    pe: IntArray
+    position: IntArray
+    weight: IntArray
+
+
+class Format(Protocol):
+    """One way to write a sparse matrix as entries, P of them in a word.
+
+    phase: the code of the phase, of which this format is a part. All phases of a kernel have the
+    same format, each with its own parameters.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in the manifest, and of its folder below ``templates/hls/formats``."""
+
+    def fields(self, weight_bits: int) -> tuple[Field, ...]:
+        """The fields of an entry, lowest bits first; the first is ``weight``."""
+
+    def place(
+        self, phase: PhaseCode, layouts: Mapping[str, Layout], pes: int, matrices: Matrices
+    ) -> NonZeros:
+        """Every non-zero weight at its PE and position, whatever the parameters are."""
+
+    def matrices(
+        self, phase: PhaseCode, layouts: Mapping[str, Layout], pes: int, nonzeros: NonZeros
+    ) -> Matrices:
+        """Inverse of ``place``.
+
+        Raises ValueError for a non-zero outside the matrices or a weight that is there twice.
+        """
+
+    def least_words(self, nonzeros: NonZeros, pes: int) -> int:
+        """Words that a phase takes if no entry has to wait for a sum."""
+
+    def price(self, nonzeros: NonZeros, weight_bits: int, pes: int) -> int:
+        """What choosing these parameters costs; only to be compared. Counts all bits stored."""
+
+    def encode(
+        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
+    ) -> Entries:
+        """Non-zeros -> words.
+
+        No accumulator address of a PE is used twice within ``hazard_distance`` words.
+        """
+
+    def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
+        """Words -> non-zeros and the word of each."""
+
+    def waste(self, phase: PhaseCode, entries: Entries) -> dict[str, IntArray]:
+        """Entries without a non-zero: cause -> (pes). ``BUBBLES`` comes last."""
+
+    def prove(
+        self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int
+    ) -> int | None:
+        """Check what the kernel takes for granted of this format's words, as they were decoded.
+
+        Returns the words between the two closest uses of an accumulator address, None if none is
+        used twice. Raises AssertionError.
+        """
+
+    def tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> dict[str, list[int]]:
+        """Constant tables by which a PE reads its entries.
+
+        widest: field -> bits in the kernel, where the widest phase decides.
+        """

@@ -1,0 +1,196 @@
+"""The machine description: what the hardware is and when it does what, below every back end.
+
+Computed once from a graph and its schedule. Emitters, the report, the manifest and the project's
+README read it, so that nothing is derived twice. It names no C++ type, identifier or pragma.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.errors import PenstockError
+from penstock.ir import Direction, Graph, Node
+from penstock.machine.memories import Memory, accumulator_bits, activation_bits, memories
+from penstock.machine.order import Order, issue_order
+from penstock.machine.phases import Load, Phase, loads, phases
+from penstock.machine.ports import PeGroups, Port, group, memory_ports
+from penstock.machine.storage import Storage, signed_bits, store
+from penstock.machine.streams import Stream, streams
+from penstock.packing.manifest import beat_offsets
+from penstock.packing.vectors import Ports
+from penstock.schedule import Schedule
+from penstock.schedule.partition import result_vectors
+from penstock.settings import Hardware
+
+
+@dataclass(frozen=True)
+class Result:
+    """A vector that leaves the network. start: its first place among the results of a step."""
+
+    node: Node
+    positions: int
+    start: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One network's accelerator.
+
+    beats: how elements lie in the beats of the ports. phases, loads, order: what a step does.
+    results: the vectors of the output in the order in which they arrive; output_order: of each
+    element of the output, its place among them.
+    """
+
+    graph: Graph
+    plan: Schedule
+    kept: Storage
+    beats: Ports
+    groups: PeGroups
+    phases: tuple[Phase, ...]
+    loads: tuple[Load, ...]
+    order: Order
+    ports: tuple[Port, ...]
+    streams: tuple[Stream, ...]
+    memories: tuple[Memory, ...]
+    results: tuple[Result, ...]
+    output_order: tuple[int, ...]
+
+    @property
+    def hardware(self) -> Hardware:
+        """The settings that it was made for."""
+        return self.plan.hardware
+
+    @property
+    def products(self) -> list[Phase]:
+        """The phases that use the PE array."""
+        return [phase for phase in self.phases if phase.product is not None]
+
+    @property
+    def input(self) -> Node:
+        """The input frame."""
+        return self.graph.of_kind("input")[0]
+
+    @property
+    def output(self) -> Node:
+        """The output frame."""
+        return self.graph.of_kind("output")[0]
+
+    @property
+    def tables(self) -> list[Node]:
+        """The constants that hold a function's table, each once, in graph order."""
+        names = {source for node in self.graph.of_kind("lut") for source in node.inputs[1:]}
+        return [node for node in self.graph.of_kind("const") if node.name in names]
+
+    @property
+    def is_argmax(self) -> bool:
+        """True if the output is the index of the greatest result."""
+        return any(node.op.kind == "argmax" for node in self.graph.inputs(self.output))
+
+    @property
+    def result_positions(self) -> int:
+        """Elements that arrive as results of a step."""
+        return sum(result.positions for result in self.results)
+
+    @property
+    def max_steps(self) -> int | None:
+        """Longest sequence, where frames are buffered for all steps; None: any."""
+        return self.hardware.max_steps if self.kept.frames else None
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Width of every accumulator."""
+        return accumulator_bits(self.graph)
+
+    @property
+    def activation_bits(self) -> int:
+        """Width of the activation memory."""
+        return activation_bits(self.kept)
+
+    def is_once(self, sweep: int) -> bool:
+        """True for a sweep that runs once, after the last step."""
+        return self.graph.sweeps[sweep] is Direction.ONCE
+
+    def port(self, name: str) -> Port:
+        """A port by its name."""
+        return next(port for port in self.ports if port.name == name)
+
+    def stream(self, name: str) -> Stream:
+        """A stream by its name."""
+        return next(stream for stream in self.streams if stream.name == name)
+
+    def memory(self, kind: str) -> Memory:
+        """The first memory of a kind."""
+        return next(memory for memory in self.memories if memory.kind == kind)
+
+    @property
+    def weight_beats(self) -> int:
+        """Beats in the memory of each weight port."""
+        return self.products[-1].end_beat
+
+    @property
+    def step_weight_beats(self) -> int:
+        """Beats that each weight port streams in every step."""
+        return sum(
+            phase.end_beat - phase.first_beat
+            for phase in self.products
+            if not self.is_once(phase.sweep)
+        )
+
+
+def describe(graph: Graph, plan: Schedule) -> Machine:
+    """The machine of a graph under its schedule. Raises PenstockError for what can't be built."""
+    hardware = plan.hardware
+    beats = Ports(hardware.port_bits, 16 if _widest_element(graph) <= 16 else 32, hardware.lanes)
+    _check_beats(beats)
+    kept = store(graph, plan, beats)
+    groups = group(plan.products, hardware.pes, hardware.port_bits)
+    codes = [product.code for product in plan.products]
+    offsets = beat_offsets(codes, groups.group_pes, hardware.port_bits)
+    stages, frames = phases(kept, offsets), loads(kept)
+    order = issue_order(graph, frames, stages, kept.states, hardware.elements_per_cycle)
+    results, output_order = _results(graph, plan, frames, stages)
+    positions = sum(result.positions for result in results)
+    between = streams(
+        plan.products, groups, beats, hardware.elements_per_cycle,
+        plan.positions(graph.of_kind("input")[0].name), positions,
+    )  # fmt: skip
+    ports = memory_ports(graph, plan, beats, groups.groups, offsets[-1], kept.states)
+    return Machine(
+        graph, plan, kept, beats, groups, stages, frames, order, ports, between,
+        memories(kept, groups, beats, between, ports, positions), results, output_order,
+    )  # fmt: skip
+
+
+def _results(
+    graph: Graph, plan: Schedule, frames: tuple[Load, ...], stages: tuple[Phase, ...]
+) -> tuple[tuple[Result, ...], tuple[int, ...]]:
+    """The output's vectors as they arrive: frames that pass through, then what phases compute."""
+    arriving = [load.vector for load in frames if load.to_results]
+    arriving += [name for phase in stages for name in phase.nodes.results]
+    found: dict[str, Result] = {}
+    start = 0
+    for name in arriving:
+        found[name] = Result(graph[name], plan.positions(name), start)
+        start += found[name].positions
+    order: list[int] = []
+    for node in result_vectors(graph):
+        first = found[node.name].start
+        order += [first + int(position) for position in plan.layout(node.name).position_of]
+    return tuple(found.values()), tuple(order)
+
+
+def _widest_element(graph: Graph) -> int:
+    """Bits of the widest raw integer, with sign, that passes a port."""
+    nodes = [*graph.of_kind("input"), *graph.of_kind("state_read"), *graph.of_kind("output")]
+    nodes += result_vectors(graph)
+    return max(signed_bits(node.tensor.type) for node in nodes)
+
+
+def _check_beats(beats: Ports) -> None:
+    """One element with all its lanes must fit a beat."""
+    if beats.per_beat < 1:
+        raise PenstockError(
+            f"{beats.lanes} lanes of {beats.io_bits} bits do not fit a port of {beats.port_bits}",
+            "hardware settings",
+            "use fewer lanes or a wider port",
+        )

@@ -1,0 +1,147 @@
+"""The stages of a step as the hardware has them: frames that come in, products and their units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.machine import arrays
+from penstock.machine.arrays import Array
+from penstock.machine.storage import Storage
+from penstock.machine.units import Unit, build_unit
+from penstock.ops.matvec import MatVec
+from penstock.schedule import PhaseNodes, Product
+from penstock.schedule.partition import result_vectors
+
+ADDER_TREE_CYCLES = 2
+"""Reading the accumulators and leaving zeros, beside one cycle for each level of the tree."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """A frame comes in, from the input port or a buffer, in every step of a sweep.
+
+    source: the buffer, or None for the input. It goes to the buffer of all steps, to an array for
+    element-wise readers of this step, to a segment of the activation memory, to the results.
+    """
+
+    vector: str
+    sweep: int
+    positions: int
+    source: Array | None
+    to_frames: Array | None
+    to_carry: Array | None
+    to_segment: str | None
+    to_results: bool
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase: its products on the PE array, if it has any, then its element-wise unit.
+
+    aligns: for each product, the left shift of each operand's terms (see MatVec); 0 where it reads
+    another. operand_ends: the column behind each operand. operand_bases: of each operand, the
+    address of a column less the column's number. first_beat, end_beat: its words in each weight
+    port's memory. depth: pipeline cycles of the unit.
+    """
+
+    index: int
+    nodes: PhaseNodes
+    product: Product | None
+    unit: Unit
+    positions: int
+    depth: int
+    aligns: tuple[tuple[int, ...], ...] = ()
+    operand_ends: tuple[int, ...] = ()
+    operand_bases: tuple[int, ...] = ()
+    first_beat: int = 0
+    end_beat: int = 0
+
+    @property
+    def name(self) -> str:
+        """The phase's name."""
+        return self.nodes.name
+
+    @property
+    def sweep(self) -> int:
+        """The sweep that it belongs to."""
+        return self.nodes.sweep
+
+    @property
+    def is_scattered(self) -> bool:
+        """True if its operands do not lie side by side."""
+        return len(set(self.operand_bases)) > 1
+
+
+def loads(kept: Storage) -> tuple[Load, ...]:
+    """All frames that come in, sweep after sweep."""
+    (output,) = kept.graph.of_kind("output")
+    results = result_vectors(kept.graph)
+    return tuple(
+        _load(kept, sweep, source, sweep == output.sweep and kept.graph[source] in results)
+        for sweep in range(len(kept.graph.sweeps))
+        for source in arrays.loaded_frames(kept.graph, sweep, results)
+    )
+
+
+def _load(kept: Storage, sweep: int, source: str, to_results: bool) -> Load:
+    node = kept.graph[source]
+    is_input = node.op.kind == "input" and node.sweep == sweep
+    frames = kept.find(kept.frames, node)
+    is_gathered = any(
+        user.op.kind == "matvec" and user.sweep == sweep for user in kept.graph.users(source)
+    )
+    return Load(
+        source, sweep, kept.plan.positions(source),
+        source=None if is_input else frames,
+        to_frames=frames if is_input else None,
+        to_carry=kept.find(kept.carries, node) if is_input else None,
+        to_segment=kept.segment(sweep, source) if is_gathered else None,
+        to_results=to_results,
+    )  # fmt: skip
+
+
+def phases(kept: Storage, beat_offsets: list[int]) -> tuple[Phase, ...]:
+    """All phases, in the order in which they run. beat_offsets: of the products' words."""
+    plan = kept.plan
+    products = {product.nodes.name: k for k, product in enumerate(plan.products)}
+    found = []
+    for index, nodes in enumerate(plan.phases):
+        positions = plan.positions((*nodes.nodes, *nodes.results)[0])
+        unit = build_unit(kept, nodes, positions // plan.hardware.pes)
+        if nodes.name not in products:
+            found.append(Phase(index, nodes, None, unit, positions, unit.depth + ADDER_TREE_CYCLES))
+            continue
+        number = products[nodes.name]
+        product = plan.products[number]
+        levels = product.code.ways.bit_length() - 1
+        ends, bases = _columns(kept, nodes)
+        found.append(
+            Phase(
+                index, nodes, product, unit, positions, unit.depth + levels + ADDER_TREE_CYCLES,
+                _aligns(kept, nodes), ends, bases,
+                beat_offsets[number], beat_offsets[number + 1],
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _aligns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], ...]:
+    rows = []
+    for name, gathers in zip(nodes.matvecs, nodes.gathers, strict=True):
+        row = [0] * len(nodes.operands)
+        tensors = [source.tensor for source in kept.graph.inputs(kept.graph[name])]
+        for operand, shift in zip(gathers, MatVec.aligns(*tensors), strict=True):
+            row[operand] = shift
+        rows.append(tuple(row))
+    return tuple(rows)
+
+
+def _columns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    ends, bases, column = [], [], 0
+    for source in nodes.operands:
+        segment = kept.segment(nodes.sweep, source)
+        assert segment is not None, f"{source} is gathered, and has no segment"
+        bases.append(kept.activations.base[segment] - column)
+        column += kept.plan.positions(source)
+        ends.append(column)
+    return tuple(ends), tuple(bases)

@@ -1,0 +1,47 @@
+"""The streams between the processes, and how deep they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.formats.kernel import kernel_format
+from penstock.machine.ports import PeGroups
+from penstock.packing.vectors import Ports
+from penstock.schedule import Product
+
+BEAT_DEPTH, WORD_DEPTH = 64, 32
+SHALLOWEST = 2
+
+
+@dataclass(frozen=True)
+class Stream:
+    """``count`` equal streams of ``depth`` values of ``width`` bits."""
+
+    name: str
+    count: int
+    depth: int
+    width: int
+
+
+def streams(
+    products: tuple[Product, ...], groups: PeGroups, beats: Ports, per_cycle: int,
+    input_positions: int, result_positions: int,
+) -> tuple[Stream, ...]:  # fmt: skip
+    """Beats from and to the ports, words to the PEs, packets of neighbouring elements.
+
+    Frames and results are as deep as one frame: the next waits while a step runs, and the last one
+    leaves.
+    """
+    widest = kernel_format([product.code for product in products])
+    entry_bits = sum(field.bits for field in widest.fields)
+    packet_bits = per_cycle * beats.lanes * beats.io_bits
+
+    def packets(name: str, positions: int) -> Stream:
+        return Stream(name, 1, max(SHALLOWEST, positions // per_cycle), packet_bits)
+
+    return (
+        Stream("beats", groups.groups + 2, BEAT_DEPTH, beats.port_bits),
+        Stream("words", groups.groups, WORD_DEPTH, groups.group_pes * entry_bits),
+        packets("frames", input_positions),
+        packets("results", result_positions),
+    )

@@ -1,0 +1,107 @@
+"""Identifiers: unique in their scope, never a word of C++ or of the kernel; text that stays put."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from graphs import Sketch
+
+from penstock import Hardware
+from penstock.codegen.hls.names import (
+    CONSTANTS,
+    KERNEL,
+    KEYWORDS,
+    Names,
+    Scope,
+    constant,
+    identifier,
+    one_line,
+)
+from penstock.driver import compile_graph
+from penstock.machine import describe
+from penstock.schedule import schedule
+
+C_IDENTIFIER = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*")
+
+
+def named(graph):
+    machine = describe(graph, schedule(graph, Hardware(pes=2)))
+    return machine, Names(machine)
+
+
+def two_values(first, second):
+    s = Sketch()
+    a = s.requant(first, s.product("l0.acc", 8, "x"))
+    return s.done(s.requant(second, a))
+
+
+@pytest.mark.parametrize(
+    "name", ["l0.W_ix", "a..b", "_x", "__init__", "7up", "", "żółw", "a b", "x*/ int evil; /*", "é"]
+)
+def test_any_name_becomes_an_identifier(name):
+    assert C_IDENTIFIER.fullmatch(identifier(name))
+    assert C_IDENTIFIER.fullmatch(constant(name))
+
+
+def test_a_name_that_is_taken_gives_way_to_the_next_and_then_to_numbers():
+    scope = Scope({"new"})
+    assert [scope.take("new", "l0_new"), scope.take("new", "l0_new")] == ["l0_new", "l0_new_2"]
+    inner = scope.inside()
+    assert inner.take("l0_new") == "l0_new_3"
+    assert scope.take("l0_new") == "l0_new_3"  # what is inside is not seen outside
+
+
+def test_nodes_of_one_phase_with_the_same_last_part_are_told_apart():
+    machine, names = named(two_values("p.v", "q.v"))
+    (phase,) = machine.phases
+    local = names.locals_of(phase)
+    assert (local["p.v"], local["q.v"], local["l0.acc"]) == ("p_v", "q_v", "l0_acc")
+
+
+@pytest.mark.parametrize("word", ["new", "take", "raw", "errno", "EOF", "co_await", "packet_t"])
+def test_words_of_the_language_and_of_the_kernel_are_not_used(word):
+    machine, names = named(two_values(f"l0.{word}", "l0.z"))
+    local = names.locals_of(machine.phases[0])
+    assert local[f"l0.{word}"] == f"l0_{word}"
+    machine, names = named(two_values(word, "z"))
+    assert names.locals_of(machine.phases[0])[word] == f"{word}_2"
+
+
+def test_constants_of_phases_and_segments_keep_clear_of_the_kernels():
+    s = Sketch()
+    pes = s.requant("v", s.product("pes", 8, "x"))
+    _, names = named(s.done(s.requant("w", s.product("q", 5, pes))))
+    assert names.phase("pes") == "PES_2"
+
+
+def test_every_name_that_the_kernel_declares_is_reserved():
+    files = compile_graph(two_values("l0.v", "l0.z"), Hardware(pes=2)).files
+    texts = [files[path].decode() for path in files if path.startswith("kernel/")]
+    text = re.sub(r"//[^\n]*|#pragma[^\n]*", "", "\n".join(texts))
+    declared = set(re.findall(r"^(?:static|inline)[^;={}]*?\b(\w+)\(", text, re.MULTILINE))
+    declared |= set(re.findall(r"\btypedef [^;]*?(\w+);", text))
+    declared |= set(re.findall(r"^struct (\w+)", text, re.MULTILINE))
+    declared |= set(re.findall(r"^(?:static )?const \w+(?: \w+)? ([A-Z]\w+)(?: =|\[)", text, re.M))
+    declared |= set(re.findall(r"#define (\w+)", text))
+    own = {"l0_acc_cells", "L0_ACC", "X_0_BASE"}
+    guards = {name for name in declared if name.endswith("_H")}
+    assert len(declared) > 50
+    assert declared - guards - own <= KERNEL | CONSTANTS | KEYWORDS
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\nb", "x*/ int evil; /*", "evil\\", "what??/", "$(touch pwned)", "[exec touch pwned]",
+     "a|b [x](javascript:1) `", "</script><img src=x>", "{{ 7 * 7 }}", "a\u2028b\x0bc", "#define x",
+     "abc\u202edef"],
+)  # fmt: skip
+def test_text_of_others_can_not_leave_its_line(text):
+    kept = one_line(text)
+    assert kept.isprintable()
+    assert not set(kept) & set("*/\\?$()[]{}|<>`#\"';\n")
+    graph = two_values("l0.v", "l0.z")
+    graph.name = text
+    for path, content in compile_graph(graph, Hardware(pes=2)).files.items():
+        if not path.endswith((".bin", ".dat", ".safetensors", ".json", ".html")):
+            assert text not in content.decode(), path

@@ -1,0 +1,153 @@
+"""At the edge of int64 and float64: what is accepted is exact, what would not be is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from penstock.fixed import Fixed, Overflow, Rounding
+from penstock.ir import Direction, Graph, Value
+from penstock.ops import Add, Const, Input, Lut, MatVec, Mul, Output, Relu, Scale, Sub
+from penstock.ops.lut import FUNCTIONS, lut_tables
+
+
+def graph_of(**operands):
+    """A graph of inputs (a Fixed: two elements) and constants ((Fixed, raw))."""
+    graph = Graph("edge", [Direction.FORWARD])
+    for name, operand in operands.items():
+        is_input = isinstance(operand, Fixed)
+        op = Input(2, operand) if is_input else Const(operand[0], np.array(operand[1]))
+        graph.add(name, op)
+    return graph
+
+
+def wide(value):
+    return (Fixed(60, 0), [value, value])
+
+
+def matvec(x, weights, frac=0):
+    graph = graph_of(x=x, W=(Fixed(60, frac), [weights]))
+    graph.add("acc", MatVec(), "x", "W")
+    return graph
+
+
+def test_an_accumulator_is_exact_up_to_the_last_integer_that_float64_can_prove():
+    """2**53 is refused, 2**53 - 1 computed: float64 holds no odd number beyond."""
+    x = Fixed(2, 0)  # -2 .. 1
+    fitting, weights = matvec(x, [2**52 - 1, -1]), [2**52 - 1, -1]
+    assert fitting["acc"].tensor.lo == -(2**53) + 1
+    for raw in ([-2, 1], [1, -2], [-1, -1]):
+        operands = [Value(np.array([raw]), x), Value(np.array([weights]), Fixed(60, 0))]
+        got = fitting["acc"].op.eval(None, *operands)
+        assert got.tolist() == [[sum(a * b for a, b in zip(raw, weights, strict=True))]]
+    with pytest.raises(ValueError, match="the accumulator needs more than 54 bits"):
+        matvec(x, [2**52, 0])
+    with pytest.raises(ValueError, match="the accumulator needs more than 54 bits"):
+        matvec(x, [2**52 - 1, 2])
+
+
+def test_weights_whose_sum_leaves_int64_are_refused():
+    weights = (Fixed(60, 0), [[2**59 - 1] * 32])
+    graph = Graph("edge", [Direction.FORWARD])
+    graph.add("x", Input(32, Fixed(2, 0)))
+    graph.add("W", Const(weights[0], np.array(weights[1])))
+    with pytest.raises(ValueError, match="the accumulator needs more than 54 bits"):
+        graph.add("acc", MatVec(), "x", "W")
+
+
+def test_products_too_far_apart_to_be_aligned_are_refused_unless_they_are_zero():
+    graph = graph_of(x=Fixed(4, -200), fine=Fixed(4, 50), one=(Fixed(4, 0), [[1, 1]]),
+                     zero=(Fixed(4, 0), [[0, 0]]))  # fmt: skip
+    with pytest.raises(ValueError, match="the accumulator needs more than 54 bits"):
+        graph.add("acc", MatVec(), "x", "one", "fine", "one")
+    graph.add("acc", MatVec(), "x", "zero", "fine", "one")
+    x, whole = np.array([[7, -8]]), Fixed(4, 0)
+    values = [Value(x, Fixed(4, -200)), Value(np.zeros((1, 2)), whole),
+              Value(x, Fixed(4, 50)), Value(np.ones((1, 2)), whole)]  # fmt: skip
+    assert graph["acc"].op.eval(None, *values).tolist() == [[-1]]
+
+
+@pytest.mark.parametrize(
+    ("op", "operands", "message"),
+    [
+        (Add(), [Fixed(60, 0), Fixed(60, 0)], "width 61 is outside 1..60"),
+        (Add(), [Fixed(40, 0), Fixed(4, 30)], "s40.0 with 30 fraction bits needs more than 60"),
+        (Add(), [Fixed(4, -200), Fixed(4, 200)], "s4.-200 with 200 fraction bits needs more"),
+        (Sub(), [Fixed(60, 0), Fixed(60, 0)], "width 61 is outside 1..60"),
+        (Sub(), [Fixed(4, 30), Fixed(40, 0)], "s40.0 with 30 fraction bits needs more than 60"),
+        (Mul(), [Fixed(40, 0), Fixed(40, 0)], "width 80 is outside 1..60"),
+        (Mul(), [Fixed(4, 200), Fixed(4, 200)], "frac 400 is outside -256..256"),
+        (Scale(), [Fixed(50, 0), (Fixed(5, 0, False), [0, 20])], "width 70 is outside 1..60"),
+        (Scale(), [Fixed(8, 0), (Fixed(60, 0, False), [0, 2**59])], "0..576460752303423488 are"),
+    ],
+)  # fmt: skip
+def test_what_int64_would_not_hold_is_refused_when_the_graph_is_built(op, operands, message):
+    graph = graph_of(**{f"in{k}": operand for k, operand in enumerate(operands)})
+    with pytest.raises(ValueError, match=message):
+        graph.add("result", op, "in0", "in1")
+
+
+@pytest.mark.parametrize(
+    ("op", "columns", "kinds"),
+    [
+        (Add(), [[-(2**58), 2**58 - 1]] * 2, [Fixed(59, 3)] * 2),
+        (Add(), [[-(2**29), 2**29 - 1], [-8, 7]], [Fixed(30, 0), Fixed(4, 28)]),
+        (Sub(), [[-(2**58), 2**58 - 1], [2**58 - 1, -(2**58)]], [Fixed(59, 3)] * 2),
+        (Mul(), [[-(2**29), 2**29 - 1, -(2**29)], [2**29 - 1, 2**29 - 1, -(2**29) + 1]],
+         [Fixed(30, 9)] * 2),
+        (Relu(), [[-(2**59), 2**59 - 1]], [Fixed(60, 7)]),
+    ],
+)  # fmt: skip
+def test_the_widest_values_are_computed_exactly(op, columns, kinds):
+    operands = [Value(np.array([c]), k) for c, k in zip(columns, kinds, strict=True)]
+    graph = graph_of(**{f"in{k}": kind for k, kind in enumerate(kinds)})
+    tensor = graph[graph.add("result", op, *(f"in{k}" for k in range(len(kinds))))].tensor
+    got = op.eval(None, *operands)[0].tolist()
+    frac = max(kind.frac for kind in kinds)
+    aligned = [[v << (frac - k.frac) for v in c] for c, k in zip(columns, kinds, strict=True)]
+    wanted = {
+        "add": lambda: [sum(pair) for pair in zip(*aligned, strict=True)],
+        "sub": lambda: [a - b for a, b in zip(*aligned, strict=True)],
+        "mul": lambda: [a * b for a, b in zip(*columns, strict=True)],
+        "relu": lambda: [max(v, 0) for v in columns[0]],
+    }[op.kind]()
+    assert got == wanted and tensor.lo <= min(got) and max(got) <= tensor.hi
+
+
+def test_interpolation_that_would_leave_int64_is_refused():
+    x, to = Fixed(16, 12), Fixed(50, 45)
+    graph = graph_of(x=x)
+    graph.add("t", Const(to, np.full(32, to.raw_max)))
+    graph.add("rise", Const(to, np.ones(32, dtype=np.int64)))
+    with pytest.raises(ValueError, match=r"11 bits between entries of s50\.45 are too many"):
+        graph.add("y", Lut("tanh", to, 11), "x", "t", "rise")
+    with pytest.raises(ValueError, match=r"-1 bits of s16\.12 can't be interpolated"):
+        graph.add("y", Lut("tanh", to, -1), "x", "t")
+
+
+@pytest.mark.parametrize("function", ["sigma", "tanh"])
+def test_every_rise_of_a_table_leads_to_the_function_at_its_next_step(function):
+    """The last one, too: there is no entry behind it."""
+    x = Fixed(10, 9)  # -1 .. 1, where the function still climbs at both ends
+    to = Fixed(16, 14, True, Rounding.RND, Overflow.SAT)
+    table, rise = lut_tables(function, x, to, 5)
+    at = np.array([*range(16), *range(-16, 0)])  # x of entry k, in table steps
+    assert (table == to.quantize(FUNCTIONS[function](at / 16))).all()
+    assert (table + rise == to.quantize(FUNCTIONS[function]((at + 1) / 16))).all()
+    assert (rise > 0).all()
+
+
+def test_relu_needs_no_sign_bit():
+    graph = graph_of(x=Fixed(8, 4))
+    graph.add("r", Relu(), "x")
+    assert graph["r"].tensor.type == Fixed(7, 4, signed=False)
+    assert (graph["r"].tensor.lo, graph["r"].tensor.hi) == (0, 127)
+
+
+def test_vectors_are_what_operations_take():
+    graph = graph_of(x=Fixed(8, 4), W=(Fixed(4, 0), [[1, 2]]))
+    for op in (Relu(), Add(), Output()):
+        with pytest.raises(ValueError, match=r"can't be combined|not vectors"):
+            graph.add("y", op, "W")
+    with pytest.raises(ValueError, match="there are no operands"):
+        graph.add("y", Output())
