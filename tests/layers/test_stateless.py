@@ -19,6 +19,8 @@ from support import random_direction
 from penstock import Hardware
 from penstock.driver import compile_model
 from penstock.layers import Activation, Linear, Relu
+from penstock_runtime import load_project
+from penstock_runtime.compare import check
 
 FUNCTIONS = {
     "tanh": (lambda width: Activation(width, "tanh"), torch.nn.Tanh),
@@ -110,3 +112,16 @@ def test_every_layer_of_a_network_without_state_is_in_the_report():
 def test_the_page_shows_layers_without_cells():
     page = compile_model(perceptron("tanh"), frames(), Hardware(pes=2)).files["report.html"]
     assert "l0: 5 inputs, 8 outputs · l1: 8 inputs, 8 outputs · l2" in page.decode()
+
+
+def test_the_kernel_equals_the_interpreter_with_stateless_layers_anywhere(cpp_flags, tmp_path):
+    generator = np.random.default_rng(7)
+    both = tuple(random_direction(generator, 8, 6) for _ in range(2))
+    model = network(
+        Activation(INPUTS, "tanh"), random_linear(generator, INPUTS, 8), Relu(8), both,
+        Activation(12, "sigma"), random_linear(generator, 12, 7), Relu(7),
+        random_direction(generator, 7, 8), random_head(generator, 8, "last", "sigmoid"),
+    )  # fmt: skip
+    compiled = compile_model(model, frames(), Hardware(pes=2, max_steps=6))
+    result = check(load_project(compiled.write(tmp_path / "project")), steps=4)
+    assert result.difference is None and result.values["outputs"] > 0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from penstock.fixed import FloatArray
 from penstock.layers.build import Builder, Source, split_columns
-from penstock.layers.layer import Observe, Parameter, Role, State
+from penstock.layers.gated import Gated
+from penstock.layers.layer import Observe, State
 from penstock.layers.pytorch import TorchCell
 from penstock.ops.lut import FUNCTIONS
 
@@ -19,55 +20,19 @@ GATES = ("r", "z", "n")
 
 
 @dataclass(frozen=True)
-class Gru:
+class Gru(Gated):
     """One direction of one GRU layer; the reset gate scales W_nr y' + b_nr ("reset after").
 
     r = sigma(W_rx x + W_rr y' + b_r)         u = W_nr y' + b_nr
     z = sigma(W_zx x + W_zr y' + b_z)         n = tanh(W_nx x + b_nx + r . u)
     y = n + z . (y' - n)
 
-    w_x: gate -> (cells, inputs); w_r: gate -> (cells, cells); bias: r, z, nx, nr -> (cells).
+    bias: r, z, nx, nr -> (cells).
     """
 
     kind: ClassVar[str] = "gru"
     learned: ClassVar[tuple[str, ...]] = ("u",)
     torch: ClassVar[TorchCell] = TorchCell("GRU", "a GRU", GATES)
-
-    w_x: dict[str, FloatArray]
-    w_r: dict[str, FloatArray]
-    bias: dict[str, FloatArray]
-
-    @property
-    def cells(self) -> int:
-        """Memory cells of this direction."""
-        return int(self.w_x["r"].shape[0])
-
-    @property
-    def inputs(self) -> int:
-        """Width of the input frame."""
-        return int(self.w_x["r"].shape[1])
-
-    @property
-    def outputs(self) -> int:
-        """Width of y: the cells."""
-        return self.cells
-
-    def parameters(self) -> dict[str, Parameter]:
-        """``W_rx``, ``W_rr``, ...; ``b_r``, ``b_z``, ``b_nx``, ``b_nr``: see ``Layer``."""
-        found = {}
-        for gate in GATES:
-            found[f"W_{gate}x"] = Parameter(Role.MATRIX, self.w_x[gate])
-            found[f"W_{gate}r"] = Parameter(Role.MATRIX, self.w_r[gate])
-        return found | {f"b_{name}": Parameter(Role.BIAS, b) for name, b in self.bias.items()}
-
-    def with_parameters(self, values: Mapping[str, FloatArray]) -> Self:
-        """See ``Layer``."""
-        return replace(
-            self,
-            w_x={gate: values[f"W_{gate}x"] for gate in self.w_x},
-            w_r={gate: values[f"W_{gate}r"] for gate in self.w_r},
-            bias={name: values[f"b_{name}"] for name in self.bias},
-        )
 
     def states(self) -> dict[str, int]:
         """y."""
@@ -99,27 +64,16 @@ class Gru:
             "nx": build.matvec("acc_nx", *of_x["n"]),
             "nr": build.matvec("acc_nr", of_y["n"]),
         }
-        r = self._gate(build, "r", "sigma", *self._terms(build, acc, "r"))
-        z = self._gate(build, "z", "sigma", *self._terms(build, acc, "z"))
-        inner = build.add("inner", *self._terms(build, acc, "nr"))
+        r = self.gate(build, "r", "sigma", *self.biased(build, acc["r"], "r"))
+        z = self.gate(build, "z", "sigma", *self.biased(build, acc["z"], "z"))
+        inner = build.add("inner", *self.biased(build, acc["nr"], "nr"))
         u = build.requant("u", inner, types.activation(build.named("u")))
         reset = build.mul("reset", r, u)
-        n = self._gate(build, "n", "tanh", *self._terms(build, acc, "nx"), reset)
+        n = self.gate(build, "n", "tanh", *self.biased(build, acc["nx"], "nx"), reset)
         kept = build.mul("kept", z, build.sub("change", y_before, n))
         y = build.requant("y", build.add("y_sum", n, kept), y_type)
         build.write_state("y", y)
         return [y]
-
-    def _terms(self, build: Builder, acc: dict[str, str], name: str) -> list[str]:
-        """The sum of products ``name`` and its bias."""
-        if not self.bias[name].any():
-            return [acc[name]]
-        return [acc[name], build.bias(f"b_{name}", self.bias[name], acc[name])]
-
-    def _gate(self, build: Builder, gate: str, function: str, *terms: str) -> str:
-        pre = build.add(f"pre_{gate}", *terms)
-        reach = build.types.reach(build.named(f"pre_{gate}"), function)
-        return build.function(gate, function, pre, reach)
 
     def describe(self) -> dict[str, Any]:
         """See ``Layer``."""
@@ -133,7 +87,7 @@ class Gru:
         """See ``Cell``. The two biases of r and z are added up; those of n stay apart."""
         zeros = np.zeros(len(tensors["weight_ih"]))
         w_x, w_r, b_x, b_r = (
-            dict(zip(GATES, np.split(tensors.get(tensor, zeros), len(GATES)), strict=True))
+            cls.by_gate(tensors.get(tensor, zeros))
             for tensor in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         bias = {"r": b_x["r"] + b_r["r"], "z": b_x["z"] + b_r["z"], "nx": b_x["n"], "nr": b_r["n"]}
@@ -141,10 +95,10 @@ class Gru:
 
     def to_torch(self) -> tuple[dict[str, FloatArray], dict[str, str]]:
         """See ``Cell``. Of PyTorch's two biases of r and z, the one in ``bias_hh`` is zero."""
-        zeros, bias = np.zeros(2 * self.cells), self.bias
+        zeros, bias = np.zeros(self.cells), self.bias
         return {
-            "weight_ih": np.concatenate([self.w_x[gate] for gate in GATES]),
-            "weight_hh": np.concatenate([self.w_r[gate] for gate in GATES]),
-            "bias_ih": np.concatenate([bias["r"], bias["z"], bias["nx"]]),
-            "bias_hh": np.concatenate([zeros, bias["nr"]]),
+            "weight_ih": self.stacked(self.w_x),
+            "weight_hh": self.stacked(self.w_r),
+            "bias_ih": self.stacked(bias | {"n": bias["nx"]}),
+            "bias_hh": self.stacked({"r": zeros, "z": zeros, "n": bias["nr"]}),
         }, {}

@@ -57,7 +57,7 @@ class Layer(Protocol):
         ...
 
     def parameters(self) -> dict[str, Parameter]:
-        """All trained arrays by name: matrices first, in the order in which they are reported."""
+        """All trained arrays by name, in the order in which they are reported."""
         ...
 
     def with_parameters(self, values: Mapping[str, FloatArray]) -> Self:

@@ -10,6 +10,7 @@ import numpy as np
 
 from penstock.fixed import FloatArray
 from penstock.layers.build import Builder, Source, split_columns
+from penstock.layers.gated import Gated
 from penstock.layers.layer import Observe, Parameter, Role, State
 from penstock.layers.pytorch import BIASES, TensorGroup, TorchCell
 from penstock.ops.lut import FUNCTIONS
@@ -25,15 +26,15 @@ G_FUNCTION_CODE = "cell_activation_code"
 
 
 @dataclass(frozen=True)
-class Lstm:
+class Lstm(Gated):
     """One direction of one LSTM layer, with projection and peepholes.
 
     i = sigma(W_ix x + W_ir y' + w_ic . c' + b_i)      f = sigma(W_fx x + W_fr y' + w_fc . c' + b_f)
     g = act(W_gx x + W_gr y' + b_g)                    c = f . c' + i . g
     o = sigma(W_ox x + W_or y' + w_oc . c + b_o)       m = o . tanh(c)         y = W_ym m, or m
 
-    w_x: gate -> (cells, inputs); w_r: gate -> (cells, outputs); bias: gate -> (cells);
-    peephole: i, f, o -> (cells), or empty; projection: (outputs, cells), or None: outputs = cells.
+    bias: gate -> (cells); peephole: i, f, o -> (cells), or empty; projection: (outputs, cells), or
+    None: outputs = cells. g_function: one of ``G_FUNCTIONS``.
     """
 
     kind: ClassVar[str] = "lstm"
@@ -50,38 +51,15 @@ class Lstm:
         codes={G_FUNCTION_CODE: G_FUNCTIONS},
     )  # fmt: skip
 
-    w_x: dict[str, FloatArray]
-    w_r: dict[str, FloatArray]
-    bias: dict[str, FloatArray]
     peephole: dict[str, FloatArray] = field(default_factory=dict)
     projection: FloatArray | None = None
     g_function: str = "tanh"
 
-    @property
-    def cells(self) -> int:
-        """Memory cells of this direction."""
-        return int(self.w_x["i"].shape[0])
-
-    @property
-    def inputs(self) -> int:
-        """Width of the input frame."""
-        return int(self.w_x["i"].shape[1])
-
-    @property
-    def outputs(self) -> int:
-        """Width of y: of the projection, or the cells."""
-        return self.cells if self.projection is None else int(self.projection.shape[0])
-
     def parameters(self) -> dict[str, Parameter]:
-        """``W_ix``, ``W_ir``, ... ``W_ym``; ``b_i`` ...; ``w_ic`` ...: see ``Layer``."""
-        found = {}
-        for gate in GATES:
-            found[f"W_{gate}x"] = Parameter(Role.MATRIX, self.w_x[gate])
-            found[f"W_{gate}r"] = Parameter(Role.MATRIX, self.w_r[gate])
+        """Those of all gates, ``W_ym``, and ``w_ic`` of every peephole: see ``Layer``."""
+        found = super().parameters()
         if self.projection is not None:
             found["W_ym"] = Parameter(Role.MATRIX, self.projection)
-        for gate, bias in self.bias.items():
-            found[f"b_{gate}"] = Parameter(Role.BIAS, bias)
         for gate, weights in self.peephole.items():
             found[f"w_{gate}c"] = Parameter(Role.VECTOR, weights)
         return found
@@ -89,10 +67,7 @@ class Lstm:
     def with_parameters(self, values: Mapping[str, FloatArray]) -> Self:
         """See ``Layer``."""
         return replace(
-            self,
-            w_x={gate: values[f"W_{gate}x"] for gate in self.w_x},
-            w_r={gate: values[f"W_{gate}r"] for gate in self.w_r},
-            bias={gate: values[f"b_{gate}"] for gate in self.bias},
+            super().with_parameters(values),
             peephole={gate: values[f"w_{gate}c"] for gate in self.peephole},
             projection=None if self.projection is None else values["W_ym"],
         )
@@ -153,17 +128,12 @@ class Lstm:
     def _gate(
         self, build: Builder, gate: str, acc: dict[str, str], function: str, c: str | None
     ) -> str:
-        """The gate's function of its sum; c: what its peephole looks at, if it can have one."""
-        terms = [acc[gate]]
-        if self.bias[gate].any():
-            terms.append(build.bias(f"b_{gate}", self.bias[gate], acc[gate]))
+        """The gate; c: what its peephole looks at, if it can have one."""
+        terms = self.biased(build, acc[gate], gate)
         if self.peephole and c is not None:
             weights = build.vector(f"w_{gate}c", self.peephole[gate], acc[gate], c)
             terms.append(build.mul(f"peephole_{gate}", weights, c))
-        pre = build.add(f"pre_{gate}", *terms)
-        return build.function(
-            gate, function, pre, build.types.reach(build.named(f"pre_{gate}"), function)
-        )
+        return self.gate(build, gate, function, *terms)
 
     def describe(self) -> dict[str, Any]:
         """See ``Layer``."""
@@ -176,28 +146,21 @@ class Lstm:
     @classmethod
     def from_torch(cls, tensors: Mapping[str, FloatArray], codes: Mapping[str, str]) -> Self:
         """See ``Cell``. PyTorch's two biases are added up."""
-        w_x, w_r = (_by_gate(tensors[tensor]) for tensor in ("weight_ih", "weight_hh"))
+        w_x, w_r = (cls.by_gate(tensors[tensor]) for tensor in ("weight_ih", "weight_hh"))
         bias = np.zeros(len(tensors["weight_ih"]))
         for tensor in BIASES.shapes:
             bias = bias + tensors.get(tensor, 0.0)
         peephole = {gate: tensors[name] for gate, name in PEEPHOLES.items() if name in tensors}
         projection = tensors.get("weight_hr")
-        return cls(w_x, w_r, _by_gate(bias), peephole, projection, codes[G_FUNCTION_CODE])
+        return cls(w_x, w_r, cls.by_gate(bias), peephole, projection, codes[G_FUNCTION_CODE])
 
     def to_torch(self) -> tuple[dict[str, FloatArray], dict[str, str]]:
         """See ``Cell``. Of PyTorch's two biases, ``bias_hh`` is zero."""
-        stacked = {"weight_ih": self.w_x, "weight_hh": self.w_r, "bias_ih": self.bias}
-        found = {
-            tensor: np.concatenate([gates[gate] for gate in GATES])
-            for tensor, gates in stacked.items()
-        }
+        by_gate = {"weight_ih": self.w_x, "weight_hh": self.w_r, "bias_ih": self.bias}
+        found = {tensor: self.stacked(gates) for tensor, gates in by_gate.items()}
         found["bias_hh"] = np.zeros_like(found["bias_ih"])
         found |= {PEEPHOLES[gate]: weights for gate, weights in self.peephole.items()}
         if self.projection is not None:
             found["weight_hr"] = self.projection
         is_default = self.g_function == G_FUNCTIONS[0]
         return found, {} if is_default else {G_FUNCTION_CODE: self.g_function}
-
-
-def _by_gate(rows: FloatArray) -> dict[str, FloatArray]:
-    return dict(zip(GATES, np.split(rows, len(GATES)), strict=True))
