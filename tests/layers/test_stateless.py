@@ -107,6 +107,7 @@ def test_every_layer_of_a_network_without_state_is_in_the_report():
     assert rows == [("l0", 5, 8, 40), ("l1", 8, 8, 0), ("l2", 8, 6, 48)]
     assert (report["head"]["name"], report["head"]["weights"]) == ("head", 18)
     assert report["layers"][1]["function"] == "tanh"
+    assert [row["kind"] for row in report["layers"]] == ["linear", "activation", "linear"]
 
 
 def test_the_page_shows_layers_without_cells():

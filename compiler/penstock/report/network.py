@@ -49,7 +49,10 @@ def _layers(stack: list[Stacked]) -> list[dict[str, Any]]:
 def _layer(name: str, layer: Layer, direction: Direction) -> dict[str, Any]:
     """What the layer says of itself, and the size of its matrices."""
     weights = _dense_size(layer)
-    return {"name": name, "direction": str(direction), **layer.describe(), "weights": weights}
+    return {
+        "name": name, "kind": layer.kind, "direction": str(direction), **layer.describe(),
+        "weights": weights,
+    }  # fmt: skip
 
 
 def _head(head: DenseHead) -> dict[str, Any]:

@@ -4,8 +4,8 @@ Plain JSON in a stable order; the same compile gives the same bytes. ``render_re
 report.html from it and from nothing else. Schema 1:
 
 schema, penstock (version)
-network     name, inputs, outputs; layers [name, direction, inputs, outputs, weights; and what a
-            layer of its kind has: cells, projection, peepholes, gates, function]; head {name,
+network     name, inputs, outputs; layers [name, kind, direction, inputs, outputs, weights; and what
+            a layer of its kind has: cells, projection, peepholes, gates, function]; head {name,
             inputs, outputs, at, activation, weights} or null; sweeps [index, direction, phases]
 hardware    the settings, and what follows: cell_units, groups, group_pes, banks
 tensors     every value: name, operation, sweep, shape, type (s16.12 = signed, 16 bits, 12 of them
