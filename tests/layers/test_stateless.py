@@ -98,6 +98,17 @@ def test_a_head_reads_a_stateless_layer_where_it_runs(at):
         assert np.abs(real[:, 0] - expected).max() < 1e-12
 
 
+def test_last_and_final_differ_behind_both_directions_in_bits_as_in_float():
+    generator = np.random.default_rng(8)
+    both = tuple(random_direction(generator, INPUTS, 6) for _ in range(2))
+    lengths, values = np.array([6, 3, 2, 4]), {}
+    for at in ("last", "final"):
+        model = network(both, random_head(np.random.default_rng(9), 12, at))
+        values[at] = bit_true(lowered(model), frames(), lengths)
+        assert np.abs(values[at] - model.run(frames(), lengths)).max() < 0.02
+    assert (np.abs(values["last"] - values["final"]).max(axis=(1, 2)) > 0.1).all()
+
+
 def test_every_layer_of_a_network_without_state_is_in_the_report():
     head = {"at": "step", "activation": "argmax"}
     model = perceptron("tanh", head)
