@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from penstock.compress import pe_balanced_mask
-from penstock.model import GATES, DenseHead, LstmDirection, LstmLayer, RecurrentModel
+from penstock.layers import DenseHead, Lstm
+from penstock.layers.lstm import GATES, PEEPHOLES
+from penstock.model import RecurrentModel, Stacked
 
 
 def random_direction(
@@ -30,11 +32,11 @@ def random_direction(
         return values * pe_balanced_mask(values, density, pes)
 
     width = outputs or cells
-    return LstmDirection(
+    return Lstm(
         {gate: weights(cells, inputs) for gate in GATES},
         {gate: weights(cells, width) for gate in GATES},
         {gate: bias * generator.uniform(-1, 1, cells) for gate in GATES},
-        {gate: generator.uniform(-0.5, 0.5, cells) for gate in "ifo"} if peephole else {},
+        {gate: generator.uniform(-0.5, 0.5, cells) for gate in PEEPHOLES} if peephole else {},
         weights(outputs, cells) if outputs else None,
         g_function,
     )
@@ -58,7 +60,7 @@ def random_model(
             )
             for _ in range(2 if both else 1)
         ]
-        layers.append(LstmLayer(*parts))
+        layers.append(Stacked(*parts))
         width = layers[-1].outputs
     dense = None
     if head:

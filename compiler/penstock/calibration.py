@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
+from penstock.layers.ranges import Ranges
 from penstock.model import RecurrentModel
+
+__all__ = ["Ranges", "calibrate", "checked_frames"]
 
 DEFAULT_SEQUENCES, DEFAULT_STEPS = 16, 32
 DEFAULT_SEED = 0
-
-
-@dataclass
-class Ranges:
-    """Greatest magnitude seen of each tensor, by name (``x``, ``l0.c``, ``l0.pre_i``, ...)."""
-
-    peak: dict[str, float] = field(default_factory=dict)
-    is_synthetic: bool = False
-
-    def observe(self, name: str, values: FloatArray) -> None:
-        """Take in one step's values."""
-        peak = np.abs(values).max(initial=0.0)
-        self.peak[name] = float(np.maximum(self.peak.get(name, 0.0), peak))  # NaN stays
 
 
 def calibrate(

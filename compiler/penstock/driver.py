@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from penstock.frontend import HeadOptions, from_module, from_state_dict, read_ch
 from penstock.golden import GOLDEN_STARTS, GOLDEN_STEPS, golden_vectors
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph
-from penstock.layers import lower
+from penstock.lowering import lower
 from penstock.machine import Machine, describe
 from penstock.machine.limits import check_memories, check_shapes
 from penstock.model import RecurrentModel
@@ -87,20 +87,20 @@ def compile_model(
             "choose other widths or types, or calibrate on typical frames",
         ) from error
     notes = [*model.notes, *_notes(ranges)]
-    return compile_graph(graph, hardware, model.batch_first, model.weights(), notes)
+    return compile_graph(graph, hardware, model.batch_first, model, notes)
 
 
 def compile_graph(
     graph: Graph,
     hardware: Hardware | None = None,
     batch_first: bool = True,
-    float_weights: Mapping[str, FloatArray] | None = None,
+    model: RecurrentModel | None = None,
     notes: Sequence[str] = (),
 ) -> Compiled:
     """Compile a graph of typed integer operations into a project.
 
-    float_weights: the matrices before quantization, by name, for the report. Raises PenstockError
-    for a graph that the accelerator can't hold.
+    model: the float network behind it, for the report. Raises PenstockError for a graph that the
+    accelerator can't hold.
     """
     hardware = hardware or Hardware()
     check_shapes(graph)
@@ -113,7 +113,7 @@ def compile_graph(
     binaries["weights/parameters.bin"] = weights[-1]
     binaries["graph.json"] = graph_json.encode()
     binaries["graph.safetensors"] = graph_tensors
-    report = build_report(machine, proof, float_weights or {}, notes)
+    report = build_report(machine, proof, model, notes)
     texts = emit_kernel(machine, GOLDEN_STEPS)
     texts |= emit_project_files(machine, texts)
     texts |= render_report(report)

@@ -13,7 +13,7 @@ from penstock.compress import calibrate
 from penstock.ir import Direction, Graph
 from penstock.ir.evaluate import evaluate
 from penstock.ir.verify import verify
-from penstock.layers import lower
+from penstock.lowering import lower
 from penstock.ops import (
     Add,
     ArgMax,

@@ -69,6 +69,9 @@ class BoundedRun:
     def _add(self, node, t, error):
         return sum(error[source] for source in node.inputs)
 
+    def _sub(self, node, t, error):
+        return sum(error[source] for source in node.inputs)
+
     def _mul(self, node, t, error):
         a, b = node.inputs
         a_value, b_value = np.abs(self._value(a, t)), np.abs(self._value(b, t))

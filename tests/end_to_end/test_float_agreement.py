@@ -11,7 +11,7 @@ from penstock.compress import calibrate
 from penstock.driver import compile_model
 from penstock.frontend import from_module
 from penstock.ir.evaluate import evaluate
-from penstock.layers import lower
+from penstock.lowering import lower
 from penstock_runtime import Interpreter
 
 torch = pytest.importorskip("torch")

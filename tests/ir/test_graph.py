@@ -15,7 +15,7 @@ from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph
 from penstock.ir.io import dump_graph, load_graph, parse_graph, save_graph
 from penstock.ir.verify import verify
-from penstock.layers import lower
+from penstock.lowering import lower
 from penstock.ops import (
     REGISTRY,
     Add,

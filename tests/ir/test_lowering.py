@@ -11,8 +11,8 @@ from penstock.compress import calibrate
 from penstock.driver import compile_model
 from penstock.fixed import largest_frac
 from penstock.ir.evaluate import evaluate
-from penstock.layers import lower
 from penstock.layers.build import exponents_of
+from penstock.lowering import lower
 
 
 def lowered(model, precision=None, frames=None):

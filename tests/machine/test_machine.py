@@ -9,7 +9,7 @@ from support import random_model
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
-from penstock.layers import lower
+from penstock.lowering import lower
 from penstock.machine import describe
 from penstock.machine.arrays import Role
 from penstock.machine.order import Work

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence  #
 
 from penstock.errors import PenstockError  # noqa: E402
 from penstock.nn import LSTM  # noqa: E402
-from penstock.nn.recurrence import Direction  # noqa: E402
+from penstock.nn.recurrence import Recurrence  # noqa: E402
 
 SHAPES = {
     "plain": {},
@@ -84,7 +84,7 @@ def with_zero_peepholes(theirs, **shape):
 @inputs
 @shapes
 def test_plain_one_is_torch_in_outputs_and_gradients_by_its_kernel(shape, kind, monkeypatch):
-    monkeypatch.setattr(Direction, "run", None)
+    monkeypatch.setattr(Recurrence, "run", None)
     theirs, ours = torch.nn.LSTM(4, 5, **shape), LSTM(4, 5, **shape)
     ours.load_state_dict(theirs.state_dict())
     args = arguments_of_forward(kind, ours)

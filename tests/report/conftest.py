@@ -7,7 +7,8 @@ import pytest
 from support import random_direction, random_model
 
 from penstock.driver import compile_model
-from penstock.model import DenseHead, LstmLayer, RecurrentModel
+from penstock.layers import DenseHead
+from penstock.model import RecurrentModel, Stacked
 from penstock.settings import Hardware, Precision
 
 
@@ -19,7 +20,7 @@ def rich():
     head = DenseHead(
         generator.uniform(-1, 1, (3, 6)), generator.uniform(-1, 1, 3), "last", "argmax"
     )
-    return RecurrentModel([LstmLayer(*first), LstmLayer(second)], head)
+    return RecurrentModel([Stacked(*first), Stacked(second)], head)
 
 
 def pruned():

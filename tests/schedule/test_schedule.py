@@ -14,7 +14,7 @@ from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model, pack
 from penstock.formats import Entries, Gap, Layout
-from penstock.layers import lower
+from penstock.lowering import lower
 from penstock.machine import describe
 from penstock.packing.manifest import pack_group, unpack_phase
 from penstock.packing.validate import validate

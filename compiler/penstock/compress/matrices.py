@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from penstock import layers
 from penstock.compress.masks import mask_of
 from penstock.compress.patterns import BoolArray, check_density
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
-from penstock.model import GATES
+from penstock.layers.pytorch import TorchCell
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A weight of an LSTM or a Linear; gates: those stacked in it, or one nameless.
+    """A weight of a recurrent module or a Linear; gates: those stacked in it, or one nameless.
 
     density: of each gate's matrix, when all is done.
     """
@@ -103,19 +105,28 @@ def _matrices(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, tuple[str
     """(name, module, parameter, gates) in the order of the modules."""
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
-        if isinstance(module, nn.LSTM):
-            for parameter in _lstm_matrices(module):
-                gates = ("",) if "_hr_" in parameter else GATES
+        declared = cell_of(module)
+        if declared is not None:
+            for parameter, gates in _cell_matrices(module, declared):
                 yield prefix + parameter, module, parameter, gates
         elif isinstance(module, nn.Linear):
             yield f"{prefix}weight", module, "weight", ("",)
 
 
-def _lstm_matrices(lstm: Any) -> list[str]:
-    kinds = ("ih", "hh", "hr") if lstm.proj_size else ("ih", "hh")
-    suffixes = ("", "_reverse") if lstm.bidirectional else ("",)
-    layers = range(lstm.num_layers)
-    return [f"weight_{k}_l{layer}{s}" for layer in layers for s in suffixes for k in kinds]
+def cell_of(module: nn.Module) -> TorchCell | None:
+    """What is declared of a recurrent module; None for any other."""
+    declared = (cell.torch for cell in layers.CELLS)
+    return next((one for one in declared if isinstance(module, getattr(nn, one.module))), None)
+
+
+def _cell_matrices(module: Any, cell: TorchCell) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(parameter, the gates stacked in it) of every matrix that the module has."""
+    suffixes = ("", "_reverse") if module.bidirectional else ("",)
+    kinds = [kind for kind, counts in cell.shapes.items() if len(counts) == 2]
+    for layer, suffix, kind in product(range(module.num_layers), suffixes, kinds):
+        parameter = f"{kind}_l{layer}{suffix}"
+        if hasattr(module, parameter):
+            yield parameter, cell.stacked(kind)
 
 
 def key_of(name: str, choices: Mapping[str, Any]) -> str | None:

@@ -14,19 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from penstock.calibration import Ranges
-from penstock.compress.constants import float_constants, with_constants
+from penstock.compress.constants import float_constants, parameters_of, with_constants
 from penstock.compress.distributed import same_on_all_ranks, widest_of_all_ranks
 from penstock.compress.execution import Execution
 from penstock.compress.straight_through import fake_quantize
 from penstock.fixed import Fixed
 from penstock.ir import Node
-from penstock.layers import lower
 from penstock.layers.build import exponents_of
+from penstock.layers.layer import Role
+from penstock.lowering import lower
 from penstock.model import RecurrentModel
 from penstock.settings import Precision
 
-LEARNED = ("c", "y", "x", "logits")
-"""Activations whose range can be learned; the others have it by their nature."""
 RANGE_RATE = 10.0
 """Ranges learn so much faster than weights: in log2, they are of greater size."""
 
@@ -77,12 +76,9 @@ class QuantizedNetwork(nn.Module):
                     self.log2_ranges[_key(node.name)] = nn.Parameter(start)
 
     def _has_learned_range(self, node: Node) -> bool:
-        stem = node.name.rpartition(".")[2]
         if node.op.kind == "const":
-            return _key(node.name) in self.weights and not stem.startswith("b")
-        if stem == "y" and any(layer.backward for layer in self.model.layers):
-            return False  # both directions have one type
-        return node.op.kind in ("input", "requant") and stem in LEARNED
+            return _key(node.name) in self.weights and node.name not in _biases(self.model)
+        return node.op.kind in ("input", "requant") and node.name in _learned(self.model)
 
     def parameter_groups(self, rate: float) -> list[dict[str, Any]]:
         """For an optimizer: weights at ``rate``, ranges at RANGE_RATE times as much."""
@@ -163,6 +159,19 @@ class QuantizedNetwork(nn.Module):
                 values = self.effective(name) / getattr(self, f"scale_{_key(name)}", 1.0)
             trained[name] = values.detach().cpu().numpy()
         return with_constants(self.model, trained)
+
+
+def _biases(model: RecurrentModel) -> set[str]:
+    parameters = parameters_of(model).items()
+    return {name for name, parameter in parameters if parameter.role is Role.BIAS}
+
+
+def _learned(model: RecurrentModel) -> set[str]:
+    """The activations whose range can be learned; the others have it by their nature."""
+    tensors = {f"{name}.{own}" for name, part in model.named_layers() for own in part.learned}
+    if any(place.backward for place in model.layers):  # both directions have one type of y
+        tensors = {name for name in tensors if not name.endswith(".y")}
+    return tensors | {"x"}
 
 
 def _log2_range(kind: Fixed) -> float:

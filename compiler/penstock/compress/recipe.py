@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from penstock.calibration import calibrate
 from penstock.compress.dataset import Dataset
 from penstock.compress.forward import forward_of
+from penstock.compress.matrices import cell_of
 from penstock.compress.patterns import check_density
 from penstock.compress.pruner import Pruner
 from penstock.compress.qat import QuantizedNetwork
@@ -227,7 +228,7 @@ def _densities(module: nn.Module, recipe: Recipe) -> dict[str, float]:
     pruned = {}
     for name, part in module.named_modules():
         is_wide = isinstance(part, nn.Linear) and part.out_features >= ROWS_A_PE * (recipe.pes or 1)
-        if isinstance(part, nn.LSTM) or is_wide:
+        if cell_of(part) is not None or is_wide:
             pruned[f"{name}.*" if name else "*"] = recipe.density
     return pruned | recipe.densities
 
@@ -264,12 +265,14 @@ def _save(network: QuantizedNetwork, recipe: Recipe, output: Path, module: nn.Mo
         for name, value in module.state_dict().items()
     }
     trained = to_state_dict(
-        network.to_model(quantized=True), _name(module, nn.LSTM), _name(module, nn.Linear)
+        network.to_model(quantized=True),
+        _name(module, lambda part: cell_of(part) is not None),
+        _name(module, lambda part: isinstance(part, nn.Linear)),
     )  # a bias that the module has not is zero
     tensors |= {name: value for name, value in trained.items() if name in tensors or value.any()}
     save_compressed(tensors, formats, output)
 
 
-def _name(module: nn.Module, kind: type[nn.Module]) -> str:
+def _name(module: nn.Module, is_wanted: Callable[[nn.Module], bool]) -> str:
     """Of the layer of this kind; the module has one at most, or it could not be compiled."""
-    return next((name for name, part in module.named_modules() if isinstance(part, kind)), "")
+    return next((name for name, part in module.named_modules() if is_wanted(part)), "")

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from penstock import layers
 from penstock.errors import PenstockError
 from penstock.frontend.checkpoint import arrays, read_checkpoint
+from penstock.frontend.recurrent import modules
 from penstock.frontend.state_dict import (
     HeadOptions,
     check_finalized,
@@ -19,15 +21,14 @@ from penstock.model import RecurrentModel
 
 CONTAINERS = ("Sequential", "ModuleList", "ModuleDict", "DataParallel")
 """torch's layers that are no more than their parts."""
-ANYWHERE = ("LSTM", "Embedding", "Dropout", "Dropout1d", "Identity")
-"""Layers that can be compiled, do nothing in inference, or are left to the host."""
-AFTER = {"Linear": "LSTM", "Softmax": "LSTM", "LogSoftmax": "LSTM", "Sigmoid": "Linear"}
-"""Layers that can be compiled or left to the host only behind another one."""
+ANYWHERE = ("Embedding", "Dropout", "Dropout1d", "Identity")
+"""Layers that do nothing in inference, or are left to the host."""
 ON_HOST = ("Softmax", "LogSoftmax")
+"""Layers that are left to the host behind a recurrent one."""
 
 
 def from_module(module: Any, head: HeadOptions | None = None) -> RecurrentModel:
-    """Read a ``torch.nn.LSTM``, a ``penstock.nn.LSTM``, or a module of one with a Linear head.
+    """Read a recurrent module of torch.nn (see ``layers.CELLS``), ours, or one with a Linear head.
 
     Refuses every other layer by name. Layers are taken in the order in which the module registers
     them; what its ``forward`` does besides can't be seen. ``head`` says at which steps the head
@@ -36,9 +37,10 @@ def from_module(module: Any, head: HeadOptions | None = None) -> RecurrentModel:
     where = type(module).__name__
     check_finalized((name for name, _ in module.named_parameters()), where)
     kinds = _kinds(module, where)
-    lstms = [name for name, kind in kinds.items() if kind == "LSTM"]
-    if not lstms:
-        raise PenstockError("the module holds no LSTM", where, "give one with an nn.LSTM")
+    recurrent = [name for name, kind in kinds.items() if kind in _recurrent()]
+    if not recurrent:
+        hint = f"give one with an nn.{modules()}"
+        raise PenstockError(f"the module holds no {modules()}", where, hint)
     if "Sigmoid" in kinds.values() and (head is None or head.activation == "none"):
         head = HeadOptions(head.at if head else "last", "sigmoid")
     tensors = arrays(module.state_dict(), where)
@@ -51,10 +53,19 @@ def from_module(module: Any, head: HeadOptions | None = None) -> RecurrentModel:
             tensors.setdefault(f"{name}.bias", np.zeros(len(tensors[weight])))
         elif kind in ON_HOST:
             notes.append(f"layer {name} is left to the host")
-    batch_first = bool(module.get_submodule(lstms[0]).batch_first)
+    batch_first = bool(module.get_submodule(recurrent[0]).batch_first)
     model = from_state_dict(tensors, where, head, batch_first, where.lower())
     model.notes.extend(notes)
     return model
+
+
+def _recurrent() -> list[str]:
+    return [cell.torch.module for cell in layers.CELLS]
+
+
+def _after() -> dict[str, list[str]]:
+    """Layers that can be compiled or left to the host only behind one of others."""
+    return {"Sigmoid": ["Linear"], **dict.fromkeys(("Linear", *ON_HOST), _recurrent())}
 
 
 def _kinds(module: Any, where: str) -> dict[str, str]:
@@ -65,15 +76,17 @@ def _kinds(module: Any, where: str) -> dict[str, str]:
         if kind in CONTAINERS if is_torch else any(True for _ in part.children()):
             continue
         called = f"layer {name or '(the module itself)'} is a {kind}"
-        if not is_torch or kind not in (*ANYWHERE, *AFTER):
+        after = _after()
+        if not is_torch or kind not in (*_recurrent(), *ANYWHERE, *after):
             raise PenstockError(
                 f"{called}, which can't be compiled",
                 where,
-                "compile the LSTM with its Linear head alone, and leave the rest to the host",
+                f"compile the {modules()} with its Linear head alone, and leave the rest to the "
+                "host",
             )
-        if kind in AFTER and AFTER[kind] not in kinds.values():
+        if kind in after and set(after[kind]).isdisjoint(kinds.values()):
             raise PenstockError(
-                f"{called} with no {AFTER[kind]} before it",
+                f"{called} with no {' or '.join(after[kind])} before it",
                 where,
                 "register the layers in the order in which they run, or leave it to the host",
             )
@@ -84,12 +97,13 @@ def _kinds(module: Any, where: str) -> dict[str, str]:
 def _kind(part: Any) -> tuple[str, bool]:
     """The class name of a layer, and if it is torch's own; our LSTM counts as torch's.
 
-    A subclass that keeps the LSTM's ``forward`` is one; with a ``forward`` of its own, it is not.
+    A subclass that keeps the ``forward`` of a recurrent module is one; with a ``forward`` of its
+    own, it is not.
     """
     classes = [kind for kind in type(part).__mro__ if kind.__module__.startswith("torch.nn.")]
     runs = getattr(type(part).forward, "__module__", "")
-    if any(kind.__name__ == "LSTM" for kind in classes):
-        return _named(type(part), runs.startswith(("torch.nn.", "penstock.nn.")), "LSTM")
+    for name in {kind.__name__ for kind in classes} & set(_recurrent()):
+        return _named(type(part), runs.startswith(("torch.nn.", "penstock.nn.")), name)
     return _named(type(part), type(part) in classes, type(part).__name__)
 
 

@@ -1,5 +1,21 @@
-"""Layers become operations: where floats end and integers begin."""
+"""The layers: what each computes in float, and the operations that it becomes.
 
-from penstock.layers.network import lower
+Adding one: a module here, a line in ``LAYERS``, a case in ``tests/layers``. A cell of PyTorch that
+the kernel can run also stands in ``CELLS``.
+"""
 
-__all__ = ["lower"]
+from penstock.layers.activation import Activation
+from penstock.layers.gru import Gru
+from penstock.layers.head import DenseHead
+from penstock.layers.layer import Cell, Layer
+from penstock.layers.linear import Linear
+from penstock.layers.lstm import Lstm
+from penstock.layers.relu import Relu
+
+LAYERS: tuple[type[Layer], ...] = (Lstm, Gru, Linear, DenseHead, Activation, Relu)
+CELLS: tuple[type[Cell], ...] = (Lstm,)
+"""Recurrent layers that the frontends read and the pruner prunes, by what they say of PyTorch."""
+
+__all__ = [
+    "CELLS", "LAYERS", "Activation", "Cell", "DenseHead", "Gru", "Layer", "Linear", "Lstm", "Relu",
+]  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
 from penstock.ir import Graph, Node
 from penstock.layers.types import EXPONENT_BITS, FINEST, Types
-from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant, Scale
+from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant, Scale, StateRead, StateWrite, Sub
 from penstock.ops.lut import lut_input_type, lut_tables
 
 SPREAD = 8
@@ -37,20 +39,31 @@ class Builder:
         """The full name of a node of this layer."""
         return f"{self.layer}.{name}"
 
-    def constant(self, name: str, kind: Fixed, values: FloatArray) -> str:
-        """``values``, quantized to ``kind``."""
+    def constant(self, name: str, dtype: Fixed, values: FloatArray) -> str:
+        """``values``, quantized to ``dtype``."""
         return self.graph.add(
-            self.named(name), Const(kind, kind.quantize(values)), sweep=self.sweep
+            self.named(name), Const(dtype, dtype.quantize(values)), sweep=self.sweep
         )
 
-    def weights(self, name: str, values: FloatArray, most: int = FINEST) -> str:
-        """A quantized weight matrix or peephole vector."""
-        return self.constant(name, self.types.weight(self.named(name), values, most), values)
+    def read_state(self, name: str, length: int, dtype: Fixed) -> str:
+        """The state ``name`` of this layer as the step before left it."""
+        read = StateRead(self.named(name), length, dtype)
+        return self.graph.add(self.named(f"{name}_before"), read, sweep=self.sweep)
+
+    def write_state(self, name: str, value: str) -> None:
+        """``value`` becomes the state ``name`` of this layer at the end of the step."""
+        write = StateWrite(self.named(name))
+        self.graph.add(self.named(f"{name}_after"), write, value, sweep=self.sweep)
+
+    def vector(self, name: str, values: FloatArray, beside: str, x: str) -> str:
+        """Quantized weights of x's elements, no finer than the accumulator that they add to."""
+        max_frac = self.graph[beside].tensor.type.frac - self.graph[x].tensor.type.frac
+        return self.constant(name, self.types.weight(self.named(name), values, max_frac), values)
 
     def bias(self, name: str, values: FloatArray, beside: str) -> str:
         """A quantized bias vector, no finer than the accumulator ``beside`` it."""
-        most = self.graph[beside].tensor.type.frac
-        return self.constant(name, self.types.bias(self.named(name), values, most), values)
+        max_frac = self.graph[beside].tensor.type.frac
+        return self.constant(name, self.types.bias(self.named(name), values, max_frac), values)
 
     def matvec(self, name: str, *products: tuple[str, str, FloatArray]) -> str:
         """The sum of W x over (x, name of W, W); refuses accumulators narrower than the proof.
@@ -65,16 +78,16 @@ class Builder:
             for frac, (_, weights, values) in zip(fracs, products, strict=True)
             if values.any()
         ]
-        most = min(finest, default=FINEST) + SPREAD
-        kinds = [
-            self.types.weight(self.named(weights), values, most - frac)
+        max_frac = min(finest, default=FINEST) + SPREAD
+        dtypes = [
+            self.types.weight(self.named(weights), values, max_frac - frac)
             for frac, (_, weights, values) in zip(fracs, products, strict=True)
         ]
         matrices = {self.named(w): values for _, w, values in products}
-        exponents = self.types.row_exponents(matrices, kinds)
+        exponents = self.types.row_exponents(matrices, dtypes)
         operands = []
-        for kind, (x, weights, values) in zip(kinds, products, strict=True):
-            operands += [x, self.constant(weights, kind, np.ldexp(values, exponents[:, None]))]
+        for dtype, (x, weights, values) in zip(dtypes, products, strict=True):
+            operands += [x, self.constant(weights, dtype, np.ldexp(values, exponents[:, None]))]
         total = self._accumulator(name, operands)
         if not exponents.any():
             return total
@@ -103,6 +116,10 @@ class Builder:
         """An exact sum."""
         return self.graph.add(self.named(name), Add(), *terms, sweep=self.sweep)
 
+    def sub(self, name: str, a: str, b: str) -> str:
+        """An exact difference."""
+        return self.graph.add(self.named(name), Sub(), a, b, sweep=self.sweep)
+
     def mul(self, name: str, a: str, b: str) -> str:
         """An exact product."""
         return self.graph.add(self.named(name), Mul(), a, b, sweep=self.sweep)
@@ -114,10 +131,10 @@ class Builder:
     def function(self, name: str, function: str, x: str, reach: float) -> str:
         """sigma or tanh of ``x`` by a table over [-reach, reach)."""
         precision = self.types.precision
-        kind = lut_input_type(precision.table_entries, precision.interpolate_bits, reach)
+        dtype = lut_input_type(precision.table_entries, precision.interpolate_bits, reach)
         to = self.types.gate(self.named(name), function)
-        index = self.requant(f"{name}_in", x, kind)
-        tables = self._table(function, kind, to, precision.interpolate_bits)
+        index = self.requant(f"{name}_in", x, dtype)
+        tables = self._table(function, dtype, to, precision.interpolate_bits)
         lut = Lut(function, to, precision.interpolate_bits)
         return self.graph.add(self.named(name), lut, index, *tables, sweep=self.sweep)
 
@@ -136,33 +153,39 @@ class Builder:
         return self.tables[key]
 
 
-def _number(kind: Fixed) -> str:
-    return str(kind).replace(".", "_").replace("-", "m")
+def _number(dtype: Fixed) -> str:
+    return str(dtype).replace(".", "_").replace("-", "m")
 
 
 def _table_type(raw: IntArray, to: Fixed) -> Fixed:
     return to if to.fits(raw) else Fixed(to.width + 1, to.frac)
 
 
+def numbered(name: str, parts: int) -> list[str]:
+    """The names of the parts into which ``name`` is divided: itself if it is one."""
+    return [name] if parts == 1 else [f"{name}{index}" for index in range(parts)]
+
+
 def split_columns(
     name: str, matrix: FloatArray, sources: list[Source]
 ) -> list[tuple[str, str, FloatArray]]:
     """(x, name of W, W) for each source: its columns of ``matrix``."""
-    many = len(sources) > 1
     return [
-        (source, f"{name}{index if many else ''}", matrix[:, start:stop])
-        for index, (source, start, stop) in enumerate(sources)
+        (source, part, matrix[:, start:stop])
+        for part, (source, start, stop) in zip(numbered(name, len(sources)), sources, strict=True)
     ]
+
+
+def part_names(name: str, is_known: Callable[[str], bool]) -> list[str]:
+    """``name`` itself if it is known, else the names of its parts that are: see ``numbered``."""
+    if is_known(name):
+        return [name]
+    return list(takewhile(is_known, (f"{name}{index}" for index in count())))
 
 
 def parts_of(graph: Graph, name: str) -> list[Node]:
     """The node of a constant, or the nodes into which ``split_columns`` divided it."""
-    if name in graph:
-        return [graph[name]]
-    parts: list[Node] = []
-    while f"{name}{len(parts)}" in graph:
-        parts.append(graph[f"{name}{len(parts)}"])
-    return parts
+    return [graph[part] for part in part_names(name, graph.__contains__)]
 
 
 def exponents_of(graph: Graph) -> dict[str, IntArray]:

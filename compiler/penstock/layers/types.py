@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from penstock.calibration import Ranges
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray, Overflow, Rounding, largest_frac
+from penstock.layers.ranges import Ranges
 from penstock.settings import Precision
 
 SIGMA_REACH = (4.0, 8.0)
@@ -43,32 +43,39 @@ class Types:
                 )
 
     def _choose(
-        self, name: str, setting: int | Fixed, peak: float, signed: bool = True, most: int = FINEST
+        self,
+        name: str,
+        setting: int | Fixed,
+        peak: float,
+        signed: bool = True,
+        max_frac: int = FINEST,
     ) -> Fixed:
         if name in self.precision.overrides:
             self.overridden.add(name)
             return self.precision.overrides[name]
         if isinstance(setting, Fixed):
             return setting
-        frac = min(largest_frac(peak, setting, signed), most)
+        frac = min(largest_frac(peak, setting, signed), max_frac)
         return Fixed(setting, frac, signed, Rounding.RND, Overflow.SAT)
 
-    def weight(self, name: str, values: FloatArray, most: int = FINEST) -> Fixed:
+    def weight(self, name: str, values: FloatArray, max_frac: int = FINEST) -> Fixed:
         """A weight matrix or peephole vector: the finest scale that holds its greatest weight.
 
-        most: fraction bits beyond which nothing would be gained.
+        max_frac: fraction bits beyond which nothing would be gained.
         """
-        kind = self._choose(name, self.precision.weights, float(np.abs(values).max()), most=most)
-        if not kind.signed:
+        dtype = self._choose(
+            name, self.precision.weights, float(np.abs(values).max()), max_frac=max_frac
+        )
+        if not dtype.signed:
             raise PenstockError(
-                f"{name} can't have the unsigned type {kind}", "precision", "weights are signed"
+                f"{name} can't have the unsigned type {dtype}", "precision", "weights are signed"
             )
-        return kind
+        return dtype
 
-    def row_exponents(self, matrices: dict[str, FloatArray], kinds: list[Fixed]) -> IntArray:
+    def row_exponents(self, matrices: dict[str, FloatArray], dtypes: list[Fixed]) -> IntArray:
         """For each row, how many times it can be doubled in all of ``matrices``; else zeros.
 
-        matrices: name -> (rows, columns); kinds: their types.
+        matrices: name -> (rows, columns); dtypes: their types.
         """
         given = [self.precision.row_exponents.get(name) for name in matrices]
         rows = len(next(iter(matrices.values())))
@@ -79,16 +86,18 @@ class Types:
             return np.zeros(rows, dtype=np.int64)
         room = np.full(rows, (1 << EXPONENT_BITS) - 1)
         is_used = np.zeros(rows, dtype=bool)
-        for values, kind in zip(matrices.values(), kinds, strict=True):
+        for values, dtype in zip(matrices.values(), dtypes, strict=True):
             peaks = np.abs(values).max(axis=1)
-            fracs = np.array([largest_frac(float(peak), kind.width) for peak in peaks])
-            room = np.where(peaks > 0, np.minimum(room, fracs - kind.frac), room)
+            fracs = np.array([largest_frac(float(peak), dtype.width) for peak in peaks])
+            room = np.where(peaks > 0, np.minimum(room, fracs - dtype.frac), room)
             is_used |= peaks > 0
         return np.where(is_used, np.maximum(room, 0), 0)
 
-    def bias(self, name: str, values: FloatArray, most: int = FINEST) -> Fixed:
+    def bias(self, name: str, values: FloatArray, max_frac: int = FINEST) -> Fixed:
         """A bias vector."""
-        return self._choose(name, self.precision.biases, float(np.abs(values).max()), most=most)
+        return self._choose(
+            name, self.precision.biases, float(np.abs(values).max()), max_frac=max_frac
+        )
 
     def input(self) -> Fixed:
         """The input frame: as far as calibration reached."""
@@ -103,14 +112,14 @@ class Types:
     def cell(self, name: str) -> Fixed:
         """Cell state: twice as far as calibration reached, for it is a sum over time."""
         peak = 2.0 * self.ranges.peak[name]
-        return self._choose(name, self.precision.cell_state, peak, most=FINEST_CELL)
+        return self._choose(name, self.precision.cell_state, peak, max_frac=FINEST_CELL)
 
     def product(self, name: str) -> Fixed:
-        """m = o * tanh(c), below 1 by its nature."""
+        """A product or mean of results of sigma and tanh, below 1 by its nature."""
         return self._choose(name, self.precision.outputs, 0.0)
 
     def output(self, name: str) -> Fixed:
-        """A projection's output: one type for both directions, with headroom."""
+        """The output of a matrix product: one type for both directions, with headroom."""
         both = [
             peak
             for tensor, peak in self.ranges.peak.items()
@@ -118,11 +127,13 @@ class Types:
         ]
         return self._choose(name, self.precision.outputs, HEADROOM * max(both))
 
-    def logits(self) -> Fixed:
+    def activation(self, name: str) -> Fixed:
+        """A value between two operations of a step, with headroom."""
+        return self._choose(name, self.precision.outputs, HEADROOM * self.ranges.peak[name])
+
+    def logits(self, name: str) -> Fixed:
         """The head's results, with headroom."""
-        return self._choose(
-            "head.logits", self.precision.logits, HEADROOM * self.ranges.peak["head.logits"]
-        )
+        return self._choose(name, self.precision.logits, HEADROOM * self.ranges.peak[name])
 
     def reach(self, name: str, function: str) -> float:
         """How far a table must reach for pre-activation ``name``: a power of two."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.errors import PenstockError
-
-ACTIVATIONS = ("tanh", "sigma")
-"""Activations of the g gate; the index is the code in a state dict."""
+from penstock.layers.lstm import G_FUNCTIONS
 
 WHERE = "penstock.nn.LSTM"
 
@@ -58,7 +56,7 @@ def _check_dropout(dropout: object) -> None:
 
 
 def _check_activation(cell_activation: object) -> None:
-    if cell_activation not in ACTIVATIONS:
+    if cell_activation not in G_FUNCTIONS:
         raise PenstockError(
             f"cell_activation is {cell_activation!r}, but must be 'tanh' or 'sigma'",
             WHERE,

@@ -10,12 +10,11 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from penstock.errors import PenstockError
-from penstock.nn.arguments import ACTIVATIONS, check_arguments
-from penstock.nn.recurrence import Direction
+from penstock.layers.lstm import G_FUNCTION_CODE, G_FUNCTIONS, PEEPHOLES
+from penstock.nn.arguments import check_arguments
+from penstock.nn.recurrence import Recurrence
 
 State = tuple[Tensor, Tensor]
-
-CODE = "cell_activation_code"
 
 
 class LSTM(torch.nn.LSTM):
@@ -71,8 +70,10 @@ class LSTM(torch.nn.LSTM):
         if peephole:
             self._add_peepholes(device, dtype)
         if not self.is_plain:
-            code = ACTIVATIONS.index(cell_activation)
-            self.register_buffer(CODE, torch.tensor(code, dtype=torch.uint8, device=device))
+            code = G_FUNCTIONS.index(cell_activation)
+            self.register_buffer(
+                G_FUNCTION_CODE, torch.tensor(code, dtype=torch.uint8, device=device)
+            )
 
     @property
     def is_plain(self) -> bool:
@@ -106,29 +107,27 @@ class LSTM(torch.nn.LSTM):
     def _add_peepholes(self, device: Any, dtype: Any) -> None:
         bound = self.hidden_size**-0.5
         for layer, suffix, _ in self._directions():
-            for gate in "ifo":
+            for tensor in PEEPHOLES.values():
                 weight = torch.empty(self.hidden_size, device=device, dtype=dtype)
                 torch.nn.init.uniform_(weight, -bound, bound)
                 parameter = torch.nn.Parameter(weight)
-                self.register_parameter(f"weight_{gate}c_l{layer}{suffix}", parameter)
+                self.register_parameter(f"{tensor}_l{layer}{suffix}", parameter)
 
     def _directions(self) -> list[tuple[int, str, bool]]:
         """(layer, name suffix, is reverse) in the order of h_n and c_n."""
         both = [("", False), ("_reverse", True)] if self.bidirectional else [("", False)]
         return [(layer, *one) for layer in range(self.num_layers) for one in both]
 
-    def _direction(self, layer: int, suffix: str, is_reverse: bool) -> Direction:
+    def _direction(self, layer: int, suffix: str, is_reverse: bool) -> Recurrence:
         def weight(name: str) -> Tensor:
             return getattr(self, f"{name}_l{layer}{suffix}")
 
-        return Direction(
+        return Recurrence(
             w_ih=weight("weight_ih"),
             w_hh=weight("weight_hh"),
             bias=weight("bias_ih") + weight("bias_hh") if self.bias else None,
             w_hr=weight("weight_hr") if self.proj_size else None,
-            peephole=(weight("weight_ic"), weight("weight_fc"), weight("weight_oc"))
-            if self.peephole
-            else None,
+            peephole=tuple(map(weight, PEEPHOLES.values())) if self.peephole else None,
             cell_activation=self.cell_activation,
             is_reverse=is_reverse,
         )
@@ -189,18 +188,18 @@ class LSTM(torch.nn.LSTM):
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         holds_weights = f"{prefix}weight_ih_l0" in state_dict
-        code = state_dict.get(prefix + CODE)
+        code = state_dict.get(prefix + G_FUNCTION_CODE)
         if code is not None or holds_weights:
             # Without a code they are torch.nn.LSTM's, so tanh.
             self._check_activation(0 if code is None else int(code), prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _check_activation(self, code: int, prefix: str) -> None:
-        where = f"state dict, {prefix}{CODE}"
-        if code >= len(ACTIVATIONS):
+        where = f"state dict, {prefix}{G_FUNCTION_CODE}"
+        if code >= len(G_FUNCTIONS):
             hint = "was it saved by a later version of Penstock?"
             raise PenstockError(f"the code {code} names no activation", where, hint)
-        theirs = ACTIVATIONS[code]
+        theirs = G_FUNCTIONS[code]
         if theirs != self.cell_activation:
             raise PenstockError(
                 f"the weights were trained with cell_activation={theirs!r}, "

@@ -8,20 +8,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from penstock.layers.lstm import GATES
+
 
 @dataclass(frozen=True)
-class Direction:
-    """Weights of one direction; gates stacked i, f, g, o as PyTorch does.
+class Recurrence:
+    """The weights of one direction; gates stacked i, f, g, o as PyTorch does.
 
     w_ih: (4 cells, inputs); w_hh: (4 cells, outputs); bias: (4 cells), or None;
-    w_hr: (outputs, cells), or None: outputs = cells; peephole: w_ic, w_fc, w_oc, (cells) each.
+    w_hr: (outputs, cells), or None: outputs = cells; peephole: w_ic, w_fc, w_oc, (cells)
+    each, or None.
     """
 
     w_ih: Tensor
     w_hh: Tensor
     bias: Tensor | None = None
     w_hr: Tensor | None = None
-    peephole: tuple[Tensor, Tensor, Tensor] | None = None
+    peephole: tuple[Tensor, ...] | None = None
     cell_activation: str = "tanh"
     is_reverse: bool = False
 
@@ -52,7 +55,7 @@ class Direction:
         self, pre: Tensor, y: Tensor, c: Tensor, w_hh_transposed: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Sak et al. 2014, equations 7 to 12: ``pre`` is W_x x + b; o sees the new c."""
-        i, f, g, o = torch.addmm(pre, y, w_hh_transposed).chunk(4, dim=1)
+        i, f, g, o = torch.addmm(pre, y, w_hh_transposed).chunk(len(GATES), dim=1)
         if self.peephole:
             i = torch.addcmul(i, self.peephole[0], c)
             f = torch.addcmul(f, self.peephole[1], c)

@@ -5,31 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.fixed import Fixed
-from penstock.ir import Graph, Node
+from penstock.ir import Direction
+from penstock.layers.head import DenseHead
+from penstock.layers.layer import Layer, matrices_of
 from penstock.machine import Machine
+from penstock.model import HEAD, RecurrentModel, Stacked, layer_name
 from penstock.packing.validate import Proof
 
 
-def network_section(machine: Machine) -> dict[str, Any]:
-    """Layers and their shapes, sweeps over the sequence, the dense head."""
+def network_section(machine: Machine, model: RecurrentModel | None) -> dict[str, Any]:
+    """Layers and their shapes, sweeps over the sequence, the dense head.
+
+    Without a model, the graph's operations are not known to be layers.
+    """
     graph = machine.graph
     (source,) = graph.of_kind("input")
     (output,) = graph.of_kind("output")
-    layers: dict[str, list[Node]] = {}
-    for node in graph.of_kind("matvec"):
-        layers.setdefault(_layer(node.name), []).append(node)
-    is_recurrent = {_layer(node.name) for node in graph.of_kind("state_read")}
-    heads = [name for name in layers if name not in is_recurrent]
     return {
         "name": graph.name,
         "inputs": source.tensor.length,
         "outputs": output.tensor.length,
-        "layers": [
-            _recurrent(graph, name, matvecs)
-            for name, matvecs in layers.items()
-            if name in is_recurrent
-        ],
-        "head": _head(graph, heads[0], layers[heads[0]][0]) if heads else None,
+        "layers": _layers(model.layers if model else []),
+        "head": _head(model.head) if model and model.head else None,
         "sweeps": [_sweep(machine, index) for index in range(len(graph.sweeps))],
     }
 
@@ -39,46 +36,31 @@ def _sweep(machine: Machine, index: int) -> dict[str, Any]:
     return {"index": index, "direction": str(machine.graph.sweeps[index]), "phases": phases}
 
 
-def _layer(name: str) -> str:
-    return name.rpartition(".")[0]
+def _layers(stack: list[Stacked]) -> list[dict[str, Any]]:
+    """One row for each direction."""
+    return [
+        _layer(layer_name(index, suffix), layer,
+               Direction.BACKWARD if suffix else Direction.FORWARD)
+        for index, place in enumerate(stack)
+        for suffix, layer in place.directions
+    ]  # fmt: skip
 
 
-def _recurrent(graph: Graph, name: str, matvecs: list[Node]) -> dict[str, Any]:
-    gates = matvecs[0]
-    own = {node.name: node for node in graph.of_kind("state_read") if _layer(node.name) == name}
-    pairs = zip(gates.inputs[::2], gates.inputs[1::2], strict=True)
-    recurrent = [own[source].tensor.length for source in gates.inputs[::2] if source in own]
+def _layer(name: str, layer: Layer, direction: Direction) -> dict[str, Any]:
+    """What the layer says of itself, and the size of its matrices."""
+    weights = _dense_size(layer)
     return {
-        "name": name,
-        "direction": str(graph.sweeps[gates.sweep]),
-        "inputs": sum(graph[w].tensor.shape[1] for source, w in pairs if source not in own),
-        "cells": gates.tensor.length,
-        "outputs": sum(recurrent),
-        "projection": f"{name}.W_ym" in graph,
-        "peepholes": any(f"{name}.w_{gate}c" in graph for gate in "ifo"),
-        "gates": sum(node.inputs[::2] == gates.inputs[::2] for node in matvecs),
-        "weights": sum(_matrix_size(graph, node) for node in matvecs),
-    }
+        "name": name, "kind": layer.kind, "direction": str(direction), **layer.describe(),
+        "weights": weights,
+    }  # fmt: skip
 
 
-def _head(graph: Graph, name: str, matvec: Node) -> dict[str, Any]:
-    mine = [node for node in graph.nodes() if _layer(node.name) == name]
-    (source, *_) = graph.inputs(matvec)
-    functions = [vars(node.op)["function"] for node in mine if node.op.kind == "lut"]
-    is_argmax = any(node.op.kind == "argmax" for node in mine)
-    return {
-        "name": name,
-        "inputs": sum(graph[w].tensor.shape[1] for w in matvec.inputs[1::2]),
-        "outputs": matvec.tensor.length,
-        "at": source.op.when if source.op.captures is not None else "step",
-        "activation": "argmax" if is_argmax else (functions or ["none"])[0],
-        "weights": _matrix_size(graph, matvec),
-    }
+def _head(head: DenseHead) -> dict[str, Any]:
+    return {"name": HEAD, **head.describe(), "weights": _dense_size(head)}
 
 
-def _matrix_size(graph: Graph, matvec: Node) -> int:
-    shapes = [graph[weights].tensor.shape for weights in matvec.inputs[1::2]]
-    return sum(rows * columns for rows, columns in shapes)
+def _dense_size(layer: Layer) -> int:
+    return sum(values.size for values in matrices_of(layer).values())
 
 
 def tensors_section(machine: Machine) -> list[dict[str, Any]]:

@@ -4,9 +4,9 @@ Plain JSON in a stable order; the same compile gives the same bytes. ``render_re
 report.html from it and from nothing else. Schema 1:
 
 schema, penstock (version)
-network     name, inputs, outputs; layers [name, direction, inputs, cells, outputs, projection,
-            peepholes, gates, weights]; head {name, inputs, outputs, at, activation, weights} or
-            null; sweeps [index, direction, phases]
+network     name, inputs, outputs; layers [name, kind, direction, inputs, outputs, weights; and what
+            a layer of its kind has: cells, projection, peepholes, gates, function]; head {name,
+            inputs, outputs, at, activation, weights} or null; sweeps [index, direction, phases]
 hardware    the settings, and what follows: cell_units, groups, group_pes, banks
 tensors     every value: name, operation, sweep, shape, type (s16.12 = signed, 16 bits, 12 of them
             fraction), cpp, proven raw interval lo..hi, the same as values value_lo..value_hi
@@ -41,13 +41,13 @@ Utilizations, densities and shares are fractions of 1; a null ratio has nothing 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from penstock.fixed import FloatArray
 from penstock.machine import Machine
 from penstock.machine.resources import estimate
+from penstock.model import RecurrentModel
 from penstock.packing.validate import Proof
 from penstock.report.network import network_section, proof_section, tensors_section
 from penstock.report.page import render_page
@@ -64,19 +64,20 @@ LINE = 160
 def build_report(
     machine: Machine,
     proof: Proof,
-    float_weights: Mapping[str, FloatArray],
+    model: RecurrentModel | None,
     notes: Sequence[str],
 ) -> dict[str, Any]:
     """The report as plain values, see the module's text.
 
-    float_weights: the weight matrices before quantization, by name (``l0.W_ix``). What does not fit
-    the device becomes a note.
+    model: the float network behind the graph, if there is one: layers, and what quantization
+    changed. What does not fit the device becomes a note.
     """
+    float_weights = model.weights() if model else {}
     timeline, resources = timeline_section(machine), resources_section(estimate(machine))
     return {
         "schema": SCHEMA,
         "penstock": __version__,
-        "network": network_section(machine),
+        "network": network_section(machine, model),
         "hardware": _hardware(machine),
         "tensors": tensors_section(machine),
         "proof": proof_section(machine, proof),

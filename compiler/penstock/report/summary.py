@@ -12,8 +12,9 @@ def network_line(network: dict[str, Any]) -> str:
     """``l0: 153 inputs, 1,024 cells, projection to 512``, layer after layer."""
     parts = []
     for row in network["layers"]:
-        part = f"{row['name']}: {plural(row['inputs'], 'input')}, {plural(row['cells'], 'cell')}"
-        parts.append(part + f", projection to {row['outputs']:,}" * row["projection"])
+        count, what = (row["cells"], "cell") if "cells" in row else (row["outputs"], "output")
+        part = f"{row['name']}: {plural(row['inputs'], 'input')}, {plural(count, what)}"
+        parts.append(part + f", projection to {row['outputs']:,}" * row.get("projection", False))
     head = network["head"]
     if head:
         parts.append(f"{head['name']}: {plural(head['outputs'], 'output')}")

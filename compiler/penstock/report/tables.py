@@ -97,25 +97,26 @@ def _floats(count: int) -> str:
 def layers_table(network: dict[str, Any]) -> Table:
     """Shapes of the layers and of the head."""
     columns = {
-        "Layer": "name", "Runs": "text", "Inputs": "number", "Cells": "number",
+        "Layer": "name", "Kind": "text", "Runs": "text", "Inputs": "number", "Cells": "number",
         "Outputs": "number", "Projection": "text", "Peepholes": "text", "Weights": "number",
     }  # fmt: skip
     rows = [
-        [row["name"], row["direction"], number(row["inputs"]), number(row["cells"]),
-         number(row["outputs"]), _yes(row["projection"]), _yes(row["peepholes"]),
-         number(row["weights"])]
+        [row["name"], row["kind"], row["direction"], number(row["inputs"]),
+         number(row["cells"]) if "cells" in row else NOTHING, number(row["outputs"]),
+         _yes(row.get("projection")), _yes(row.get("peepholes")), number(row["weights"])]
         for row in network["layers"]
     ]  # fmt: skip
     head = network["head"]
     if head:
-        rows.append([head["name"], head_runs(head), number(head["inputs"]), NOTHING,
+        rows.append([head["name"], "linear", head_runs(head), number(head["inputs"]), NOTHING,
                      number(head["outputs"]), NOTHING, NOTHING,
                      number(head["weights"])])  # fmt: skip
     return Table(columns, rows)
 
 
-def _yes(holds: bool) -> str:
-    return "yes" if holds else "no"
+def _yes(holds: bool | None) -> str:
+    """None: a layer of this kind can't have it."""
+    return NOTHING if holds is None else "yes" if holds else "no"
 
 
 def head_runs(head: dict[str, Any]) -> str:

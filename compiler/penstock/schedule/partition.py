@@ -189,7 +189,7 @@ def _phase_name(nodes: list[str], are_products: bool, taken: set[str]) -> str:
     """``l0.gates``, ``l0.projection``; else after the first node. Never a name that is taken."""
     layer, dot, stem = nodes[0].rpartition(".")
     if are_products:
-        known = {"acc_y": "projection", "acc_head": "dense"}
+        known = {"acc_y": "projection", "acc_head": "dense", "acc": "dense"}
         stem = "gates" if len(nodes) > 1 else known.get(stem, stem)
     name, count = f"{layer}{dot}{stem}", 2
     while name in taken:

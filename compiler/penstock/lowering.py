@@ -7,14 +7,12 @@ sequence runs in a ``once`` sweep.
 
 from __future__ import annotations
 
-from penstock.calibration import Ranges
 from penstock.ir import Direction, Graph
 from penstock.ir.verify import verify
 from penstock.layers.build import Builder, Source, Tables
-from penstock.layers.linear import lower_head
-from penstock.layers.lstm import lower_lstm
+from penstock.layers.ranges import Ranges
 from penstock.layers.types import Types
-from penstock.model import RecurrentModel
+from penstock.model import HEAD, RecurrentModel, layer_name
 from penstock.ops import Capture, Input, Output
 from penstock.settings import Precision
 
@@ -26,15 +24,16 @@ def lower(model: RecurrentModel, ranges: Ranges, precision: Precision) -> Graph:
     graph.add("x", Input(model.inputs, types.input()), sweep=0)
     sources: list[Source] = [("x", 0, model.inputs)]
     tables: Tables = {}
-    for index, layer in enumerate(model.layers):
+    for index, place in enumerate(model.layers):
         results = []
-        for suffix, part in layer.directions:
+        for suffix, layer in place.directions:
             if suffix:
                 _new_sweep(graph, Direction.BACKWARD)
             elif index and model.layers[index - 1].backward is not None:
                 _new_sweep(graph, Direction.FORWARD)
-            build = Builder(graph, types, f"l{index}{suffix}", len(graph.sweeps) - 1, tables)
-            results.append(lower_lstm(build, part, sources))
+            name = layer_name(index, suffix)
+            build = Builder(graph, types, name, len(graph.sweeps) - 1, tables)
+            results += layer.lower(build, sources)
         sources = _columns(graph, results)
     _lower_end(graph, model, types, sources, tables)
     types.check_overrides()
@@ -49,8 +48,7 @@ def _lower_end(
     sources: list[Source],
     tables: Tables,
 ) -> None:
-    head, buffered = model.head, len(sources) > 1
-    results = [source for source, _, _ in sources]
+    head, results = model.head, [source for source, _, _ in sources]
     if head is not None and head.at != "step":
         captured = []
         for name in results:
@@ -58,11 +56,11 @@ def _lower_end(
             captured.append(graph.add(capture.name, capture, name, sweep=graph[name].sweep))
         _new_sweep(graph, Direction.ONCE)
         sources = _columns(graph, captured)
-    elif buffered:
+    elif model.layers and model.layers[-1].backward is not None:
         _new_sweep(graph, Direction.FORWARD)
     sweep = len(graph.sweeps) - 1
     if head is not None:
-        results = [lower_head(Builder(graph, types, "head", sweep, tables), head, sources)]
+        results = head.lower(Builder(graph, types, HEAD, sweep, tables), sources)
     graph.add("y", Output(), *results, sweep=sweep)
 
 
