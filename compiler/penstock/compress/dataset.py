@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.arrays import read_arrays
 from penstock.errors import PenstockError
 
 TASKS = ("classification", "labelling", "language-model")
@@ -74,19 +75,7 @@ def make_dataset(arrays: dict[str, NDArray[Any]], task: str, where: str) -> Data
 
 def load_dataset(path: Path, task: str) -> Dataset:
     """``make_dataset`` from an .npz file without pickles. Raises PenstockError."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {str(name): file[name] for name in file.files}
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PenstockError(
-            f"the data can't be read: {reason}", str(path), "check the path"
-        ) from error
-    except Exception as error:  # numpy and zipfile each raise their own
-        raise PenstockError(
-            f"this is no .npz file of arrays: {error}", str(path), "save it with numpy.savez"
-        ) from error
-    return make_dataset(arrays, task, str(path))
+    return make_dataset(read_arrays(path), task, str(path))
 
 
 def _split(arrays: dict[str, NDArray[Any]], name: str, task: str, where: str) -> Split:

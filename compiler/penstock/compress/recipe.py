@@ -19,9 +19,10 @@ from penstock.calibration import calibrate
 from penstock.compress.dataset import Dataset
 from penstock.compress.forward import forward_of
 from penstock.compress.patterns import check_density
+from penstock.compress.progress import open_progress
 from penstock.compress.pruner import Pruner
 from penstock.compress.qat import QuantizedNetwork
-from penstock.compress.saved import Formats, save_compressed, write_atomically
+from penstock.compress.saved import Formats, save_compressed
 from penstock.compress.schedules import Cubic, OneShot, Schedule
 from penstock.compress.training import Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
@@ -164,22 +165,7 @@ def _rehearse(module: nn.Module, data: Dataset, recipe: Recipe) -> None:
 def _progress_folder(recipe: Recipe, module: nn.Module, data: Dataset, output: Path) -> Path:
     """Where stages are kept; refuses one of another recipe, module or data set."""
     folder = output.with_name(f"{output.name}.progress")
-    digest = _digest(recipe, module, data)
-    marker = folder / "recipe"
-    if marker.is_file() and marker.read_text() != digest:
-        raise PenstockError(
-            "there is progress of other settings or data",
-            str(folder),
-            "remove it, or write elsewhere",
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PenstockError(
-            f"progress can't be kept: {error.strerror}", str(folder), "choose another place"
-        ) from error
-    write_atomically(marker, digest.encode())
-    return folder
+    return open_progress(folder, _digest(recipe, module, data))
 
 
 def _digest(recipe: Recipe, module: nn.Module, data: Dataset) -> str:
