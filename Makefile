@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz wheel clean
+.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz fuzz-loaders wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -59,6 +59,10 @@ example-language_model: $(READY)
 FUZZ_SECONDS ?= 600
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
+
+# Damaged checkpoints, arrays, formats, progress and projects: our errors or the right result.
+fuzz-loaders: $(READY)
+	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS)
 
 # A built wheel, in an environment of its own, without the checkout.
 wheel: $(READY)

@@ -121,3 +121,16 @@ def test_an_old_header_gives_no_warning_before_the_error(refused, project):
     Path("f.npy").write_bytes(old)
     line = refused("run", "project", "-i", "f.npy", "-o", "y.npy")
     assert line.startswith("frames of shape (3, 5) do not fit a network of 4 inputs")
+
+
+def test_the_reason_of_another_library_is_cut_short(refused, work):
+    header = ("{" + '"a' * 5000 + '":1}').encode()
+    (work / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert len(refused("compile", "m.safetensors", "-o", "out", *PES)) < 400
+
+
+def test_data_of_one_array_are_refused_by_compress(refused, work):
+    pytest.importorskip("torch")
+    (work / "net.py").write_text("def make():\n    return None\n")
+    line = refused("compress", "net.py:make", "x.npy", "-o", "small.safetensors")
+    assert line == "the file holds one array (x.npy); hint: save them with numpy.savez"

@@ -121,6 +121,8 @@ def run_recipe(
     recipe.check()
     torch.manual_seed(recipe.seed)
     module = factory()
+    embedding = _embedding(module)
+    data.check_inputs(None if embedding is None else embedding.num_embeddings)
     forward = forward_of(module, data.train)
     _rehearse(module, data, recipe)
     loop = Loop(_progress_folder(recipe, module, data, output), recipe.batch, recipe.patience,
@@ -159,7 +161,9 @@ def _rehearse(module: nn.Module, data: Dataset, recipe: Recipe) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the weights aren't those that will be pruned
         _pruner(module, recipe, OneShot()).finalize()
-        _quantize(module, data, recipe)
+        network, _ = _quantize(module, data, recipe)
+    (output,) = network.graph.of_kind("output")
+    data.check_labels(max(output.tensor.length, 2))
 
 
 def _progress_folder(recipe: Recipe, module: nn.Module, data: Dataset, output: Path) -> Path:

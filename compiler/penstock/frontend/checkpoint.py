@@ -20,6 +20,8 @@ STORED = {
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1",
 }  # fmt: skip
 """Element types of safetensors. NumPy has no bfloat16: it is the upper half of a float32."""
+LONGEST_REASON = 200
+"""Of what safetensors says, which may quote much of the file."""
 AGAIN = "save it again, as float32"
 
 
@@ -57,7 +59,7 @@ def _from_safetensors(content: bytes, where: str) -> dict[str, FloatArray]:
         plain = {name: _plain(name, entry, where) for name, entry in sorted(stored, key=_name)}
     except (SafetensorError, OverflowError, ValueError) as error:
         raise PenstockError(
-            f"this is no whole safetensors file: {error}",
+            f"this is no whole safetensors file: {str(error)[:LONGEST_REASON]}",
             where,
             "was it cut short? copy or save it again",
         ) from error
