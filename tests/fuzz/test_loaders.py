@@ -14,14 +14,14 @@ pytest.importorskip("torch")
 PROGRAM = Path(__file__).with_name("loaders.py")
 
 
-def test_a_hundred_damaged_files_give_errors_of_ours_or_the_right_result():
+def test_damaged_files_of_every_kind_give_errors_of_ours_or_the_right_result():
     """In a process of its own, whose memory is limited."""
     done = subprocess.run(
-        [sys.executable, PROGRAM, "--cases", "10", "--seed", "2"],
+        [sys.executable, PROGRAM, "--cases", "6", "--seed", "2"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith("110 cases in ")
+    assert done.stdout.splitlines()[-1].startswith("66 cases in ")
     assert " same" in done.stdout and done.stdout.rstrip().endswith("; 0 faults")
 
 
