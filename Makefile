@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz replay wheel clean
+.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz fuzz-loaders replay wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -63,6 +63,10 @@ fuzz: $(READY)
 # Which emitted files differ between BASE (a revision) and the working tree. ARGS: --diff, --ignore.
 replay: $(READY)
 	$(BIN)/python tests/replay/replay.py --base $(BASE) $(ARGS)
+
+# Damaged checkpoints, arrays, formats, progress and projects: our errors or the right result.
+fuzz-loaders: $(READY)
+	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS)
 
 # A built wheel, in an environment of its own, without the checkout.
 wheel: $(READY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from penstock.arrays import as_array
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.layers.ranges import Ranges
@@ -13,6 +14,8 @@ __all__ = ["Ranges", "calibrate", "checked_frames"]
 
 DEFAULT_SEQUENCES, DEFAULT_STEPS = 16, 32
 DEFAULT_SEED = 0
+NEGLIGIBLE = 1e-100
+"""Nothing that a type holds differs from zero by less."""
 
 
 def calibrate(
@@ -42,12 +45,24 @@ def calibrate(
                 where,
                 "is a weight or a frame far out of range?",
             )
+        if peak < NEGLIGIBLE:
+            ranges.peak[name] = 0.0
     return ranges
+
+
+def check_ranges(model: RecurrentModel, ranges: Ranges, where: str) -> None:
+    """Raise PenstockError for ranges that say nothing, or nothing possible, of a tensor."""
+    for name in calibrate(model, np.zeros((1, model.inputs)), where).peak:
+        peak = ranges.peak.get(name)
+        if not isinstance(peak, int | float) or not 0 <= peak < np.inf:
+            raise PenstockError(
+                f"the ranges say {peak} of {name}", where, "calibrate this very network"
+            )
 
 
 def checked_frames(frames: FloatArray, inputs: int, where: str) -> FloatArray:
     """``frames`` as float64; PenstockError unless they are finite, (..., steps, inputs)."""
-    frames = np.asarray(frames)
+    frames = as_array(frames, where)
     if frames.dtype.kind not in "fiu":
         raise PenstockError(
             f"frames of type {frames.dtype} are not numbers", where, "save floats or integers"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from penstock.calibration import Ranges, calibrate
+from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.codegen.hls import emit_kernel, emit_project_files
 from penstock.compress.saved import load_formats
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
-from penstock.frontend import HeadOptions, from_module, from_state_dict, read_checkpoint
+from penstock.frontend import HeadOptions, from_state_dict, read_checkpoint
+from penstock.frontend.given import check_arguments, model_of
 from penstock.golden import GOLDEN_STARTS, GOLDEN_STEPS, golden_vectors
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph
@@ -78,6 +80,8 @@ def compile_model(
     ranges = calibration
     if not isinstance(ranges, Ranges):
         ranges = calibrate(model, ranges, calibration_name)
+    else:
+        check_ranges(model, ranges, calibration_name)
     try:
         graph = lower(model, ranges, precision or Precision())
     except ValueError as error:
@@ -132,7 +136,7 @@ def pack(machine: Machine, batch_first: bool) -> tuple[Manifest, list[bytes]]:
         tuple(array.name for array in kept.parameters),
         Interface(
             plan.hardware.lanes, machine.beats.io_bits, batch_first, machine.max_steps,
-            tuple(state.name for state in kept.states),
+            {state.name: plan.layout_of[state.read] for state in kept.states},
         ),
         KernelChoices(
             plan.hardware.raw_distance, plan.hardware.elements_per_cycle, kept.activations.depth,
@@ -166,17 +170,26 @@ def compile(
     precision: Precision | None = None,
     head: HeadOptions | None = None,
 ) -> Compiled:
-    """Compile a live ``torch.nn.Module``, or a ``RecurrentModel``.
+    """Compile a live ``torch.nn.Module``, its state dict, a checkpoint's path or a RecurrentModel.
 
     calibration: typical frames, (steps, inputs) or (sequences, steps, inputs), or the ranges found
     on some. The result's ``write(folder)`` makes the project. Raises PenstockError.
     """
-    model = module if isinstance(module, RecurrentModel) else from_module(module, head)
-    return compile_model(model, calibration, hardware, precision)
+    if isinstance(module, str | PathLike):
+        return compile_checkpoint(module, calibration, hardware, precision, head)
+    _check_settings(hardware, precision, head)
+    return compile_model(model_of(module, head), calibration, hardware, precision)
+
+
+def _check_settings(hardware: Any, precision: Any, head: Any) -> None:
+    check_arguments({
+        "hardware": (hardware, Hardware), "precision": (precision, Precision),
+        "head": (head, HeadOptions),
+    })  # fmt: skip
 
 
 def compile_checkpoint(
-    path: str | Path,
+    path: str | PathLike[str],
     calibration: FloatArray | Ranges | None = None,
     hardware: Hardware | None = None,
     precision: Precision | None = None,
@@ -190,6 +203,11 @@ def compile_checkpoint(
 
     Raises PenstockError, also for formats given to a checkpoint that has its own.
     """
+    _check_settings(hardware, precision, head)
+    if not isinstance(path, str | PathLike):
+        raise PenstockError(
+            f"a {type(path).__name__} is no path", "compile_checkpoint", "use penstock.compile"
+        )
     path = Path(path)
     formats = load_formats(path)
     if formats is not None:

@@ -23,7 +23,8 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
     needed = {*parameters, *(state.read.name for state in states.values())}
     needed |= {node.name for kind in ("input", "matvec") for node in graph.of_kind(kind)}
     claims = {
-        "states": list(interface.states) == list(states),
+        "states": list(interface.states.items())
+        == [(name, manifest.layout_of.get(state.read.name)) for name, state in states.items()],
         "parameters": list(manifest.parameters) == parameters,
         "max_steps": (interface.max_steps is not None) == bool(frames(graph)),
         "io_bits": interface.io_bits == (16 if _widest_element(graph) <= 16 else 32),

@@ -143,10 +143,9 @@ def _calls(
     limit = project.manifest.interface.max_steps
     steps = min(steps, limit) if limit else steps
     states = {
-        name: (project.graph[f"{name}_before"].tensor.length,
-               project.graph[f"{name}_before"].tensor.type)
-        for name in project.manifest.interface.states
-    }  # fmt: skip
+        name: (state.read.tensor.length, state.read.tensor.type)
+        for name, state in project.graph.states().items()
+    }
     lanes = project.ports.lanes
     calls = [*stimuli(project.input_type, project.inputs, lanes, steps, states, seed)]
     if own is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from penstock.arrays import as_array
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
 from penstock.ir.engine import Engine
@@ -47,7 +49,7 @@ class Interpreter:
         self,
         x: Any,
         lengths: Any = None,
-        state: dict[str, IntArray] | None = None,
+        state: Any = None,
         batch_first: bool | None = None,
     ) -> RunResult:
         """Run sequences from ``state`` (default: zero).
@@ -55,12 +57,13 @@ class Interpreter:
         x: (steps, inputs) for one sequence, else (sequences, steps, inputs), or (steps, sequences,
         inputs) if not ``batch_first`` (default: as the source model had it). Floats are quantized
         to the input type; integers are raw values already. lengths: (sequences) steps of each.
+        state: what a run left, or PyTorch's (h_0, c_0), each (layers * directions, sequences, n).
         Raises PenstockError for anything else.
         """
-        x = np.asarray(x)
+        x = self._array(x, "input")
         first = self.project.manifest.interface.batch_first if batch_first is None else batch_first
         raw, counts = self.quantize(x, lengths, first)
-        result = self._executable.run(raw, counts, self._state(state, len(raw)))
+        result = self._executable.run(raw, counts, self.checked_state(state, len(raw)))
         arranged = result.y
         if x.ndim == 2:
             arranged = arranged[0]
@@ -74,7 +77,7 @@ class Interpreter:
     ) -> tuple[IntArray, IntArray]:
         """What ``run`` makes of its arguments: raw (sequences, steps, inputs), and lengths."""
         first = self.project.manifest.interface.batch_first if batch_first is None else batch_first
-        raw = self._raw_frames(np.asarray(x), first)
+        raw = self._raw_frames(self._array(x, "input"), first)
         return raw, self._lengths(lengths, raw)
 
     def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, FloatArray]:
@@ -110,6 +113,7 @@ class Interpreter:
         for part, letter in (("y", "h"), ("c", "c")):
             names = self._names(part)
             given = arrays.get(f"{letter}_0", arrays.get(f"{letter}_n"))
+            given = None if given is None else as_array(given, where)
             if given is None or given.ndim != 3 or len(given) != len(names):
                 raise PenstockError(
                     f"the initial state needs {letter}_0 of shape ({len(names)}, sequences, n)",
@@ -164,7 +168,7 @@ class Interpreter:
     def _lengths(self, lengths: Any, raw: IntArray) -> IntArray:
         if lengths is None:
             return np.full(len(raw), raw.shape[1])
-        found = np.asarray(lengths)
+        found = self._array(lengths, "lengths")
         if (
             found.shape != (len(raw),)
             or found.dtype.kind not in "iu"
@@ -178,19 +182,33 @@ class Interpreter:
             )
         return np.asarray(found, dtype=np.int64)
 
-    def _state(self, state: dict[str, IntArray] | None, lanes: int) -> dict[str, IntArray]:
+    def _array(self, values: Any, what: str) -> Any:
+        return as_array(values, f"{what} for {self.project.folder}")
+
+    def checked_state(self, state: Any, lanes: int) -> dict[str, IntArray]:
+        """What ``run`` makes of its state: name -> (sequences, n) raw integers."""
         zero = initial_state(self.project.graph, lanes)
         if state is None:
             return zero
         where = f"initial state for {self.project.folder}"
+        if isinstance(state, tuple | list) and len(state) == 2:
+            both = (as_array(part, where) for part in state)
+            parts = [part[:, None] if part.ndim == 2 else part for part in both]
+            state = self.state_from_arrays(dict(zip(("h_0", "c_0"), parts, strict=True)), where)
+        if not isinstance(state, Mapping):
+            raise PenstockError(
+                f"a {type(state).__name__} is no state", where, "give (h_0, c_0), as torch has them"
+            )
         if state.keys() != zero.keys():
             raise PenstockError(
-                f"the states are {sorted(zero)}, not {sorted(state)}", where, "name each of them"
+                f"the states are {sorted(zero)}, not {sorted(map(str, state))}",
+                where,
+                "name each of them",
             )
         states = self.project.graph.states()
         for name, value in zero.items():
             kind = states[name].read.tensor.type
-            given = np.asarray(state[name])
+            given = as_array(state[name], where)
             if given.dtype.kind not in "fiu":
                 raise PenstockError(
                     f"state {name} is of type {given.dtype}, not numbers",

@@ -75,8 +75,8 @@ class Project:
     @property
     def state_layouts(self) -> dict[str, Layout]:
         """Each state's order in hardware, in the order of the state port."""
-        names = self.manifest.interface.states
-        return {name: self.layout(f"{name}_before") for name in names}
+        manifest = self.manifest
+        return {name: manifest.layouts[own] for name, own in manifest.interface.states.items()}
 
     def layout(self, node: str) -> Layout:
         """The order in hardware of a node's vector."""

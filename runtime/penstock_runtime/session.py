@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from penstock.arrays import as_array
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.ir import Direction
@@ -17,14 +16,19 @@ from penstock_runtime.project import Project
 class Session:
     """A project at work on a stream: the same bits as one run over the whole sequence.
 
-    sequences: how many independent streams advance together. Raises PenstockError for a network
+    sequences: how many independent streams advance together. state: where they begin, as
+    ``Interpreter.run`` takes it; default: zero. Raises PenstockError for a network
     that can't stream: a backward direction begins at a sequence's end.
     """
 
-    def __init__(self, project: Interpreter | Project | str | Path, sequences: int = 1) -> None:
+    def __init__(
+        self,
+        project: Interpreter | Project | str | Path,
+        sequences: int = 1,
+        state: Any = None,
+    ) -> None:
         self._interpreter = project if isinstance(project, Interpreter) else Interpreter(project)
         self.sequences = sequences
-        self._state: dict[str, IntArray] | None = None
         graph = self._interpreter.project.graph
         if Direction.BACKWARD in graph.sweeps:
             raise PenstockError(
@@ -32,6 +36,8 @@ class Session:
                 str(self._interpreter.project.folder),
                 "run whole sequences, with Interpreter.run",
             )
+        self._state: dict[str, IntArray] = {}
+        self.reset(state)
 
     def step(self, frame: Any) -> FloatArray:
         """Take one frame, (inputs) or (sequences, inputs), and give one: (outputs) or (sequences,
@@ -39,7 +45,7 @@ class Session:
 
         Raises PenstockError for a frame that does not fit.
         """
-        frame = np.asarray(frame)
+        frame = as_array(frame, f"session of {self._interpreter.project.folder}")
         rows = frame[None] if frame.ndim == 1 and self.sequences == 1 else frame
         if rows.ndim != 2 or len(rows) != self.sequences:
             raise PenstockError(
@@ -53,6 +59,6 @@ class Session:
         values: FloatArray = kind.to_float(result.raw[:, 0])
         return values[0] if frame.ndim == 1 else values
 
-    def reset(self) -> None:
-        """Begin anew, from the zero state."""
-        self._state = None
+    def reset(self, state: Any = None) -> None:
+        """Begin anew, from ``state`` or from zero. Raises PenstockError if it does not fit."""
+        self._state = self._interpreter.checked_state(state, self.sequences)

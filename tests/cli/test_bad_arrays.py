@@ -29,8 +29,8 @@ FILES = {
         "no whole file",
     ),
     "several arrays": (
-        lambda path: np.savez(path.open("wb"), x=np.ones((3, INPUTS))),
-        "the file holds several arrays (f.npy); hint: save one with numpy.save",
+        lambda path: np.savez(path.open("wb"), x=np.ones((3, INPUTS)), y=np.ones(2)),
+        "the file holds 2 arrays: x, y (f.npy); hint: save one with numpy.save",
     ),
     "a cut zip": (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(40)), "no whole file"),
 }  # fmt: skip

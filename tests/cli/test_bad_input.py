@@ -114,11 +114,12 @@ def spoiled_checkpoints():
             "hint: was the checkpoint saved from a model with another hidden_size or proj_size?"),
         "a name that commands the terminal": (
             "m.safetensors", safe(LSTM | {"a\x1b[31m\n\x07.weight": np.ones((2, 2, 2), "f4")}),
-            f"can't compile a?[31m ?.weight: {rest} (m.safetensors); hint: {alone}"),
+            "there is a tensor's name with braces or control characters "
+            "('a\\x1b[31m\\n\\x07.weight') (m.safetensors); hint: rename it and save again"),
         "numbers beyond all bounds": (
             "m.safetensors", safe(LSTM | {"weight_ih_l0": np.full((4 * CELLS, INPUTS), 1e308)}),
-            "the float network overflows: l0.pre_i reaches * (m.safetensors); "
-            "hint: is a weight or a frame far out of range?"),
+            "weight_ih_l0 reaches 1e+308 (m.safetensors); "
+            "hint: did training diverge? take an earlier checkpoint"),
     }  # fmt: skip
 
 

@@ -72,7 +72,9 @@ def test_an_interrupt_says_that_the_run_can_go_on(workplace, monkeypatch, capsys
 def test_compress_then_compile_needs_no_further_options(workplace, monkeypatch, capsys):
     made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
     assert penstock(monkeypatch, *made) == 0
-    assert "trained quantized" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "trained quantized" in shown
+    assert "; now: penstock compile small.safetensors -o DIR --pes 4\n" in shown
     assert penstock(monkeypatch, "compile", "small.safetensors", "-o", "out", "--pes", "4") == 0
     assert "no calibration data" not in capsys.readouterr().out
     graph = (workplace / "out/graph.json").read_text()
@@ -99,8 +101,8 @@ def test_formats_that_were_trained_are_not_overridden(workplace, monkeypatch, ca
         (("model.py:Tagger", "model.py:Missing"), "model.py has no function Missing"),
         (("model.py:Tagger", "nothing.py:Tagger"), "there is no such file"),
         (("model.py:Tagger", "Tagger"), "names no factory"),
-        (("data.npz", "none.npz"), "the data can't be read"),
-        (("data.npz", "model.py"), "this is no .npz file"),
+        (("data.npz", "none.npz"), "the file can't be read"),
+        (("data.npz", "model.py"), "this is no whole NumPy file of numbers"),
         (("small.safetensors", "small.pt"), "a compressed checkpoint is a .safetensors file"),
         (("labelling", "translation"), "there is no task 'translation'"),
         (("0.5", "1.5"), "density"),

@@ -344,7 +344,12 @@ MANIFESTS = {
     "steps in words": interface(max_steps="9"),
     "a limit of steps where none are buffered": interface(max_steps=9),
     "elements wider than they are": interface(io_bits=32),
-    "states in another order": lambda fields: fields["interface"]["states"].reverse(),
+    "states in another order": lambda fields: fields["interface"].update(
+        states=dict(reversed(fields["interface"]["states"].items()))
+    ),
+    "a state of an unknown layout": lambda fields: fields["interface"]["states"].update(
+        {"l0.c": "nobody"}
+    ),
     "a layout of an unknown node": lambda fields: fields["layout_of"].update(nobody="x"),
     "an unknown layout": lambda fields: fields["layout_of"].update(x="nobody"),
     "no layout of a state": dropped("layout_of", "l0.c_before"),

@@ -94,7 +94,7 @@ def test_the_checkpoint_compiles_to_the_accuracy_that_was_measured(digits, tmp_p
     accuracy = (logits.argmax(1) == digits.test.y).mean()
     assert accuracy == pytest.approx(outcome.scores["trained quantized"][1], abs=1e-12)
     assert {result.graph[f"l0.W_{gate}x"].tensor.type.width for gate in "ifgo"} == {6}
-    loads = [len(set(np.count_nonzero(p.entries.weight, axis=0))) for p in result.plan.products]
+    loads = [len(set(np.count_nonzero(p.entries["weight"], axis=0))) for p in result.plan.products]
     assert loads[0] == 1, "the PEs of the gates are not balanced"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from penstock.compress.training import Update
 
 out = Console(highlight=False, soft_wrap=True)
+OVER_PES = ("pe_balanced", "column_balanced")
+"""Patterns that are balanced over a number of PEs: only on so many do they pay."""
 
 Factory = Annotated[
     str, typer.Argument(metavar="FACTORY", help="file.py:function or package.module:function.")
@@ -103,7 +108,9 @@ def compress_command(
     for name, (loss, accuracy) in outcome.scores.items():
         table.add_row(name, f"{loss:.4f}", f"{accuracy:.2%}")
     out.print(table)
-    out.print(f"{output}: density {outcome.density:.1%}; now: penstock compile {output} -o DIR")
+    options = f" --pes {pes}" if pattern in OVER_PES else ""
+    then = f"penstock compile {shlex.quote(str(output))} -o DIR{options}"
+    out.print(escape(f"{output}: density {outcome.density:.1%}; now: {then}"))
 
 
 class _Bar(Progress):
@@ -132,17 +139,26 @@ def _without_torch(what: str, missing: ModuleNotFoundError) -> Exception:
     return PenstockError(f"{what} needs PyTorch", "training", "pip install 'penstock[torch]'")
 
 
+class _Densities(msgspec.Struct):
+    """The part of sensitivity's file that ``compress`` reads."""
+
+    densities: dict[
+        Annotated[str, msgspec.Meta(max_length=1000)], Annotated[float, msgspec.Meta(gt=0, le=1)]
+    ]
+
+
 def read_densities(path: Path) -> dict[str, float]:
     """``densities`` of a file that ``penstock sensitivity`` wrote. Raises PenstockError."""
     hint = "give the .json file of penstock sensitivity --density"
     try:
-        found: Any = json.loads(path.read_text())["densities"]
-        return {str(name): float(value) for name, value in found.items()}
+        return msgspec.json.decode(path.read_bytes(), type=_Densities).densities
     except OSError as error:
         raise PenstockError(
             f"the densities can't be read: {error.strerror}", str(path), "check the path"
         ) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except msgspec.ValidationError as error:
+        raise PenstockError(f"the file holds no densities: {error}", str(path), hint) from error
+    except (RecursionError, ValueError) as error:
         raise PenstockError("the file holds no densities", str(path), hint) from error
 
 

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from penstock.arrays import read_array, read_arrays
 from penstock.atomic import write_files
 from penstock.cli.compress import compress_command, sensitivity_command
-from penstock.cli.files import read_array, read_arrays
+from penstock.cli.files import check_suffix
 from penstock.driver import Compiled, compile_checkpoint
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions
@@ -230,6 +231,11 @@ def run(
     """Run the bit-true interpreter on a project."""
     from penstock_runtime import Interpreter
 
+    check_suffix(output, ".npy")
+    if state_output is not None:
+        if state_output == output:
+            raise PenstockError("two results in one file", str(output), "name another file")
+        check_suffix(state_output, ".npz")
     interpreter = Interpreter(folder)
     result = interpreter.run(
         read_array(source),
@@ -239,8 +245,6 @@ def run(
     values = result.arranged_raw if raw else result.values
     saves: dict[Path, Callable[[IO[bytes]], None]] = {output: lambda file: np.save(file, values)}
     if state_output is not None:
-        if state_output == output:
-            raise PenstockError("two results in one file", str(output), "name another file")
         h_n, c_n = interpreter.hidden(result.state)
         saves[state_output] = lambda file: np.savez(file, h_n=h_n, c_n=c_n)
     write_files(saves)

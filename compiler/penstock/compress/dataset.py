@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.arrays import read_arrays
 from penstock.errors import PenstockError
 
 TASKS = ("classification", "labelling", "language-model")
@@ -50,9 +51,47 @@ class Dataset:
     test: Split | None = None
 
     @property
+    def splits(self) -> dict[str, Split]:
+        """Those that there are, by name."""
+        found = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: split for name, split in found.items() if split is not None}
+
+    def check_inputs(self, tokens: int | None) -> None:
+        """Refuse what a model with an embedding of ``tokens`` (or without one) can't read.
+
+        Raises PenstockError.
+        """
+        for name, split in self.splits.items():
+            is_tokens = split.x.ndim == 2
+            if is_tokens != (tokens is not None):
+                raise PenstockError(
+                    f"x_{name} holds {'token numbers' if is_tokens else 'frames'}, and the model "
+                    f"has {'no' if is_tokens else 'an'} embedding",
+                    "data set",
+                    "an embedding reads token numbers, and an LSTM without one frames",
+                )
+            if tokens is not None:
+                _check_numbers(f"x_{name}", split.x, 0, tokens)
+
+    def check_labels(self, classes: int) -> None:
+        """Refuse labels of more classes than a model has. Raises PenstockError."""
+        for name, split in self.splits.items():
+            _check_numbers(f"y_{name}", split.y, IGNORED, classes)
+
+    @property
     def measured(self) -> tuple[str, Split]:
         """The split that results are reported on."""
         return ("test", self.test) if self.test is not None else ("valid", self.valid)
+
+
+def _check_numbers(name: str, numbers: NDArray[Any], least: int, count: int) -> None:
+    for number in (int(numbers.min()), int(numbers.max())):
+        if not least <= number < count:
+            raise PenstockError(
+                f"{name} holds {number}, and the model knows 0 to {count - 1}",
+                "data set",
+                "number classes and tokens from 0, and give the model as many",
+            )
 
 
 def make_dataset(arrays: dict[str, NDArray[Any]], task: str, where: str) -> Dataset:
@@ -74,19 +113,7 @@ def make_dataset(arrays: dict[str, NDArray[Any]], task: str, where: str) -> Data
 
 def load_dataset(path: Path, task: str) -> Dataset:
     """``make_dataset`` from an .npz file without pickles. Raises PenstockError."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {str(name): file[name] for name in file.files}
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PenstockError(
-            f"the data can't be read: {reason}", str(path), "check the path"
-        ) from error
-    except Exception as error:  # numpy and zipfile each raise their own
-        raise PenstockError(
-            f"this is no .npz file of arrays: {error}", str(path), "save it with numpy.savez"
-        ) from error
-    return make_dataset(arrays, task, str(path))
+    return make_dataset(read_arrays(path), task, str(path))
 
 
 def _split(arrays: dict[str, NDArray[Any]], name: str, task: str, where: str) -> Split:
@@ -97,7 +124,7 @@ def _split(arrays: dict[str, NDArray[Any]], name: str, task: str, where: str) ->
             )
     x, y = np.asarray(arrays[f"x_{name}"]), np.asarray(arrays[f"y_{name}"])
     is_tokens = x.dtype.kind in "iu" and x.ndim == 2
-    if len(x) == 0 or not (is_tokens or (x.dtype.kind in "fiu" and x.ndim == 3)):
+    if x.size == 0 or not (is_tokens or (x.dtype.kind in "fiu" and x.ndim == 3)):
         raise PenstockError(
             f"x_{name} is {x.dtype} of shape {x.shape}",
             where,
@@ -111,9 +138,12 @@ def _split(arrays: dict[str, NDArray[Any]], name: str, task: str, where: str) ->
             f"y_{name} is {y.dtype} of shape {y.shape}", where, f"give integers of shape {wanted}"
         )
     lengths = np.asarray(arrays.get(f"lengths_{name}", np.full(len(x), x.shape[1])))
-    if lengths.shape != (len(x),) or lengths.min() < 1 or lengths.max() > x.shape[1]:
+    fits = lengths.shape == (len(x),) and lengths.dtype.kind in "iu"
+    if not fits or lengths.min() < 1 or lengths.max() > x.shape[1]:
         raise PenstockError(
-            f"lengths_{name} must be {len(x)} integers from 1 to {x.shape[1]}", where
+            f"lengths_{name} must be {len(x)} integers from 1 to {x.shape[1]}",
+            where,
+            "count the valid steps of each sequence",
         )
     labels = y.astype(np.int64)
     if task != "classification":  # what lies beyond a sequence's end never counts

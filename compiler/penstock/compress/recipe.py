@@ -20,9 +20,10 @@ from penstock.compress.dataset import Dataset
 from penstock.compress.forward import forward_of
 from penstock.compress.matrices import cell_of
 from penstock.compress.patterns import check_density
+from penstock.compress.progress import open_progress
 from penstock.compress.pruner import Pruner
 from penstock.compress.qat import QuantizedNetwork
-from penstock.compress.saved import Formats, save_compressed, write_atomically
+from penstock.compress.saved import Formats, save_compressed
 from penstock.compress.schedules import Cubic, OneShot, Schedule
 from penstock.compress.training import Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
@@ -121,6 +122,8 @@ def run_recipe(
     recipe.check()
     torch.manual_seed(recipe.seed)
     module = factory()
+    embedding = _embedding(module)
+    data.check_inputs(None if embedding is None else embedding.num_embeddings)
     forward = forward_of(module, data.train)
     _rehearse(module, data, recipe)
     loop = Loop(_progress_folder(recipe, module, data, output), recipe.batch, recipe.patience,
@@ -159,28 +162,15 @@ def _rehearse(module: nn.Module, data: Dataset, recipe: Recipe) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the weights aren't those that will be pruned
         _pruner(module, recipe, OneShot()).finalize()
-        _quantize(module, data, recipe)
+        network, _ = _quantize(module, data, recipe)
+    (output,) = network.graph.of_kind("output")
+    data.check_labels(max(output.tensor.length, 2))
 
 
 def _progress_folder(recipe: Recipe, module: nn.Module, data: Dataset, output: Path) -> Path:
     """Where stages are kept; refuses one of another recipe, module or data set."""
     folder = output.with_name(f"{output.name}.progress")
-    digest = _digest(recipe, module, data)
-    marker = folder / "recipe"
-    if marker.is_file() and marker.read_text() != digest:
-        raise PenstockError(
-            "there is progress of other settings or data",
-            str(folder),
-            "remove it, or write elsewhere",
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PenstockError(
-            f"progress can't be kept: {error.strerror}", str(folder), "choose another place"
-        ) from error
-    write_atomically(marker, digest.encode())
-    return folder
+    return open_progress(folder, _digest(recipe, module, data))
 
 
 def _digest(recipe: Recipe, module: nn.Module, data: Dataset) -> str:

@@ -1,29 +1,31 @@
 """A compressed model on disk: a .safetensors checkpoint that also carries its number formats.
 
 The tensors are those that any PyTorch user expects; the formats stand in the file's metadata, under
-``penstock``, so that ``penstock compile`` gives the very integers that were trained.
+``penstock``, so that ``penstock compile`` gives the very integers that were trained. Formats belong
+to their tensors: a digest over both stands beside them.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save
 
 from penstock.atomic import write_files
 from penstock.calibration import Ranges
+from penstock.compress.formats_schema import SCHEMA, FormatsText, Metadata, text_of
 from penstock.errors import PenstockError
-from penstock.fixed import Fixed
 from penstock.frontend.state_dict import HeadOptions
 from penstock.settings import Precision
 
-KEY, SCHEMA = "penstock", 1
+KEY = "penstock"
 
 
 @dataclass(frozen=True)
@@ -36,40 +38,34 @@ class Formats:
 
     def to_json(self) -> str:
         """Text for the file's metadata."""
-        settings = {
-            name: value.to_json() if isinstance(value, Fixed) else value
-            for name, value in vars(self.precision).items()
-            if name not in ("overrides", "row_exponents")
-        }
-        overrides = {name: kind.to_json() for name, kind in self.precision.overrides.items()}
-        head = None if self.head is None else [self.head.at, self.head.activation]
-        return json.dumps(
-            {"schema": SCHEMA, "peak": self.ranges.peak, "precision": settings,
-             "overrides": overrides, "row_exponents": self.precision.row_exponents,
-             "head": head}, sort_keys=True,
-        )  # fmt: skip
+        return text_of(self.ranges, self.precision, self.head)
 
     @classmethod
     def from_json(cls, text: str) -> Formats:
-        """Inverse of ``to_json``. Raises KeyError, TypeError or ValueError for anything else."""
-        fields = json.loads(text)
-        if fields["schema"] != SCHEMA:
-            raise ValueError(f"schema {fields['schema']}, this is schema {SCHEMA}")
-        settings: dict[str, Any] = {
-            name: Fixed.from_json(value) if isinstance(value, dict) else value
-            for name, value in fields["precision"].items()
-        }
-        overrides = {name: Fixed.from_json(kind) for name, kind in fields["overrides"].items()}
-        head = None if fields["head"] is None else HeadOptions(*fields["head"])
-        precision = Precision(
-            **settings, overrides=overrides, row_exponents=fields["row_exponents"]
-        )
-        return cls(Ranges(fields["peak"]), precision, head)
+        """Inverse of ``to_json``. Raises ValueError or PenstockError for anything else."""
+        found = msgspec.json.decode(text, type=FormatsText)
+        return cls(Ranges(found.peak), found.to_precision(), found.to_head())
 
 
 def save_compressed(tensors: dict[str, NDArray[np.float32]], formats: Formats, path: Path) -> None:
     """Write the checkpoint beside ``path`` and move it into place. Raises PenstockError."""
-    write_atomically(path, save(tensors, {KEY: formats.to_json()}))
+    text = formats.to_json()
+    write_atomically(path, save(tensors, {KEY: metadata_of(text, save(tensors))}))
+
+
+def metadata_of(text: str, content: bytes) -> str:
+    """What stands under ``KEY``: the formats, and the digest over them and a file's tensors."""
+    signed = Metadata(SCHEMA, msgspec.Raw(text.encode()), digest_of(text, content))
+    return msgspec.json.encode(signed).decode()
+
+
+def digest_of(text: str, content: bytes) -> str:
+    """Of formats and of every tensor in a safetensors file, whatever their order in it."""
+    digest = hashlib.sha256(f"{len(text)} {text}".encode())
+    for name, entry in sorted(deserialize(content)):  # type: ignore[no-untyped-call]
+        digest.update(f"{name!r} {entry['dtype']} {list(entry['shape'])}".encode())
+        digest.update(entry["data"])
+    return digest.hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -93,8 +89,30 @@ def load_formats(path: Path) -> Formats | None:
     if text is None:
         return None
     try:
-        return Formats.from_json(text)
-    except (KeyError, TypeError, ValueError) as error:
+        return _checked(text, path)
+    except ValueError as error:
         raise PenstockError(
             f"the checkpoint's number formats are damaged: {error}", str(path), "compress it again"
         ) from error
+
+
+def _checked(metadata: str, path: Path) -> Formats:
+    """Raises ValueError for damage, and PenstockError for formats of other tensors."""
+    try:
+        found = msgspec.json.decode(metadata, type=Metadata)
+    except RecursionError as error:
+        raise ValueError("they are nested too deeply") from error
+    if found.schema != SCHEMA:
+        raise ValueError(f"schema {found.schema}, this is schema {SCHEMA}")
+    text = bytes(found.formats).decode()
+    if digest_of(text, path.read_bytes()) != found.sha256:
+        raise PenstockError(
+            "the checkpoint's number formats are not those of its tensors: one or the other was "
+            "changed",
+            str(path),
+            "compress it again, or save the tensors without metadata",
+        )
+    try:
+        return Formats.from_json(text)
+    except PenstockError as error:
+        raise ValueError(error.what) from error

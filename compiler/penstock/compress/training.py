@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from penstock.compress.dataset import IGNORED, Split
-from penstock.compress.saved import write_atomically
+from penstock.compress.progress import load_stage, save_stage
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
 
@@ -113,7 +112,7 @@ class Loop:
             group["initial_lr"] = group["lr"]
         best, best_epoch, first = math.inf, stage.ripe, 0
         best_weights = _copy(stage.module.state_dict())
-        saved = self._load(stage.name)
+        saved = load_stage(self.folder, stage.name)
         if saved is not None:
             stage.module.load_state_dict(saved["weights"])
             optimizer.load_state_dict(saved["optimizer"])
@@ -136,7 +135,7 @@ class Loop:
             )
             self.tell(f"{stage.name} {epoch + 1}/{stage.epochs}: loss {trained:.4f}, "
                       f"validation {loss:.4f}, accuracy {accuracy:.4f}")  # fmt: skip
-            self._save(stage, {
+            save_stage(self.folder, stage.name, {
                 "weights": stage.module.state_dict(), "optimizer": optimizer.state_dict(),
                 "extra": stage.extra_state.state_dict() if stage.extra_state is not None else None,
                 "best": best, "best_epoch": best_epoch, "best_weights": best_weights,
@@ -194,18 +193,6 @@ class Loop:
         for chosen in _alike(split.lengths, MEASURED_FRAMES):
             with torch.no_grad():
                 yield chosen, *_run(forward, split.part(chosen))
-
-    def _save(self, stage: Stage, state: dict[str, Any]) -> None:
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_atomically(self.folder / f"{stage.name}.pt", buffer.getvalue())
-
-    def _load(self, name: str) -> dict[str, Any] | None:
-        path = self.folder / f"{name}.pt"
-        if not path.is_file():
-            return None
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-        return state
 
 
 def _alike(lengths: IntArray, frames: int) -> Iterator[IntArray]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,22 +11,25 @@ from safetensors import SafetensorError, deserialize
 
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
+from penstock.frontend.checked import checked
+from penstock.frontend.torch_file import from_torch
 
-NESTED = ("state_dict", "model_state_dict", "model")
-"""Keys under which training scripts keep the state dict beside the optimizer's."""
 STORED = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1",
 }  # fmt: skip
 """Element types of safetensors. NumPy has no bfloat16: it is the upper half of a float32."""
-SAVE = "save it with torch.save(model.state_dict(), path)"
+LONGEST_REASON = 200
+"""Of what safetensors says, which may quote much of the file."""
+AGAIN = "save it again, as float32"
 
 
 def read_checkpoint(path: Path) -> dict[str, FloatArray]:
     """Every tensor of a checkpoint as float64. Pickles are loaded with ``weights_only=True``.
 
-    Raises PenstockError for a missing or damaged file, and for one that holds no tensors.
+    Raises PenstockError for a missing or damaged file, for one that holds no tensors, and for odd
+    names and values that are not finite or beyond all bounds.
     """
     where = str(path)
     try:
@@ -40,7 +41,7 @@ def read_checkpoint(path: Path) -> dict[str, FloatArray]:
     if path.suffix == ".safetensors":
         tensors = _from_safetensors(content, where)
     elif path.suffix in (".pt", ".pth", ".bin"):
-        tensors = _from_torch(content, where)
+        tensors = arrays(from_torch(content, where), where)
     else:
         raise PenstockError(
             f"a checkpoint of kind {path.suffix or 'without suffix'} is not supported",
@@ -55,75 +56,54 @@ def read_checkpoint(path: Path) -> dict[str, FloatArray]:
 def _from_safetensors(content: bytes, where: str) -> dict[str, FloatArray]:
     try:
         stored = deserialize(content)  # type: ignore[no-untyped-call]
-    except SafetensorError as error:
+        plain = {name: _plain(name, entry, where) for name, entry in sorted(stored, key=_name)}
+    except (SafetensorError, OverflowError, ValueError) as error:
         raise PenstockError(
-            f"this is no whole safetensors file: {error}",
+            f"this is no whole safetensors file: {str(error)[:LONGEST_REASON]}",
             where,
             "was it cut short? copy or save it again",
         ) from error
-    return _masked({name: _plain(name, entry, where) for name, entry in stored}, where)
+    return checked(_masked(plain, where), where)
+
+
+def _name(stored: tuple[str, Any]) -> str:
+    return stored[0]  # safetensors gives its tensors in an order that is drawn
 
 
 def _plain(name: str, entry: Mapping[str, Any], where: str) -> FloatArray:
     kind = entry["dtype"]
     if kind not in STORED:
-        raise PenstockError(f"{name} is of type {kind}", where, "save it again, as float32")
+        raise PenstockError(f"{name} is of type {kind}", where, AGAIN)
     values = np.frombuffer(entry["data"], STORED[kind]).reshape(entry["shape"])
     if kind == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float64)
 
 
-def _from_torch(content: bytes, where: str) -> dict[str, FloatArray]:
-    try:
-        import torch
-    except ImportError as error:
-        raise PenstockError(
-            "reading a .pt file needs torch",
-            where,
-            "pip install 'penstock[torch]', or save the weights as .safetensors",
-        ) from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different type for every way to be damaged
-        raise PenstockError(_why_not_loaded(str(error)), where, SAVE) from error
-    for key in NESTED * 2:  # in whatever order they are nested
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping):
-        raise PenstockError(f"the file holds a {type(loaded).__name__}", where, SAVE)
-    for name, value in loaded.items():
-        if not isinstance(value, torch.Tensor):
-            raise PenstockError(f"{name} is a {type(value).__name__}, no tensor", where, SAVE)
-    return arrays(loaded, where)
-
-
-def _why_not_loaded(text: str) -> str:
-    """torch's own words advise to load the file without ``weights_only``: not for a user's ears."""
-    if "GLOBAL" in text:
-        return "the file holds Python objects, which could run code and so are not loaded"
-    if "TorchScript" in text:
-        return "the file is a TorchScript archive"
-    return "the file is damaged, or was not written by torch.save"
-
-
 def arrays(state: Mapping[str, Any], where: str) -> dict[str, FloatArray]:
-    """torch tensors -> float64 arrays; ``X_orig`` and ``X_mask`` of torch.nn.utils.prune -> X."""
-    plain = {}
-    for name, value in state.items():
-        try:
-            if value.is_complex():
-                raise TypeError("complex")
-            plain[str(name)] = value.detach().cpu().to_dense().double().numpy()
-        except (RuntimeError, TypeError, AttributeError) as error:
-            raise PenstockError(
-                f"{name} is of type {getattr(value, 'dtype', type(value).__name__)}",
-                where,
-                "save it again, as float32",
-            ) from error
-    return _masked(plain, where)
+    """A state dict's tensors -> float64 arrays; ``X_orig`` and ``X_mask`` of torch's pruning -> X.
+
+    Raises PenstockError for what holds no real numbers, and as ``read_checkpoint`` does.
+    """
+    plain = {str(name): _floats(str(name), value, where) for name, value in state.items()}
+    return checked(_masked(plain, where), where)
+
+
+def _floats(name: str, value: Any, where: str) -> FloatArray:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return value.astype(np.float64)
+    if getattr(value, "is_meta", False):
+        raise PenstockError(
+            f"{name} is on the meta device, which holds no values", where, "load the weights first"
+        )
+    try:
+        if value.is_complex():
+            raise TypeError("complex")
+        values: FloatArray = value.detach().cpu().to_dense().double().numpy()
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        kind = getattr(value, "dtype", type(value).__name__)
+        raise PenstockError(f"{name} is of type {kind}", where, AGAIN) from error
+    return values
 
 
 def _masked(plain: dict[str, FloatArray], where: str) -> dict[str, FloatArray]:

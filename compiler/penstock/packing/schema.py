@@ -51,15 +51,15 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What who calls the kernel must know.
 
     io_bits: one element of x, y or the state in one lane. batch_first: the source model's order of
-    arrays. max_steps: longest sequence, or None if no frames are buffered. states: names, in the
-    order of the state port.
+    arrays. max_steps: longest sequence, or None if no frames are buffered. states: name -> layout, in
+    the order of the state port.
     """
 
     lanes: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]
     io_bits: Annotated[int, Meta(ge=16, le=32)]
     batch_first: bool
     max_steps: Steps | None
-    states: tuple[Name, ...]
+    states: dict[Name, Name]
 
 
 class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,7 +138,7 @@ def check_sizes(fields: ManifestFields) -> None:
             set(fields.layout_of.values()) <= fields.layouts.keys()
         ),
         "a parameter has no layout": set(fields.parameters) <= fields.layout_of.keys(),
-        "a state is named twice": len(set(fields.interface.states)) == len(fields.interface.states),
+        "a state has no layout": set(fields.interface.states.values()) <= fields.layouts.keys(),
     }
     for phase in fields.phases:
         claims |= _phase_claims(fields, phase)

@@ -1,0 +1,87 @@
+"""Frames, lengths and states as torch has them: the bits are those of NumPy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support import random_model
+
+from penstock import Hardware, PenstockError
+from penstock.driver import compile_model
+from penstock_runtime import Interpreter, Session
+
+torch = pytest.importorskip("torch")
+INPUTS, CELLS = 3, 4
+
+
+@pytest.fixture(scope="module")
+def interpreter(tmp_path_factory):
+    model = random_model(inputs=INPUTS, cells=(CELLS, CELLS), pes=2)
+    folder = tmp_path_factory.mktemp("stack") / "project"
+    return Interpreter(compile_model(model, None, Hardware(pes=2)).write(folder))
+
+
+@pytest.fixture
+def frames():
+    """Of bfloat16's precision, so that every kind of tensor holds the same numbers."""
+    torch.manual_seed(0)
+    return torch.randn(2, 5, INPUTS).bfloat16()
+
+
+def test_tensors_run_as_arrays_do(interpreter, frames):
+    wanted = interpreter.run(frames.float().numpy(), np.array([5, 3])).raw
+    for x in (frames, frames.half(), frames.double().requires_grad_(), frames.float().tolist()):
+        assert (interpreter.run(x, torch.tensor([5, 3])).raw == wanted).all()
+
+
+def test_a_state_may_be_what_torch_returns(interpreter, frames):
+    x = frames.float()
+    first = interpreter.run(x[:, :2])
+    h_n, c_n = (torch.from_numpy(part) for part in interpreter.hidden(first.state))
+    wanted = interpreter.run(x[:, 2:], state=first.state).raw
+    for state in ((h_n, c_n), [h_n.requires_grad_(), c_n.numpy()]):
+        assert (interpreter.run(x[:, 2:], state=state).raw == wanted).all()
+    one = interpreter.run(x[0, 2:], state=(h_n[:, 0], c_n[:, 0]))
+    assert (one.raw[0] == wanted[0]).all()
+
+
+def test_a_session_begins_where_it_is_told(interpreter, frames):
+    x = frames.float()
+    first = interpreter.run(x[:, :2])
+    wanted = interpreter.run(x[:, 2:3], state=first.state).values[:, 0]
+    state = tuple(torch.from_numpy(part) for part in interpreter.hidden(first.state))
+    session = Session(interpreter, sequences=2, state=state)
+    assert (session.step(x[:, 2].requires_grad_()) == wanted).all()
+    session.reset(first.state)
+    assert (session.step(x[:, 2]) == wanted).all()
+    session.reset()
+    assert (session.step(x[:, 0]) == interpreter.run(x[:, :1]).values[:, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ({"x": torch.empty(5, INPUTS, device="meta")},
+         "the Tensor is on the meta device, which holds no values"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "this list can't be read as an array"),
+        ({"x": None}, "frames of type object are not numbers"),
+        ({"lengths": [[1], [1, 2]]}, "this list can't be read as an array"),
+        ({"state": torch.zeros(2, 2, CELLS)}, "a Tensor is no state"),
+        ({"state": (torch.zeros(2, 2, CELLS),)}, "a tuple is no state"),
+        ({"state": (torch.zeros(3, 2, CELLS), torch.zeros(3, 2, CELLS))},
+         "the initial state needs h_0 of shape (2, sequences, n)"),
+        ({"state": (None, None)}, "the initial state needs h_0 of shape (2, sequences, n)"),
+        ({"state": {1: 2, "l0.c": 3}},
+         "the states are ['l0.c', 'l0.y', 'l1.c', 'l1.y'], not ['1', 'l0.c']"),
+    ],
+)  # fmt: skip
+def test_what_is_no_array_is_refused(arguments, what, interpreter, frames):
+    given = {"x": frames, **arguments}
+    with pytest.raises(PenstockError) as caught:
+        interpreter.run(**given)
+    assert caught.value.what == what
+
+
+def test_a_session_refuses_a_state_before_the_first_frame(interpreter):
+    with pytest.raises(PenstockError, match=r"state l0.y has shape \(3, 4\), not \(2, 4\)"):
+        Session(interpreter, 2, (torch.zeros(2, 3, CELLS), torch.zeros(2, 3, CELLS)))
