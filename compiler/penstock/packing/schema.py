@@ -51,8 +51,8 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What who calls the kernel must know.
 
     io_bits: one element of x, y or the state in one lane. batch_first: the source model's order of
-    arrays. max_steps: longest sequence, or None if no frames are buffered. states: name -> layout, in
-    the order of the state port.
+    arrays. max_steps: longest sequence, or None if no frames are buffered. states: name -> layout,
+    in the order of the state port.
     """
 
     lanes: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]
