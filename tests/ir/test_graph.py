@@ -14,6 +14,7 @@ from penstock.compress import calibrate
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph
 from penstock.ir.io import dump_graph, load_graph, parse_graph, save_graph
+from penstock.ir.op import Tensor
 from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.ops import (
@@ -179,6 +180,21 @@ def test_the_verifier_finds_results_in_reverse_order():
     graph = small_graph(Direction.BACKWARD)
     graph.add("y", Output(), "h")
     with pytest.raises(ValueError, match="y stands in a backward sweep: results would be rev"):
+        verify(graph)
+
+
+@pytest.mark.parametrize("interval", [(-9, 0), (0, 8), (3, 2)])
+def test_the_verifier_finds_an_interval_that_leaves_its_type(interval):
+    """An operation may infer what its own type does not hold."""
+
+    class Wrong(Add):
+        def infer(self, *inputs):
+            return Tensor((2,), Fixed(4, 0), *interval)
+
+    graph = small_graph()
+    graph.add("wrong", Wrong(), "h")
+    graph.add("y", Output(), "wrong")
+    with pytest.raises(ValueError, match=r"wrong: .* is outside s4\.0"):
         verify(graph)
 
 

@@ -48,8 +48,10 @@ class Tree:
     """A copy of the working tree in which faults are planted, one after the other."""
 
     def __init__(self, folder: Path, timeout: float) -> None:
+        folder.mkdir()
         self.folder, self.timeout = folder / "tree", timeout
         self._scratch = folder
+        self._job: subprocess.Popen[str] | None = None
         for name in _files():
             target = self.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,17 +124,22 @@ class Tree:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Python in the tree; after ``timeout`` seconds it and its children are killed."""
-        job = subprocess.Popen(
+        self._job = job = subprocess.Popen(
             [sys.executable, *arguments], cwd=self.folder, env=self._environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         try:
             shown, errors = job.communicate(timeout=self.timeout)
-        finally:
-            if job.poll() is None:
-                os.killpg(job.pid, signal.SIGKILL)
-                job.communicate()
+        except subprocess.TimeoutExpired:
+            self.stop()
+            job.communicate()
+            raise
         return subprocess.CompletedProcess(arguments, job.returncode, shown, errors)
+
+    def stop(self) -> None:
+        """Kill what runs in the tree, if anything does."""
+        if self._job is not None and self._job.poll() is None:
+            os.killpg(self._job.pid, signal.SIGKILL)
 
 
 def _files() -> list[str]:

@@ -94,17 +94,17 @@ def _audited(
     if not faults:
         return found
     with _scratch() as scratch, ThreadPoolExecutor(jobs) as pool:
-        trees: Queue[Tree] = Queue()
-        for number in range(jobs):
-            (scratch / str(number)).mkdir()
-            trees.put(Tree(scratch / str(number), timeout))
+        trees = [Tree(scratch / str(number), timeout) for number in range(jobs)]
+        free: Queue[Tree] = Queue()
+        for tree in trees:
+            free.put(tree)
 
         def audit(fault: Fault) -> Outcome:
-            tree = trees.get()
+            tree = free.get()
             try:
                 return tree.audit(fault, with_check)
             finally:
-                trees.put(tree)
+                free.put(tree)
 
         running = [pool.submit(audit, fault) for fault in faults]
         try:
@@ -118,6 +118,8 @@ def _audited(
         finally:
             for one in running:
                 one.cancel()
+            for tree in trees:
+                tree.stop()
     return found
 
 
@@ -125,19 +127,21 @@ def _audited(
 def _scratch() -> Iterator[Path]:
     """A folder for the copies; those of audits that were killed are removed."""
     HOME.mkdir(parents=True, exist_ok=True)
-    for left in HOME.glob("scratch-*"):
-        with left.open("rb") if left.is_file() else _lock_of(left) as lock:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="scratch-", dir=HOME) as folder:
-        with _lock_of(Path(folder)) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield Path(folder)
+    for lock in HOME.glob("scratch-*/lock"):
+        _remove_if_left(lock)
+    with (
+        tempfile.TemporaryDirectory(prefix="scratch-", dir=HOME) as folder,
+        (Path(folder) / "lock").open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
 
 
-def _lock_of(folder: Path):
-    return (folder / "lock").open("a")
+def _remove_if_left(lock: Path) -> None:
+    """Remove the folder of an audit that is at work no more."""
+    with lock.open() as held, contextlib.suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def table(faults: Iterable[Fault], found: dict[str, Outcome]) -> str:
