@@ -112,9 +112,10 @@ def test_the_verifier_finds_a_state_that_is_never_written():
         verify(graph)
 
 
-def test_the_verifier_finds_a_state_of_two_types():
+@pytest.mark.parametrize(("length", "dtype"), [(2, Fixed(12, 4)), (3, S16)])
+def test_the_verifier_finds_a_state_of_two_types(length, dtype):
     graph = small_graph()
-    graph.add("c_before", StateRead("c", 2, Fixed(12, 4)))
+    graph.add("c_before", StateRead("c", length, dtype))
     graph.add("c_after", StateWrite("c"), "h")
     graph.add("y", Output(), "h")
     with pytest.raises(ValueError, match="written as another type"):
