@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 from support import random_model
 
 from penstock import PenstockError, Precision
@@ -97,6 +98,14 @@ def test_products_of_different_scales_are_aligned_to_the_finest():
 def test_an_ill_typed_node_can_not_be_added(build, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
         build(small_graph())
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a\n", "a/b", "*/", "\N{LATIN SMALL LETTER E WITH ACUTE}"]
+)
+def test_a_name_that_files_and_messages_can_not_carry_is_refused(name):
+    with pytest.raises(ValueError, match="is no name of a node"):
+        small_graph().add(name, Add(), "h")
 
 
 def test_the_verifier_accepts_what_the_layers_make():
@@ -240,6 +249,18 @@ def test_a_damaged_graph_is_refused_in_one_line(damage):
     with pytest.raises(PenstockError) as caught:
         parse_graph(json.dumps(fields), constants, REGISTRY, "here")
     assert "here" in caught.value.line() and "compile the model again" in caught.value.line()
+
+
+@pytest.mark.parametrize("columns", [(7, 3), (3, 3)], ids=["falling", "twice"])
+def test_nonzeros_of_a_row_that_do_not_ascend_are_refused(columns):
+    text, constants = dump_graph(lowered(cells=(40,), density=0.1))
+    tensors = load(constants)
+    name = next(name for name in tensors if name.endswith(".columns"))
+    counts = tensors[name.replace("columns", "row_counts")]
+    first = int(counts[: int(np.flatnonzero(counts >= 2)[0])].sum())
+    tensors[name][first : first + 2] = columns
+    with pytest.raises(PenstockError, match="the non-zeros of .* do not lie in"):
+        parse_graph(text, save(tensors), REGISTRY, "here")
 
 
 def test_accumulators_narrower_than_the_proof_are_refused():

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import graphs
 import pytest
-from graphs import GRAPHS
+from graphs import GRAPHS, Sketch
 from support import random_model
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
+from penstock.ir import Direction
 from penstock.lowering import lower
 from penstock.machine import describe
 from penstock.machine.arrays import Role
 from penstock.machine.order import Work
+from penstock.machine.ports import PeGroups
 from penstock.machine.units import Action
+from penstock.ops import Capture
 from penstock.schedule import schedule
 
 
@@ -47,6 +50,53 @@ def test_a_state_is_deferred_where_a_later_phase_reads_the_old_value(name, defer
     assert machine.kept.deferred == deferred
     commits = [issue.name for issue in machine.order.issues if issue.work is Work.COMMIT]
     assert set(commits) == deferred
+
+
+def test_a_state_is_not_deferred_for_a_later_sweep_which_reads_its_frames():
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.BACKWARD, Direction.FORWARD))
+    c = s.state("c", 8)
+    s.write("c", s.requant("new", s.product("acc", 8, "x")))
+    back = s.requant("back", s.product("b.acc", 8, c, sweep=1), sweep=1)
+    out = s.sum("out", s.product("o.acc", 8, back, sweep=2), c, sweep=2)
+    machine = machine_of(s.done(out, sweep=2))
+    assert machine.kept.deferred == frozenset()
+    assert [array.name for array in machine.kept.frames] == ["c_before", "back"]
+
+
+def deferred_then_once():
+    """A deferred state in a sweep that another follows, which runs once."""
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.ONCE))
+    c = s.state("l0.c", 8)
+    new = s.sum("l0.c", s.product("l0.acc1", 8, "x"), c)
+    s.write("l0.c", new)
+    kept = s.add("kept", Capture("kept", "last"), s.sum("l0.y", s.product("l0.acc2", 8, new), c))
+    return s.done(s.requant("out", s.product("o.acc", 5, kept, sweep=1), sweep=1), sweep=1)
+
+
+def test_a_state_is_committed_in_its_own_sweep_and_position_by_position():
+    machine = machine_of(deferred_then_once())
+    (commit,) = [issue for issue in machine.order.issues if issue.work is Work.COMMIT]
+    assert (commit.sweep, commit.cycles) == (0, 8 // 2 + 2 + 2)
+
+
+def test_what_runs_once_is_in_no_sum_of_a_step():
+    machine = machine_of(deferred_then_once())
+    per_step = machine.products[:2]
+    assert machine.order.bound_cycles == sum(phase.product.bound for phase in per_step)
+    beats = [phase.end_beat - phase.first_beat for phase in per_step]
+    assert machine.step_weight_beats == sum(beats) < machine.weight_beats
+
+
+def test_a_capture_is_kept_once_and_may_be_the_result_as_it_is():
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.ONCE))
+    kept = s.add("kept", Capture("kept", "last"), s.requant("v", s.product("acc", 8, "x")))
+    machine = machine_of(s.done(kept, sweep=1))
+    assert [array.name for array in machine.kept.captures] == ["kept"]
+    assert machine.kept.frames == () and machine.max_steps is None
+
+
+def test_two_pes_share_a_copy_of_the_activations():
+    assert [PeGroups(1, pes).group_copies for pes in (1, 2, 3, 4, 5)] == [1, 1, 2, 2, 3]
 
 
 def test_a_deferred_state_is_committed_when_the_step_is_over():
