@@ -259,7 +259,7 @@ def test_nonzeros_of_a_row_that_do_not_ascend_are_refused(columns):
     counts = tensors[name.replace("columns", "row_counts")]
     first = int(counts[: int(np.flatnonzero(counts >= 2)[0])].sum())
     tensors[name][first : first + 2] = columns
-    with pytest.raises(PenstockError, match="the non-zeros of .* do not lie in"):
+    with pytest.raises(PenstockError, match=r"the non-zeros of .* do not lie in"):
         parse_graph(text, save(tensors), REGISTRY, "here")
 
 
