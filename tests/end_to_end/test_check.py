@@ -10,6 +10,7 @@ import pytest
 
 from penstock.cli import main
 from penstock.errors import PenstockError
+from penstock.templating import template_folder
 from penstock_runtime import compare, csim, load_project
 from penstock_runtime.compare import check
 
@@ -79,6 +80,14 @@ def test_a_wrong_traced_value_of_one_step_is_found(kind, project, monkeypatch):
     difference = check(project).difference
     assert project.graph[difference.node].op.kind == kind
     assert difference.csim == difference.interpreter + 1
+
+
+def test_whatever_the_kernel_traces_is_compared():
+    twins = template_folder() / "hls/ops"
+    traced = {
+        twin.name.partition(".")[0] for twin in twins.iterdir() if "TRACE" in twin.read_text()
+    }
+    assert traced == set(compare.TRACED)
 
 
 def test_a_traced_value_that_is_missing_is_found(project, monkeypatch):
