@@ -82,6 +82,12 @@ def test_a_wrong_traced_value_of_one_step_is_found(kind, project, monkeypatch):
     assert difference.csim == difference.interpreter + 1
 
 
+def test_a_check_that_compared_nothing_does_not_pass():
+    assert not compare.CheckResult(0, {}, None).passed
+    assert not compare.CheckResult(2, {"outputs": 0}, None).passed
+    assert compare.CheckResult(2, {"outputs": 1}, None).passed
+
+
 def test_whatever_the_kernel_traces_is_compared():
     twins = template_folder() / "hls/ops"
     traced = {

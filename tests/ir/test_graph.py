@@ -14,7 +14,7 @@ from penstock import PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph
-from penstock.ir.io import dump_graph, load_graph, parse_graph, save_graph
+from penstock.ir.io import dump_graph, load_graph, narrowest, parse_graph, save_graph
 from penstock.ir.op import Tensor
 from penstock.ir.verify import verify
 from penstock.lowering import lower
@@ -261,6 +261,20 @@ def test_nonzeros_of_a_row_that_do_not_ascend_are_refused(columns):
     tensors[name][first : first + 2] = columns
     with pytest.raises(PenstockError, match=r"the non-zeros of .* do not lie in"):
         parse_graph(text, save(tensors), REGISTRY, "here")
+
+
+def test_a_constant_that_no_node_has_is_refused():
+    text, constants = dump_graph(whole_graph())
+    more = save({**load(constants), "V": np.ones(2, dtype=np.int8)})
+    with pytest.raises(PenstockError, match="holds V, which is no constant's"):
+        parse_graph(text, more, REGISTRY, "here")
+
+
+def test_constants_are_stored_in_the_least_bytes_that_hold_both_ends():
+    for low, high, bits in ((-128, 127, 8), (-129, 0, 16), (0, 128, 16), (-32769, 0, 32)):
+        raw = np.array([low, high])
+        assert narrowest(raw).dtype.itemsize == bits // 8
+        assert narrowest(raw).tolist() == [low, high]
 
 
 def test_accumulators_narrower_than_the_proof_are_refused():
