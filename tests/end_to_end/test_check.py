@@ -88,6 +88,18 @@ def test_a_check_that_compared_nothing_does_not_pass():
     assert compare.CheckResult(2, {"outputs": 1}, None).passed
 
 
+def test_a_kernel_that_fails_on_its_golden_vectors_does_not_pass(project, monkeypatch):
+    run = compare.run_testbench
+
+    def fail_alone(folder, executable, *files):
+        return run(folder, executable, *files) if files else csim.CsimRun(False, "FAIL: 1 wrong\n")
+
+    monkeypatch.setattr(compare, "run_testbench", fail_alone)
+    result = check(project)
+    assert not result.passed
+    assert str(result.difference) == "the kernel fails on tb/vectors.dat: FAIL: 1 wrong"
+
+
 def test_whatever_the_kernel_traces_is_compared():
     twins = template_folder() / "hls/ops"
     traced = {

@@ -13,7 +13,7 @@ from support import random_model
 from penstock import PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.fixed import Fixed
-from penstock.ir import Direction, Graph
+from penstock.ir import Direction, Graph, schema
 from penstock.ir.io import dump_graph, load_graph, narrowest, parse_graph, save_graph
 from penstock.ir.op import Tensor
 from penstock.ir.verify import verify
@@ -268,6 +268,18 @@ def test_a_constant_that_no_node_has_is_refused():
     more = save({**load(constants), "V": np.ones(2, dtype=np.int8)})
     with pytest.raises(PenstockError, match="holds V, which is no constant's"):
         parse_graph(text, more, REGISTRY, "here")
+
+
+def test_graphs_of_too_many_elements_are_refused_before_anything_is_made(monkeypatch):
+    text, constants = dump_graph(whole_graph())
+    sizes = [np.prod(entry["shape"]) for entry in json.loads(text)["nodes"]]
+    for name, most in (("MAX_MATRIX", max(sizes)), ("MAX_WEIGHTS", sum(sizes))):
+        with monkeypatch.context() as patch:
+            patch.setattr(schema, name, most)
+            parse_graph(text, constants, REGISTRY, "here")
+            patch.setattr(schema, name, most - 1)
+            with pytest.raises(PenstockError, match="is too large"):
+                parse_graph(text, constants, REGISTRY, "here")
 
 
 def test_constants_are_stored_in_the_least_bytes_that_hold_both_ends():
