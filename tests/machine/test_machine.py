@@ -43,7 +43,8 @@ def test_a_state_is_overwritten_where_nobody_needs_the_old_value_later():
     ("name", "deferred"),
     [("old_state_in_a_later_phase", {"l0.c"}), ("old_state_gathered_later", set()),
      ("old_state_used_after_its_write", set()), ("state_read_after_its_write", set()),
-     ("delay_line", set()), ("state_gathered_behind_its_write", {"l0.c"})],
+     ("delay_line", set()), ("state_gathered_behind_its_write", {"l0.c"}),
+     ("state_as_the_result", {"c"})],
 )  # fmt: skip
 def test_a_state_is_deferred_where_a_later_phase_reads_the_old_value(name, deferred):
     machine = machine_of(GRAPHS[name]())
