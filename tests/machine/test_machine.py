@@ -9,14 +9,16 @@ from support import random_model
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
+from penstock.fixed import Fixed
 from penstock.ir import Direction
 from penstock.lowering import lower
 from penstock.machine import describe
 from penstock.machine.arrays import Role
 from penstock.machine.order import Work
+from penstock.machine.phases import ADDER_TREE_CYCLES
 from penstock.machine.ports import PeGroups
 from penstock.machine.units import Action
-from penstock.ops import Capture
+from penstock.ops import Capture, Const, MatVec
 from penstock.schedule import schedule
 
 
@@ -127,6 +129,38 @@ def test_operands_that_can_not_lie_side_by_side_have_bases_of_their_own():
     base = machine.kept.activations.base
     assert third.operand_bases == (base["l0.z"], base["x@0"] - 8, base["l0.y"] - 14)
     assert second.operand_ends == (6, 14)
+
+
+def test_shifts_belong_to_the_vectors_that_a_product_reads():
+    """The second product reads the same two vectors in the other order."""
+    s = Sketch()
+    h = s.state("h", 8)
+    for name, frac, columns in (("A", 5, 6), ("B", 3, 8), ("C", 3, 8), ("D", 5, 6)):
+        s.add(name, Const(Fixed(6, frac), s.generator.integers(-20, 20, (8, columns))))
+    first = s.add("first", MatVec(), "x", "A", h, "B")
+    second = s.add("second", MatVec(), h, "C", "x", "D")
+    new = s.sum("h", first, second)
+    s.write("h", new)
+    (phase,) = machine_of(s.done(new)).products
+    assert phase.nodes.operands == ("x", "h_before")
+    assert phase.aligns == ((0, 2), (0, 2))
+
+
+def test_the_unit_waits_for_every_level_of_the_adder_tree():
+    gates, projection = lstm(cells=(9,), outputs=4).products
+    assert (gates.product.code.ways, projection.product.code.ways) == (4, 16)
+    assert gates.depth == gates.unit.depth + 2 + ADDER_TREE_CYCLES
+    assert projection.depth == projection.unit.depth + 4 + ADDER_TREE_CYCLES
+
+
+def test_a_frame_leaves_in_the_sweep_of_the_output_alone():
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.BACKWARD, Direction.FORWARD))
+    v = s.requant("v", s.product("acc", 8, "x"))
+    back = s.requant("back", s.product("b.acc", 8, v, sweep=1), sweep=1)
+    machine = machine_of(s.done(v, back, sweep=2))
+    leaving = [(load.vector, load.sweep) for load in machine.loads if load.to_results]
+    assert leaving == [("v", 2), ("back", 2)]
+    assert ("v", 1) in [(load.vector, load.sweep) for load in machine.loads]
 
 
 def test_segments_never_overlap_and_start_on_whole_groups_of_elements():
