@@ -26,9 +26,9 @@ def machine_of(graph, **hardware):
     return describe(graph, schedule(graph, Hardware(**{"pes": 4, "cell_units": 2, **hardware})))
 
 
-def lstm(**model):
+def lstm(precision=None, **model):
     network = random_model(**model)
-    return machine_of(lower(network, calibrate(network, None), Precision()))
+    return machine_of(lower(network, calibrate(network, None), precision or Precision()))
 
 
 def test_a_state_is_overwritten_where_nobody_needs_the_old_value_later():
@@ -161,6 +161,21 @@ def test_a_frame_leaves_in_the_sweep_of_the_output_alone():
     leaving = [(load.vector, load.sweep) for load in machine.loads if load.to_results]
     assert leaving == [("v", 2), ("back", 2)]
     assert ("v", 1) in [(load.vector, load.sweep) for load in machine.loads]
+
+
+def test_buffered_frames_are_as_deep_as_the_longest_sequence():
+    machine = machine_of(graphs.carried_between_sweeps(), max_steps=7)
+    depths = {memory.name: memory.depth for memory in machine.memories if memory.kind == "frames"}
+    assert depths == {"f.v": 7 * 8 // 2, "b.y": 7 * 8 // 2, "output frame": 8 // 2}
+
+
+def test_an_interpolated_table_holds_entries_and_rises():
+    machine = lstm(Precision(table_entries=64, interpolate_bits=3), cells=(4,))
+    for node in machine.graph.of_kind("lut"):
+        (memory,) = [memory for memory in machine.memories if memory.name == node.name]
+        _, table, rise = machine.graph.inputs(node)
+        assert memory.width == table.tensor.type.width + rise.tensor.type.width
+        assert memory.depth == 64
 
 
 def test_segments_never_overlap_and_start_on_whole_groups_of_elements():
