@@ -64,6 +64,24 @@ def test_a_state_is_not_deferred_for_a_later_sweep_which_reads_its_frames():
     machine = machine_of(s.done(out, sweep=2))
     assert machine.kept.deferred == frozenset()
     assert [array.name for array in machine.kept.frames] == ["c_before", "back"]
+    reads = [line.array for line in machine.phases[-1].unit.lines if line.action is Action.READ]
+    assert [(array.name, array.role) for array in reads] == [("c_before", Role.FRAMES)]
+
+
+def test_a_state_that_nobody_reads_is_kept_for_the_state_port():
+    s = Sketch()
+    s.state("c", 8)
+    new = s.requant("new", s.product("acc", 8, "x"))
+    s.write("c", new)
+    state = machine_of(s.done(new)).kept.state("c")
+    assert (state.has_array, state.segment) == (True, None)
+
+
+def test_states_follow_one_another_at_the_state_port():
+    machine = machine_of(graphs.delay_line(), lanes=16)
+    first, second = machine.kept.states
+    assert first.beats == 8 // 2  # two elements of 16 lanes in a beat
+    assert (first.first_beat, second.first_beat) == (0, 4)
 
 
 def deferred_then_once():
