@@ -171,6 +171,25 @@ def test_the_unit_waits_for_every_level_of_the_adder_tree():
     assert projection.depth == projection.unit.depth + 4 + ADDER_TREE_CYCLES
 
 
+def test_a_unit_is_as_deep_as_its_longest_chain():
+    machine = machine_of(graphs.residual())
+    unit = machine.phases[-1].unit
+    chain = [machine.graph[name] for name in ("b.v_sum", "b.v")]
+    cycles = [
+        node.op.cost(*(source.tensor for source in machine.graph.inputs(node))).latency_cycles
+        for node in chain
+    ]
+    assert unit.depth == sum(cycles) > max(cycles) > 0
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_an_old_state_is_not_written_to_the_activation_memory_again(name):
+    machine = machine_of(GRAPHS[name]())
+    lines = [line for phase in machine.phases for line in phase.unit.lines]
+    gathered = [line.node for line in lines if line.action is Action.GATHERED]
+    assert not [name for name in gathered if machine.graph[name].op.reads]
+
+
 def test_a_frame_leaves_in_the_sweep_of_the_output_alone():
     s = Sketch(sweeps=(Direction.FORWARD, Direction.BACKWARD, Direction.FORWARD))
     v = s.requant("v", s.product("acc", 8, "x"))
