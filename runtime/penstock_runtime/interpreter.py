@@ -129,7 +129,7 @@ class Interpreter:
 
     def _raw_frames(self, x: Any, batch_first: bool) -> IntArray:
         project = self.project
-        inputs, kind = project.inputs, project.input_type
+        inputs, dtype = project.inputs, project.input_type
         where = f"input for {project.folder}"
         if x.dtype.kind not in "fiu":
             raise PenstockError(
@@ -155,12 +155,12 @@ class Interpreter:
         if x.dtype.kind == "f":
             if not np.isfinite(x).all():
                 raise PenstockError("a frame has NaN or infinite values", where, "clean the data")
-            return _quantized(kind, x)
-        if not _fits(kind, x):
+            return _quantized(dtype, x)
+        if not _fits(dtype, x):
             raise PenstockError(
-                f"raw integers outside {kind.raw_min}..{kind.raw_max}",
+                f"raw integers outside {dtype.raw_min}..{dtype.raw_max}",
                 where,
-                f"the input type is {kind}; give floats to have them quantized",
+                f"the input type is {dtype}; give floats to have them quantized",
             )
         raw: IntArray = x.astype(np.int64)
         return raw
@@ -207,7 +207,7 @@ class Interpreter:
             )
         states = self.project.graph.states()
         for name, value in zero.items():
-            kind = states[name].read.tensor.type
+            dtype = states[name].read.tensor.type
             given = as_array(state[name], where)
             if given.dtype.kind not in "fiu":
                 raise PenstockError(
@@ -223,18 +223,18 @@ class Interpreter:
                 )
             if not np.isfinite(given).all():
                 raise PenstockError(f"state {name} has NaN or infinite values", where, "start anew")
-            raw = _quantized(kind, given) if given.dtype.kind == "f" else given
-            if not _fits(kind, raw):
-                raise PenstockError(f"state {name} is outside {kind}", where, "give raw integers")
+            raw = _quantized(dtype, given) if given.dtype.kind == "f" else given
+            if not _fits(dtype, raw):
+                raise PenstockError(f"state {name} is outside {dtype}", where, "give raw integers")
             zero[name] = raw.astype(np.int64)
         return zero
 
 
-def _quantized(kind: Fixed, values: Any) -> IntArray:
+def _quantized(dtype: Fixed, values: Any) -> IntArray:
     with np.errstate(over="ignore"):  # what is far out of range saturates or wraps as the rest does
-        return kind.quantize(values)
+        return dtype.quantize(values)
 
 
-def _fits(kind: Fixed, raw: Any) -> bool:
+def _fits(dtype: Fixed, raw: Any) -> bool:
     """Integers of any NumPy type: int64 does not hold all of them."""
-    return kind.raw_min <= int(raw.min()) and int(raw.max()) <= kind.raw_max
+    return dtype.raw_min <= int(raw.min()) and int(raw.max()) <= dtype.raw_max

@@ -23,7 +23,7 @@ class Stimulus:
 
 
 def stimuli(
-    kind: Fixed,
+    dtype: Fixed,
     inputs: int,
     lanes: int,
     steps: int,
@@ -36,7 +36,7 @@ def stimuli(
     """
     generator = np.random.default_rng(seed)
     shape = (lanes, steps, inputs)
-    low, high = kind.raw_min, kind.raw_max
+    low, high = dtype.raw_min, dtype.raw_max
     quiet = np.clip(np.rint(generator.normal(0, high / 8, shape)), low, high).astype(np.int64)
     flips = (np.indices(shape).sum(axis=0) % 2).astype(bool)
     frames = {
