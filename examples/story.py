@@ -212,7 +212,7 @@ def draw_load(report: dict[str, Any], path: Path) -> None:
 def draw_timeline(report: dict[str, Any], path: Path) -> None:
     """The phases of one step on the time axis."""
     _style()
-    rows = report["timeline"]["stretches"]
+    rows = report["timeline"]["spans"]
     colours = {kind: f"C{number}" for number, kind in enumerate(("load", "spmv", "cells"))}
     figure, axis = pyplot.subplots(figsize=(9, 0.6 + 0.4 * len(rows)), layout="constrained")
     for number, row in enumerate(rows):

@@ -13,6 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from penstock.errors import PenstockError
+from penstock.fixed import FloatArray
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 DEFLATED = 1100
@@ -42,6 +43,12 @@ def as_array(values: Any, where: str) -> NDArray[Any]:
         raise PenstockError(
             f"this {kind} can't be read as an array", where, "give a NumPy array or a torch tensor"
         ) from error
+
+
+def as_floats(values: NDArray[Any]) -> FloatArray:
+    """Numbers as float64; a signalling NaN becomes a quiet one, without a warning."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.float64)
 
 
 def read_array(path: Path) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from penstock.arrays import as_array
+from penstock.arrays import as_array, as_floats
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.layers.ranges import Ranges
@@ -75,7 +75,7 @@ def checked_frames(frames: FloatArray, inputs: int, where: str) -> FloatArray:
         )
     if frames.size == 0:
         raise PenstockError("there are no frames", where, "give at least one step")
-    frames = frames.astype(np.float64)
+    frames = as_floats(frames)
     if not np.isfinite(frames).all():
         raise PenstockError("a frame has NaN or infinite values", where, "clean the data first")
     return frames

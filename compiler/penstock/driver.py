@@ -111,7 +111,7 @@ def compile_graph(
     machine = describe(graph, schedule(graph, hardware))
     check_memories(machine)
     manifest, weights = pack(machine, batch_first)
-    proof = validate(graph, manifest, weights[:-1], hardware.raw_distance)
+    proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)
     graph_json, graph_tensors = dump_graph(graph)
     binaries = {f"weights/group_{g}.bin": content for g, content in enumerate(weights[:-1])}
     binaries["weights/parameters.bin"] = weights[-1]
@@ -139,7 +139,7 @@ def pack(machine: Machine, batch_first: bool) -> tuple[Manifest, list[bytes]]:
             {state.name: plan.layout_of[state.read] for state in kept.states},
         ),
         KernelChoices(
-            plan.hardware.raw_distance, plan.hardware.elements_per_cycle, kept.activations.depth,
+            plan.hardware.hazard_distance, plan.hardware.cell_units, kept.activations.depth,
             kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
             machine.stream("beats").depth, machine.stream("words").depth,
         ),

@@ -85,15 +85,6 @@ class Fixed:
         """Distance between neighbouring values, 2**-frac."""
         return 2.0**-self.frac
 
-    @property
-    def cpp(self) -> str:
-        """The type's name in Vitis HLS C++; default modes are left out as a C++ author would."""
-        name = "ap_fixed" if self.signed else "ap_ufixed"
-        modes = ""
-        if (self.rounding, self.overflow) != (Rounding.TRN, Overflow.WRAP):
-            modes = f", {self.rounding.value}, {self.overflow.value}"
-        return f"{name}<{self.width}, {self.width - self.frac}{modes}>"
-
     def __str__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.width}.{self.frac}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
@@ -27,16 +28,24 @@ MAX_MEMORY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
+class Option:
+    """What the command line says of a setting; name: of its option there, if it has another."""
+
+    help: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Hardware:
     """The accelerator to generate.
 
     pes: processing elements, each one multiplier per lane.
     lanes: independent sequences served by the same weight stream (ESE's channels).
-    cell_units: elements per cycle of the cell unit and of every write to the activation memory;
-        must divide ``pes``. Default: the largest power of two up to 8 that does.
+    elements_per_cycle: of the cell unit and of every write to the activation memory; must divide
+        ``pes``. Default: the largest power of two up to 8 that does.
     accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
-    one slot that follow too closely. Default: the least that costs under 1 % in bubbles.
-    raw_distance: cycles that must lie between two uses of an accumulator address: read, add, write.
+        one slot that follow too closely. Default: the fewest that cost under 1 % in bubbles.
+    hazard_distance: cycles between two uses of an accumulator address: read, add, write.
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
         first), or ``best``: whichever needs fewer cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per matrix.
@@ -50,27 +59,35 @@ class Hardware:
     refuses what is larger.
     """
 
-    pes: int = 32
-    lanes: int = 1
-    cell_units: int | None = None
-    accumulator_banks: int | None = None
-    raw_distance: int = 4
-    assign: str = "best"
-    index_bits: int | None = None
-    port_bits: int = 512
-    max_steps: int = 256
-    clock_mhz: float = 200.0
-    part: str = "xcu55c-fsvh2892-2L-e"
+    pes: Annotated[int, Option("Processing elements.")] = 32
+    lanes: Annotated[int, Option("Sequences at once: 1, 2, 4, 8 or 16.")] = 1
+    elements_per_cycle: Annotated[
+        int | None,
+        Option("Elements per cycle of the cell unit; divides the PEs. Default: up to 8."),
+    ] = None
+    accumulator_banks: Annotated[
+        int | None,
+        Option("Accumulators of a PE: 4, 8 or 16. Default: as few as cost under 1 % in bubbles."),
+    ] = None
+    hazard_distance: Annotated[int, Option("Cycles between two uses of an accumulator.")] = 4
+    assign: Annotated[str, Option("Rows to PEs: best, interleave or balance.")] = "best"
+    index_bits: Annotated[
+        int | None, Option("Gap bits, 1 to 8. Default: chosen for each matrix.")
+    ] = None
+    port_bits: Annotated[int, Option("Width of a memory port: 128, 256 or 512.")] = 512
+    max_steps: Annotated[int, Option("Longest sequence, for networks that buffer frames.")] = 256
+    clock_mhz: Annotated[float, Option("Target clock.")] = 200.0
+    part: Annotated[str, Option("FPGA part.")] = "xcu55c-fsvh2892-2L-e"
 
     def __post_init__(self) -> None:
         checks = [
             (1 <= self.pes <= MAX_PES, f"{self.pes} PEs", f"choose 1 to {MAX_PES} (--pes)"),
             (self.lanes in LANE_CHOICES, f"{self.lanes} lanes", f"choose one of {LANE_CHOICES}"),
             (
-                self.cell_units is None
-                or (1 <= self.cell_units <= MAX_CELL_UNITS and self.pes % self.cell_units == 0),
-                f"{self.cell_units} cell units for {self.pes} PEs",
-                f"cell_units must divide the number of PEs, and be at most {MAX_CELL_UNITS}",
+                self._has_possible_cell_units(),
+                f"{self.elements_per_cycle} elements per cycle with {self.pes} PEs",
+                "elements_per_cycle must divide the number of PEs, and be at most "
+                f"{MAX_CELL_UNITS}",
             ),
             (
                 self.accumulator_banks in (None, 4, 8, 16),
@@ -78,8 +95,8 @@ class Hardware:
                 "choose 4, 8 or 16",
             ),
             (
-                2 <= self.raw_distance <= 16,
-                f"raw_distance {self.raw_distance}",
+                2 <= self.hazard_distance <= 16,
+                f"hazard_distance {self.hazard_distance}",
                 "choose 2 to 16 cycles",
             ),
             (
@@ -117,11 +134,15 @@ class Hardware:
             if not holds:
                 raise PenstockError(f"the hardware can't have {what}", "hardware settings", hint)
 
+    def _has_possible_cell_units(self) -> bool:
+        units = self.elements_per_cycle
+        return units is None or (1 <= units <= MAX_CELL_UNITS and self.pes % units == 0)
+
     @property
-    def elements_per_cycle(self) -> int:
-        """``cell_units``, resolved: elements that the cell unit takes in one cycle."""
-        if self.cell_units is not None:
-            return self.cell_units
+    def cell_units(self) -> int:
+        """Copies of the cell unit, side by side: ``elements_per_cycle``, or its default."""
+        if self.elements_per_cycle is not None:
+            return self.elements_per_cycle
         return next(units for units in (8, 4, 2, 1) if self.pes % units == 0)
 
 
@@ -139,17 +160,20 @@ class Precision:
     ``l0.c``) to its type.
     """
 
-    weights: int | Fixed = 12
-    biases: int | Fixed = 16
-    inputs: int | Fixed = 16
-    gates: int | Fixed = 16
-    cell_state: int | Fixed = 16
-    outputs: int | Fixed = 16
-    logits: int | Fixed = 16
-    accumulators: int | None = None
-    table_entries: int = 2048
-    interpolate_bits: int = 0
-    row_scales: bool = False
+    weights: Annotated[int | Fixed, Option("Bits of a weight.", "--weight-bits")] = 12
+    biases: Annotated[int | Fixed, Option("Bits of a bias.", "--bias-bits")] = 16
+    inputs: Annotated[int | Fixed, Option("Bits of an input.", "--input-bits")] = 16
+    gates: Annotated[int | Fixed, Option("Bits of a gate.", "--gate-bits")] = 16
+    cell_state: Annotated[int | Fixed, Option("Bits of the cell state.", "--cell-bits")] = 16
+    outputs: Annotated[int | Fixed, Option("Bits of y and m.", "--output-bits")] = 16
+    logits: Annotated[int | Fixed, Option("Bits of a head's result.", "--logit-bits")] = 16
+    accumulators: Annotated[
+        int | None,
+        Option("Bits of an accumulator. Default: as the proof needs.", "--accumulator-bits"),
+    ] = None
+    table_entries: Annotated[int, Option("Entries of the sigma and tanh tables.")] = 2048
+    interpolate_bits: Annotated[int, Option("Input bits between two table entries.")] = 0
+    row_scales: Annotated[bool, Option("A power of two for every row of a matrix.")] = False
     row_exponents: dict[str, list[int]] = field(default_factory=dict)
     overrides: dict[str, Fixed] = field(default_factory=dict)
 
@@ -165,10 +189,10 @@ class Precision:
                 raise PenstockError(
                     f"{name} of {width} bits can't be built", "precision", f"choose 2 to {limit}"
                 )
-        for name, kind in self.overrides.items():
-            if not 2 <= kind.width <= WIDEST:
+        for name, dtype in self.overrides.items():
+            if not 2 <= dtype.width <= WIDEST:
                 raise PenstockError(
-                    f"{name} of {kind.width} bits can't be built",
+                    f"{name} of {dtype.width} bits can't be built",
                     "precision",
                     f"choose 2 to {WIDEST}",
                 )

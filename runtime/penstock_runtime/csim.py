@@ -1,7 +1,7 @@
 """C simulation without the vendor's tools: build a project with g++, run its test bench.
 
 AMD's Apache-2.0 headers (ap_int.h, ap_fixed.h) come from the installed hls4ml wheel, or from the
-folder named by PENSTOCK_AP_INCLUDE; hls_stream.h and ap_axi_sdata.h are our own.
+folder named by PENSTOCK_AP_INCLUDE; hls_stream.h is our own.
 """
 
 from __future__ import annotations

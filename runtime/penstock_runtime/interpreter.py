@@ -12,6 +12,7 @@ import numpy as np
 from penstock.arrays import as_array
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
+from penstock.ir import Node
 from penstock.ir.engine import Engine
 from penstock.ir.evaluate import initial_state
 from penstock_runtime.engines import engine_of
@@ -129,7 +130,7 @@ class Interpreter:
 
     def _raw_frames(self, x: Any, batch_first: bool) -> IntArray:
         project = self.project
-        inputs, kind = project.inputs, project.input_type
+        inputs, dtype = project.inputs, project.input_type
         where = f"input for {project.folder}"
         if x.dtype.kind not in "fiu":
             raise PenstockError(
@@ -155,12 +156,12 @@ class Interpreter:
         if x.dtype.kind == "f":
             if not np.isfinite(x).all():
                 raise PenstockError("a frame has NaN or infinite values", where, "clean the data")
-            return _quantized(kind, x)
-        if not _fits(kind, x):
+            return _quantized(dtype, x)
+        if not _fits(dtype, x):
             raise PenstockError(
-                f"raw integers outside {kind.raw_min}..{kind.raw_max}",
+                f"raw integers outside {dtype.raw_min}..{dtype.raw_max}",
                 where,
-                f"the input type is {kind}; give floats to have them quantized",
+                f"the input type is {dtype}; give floats to have them quantized",
             )
         raw: IntArray = x.astype(np.int64)
         return raw
@@ -191,50 +192,60 @@ class Interpreter:
         if state is None:
             return zero
         where = f"initial state for {self.project.folder}"
-        if isinstance(state, tuple | list) and len(state) == 2:
-            both = (as_array(part, where) for part in state)
-            parts = [part[:, None] if part.ndim == 2 else part for part in both]
-            state = self.state_from_arrays(dict(zip(("h_0", "c_0"), parts, strict=True)), where)
-        if not isinstance(state, Mapping):
+        given = self._named_states(state, where)
+        if given.keys() != zero.keys():
             raise PenstockError(
-                f"a {type(state).__name__} is no state", where, "give (h_0, c_0), as torch has them"
-            )
-        if state.keys() != zero.keys():
-            raise PenstockError(
-                f"the states are {sorted(zero)}, not {sorted(map(str, state))}",
+                f"the states are {sorted(zero)}, not {sorted(map(str, given))}",
                 where,
                 "name each of them",
             )
         states = self.project.graph.states()
-        for name, value in zero.items():
-            kind = states[name].read.tensor.type
-            given = as_array(state[name], where)
-            if given.dtype.kind not in "fiu":
-                raise PenstockError(
-                    f"state {name} is of type {given.dtype}, not numbers",
-                    where,
-                    "give floats or raw integers",
-                )
-            if given.shape != value.shape:
-                raise PenstockError(
-                    f"state {name} has shape {given.shape}, not {value.shape}",
-                    where,
-                    "give (sequences, elements)",
-                )
-            if not np.isfinite(given).all():
-                raise PenstockError(f"state {name} has NaN or infinite values", where, "start anew")
-            raw = _quantized(kind, given) if given.dtype.kind == "f" else given
-            if not _fits(kind, raw):
-                raise PenstockError(f"state {name} is outside {kind}", where, "give raw integers")
-            zero[name] = raw.astype(np.int64)
-        return zero
+        return {
+            name: _raw_state(name, as_array(given[name], where), states[name].read, lanes, where)
+            for name in zero
+        }
+
+    def _named_states(self, state: Any, where: str) -> Mapping[str, Any]:
+        """A state by names, from what a run left or from PyTorch's (h_0, c_0)."""
+        if isinstance(state, tuple | list) and len(state) == 2:
+            both = (as_array(part, where) for part in state)
+            parts = [part[:, None] if part.ndim == 2 else part for part in both]
+            return self.state_from_arrays(dict(zip(("h_0", "c_0"), parts, strict=True)), where)
+        if isinstance(state, Mapping):
+            return state
+        raise PenstockError(
+            f"a {type(state).__name__} is no state", where, "give (h_0, c_0), as torch has them"
+        )
 
 
-def _quantized(kind: Fixed, values: Any) -> IntArray:
+def _raw_state(name: str, given: Any, read: Node, lanes: int, where: str) -> IntArray:
+    """One state's values as raw integers: floats are quantized, integers must lie in the type."""
+    dtype, shape = read.tensor.type, (lanes, read.tensor.length)
+    if given.dtype.kind not in "fiu":
+        raise PenstockError(
+            f"state {name} is of type {given.dtype}, not numbers",
+            where,
+            "give floats or raw integers",
+        )
+    if given.shape != shape:
+        raise PenstockError(
+            f"state {name} has shape {given.shape}, not {shape}",
+            where,
+            "give (sequences, elements)",
+        )
+    if not np.isfinite(given).all():
+        raise PenstockError(f"state {name} has NaN or infinite values", where, "start anew")
+    raw = _quantized(dtype, given) if given.dtype.kind == "f" else given
+    if not _fits(dtype, raw):
+        raise PenstockError(f"state {name} is outside {dtype}", where, "give raw integers")
+    return raw.astype(np.int64)
+
+
+def _quantized(dtype: Fixed, values: Any) -> IntArray:
     with np.errstate(over="ignore"):  # what is far out of range saturates or wraps as the rest does
-        return kind.quantize(values)
+        return dtype.quantize(values)
 
 
-def _fits(kind: Fixed, raw: Any) -> bool:
+def _fits(dtype: Fixed, raw: Any) -> bool:
     """Integers of any NumPy type: int64 does not hold all of them."""
-    return kind.raw_min <= int(raw.min()) and int(raw.max()) <= kind.raw_max
+    return dtype.raw_min <= int(raw.min()) and int(raw.max()) <= dtype.raw_max

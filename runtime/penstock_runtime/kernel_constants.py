@@ -123,7 +123,7 @@ def _sizes(project: Project) -> Constants:
     inputs = project.graph.of_kind("input")[0].name
     values = {
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
-        "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.cell_units,
+        "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
         "GROUP_COPIES": (manifest.group_pes + 1) // 2,
         "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
         "ACC_DEPTH": max(phase.rows_per_pe for phase in manifest.phases),
@@ -147,8 +147,8 @@ def _depths(project: Project) -> Constants:
     _, results = _result_order(project)
     return {
         "BEAT_STREAM_DEPTH": [kernel.beat_depth], "WORD_STREAM_DEPTH": [kernel.word_depth],
-        "FRAME_STREAM_DEPTH": [max(2, inputs // kernel.cell_units)],
-        "RESULT_STREAM_DEPTH": [max(2, results // kernel.cell_units)],
+        "FRAME_STREAM_DEPTH": [max(2, inputs // kernel.elements_per_cycle)],
+        "RESULT_STREAM_DEPTH": [max(2, results // kernel.elements_per_cycle)],
     }  # fmt: skip
 
 

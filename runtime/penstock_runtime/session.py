@@ -55,8 +55,8 @@ class Session:
             )
         result = self._interpreter.run(rows[:, None], state=self._state, batch_first=True)
         self._state = result.state
-        kind = self._interpreter.project.output_type
-        values: FloatArray = kind.to_float(result.raw[:, 0])
+        dtype = self._interpreter.project.output_type
+        values: FloatArray = dtype.to_float(result.raw[:, 0])
         return values[0] if frame.ndim == 1 else values
 
     def reset(self, state: Any = None) -> None:

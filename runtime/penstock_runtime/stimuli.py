@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ class Stimulus:
 
 
 def stimuli(
-    kind: Fixed,
+    dtype: Fixed,
     inputs: int,
     lanes: int,
     steps: int,
@@ -35,36 +35,46 @@ def stimuli(
     ``states``: name -> (length, type). Lengths differ between lanes in every second call.
     """
     generator = np.random.default_rng(seed)
-    shape = (lanes, steps, inputs)
-    low, high = kind.raw_min, kind.raw_max
+    frames = _frames(dtype, (lanes, steps, inputs), generator)
+    full = np.full(lanes, steps)
+    for name, x in frames.items():
+        ragged = generator.integers(0, steps, lanes, endpoint=True)
+        yield Stimulus(name, x, full, START_ZERO)
+        yield Stimulus(f"{name}, carried on", x[:, ::-1], ragged, START_CARRIED)
+    x = frames["random"]
+    for name, state in _states(states, lanes, generator).items():
+        yield Stimulus(f"random from {name} state", x, full, START_GIVEN, state)
+    yield Stimulus("random from a given state, carried on", x[:, ::-1], full, START_CARRIED)
+
+
+def _frames(
+    dtype: Fixed, shape: tuple[int, ...], generator: np.random.Generator
+) -> dict[str, IntArray]:
+    low, high = dtype.raw_min, dtype.raw_max
     quiet = np.clip(np.rint(generator.normal(0, high / 8, shape)), low, high).astype(np.int64)
     flips = (np.indices(shape).sum(axis=0) % 2).astype(bool)
-    frames = {
+    return {
         "ordinary": quiet,
         "random": generator.integers(low, high, shape, endpoint=True),
         "all-max": np.full(shape, high),
         "all-min": np.full(shape, low),
         "alternating": np.where(flips, high, low),
     }
-    full = np.full(lanes, steps)
-    for name, x in frames.items():
-        ragged = generator.integers(0, steps, lanes, endpoint=True)
-        yield Stimulus(name, x, full, START_ZERO)
-        yield Stimulus(f"{name}, carried on", x[:, ::-1], ragged, START_CARRIED)
-    given = {
-        state: generator.integers(form.raw_min, form.raw_max, (lanes, length), endpoint=True)
-        for state, (length, form) in states.items()
+
+
+def _states(
+    states: dict[str, tuple[int, Fixed]], lanes: int, generator: np.random.Generator
+) -> dict[str, dict[str, IntArray]]:
+    def every(draw: Callable[[Fixed, tuple[int, int]], IntArray]) -> dict[str, IntArray]:
+        return {name: draw(dtype, (lanes, length)) for name, (length, dtype) in states.items()}
+
+    given = every(lambda dtype, shape: generator.integers(
+        dtype.raw_min, dtype.raw_max, shape, endpoint=True))  # fmt: skip
+    return {
+        "an all-max": every(lambda dtype, shape: np.full(shape, dtype.raw_max)),
+        "an all-min": every(lambda dtype, shape: np.full(shape, dtype.raw_min)),
+        "a given": given,
     }
-    for edge in ("max", "min"):
-        extreme = {
-            state: np.full((lanes, length), form.raw_max if edge == "max" else form.raw_min)
-            for state, (length, form) in states.items()
-        }
-        yield Stimulus(f"random from an all-{edge} state", frames["random"], full, START_GIVEN,
-                       extreme)  # fmt: skip
-    yield Stimulus("random from a given state", frames["random"], full, START_GIVEN, given)
-    yield Stimulus("random from a given state, carried on", frames["random"][:, ::-1], full,
-                   START_CARRIED)  # fmt: skip
 
 
 def own_stimuli(x: IntArray, lengths: IntArray, lanes: int) -> Iterator[Stimulus]:

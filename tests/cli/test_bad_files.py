@@ -57,6 +57,18 @@ def test_impossible_names_and_values_are_refused(case, refused, work):
     assert refused("compile", "m.safetensors", "-o", "out", *PES) == message
 
 
+SIGNALLING = np.full(4 * CELLS, 0x7FA00000, dtype=np.uint32).view(np.float32)
+
+
+def test_signalling_nans_are_refused_without_a_warning_of_numpy(refused, work):
+    save_file(lstm_tensors() | {"bias_hh_l0": SIGNALLING}, work / "m.safetensors")
+    np.save("f.npy", SIGNALLING[:INPUTS].reshape(1, INPUTS))
+    message = refused("compile", "m.safetensors", "-o", "out", *PES)
+    assert message.startswith(f"bias_hh_l0 has {4 * CELLS} NaN or infinite values (m.safetensors)")
+    message = refused("compile", "model.safetensors", "-o", "out", "--calibration", "f.npy", *PES)
+    assert message.startswith("a frame has NaN or infinite values (f.npy)")
+
+
 @pytest.mark.parametrize("peak", [1e-310, 1e-30, 1e30])
 def test_calibration_frames_of_any_finite_size_are_taken_without_a_warning(peak, penstock, work):
     np.save("f.npy", np.full((3, INPUTS), peak))

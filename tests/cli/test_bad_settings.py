@@ -27,19 +27,19 @@ SETTINGS = {
     "--lanes 32": (
         f"the hardware can't have 32 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16)"
     ),
-    "--pes 6 --cell-units 4": (
-        f"the hardware can't have 4 cell units for 6 PEs ({HARDWARE}); "
-        "hint: cell_units must divide the number of PEs, and be at most 64"
+    "--pes 6 --elements-per-cycle 4": (
+        f"the hardware can't have 4 elements per cycle with 6 PEs ({HARDWARE}); "
+        "hint: elements_per_cycle must divide the number of PEs, and be at most 64"
     ),
-    "--cell-units 0": "0 cell units",
+    "--elements-per-cycle 0": "0 elements per cycle",
     "--assign random": (
         f"the hardware can't have assign 'random' ({HARDWARE}); "
         "hint: choose best, interleave or balance"
     ),
     "--index-bits 0": f"the hardware can't have 0 index bits ({HARDWARE}); hint: choose 1 to 8",
     "--index-bits 9": f"the hardware can't have 9 index bits ({HARDWARE}); hint: choose 1 to 8",
-    "--raw-distance 0": "raw_distance 0",
-    "--raw-distance 17": "raw_distance 17",
+    "--hazard-distance 0": "hazard_distance 0",
+    "--hazard-distance 17": "hazard_distance 17",
     "--max-steps 0": "max_steps 0",
     "--clock-mhz 0": "a clock of 0.0 MHz",
     "--clock-mhz -100": "a clock of -100.0 MHz",

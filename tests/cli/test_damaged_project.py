@@ -275,8 +275,8 @@ MANIFESTS = {
     **{f"no {key} of the interface": dropped("interface", key) for key in (
         "lanes", "io_bits", "batch_first", "max_steps", "states")},
     **{f"no {key} of the kernel": dropped("kernel", key) for key in (
-        "hazard_distance", "cell_units", "vector_depth", "segments", "operand_bases", "beat_depth",
-        "word_depth")},
+        "hazard_distance", "elements_per_cycle", "vector_depth", "segments", "operand_bases",
+        "beat_depth", "word_depth")},
     **{f"no golden {key}": dropped("golden", key) for key in ("calls", "steps")},
     **{f"no {key} of a phase": dropped("phases", 0, key) for key in (
         "name", "sweep", "matvecs", "rows", "rows_per_pe", "operands", "gathers",
@@ -294,7 +294,7 @@ MANIFESTS = {
     "a part of a PE": lambda fields: fields.update(pes=2.0),
     "a hazard distance of 0": kernel(hazard_distance=0),
     "a hazard distance in words": kernel(hazard_distance="4"),
-    "cell units that do not divide the PEs": kernel(cell_units=3),
+    "cell units that do not divide the PEs": kernel(elements_per_cycle=3),
     "a phase's bases too many": kernel(operand_bases=[[0, 0], [0], [0]]),
     "a base too many": kernel(operand_bases=[[0, 0, 0], [0]]),
     "a base beyond every memory": kernel(operand_bases=[[0, 10**12], [0]]),

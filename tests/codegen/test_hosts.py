@@ -152,7 +152,7 @@ def test_driver_refuses_what_the_kernel_cannot_take(project, driver):
         "lengths [": {"x": x, "lengths": [4] * len(x)},
         'start is "zero"': {"x": x, "start": "given"},
     }
-    if accelerator.most_steps is not None:
+    if accelerator.max_steps is not None:
         refused["13 steps; the kernel was built for 12"] = {"x": frames(project, 13, seed=5)}
     for message, arguments in refused.items():
         with pytest.raises(ValueError, match=re.escape(message)):

@@ -15,14 +15,22 @@ from penstock.codegen.hls.names import (
     Names,
     Scope,
     constant,
+    cpp,
     identifier,
     one_line,
 )
 from penstock.driver import compile_graph
+from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.machine import describe
 from penstock.schedule import schedule
 
 C_IDENTIFIER = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*")
+
+
+def test_the_default_modes_of_a_type_are_those_of_ap_fixed():
+    assert cpp(Fixed(12, 10)) == "ap_fixed<12, 2>"
+    rounded = Fixed(16, 15, False, Rounding.RND, Overflow.SAT)
+    assert cpp(rounded) == "ap_ufixed<16, 1, AP_RND, AP_SAT>"
 
 
 def named(graph):

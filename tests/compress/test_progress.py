@@ -105,7 +105,7 @@ def test_obeying_the_hint_leads_to_the_same_result(work):
     cut(path)
     path.unlink()
     told = []
-    run(work, tell=told.append)
+    run(work, log=told.append)
     assert [text.split()[0] for text in told] == ["pruned"]
     assert (work / "m.safetensors").read_bytes() == wanted
 
@@ -142,7 +142,7 @@ def test_a_marker_of_garbage_is_refused_by_name(content, work):
 def test_a_marker_that_is_lost_is_made_again_for_the_same_run(work):
     (work / "m.safetensors.progress/recipe").unlink()
     told = []
-    run(work, tell=told.append)
+    run(work, log=told.append)
     assert told == []
 
 

@@ -184,11 +184,11 @@ def test_the_summary_counts_what_is_left_on_each_pe():
     mask = np.split(nonzero(model, "lstm.weight_ih_l0"), 4)[1]
     assert row.shape == (CELLS, INPUTS) == mask.shape
     assert row.density_wanted == 0.25 and row.density == mask.mean()
-    assert row.least_per_pe == row.most_per_pe == mask[2::3].sum() == 16
+    assert row.min_per_pe == row.max_per_pe == mask[2::3].sum() == 16
     pruner.finalize()
     assert pruner.summary() == list(rows.values())
     loose = Pruner(make_net(), "unstructured", 0.25, pes=4).summary()[0]
-    assert loose.least_per_pe < loose.most_per_pe
+    assert loose.min_per_pe < loose.max_per_pe
 
 
 def test_weights_that_are_zero_already_stay_zero_even_at_density_1():

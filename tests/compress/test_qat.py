@@ -70,7 +70,7 @@ def test_fake_quantization_is_fixed_in_every_mode():
     for rounding, overflow, signed in product(Rounding, Overflow, (True, False)):
         kind = Fixed(5, 2, signed, rounding, overflow)
         got = fake_quantize(torch.tensor(values), kind).numpy()
-        assert (got == kind.to_float(kind.quantize(values))).all(), kind.cpp
+        assert (got == kind.to_float(kind.quantize(values))).all(), kind
 
 
 def test_the_gradient_passes_where_the_type_reaches_and_stops_beyond():

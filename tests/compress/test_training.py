@@ -113,7 +113,7 @@ def test_the_rate_falls_from_its_start_to_nearly_nothing(tmp_path):
     module, seen = Last(), []
     data = made()
     group = {"params": list(module.parameters()), "lr": 0.02}
-    loop = Loop(tmp_path, batch=8, watch=lambda update: seen.append(group["lr"]))
+    loop = Loop(tmp_path, batch=8, on_update=lambda update: seen.append(group["lr"]))
     forward = forward_of(module, data)
     loop.fit(Stage("fit", module, forward, 4, 1.0, groups=lambda rate: [group]), data, data)
     assert seen[0] == 0.02 and seen == sorted(seen, reverse=True)
@@ -122,7 +122,7 @@ def test_the_rate_falls_from_its_start_to_nearly_nothing(tmp_path):
 
 def test_every_update_is_told(tmp_path):
     seen = []
-    trained(tmp_path, Last(), watch=seen.append)
+    trained(tmp_path, Last(), on_update=seen.append)
     assert [(u.epoch, u.number, u.of) for u in seen] == [
         (epoch, number, 5) for epoch in range(3) for number in range(1, 6)
     ]
@@ -185,13 +185,13 @@ def test_a_module_that_does_not_fit_the_data_is_refused(module, change, line):
 
 
 def test_a_teacher_is_followed_where_labels_count():
-    """(1 - taught) * cross entropy + taught * T^2 * KL(teacher, T || network, T), by hand."""
+    """(1 - w) * cross entropy + w * T^2 * KL(teacher, T || network, T), w = distill_weight."""
     generator = torch.Generator().manual_seed(0)
     mine, theirs = torch.randn(2, 2, 3, CLASSES, generator=generator, dtype=torch.float64)
     y = np.array([[0, 1, IGNORED], [IGNORED, 2, 1]])
     part = Split(np.zeros((2, 3, INPUTS), np.float32), y, np.array([3, 3]))
     stage = Stage("fit", Last(), lambda x, lengths: mine, 1, 0.1,
-                  teacher=lambda x, lengths: theirs, taught=0.3)  # fmt: skip
+                  teacher=lambda x, lengths: theirs, distill_weight=0.3)  # fmt: skip
     counts = torch.tensor(y != IGNORED)
     log_p = torch.log_softmax(mine[counts] / 2, 1)
     q = torch.softmax(theirs[counts] / 2, 1)
@@ -199,5 +199,5 @@ def test_a_teacher_is_followed_where_labels_count():
     labels = torch.tensor(y)[counts]
     entropy = -torch.log_softmax(mine[counts], 1)[torch.arange(4), labels].mean()
     assert stage.loss(part).item() == pytest.approx(float(0.7 * entropy + 0.3 * 4 * apart))
-    stage.taught = 0.0
+    stage.distill_weight = 0.0
     assert stage.loss(part).item() == pytest.approx(float(entropy))

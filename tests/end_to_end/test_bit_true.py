@@ -53,11 +53,12 @@ MATRIX = {
     ),
     "scarce slots and a long hazard distance need bubbles": (
         {"cells": (5,), "outputs": 5, "density": 0.8},
-        {"pes": 5, "raw_distance": 9, "accumulator_banks": 4, "cell_units": 5}, {},
+        {"pes": 5, "hazard_distance": 9, "accumulator_banks": 4, "elements_per_cycle": 5}, {},
     ),
     "12 PEs of many bits in groups, 3 cell units, 16 banks": (
-        {"cells": (30,), "density": 0.2}, {"pes": 12, "cell_units": 3, "accumulator_banks": 16,
-                                           "port_bits": 128, "assign": "balance"},
+        {"cells": (30,), "density": 0.2},
+        {"pes": 12, "elements_per_cycle": 3, "accumulator_banks": 16, "port_bits": 128,
+         "assign": "balance"},
         {"weights": 18, "inputs": 18, "cell_state": 20},
     ),
     "narrow weights and activations, types of several scales": (

@@ -168,7 +168,7 @@ MANIFESTS = {
     ),
     "BANKS": fewer_banks,
     "MAX_STEPS": lambda fields: fields["interface"].update(max_steps=8),
-    "CELL_UNITS": lambda fields: fields["kernel"].update(cell_units=1),
+    "CELL_UNITS": lambda fields: fields["kernel"].update(elements_per_cycle=1),
     "VECTOR_DEPTH": lambda fields: fields["kernel"].update(vector_depth=1000),
     "segment l0.y": lambda fields: fields["kernel"]["segments"].update({"l0.y": 5}),
     "phase l1.gates": moved_operands,

@@ -19,8 +19,8 @@ def sound(built_folder):
 
 
 def test_the_least_distance_is_the_greatest_that_can_be_promised(sound):
-    least = validate(*sound, 1).least_distance
-    assert validate(*sound, least).least_distance == least
+    least = validate(*sound, 1).min_distance
+    assert validate(*sound, least).min_distance == least
     with pytest.raises(AssertionError, match="a slot is used twice too soon"):
         validate(*sound, least + 1)
 

@@ -46,8 +46,8 @@ def draw(seed: int):
     }  # fmt: skip
     divisors = [units for units in range(1, min(pes, 16) + 1) if pes % units == 0]
     hardware = {
-        "pes": pes, "lanes": int(pick(1, 1, 2, 4)), "cell_units": int(pick(*divisors)),
-        "accumulator_banks": pick(None, 4, 8, 16), "raw_distance": int(rng.integers(1, 10)),
+        "pes": pes, "lanes": int(pick(1, 1, 2, 4)), "elements_per_cycle": int(pick(*divisors)),
+        "accumulator_banks": pick(None, 4, 8, 16), "hazard_distance": int(rng.integers(1, 10)),
         "assign": pick("best", "interleave", "balance"), "port_bits": int(pick(128, 256, 512)),
         "index_bits": pick(None, None, int(rng.integers(1, 9))), "max_steps": 8,
     }  # fmt: skip

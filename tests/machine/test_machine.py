@@ -23,7 +23,9 @@ from penstock.schedule import schedule
 
 
 def machine_of(graph, **hardware):
-    return describe(graph, schedule(graph, Hardware(**{"pes": 4, "cell_units": 2, **hardware})))
+    return describe(
+        graph, schedule(graph, Hardware(**{"pes": 4, "elements_per_cycle": 2, **hardware}))
+    )
 
 
 def lstm(precision=None, **model):

@@ -33,11 +33,11 @@ class Absolute(OwnedRows, msgspec.Struct, frozen=True, tag="absolute", tag_field
             Field("valid", "valid_bits", 1),
         )
 
-    def least_words(self, nonzeros, pes):
+    def min_words(self, nonzeros, pes):
         return int(np.bincount(nonzeros.pe, minlength=pes).max(initial=0))
 
     def price(self, nonzeros, weight_bits, pes):
-        return self.least_words(nonzeros, pes) ** 2 * (weight_bits + self.position_bits + 1)
+        return self.min_words(nonzeros, pes) ** 2 * (weight_bits + self.position_bits + 1)
 
     def encode(self, phase, pes, nonzeros, hazard_distance):
         slot = nonzeros.position % phase.slots
@@ -97,7 +97,7 @@ def test_every_entry_holds_a_nonzero_or_is_waste(format):
     assert list(waste)[-1] == "bubbles"
     held = entries.words - sum(waste.values())
     assert held.tolist() == np.bincount(nonzeros.pe, minlength=3).tolist()
-    assert entries.words >= format.least_words(nonzeros, 3)
+    assert entries.words >= format.min_words(nonzeros, 3)
 
 
 def test_prices_compare_formats():
@@ -105,7 +105,7 @@ def test_prices_compare_formats():
     code, layouts, matrices = siblings_of_their_own_vectors(Gap(1))
     nonzeros = code.format.place(code, layouts, 3, matrices)
     price = {name: format.price(nonzeros, 12, 3) for name, format in FORMATS.items()}
-    words = {name: format.least_words(nonzeros, 3) for name, format in FORMATS.items()}
+    words = {name: format.min_words(nonzeros, 3) for name, format in FORMATS.items()}
     assert words["positions"] <= words["wide gaps"] < words["narrow gaps"]
     for name, bits in (("narrow gaps", 1), ("wide gaps", 6), ("positions", 9)):
         assert price[name] == words[name] ** 2 * (12 + bits)

@@ -32,7 +32,7 @@ def test_no_address_is_used_twice_within_the_distance_and_no_bubble_is_idle(haza
     distances = use_distance(got.pe, word, got.position % 3, 3, ways)
     assert gap.prove(code, got, word, hazard_distance) == distances.min() >= hazard_distance
     if ways >= hazard_distance:
-        assert entries.words == gap.least_words(wanted, 4)
+        assert entries.words == gap.min_words(wanted, 4)
 
 
 def test_a_hazard_is_found():
@@ -56,7 +56,7 @@ def test_a_long_gap_costs_padding_of_the_greatest_gap():
     entries = Gap(3).encode(phase_code(None, 1, 1), 1, far, 1)
     assert entries["gap"][:, 0].tolist() == [7, 7, 2]
     assert entries["weight"][:, 0].tolist() == [0, 0, 5]
-    assert Gap(3).least_words(far, 1) == 3
+    assert Gap(3).min_words(far, 1) == 3
 
 
 def test_waste_is_counted_by_cause_for_each_pe():
@@ -73,7 +73,7 @@ def test_a_phase_without_weights_is_one_word_of_bubbles():
     nothing = NonZeros(*(np.zeros(0, dtype=np.int64),) * 3)
     code = phase_code()
     entries = Gap(1).encode(code, 3, nothing, 4)
-    assert entries.words == 1 and Gap(1).least_words(nothing, 3) == 0
+    assert entries.words == 1 and Gap(1).min_words(nothing, 3) == 0
     assert Gap(1).waste(code, entries)["bubbles"].tolist() == [1, 1, 1]
     assert Gap(1).prove(code, *Gap(1).decode(code, entries), 4) is None
 

@@ -21,7 +21,7 @@ import penstock
 from penstock import Fixed, Hardware, HeadOptions, Precision
 from penstock.frontend import from_state_dict, read_checkpoint
 
-RENAMED = (("raw_distance", "hazard_distance"),)
+RENAMED = (("raw_distance", "hazard_distance"), ("cell_units", "elements_per_cycle"))
 """Names of one setting: before, after."""
 
 

@@ -93,10 +93,10 @@ def test_peepholes_and_biases_are_told_apart(case, report):
     assert report["totals"]["compression"]["dense_values"]["peepholes"] == peepholes
 
 
-def test_stretches_follow_one_another_and_add_up_to_the_step(compiled, report):
+def test_spans_follow_one_another_and_add_up_to_the_step(compiled, report):
     timeline, sweeps = report["timeline"], compiled.graph.sweeps
-    ends = [row["start"] + row["cycles"] for row in timeline["stretches"]]
-    assert [row["start"] for row in timeline["stretches"]] == [0, *ends[:-1]]
+    ends = [row["start"] + row["cycles"] for row in timeline["spans"]]
+    assert [row["start"] for row in timeline["spans"]] == [0, *ends[:-1]]
     issues = compiled.machine.order.issues
     step = [issue for issue in issues if sweeps[issue.sweep] is not Direction.ONCE]
     assert timeline["cycles_per_step"] == sum(issue.cycles for issue in step)
@@ -143,8 +143,8 @@ def test_proven_width_is_enough_and_no_more(report):
 
 
 def test_hazard_distance_is_kept(report):
-    least = report["proof"]["least_distance"]
-    assert least is None or least >= report["proof"]["raw_distance"]
+    least = report["proof"]["min_distance"]
+    assert least is None or least >= report["proof"]["hazard_distance"]
 
 
 def test_every_tensor_is_listed_with_its_type(compiled, report):

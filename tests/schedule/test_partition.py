@@ -12,8 +12,8 @@ from penstock.ops import ArgMax, Const, MatVec, StateRead
 from penstock.schedule.partition import partition
 
 
-def phases(graph, most_siblings=4):
-    return partition(graph, most_siblings).phases
+def phases(graph, max_siblings=4):
+    return partition(graph, max_siblings).phases
 
 
 def test_products_of_one_depth_and_height_are_one_phase_whatever_they_read():
@@ -32,7 +32,7 @@ def test_no_phase_has_more_siblings_than_there_are_accumulator_banks():
     assert [phase.matvecs for phase in phases(graph)] == [
         ("l0.p0", "l0.p1", "l0.p2", "l0.p3"), ("l0.p4", "l0.p5"),
     ]  # fmt: skip
-    assert [len(phase.matvecs) for phase in phases(graph, most_siblings=8)] == [6]
+    assert [len(phase.matvecs) for phase in phases(graph, max_siblings=8)] == [6]
     assert [phase.name for phase in phases(graph)] == ["l0.gates", "l0.gates_2"]
 
 

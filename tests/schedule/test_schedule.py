@@ -52,7 +52,7 @@ def test_layers_share_the_array_one_after_the_other():
 
 
 def test_gathered_vectors_lie_side_by_side_on_whole_groups_of_cell_units():
-    hardware = Hardware(pes=4, cell_units=4)
+    hardware = Hardware(pes=4, elements_per_cycle=4)
     base = describe(*planned(hardware, inputs=5, cells=(9, 6), outputs=4)).kept.activations.base
     assert base["x@0"] == 0 and base["l0.y"] == 8 and base["l1.y"] == 12
     assert all(address % 4 == 0 for address in base.values())
@@ -112,7 +112,7 @@ def test_the_validator_accepts_what_the_compiler_packs():
     proof = validate(graph, *packed(graph, plan), 4)
     matrices = [node.tensor.constant for node in graph.of_kind("const")]
     assert proof.weights == sum(np.count_nonzero(m) for m in matrices if m.ndim == 2)
-    assert proof.least_distance >= 4
+    assert proof.min_distance >= 4
 
 
 def flip_weight(entries: Entries):
@@ -153,7 +153,7 @@ def test_the_validator_finds_a_changed_word(change, reason):
 def test_the_validator_finds_a_hazard():
     """Words scheduled for a distance of 2 do not prove a distance of 9."""
     graph, plan = planned(
-        Hardware(pes=5, raw_distance=2, accumulator_banks=4), cells=(5,), outputs=5, density=0.9
+        Hardware(pes=5, hazard_distance=2, accumulator_banks=4), cells=(5,), outputs=5, density=0.9
     )
     manifest, files = packed(graph, plan)
     validate(graph, manifest, files, 2)

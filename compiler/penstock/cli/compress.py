@@ -204,7 +204,7 @@ def sensitivity_command(
         found = measure_sensitivity(
             module, lambda: loop.measure(forward, split), densities=wanted, bits=widths,
             pattern=pattern, pes=None if takes_banks else pes, bank=bank,
-            watch=lambda matrix: status.update(f"measuring {matrix}"),
+            on_matrix=lambda matrix: status.update(f"measuring {matrix}"),
         )  # fmt: skip
     chosen = found.densities(density) if density else {}
     title = f"accuracy on the validation set, of {found.trained.accuracy:.2%} as trained"

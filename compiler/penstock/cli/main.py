@@ -19,6 +19,7 @@ from penstock.arrays import read_array, read_arrays
 from penstock.atomic import write_files
 from penstock.cli.compress import compress_command, sensitivity_command
 from penstock.cli.files import check_suffix
+from penstock.cli.options import with_settings
 from penstock.driver import Compiled, compile_checkpoint
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions
@@ -96,7 +97,9 @@ app.command("sensitivity")(sensitivity_command)
 
 
 @app.command("compile")
+@with_settings
 def compile_command(
+    *,
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A .pt state dict or a .safetensors file.")
     ],
@@ -105,39 +108,8 @@ def compile_command(
         Path | None,
         typer.Option(help=".npy of typical frames: (steps, inputs) or (sequences, ...)."),
     ] = None,
-    pes: Annotated[int, typer.Option(help="Processing elements.")] = Hardware.pes,
-    lanes: Annotated[int, typer.Option(help="Sequences at once: 1, 2, 4, 8 or 16.")] = 1,
-    cell_units: Annotated[
-        int | None, typer.Option(help="Elements per cycle of the cell unit; divides the PEs.")
-    ] = None,
-    assign: Annotated[str, typer.Option(help="Rows to PEs: best, interleave or balance.")] = "best",
-    index_bits: Annotated[
-        int | None, typer.Option(help="Gap bits, 1 to 8. Default: chosen for each matrix.")
-    ] = None,
-    raw_distance: Annotated[
-        int, typer.Option(help="Cycles between two uses of an accumulator.")
-    ] = Hardware.raw_distance,
-    max_steps: Annotated[
-        int, typer.Option(help="Longest sequence, for networks that buffer frames.")
-    ] = Hardware.max_steps,
-    clock_mhz: Annotated[float, typer.Option(help="Target clock.")] = Hardware.clock_mhz,
-    part: Annotated[str, typer.Option(help="FPGA part.")] = Hardware.part,
-    weight_bits: Annotated[int | None, typer.Option(help="Bits of a weight; 12.")] = None,
-    input_bits: Annotated[int | None, typer.Option(help="Bits of an input; 16.")] = None,
-    cell_bits: Annotated[int | None, typer.Option(help="Bits of the cell state; 16.")] = None,
-    output_bits: Annotated[int | None, typer.Option(help="Bits of y and m; 16.")] = None,
-    accumulator_bits: Annotated[
-        int | None, typer.Option(help="Accumulator bits. Default: as the proof needs.")
-    ] = None,
-    table_entries: Annotated[
-        int | None, typer.Option(help="Entries of the sigma and tanh tables; 2048.")
-    ] = None,
-    interpolate_bits: Annotated[
-        int | None, typer.Option(help="Input bits between two table entries; 0, none.")
-    ] = None,
-    row_scales: Annotated[
-        bool, typer.Option("--row-scales", help="A power of two for every row of a matrix.")
-    ] = False,
+    hardware: Hardware,
+    precision: Precision | None,
     head: Annotated[
         str | None, typer.Option(help="A Linear head runs at: step, last or final.")
     ] = None,
@@ -156,19 +128,9 @@ def compile_command(
     options = None
     if head is not None or head_activation is not None:
         options = HeadOptions(head or "last", head_activation or "none")
-    hardware = Hardware(
-        pes=pes, lanes=lanes, cell_units=cell_units, assign=assign, index_bits=index_bits,
-        raw_distance=raw_distance, max_steps=max_steps, clock_mhz=clock_mhz, part=part,
-    )  # fmt: skip
-    asked = {
-        "weights": weight_bits, "inputs": input_bits, "cell_state": cell_bits,
-        "outputs": output_bits, "accumulators": accumulator_bits, "table_entries": table_entries,
-        "interpolate_bits": interpolate_bits, "row_scales": row_scales or None,
-    }  # fmt: skip
-    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     compiled = compile_checkpoint(
         model, _calibration_frames(calibration, time_first), hardware,
-        Precision(**given) if given else None, options,
+        precision, options,
         batch_first=not time_first,
         name=_printable(model.stem, "_"),  # goes into comments of the sources
         calibration_name=str(calibration or model),

@@ -86,7 +86,7 @@ class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
             name: value.to_fixed() if isinstance(value, FixedText) else value
             for name, value in msgspec.structs.asdict(self.precision).items()
         }
-        overrides = {name: kind.to_fixed() for name, kind in self.overrides.items()}
+        overrides = {name: dtype.to_fixed() for name, dtype in self.overrides.items()}
         return Precision(**settings, overrides=overrides, row_exponents=self.row_exponents)
 
     def to_head(self) -> HeadOptions | None:
@@ -104,7 +104,7 @@ def text_of(ranges: Ranges, precision: Precision, head: HeadOptions | None) -> s
     }
     content = {
         "peak": ranges.peak, "precision": settings,
-        "overrides": {name: kind.to_json() for name, kind in precision.overrides.items()},
+        "overrides": {name: dtype.to_json() for name, dtype in precision.overrides.items()},
         "row_exponents": precision.row_exponents,
         "head": None if head is None else [head.at, head.activation],
     }  # fmt: skip

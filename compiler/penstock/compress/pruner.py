@@ -25,15 +25,15 @@ SHOWN_ROWS = 5
 class MatrixSummary:
     """What has become of one matrix; of an LSTM's stacked weights, of each gate's.
 
-    shape: (rows, columns); least_per_pe, most_per_pe: non-zeros in the submatrices of the PEs.
+    shape: (rows, columns); min_per_pe, max_per_pe: non-zeros in the submatrices of the PEs.
     """
 
     matrix: str
     shape: tuple[int, int]
     density_wanted: float
     density: float
-    least_per_pe: int
-    most_per_pe: int
+    min_per_pe: int
+    max_per_pe: int
 
 
 class Pruner:

@@ -137,10 +137,10 @@ class QuantizedNetwork(nn.Module):
         """Lower the graph again if a learned range asks for another type than it has."""
         moved = {}
         for key, value in self.log2_ranges.items():
-            kind = self.graph[_name(key)].tensor.type
-            frac = kind.width - int(kind.signed) - math.ceil(value.item())
-            if frac != kind.frac:
-                moved[_name(key)] = replace(kind, frac=frac)
+            dtype = self.graph[_name(key)].tensor.type
+            frac = dtype.width - int(dtype.signed) - math.ceil(value.item())
+            if frac != dtype.frac:
+                moved[_name(key)] = replace(dtype, frac=frac)
         if moved:
             now = self._precision()
             precision = replace(now, overrides=now.overrides | moved)
@@ -174,9 +174,9 @@ def _learned(model: RecurrentModel) -> set[str]:
     return tensors | {"x"}
 
 
-def _log2_range(kind: Fixed) -> float:
+def _log2_range(dtype: Fixed) -> float:
     """log2 of a range that asks for this type, midway between those that ask for its neighbours."""
-    return kind.width - int(kind.signed) - kind.frac - 0.5
+    return dtype.width - int(dtype.signed) - dtype.frac - 0.5
 
 
 def _key(name: str) -> str:

@@ -110,8 +110,8 @@ def run_recipe(
     data: Dataset,
     recipe: Recipe,
     output: Path,
-    tell: Callable[[str], None] = lambda text: None,
-    watch: Callable[[Update], None] = lambda update: None,
+    log: Callable[[str], None] = lambda text: None,
+    on_update: Callable[[Update], None] = lambda update: None,
 ) -> Outcome:
     """Compress the model that ``factory`` makes; the checkpoint goes to ``output``.
 
@@ -127,7 +127,7 @@ def run_recipe(
     forward = forward_of(module, data.train)
     _rehearse(module, data, recipe)
     loop = Loop(_progress_folder(recipe, module, data, output), recipe.batch, recipe.patience,
-                recipe.seed, tell=tell, watch=watch)  # fmt: skip
+                recipe.seed, log=log, on_update=on_update)  # fmt: skip
     split_name, split = data.measured
     scores = {}
 
@@ -148,7 +148,7 @@ def run_recipe(
     if recipe.qat_epochs:
         stage = Stage(
             "qat", network, quantized, recipe.qat_epochs, recipe.rate * QUANTIZED_RATE,
-            groups=network.parameter_groups, teacher=teacher, taught=recipe.distill,
+            groups=network.parameter_groups, teacher=teacher, distill_weight=recipe.distill,
         )  # fmt: skip
         loop.fit(stage, data.train, data.valid)
         scores["trained quantized"] = loop.measure(quantized, split)
@@ -195,7 +195,7 @@ def prune(
     pruner = _pruner(module, recipe, Cubic(0, ramp * updates, max(updates // 4, 1)))
     stage = Stage(
         "pruned", module, forward, recipe.prune_epochs, recipe.rate, pruner.step, pruner, ramp,
-        teacher=teacher, taught=recipe.distill,
+        teacher=teacher, distill_weight=recipe.distill,
     )  # fmt: skip
     loop.fit(stage, data.train, data.valid)
     rows = pruner.summary()

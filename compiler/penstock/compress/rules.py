@@ -106,8 +106,8 @@ def _requant(run: Execution, node: Node, op: Requant, x: Tensor) -> Tensor:
 def _lut(
     run: Execution, node: Node, op: Lut, x: Tensor, table: Tensor, rise: Tensor | None = None
 ) -> Tensor:
-    bits, kind = op.interpolate_bits, run.graph[node.inputs[0]].tensor.type
-    raw = (x.detach() * 2.0**kind.frac).to(torch.int64)
+    bits, dtype = op.interpolate_bits, run.graph[node.inputs[0]].tensor.type
+    raw = (x.detach() * 2.0**dtype.frac).to(torch.int64)
     index = (raw >> bits) & (len(table) - 1)
     value = look_up(index, x, table, _slopes(run, node, op, table))
     if rise is None:

@@ -119,7 +119,7 @@ def measure_sensitivity(
     pattern: str | Pattern = "unstructured",
     pes: int | None = None,
     bank: int | None = None,
-    watch: Callable[[str], None] = lambda matrix: None,
+    on_matrix: Callable[[str], None] = lambda matrix: None,
 ) -> Sensitivity:
     """Measure every matrix of ``model``, one at a time; the model is left as it was.
 
@@ -143,7 +143,7 @@ def measure_sensitivity(
     rows = []
     trained = evaluate()
     for matrix in matrices:
-        watch(matrix.name)
+        on_matrix(matrix.name)
         for density in densities:
             if density not in unfit[matrix.name]:
                 changed = partial(_pruned, pattern=kind, density=density)

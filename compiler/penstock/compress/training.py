@@ -34,10 +34,12 @@ class Stage:
     """One stage of training: ``epochs`` over the data, at most ``patience`` of them in vain.
 
     forward: of ``module``; rate: falls to zero on a half cosine over all epochs. after_step: called
-    after every update (a pruner's ``step``); extra_state: what else is saved and resumed. ripe:
-    epochs before the first weights that may be kept as the best (a density schedule must run out).
+    after every update (a pruner's ``step``); extra_state: what else is saved and resumed.
+    warmup_epochs: before the first weights that may be kept as the best (a density schedule must
+    run out).
     groups: rate -> parameter groups for the optimizer; all parameters alike, if not given.
-    teacher: a trained network whose answers make up ``taught`` of the loss (Hinton et al. 2015).
+    teacher: a trained network whose answers make up ``distill_weight`` of the loss (Hinton et al.
+    2015).
     """
 
     name: str
@@ -47,16 +49,16 @@ class Stage:
     rate: float
     after_step: Callable[[], None] = lambda: None
     extra_state: Any = None
-    ripe: int = 0
+    warmup_epochs: int = 0
     groups: Callable[[float], Any] | None = None
     teacher: Forward | None = None
-    taught: float = 0.5
+    distill_weight: float = 0.5
 
     def loss(self, part: Split) -> Tensor:
         """Mean cross entropy of the labels that count; with a teacher, and of its answers."""
         logits, labels = _flat(self.forward, part)
         loss = functional.cross_entropy(logits, labels, ignore_index=IGNORED)
-        if self.teacher is None or not self.taught:
+        if self.teacher is None or not self.distill_weight:
             return loss
         with torch.no_grad():
             answers, _ = _flat(self.teacher, part)
@@ -66,7 +68,7 @@ class Stage:
             for values in (logits, answers.to(logits.dtype))
         )
         apart = functional.kl_div(mine, theirs, reduction="batchmean", log_target=True)
-        return (1 - self.taught) * loss + self.taught * TEMPERATURE**2 * apart
+        return (1 - self.distill_weight) * loss + self.distill_weight * TEMPERATURE**2 * apart
 
 
 class Update(NamedTuple):
@@ -96,8 +98,8 @@ class Loop:
     patience: int = 8
     seed: int = 0
     clip: float = 5.0
-    tell: Callable[[str], None] = lambda text: None
-    watch: Callable[[Update], None] = lambda update: None
+    log: Callable[[str], None] = lambda text: None
+    on_update: Callable[[Update], None] = lambda update: None
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def fit(self, stage: Stage, train: Split, valid: Split) -> float:
@@ -110,7 +112,7 @@ class Loop:
         optimizer = torch.optim.Adam(parameters, lr=stage.rate)
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        best, best_epoch, first = math.inf, stage.ripe, 0
+        best, best_epoch, first = math.inf, stage.warmup_epochs, 0
         best_weights = _copy(stage.module.state_dict())
         saved = load_stage(self.folder, stage.name)
         if saved is not None:
@@ -127,13 +129,13 @@ class Loop:
             stage.module.eval()
             loss, accuracy = self.measure(stage.forward, valid)
             is_last_chance = best == math.inf and epoch == stage.epochs - 1
-            if (epoch + 1 >= stage.ripe and loss < best) or is_last_chance:
+            if (epoch + 1 >= stage.warmup_epochs and loss < best) or is_last_chance:
                 best, best_epoch = loss, epoch
                 best_weights = _copy(stage.module.state_dict())
             self.history.append(
                 {"stage": stage.name, "epoch": epoch, "loss": loss, "score": accuracy}
             )
-            self.tell(f"{stage.name} {epoch + 1}/{stage.epochs}: loss {trained:.4f}, "
+            self.log(f"{stage.name} {epoch + 1}/{stage.epochs}: loss {trained:.4f}, "
                       f"validation {loss:.4f}, accuracy {accuracy:.4f}")  # fmt: skip
             save_stage(self.folder, stage.name, {
                 "weights": stage.module.state_dict(), "optimizer": optimizer.state_dict(),
@@ -170,7 +172,7 @@ class Loop:
             optimizer.step()
             stage.after_step()
             losses.append(loss.item())
-            self.watch(
+            self.on_update(
                 Update(stage.name, epoch, stage.epochs, number + 1, len(batches), losses[-1])
             )
         return float(np.mean(losses))

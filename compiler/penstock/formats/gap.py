@@ -51,14 +51,14 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
             Field("gap", "index_bits", self.index_bits),
         )
 
-    def least_words(self, nonzeros: NonZeros, pes: int) -> int:
+    def min_words(self, nonzeros: NonZeros, pes: int) -> int:
         """See ``Format``."""
         runs = self._padding(gaps(nonzeros)) + 1.0
         return int(np.bincount(nonzeros.pe, weights=runs, minlength=pes).max(initial=0))
 
     def price(self, nonzeros: NonZeros, weight_bits: int, pes: int) -> int:
         """The product of cycles and bits: neither time nor memory is free."""
-        words = self.least_words(nonzeros, pes)
+        words = self.min_words(nonzeros, pes)
         return words * words * (weight_bits + self.index_bits)
 
     def encode(

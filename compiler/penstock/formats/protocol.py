@@ -100,7 +100,7 @@ class Format(Protocol):
         Raises ValueError for a non-zero outside the matrices or a weight that is there twice.
         """
 
-    def least_words(self, nonzeros: NonZeros, pes: int) -> int:
+    def min_words(self, nonzeros: NonZeros, pes: int) -> int:
         """Words that a phase takes if no entry has to wait for a sum."""
 
     def price(self, nonzeros: NonZeros, weight_bits: int, pes: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, deserialize
 
+from penstock.arrays import as_floats
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.checked import checked
@@ -77,7 +78,7 @@ def _plain(name: str, entry: Mapping[str, Any], where: str) -> FloatArray:
     values = np.frombuffer(entry["data"], STORED[kind]).reshape(entry["shape"])
     if kind == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
-    return values.astype(np.float64)
+    return as_floats(values)
 
 
 def arrays(state: Mapping[str, Any], where: str) -> dict[str, FloatArray]:
@@ -91,7 +92,7 @@ def arrays(state: Mapping[str, Any], where: str) -> dict[str, FloatArray]:
 
 def _floats(name: str, value: Any, where: str) -> FloatArray:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return value.astype(np.float64)
+        return as_floats(value)
     if getattr(value, "is_meta", False):
         raise PenstockError(
             f"{name} is on the meta device, which holds no values", where, "load the weights first"

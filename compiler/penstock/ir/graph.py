@@ -150,7 +150,3 @@ class Graph:
         """The nodes that read ``name``, in graph order."""
         readers = set(self._graph.successors(name))
         return [node for node in self.nodes() if node.name in readers]
-
-    def is_acyclic(self) -> bool:
-        """True if one step computes without feedback (state apart)."""
-        return bool(nx.is_directed_acyclic_graph(self._graph))

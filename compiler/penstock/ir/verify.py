@@ -9,7 +9,7 @@ def verify(graph: Graph) -> None:
     """Raise ValueError unless the graph is well formed.
 
     * Types, shapes and intervals are inferred anew and must be what the nodes carry; intervals lie
-      in their types. One step has no cycle.
+      in their types.
     * A state is read by one node and written by one, in one sweep, with one type and length; it may
       be used anywhere in the step, before or after it is written, and is always the old value.
     * Values enter a ``once`` sweep only through a capture, captures go nowhere else, and nothing
@@ -17,8 +17,6 @@ def verify(graph: Graph) -> None:
     * There is one input and one output. Results leave as they are made, so no backward sweep makes
       them.
     """
-    if not graph.is_acyclic():
-        raise ValueError("the graph has a cycle without state")
     for node in graph.nodes():
         _verify_tensor(graph, node)
         _verify_edges(graph, node)

@@ -27,7 +27,7 @@ class ActivationMemory:
 
 def allocate(graph: Graph, plan: Schedule, deferred: frozenset[str]) -> ActivationMemory:
     """Place every vector that a phase gathers. deferred: see ``states.deferred_states``."""
-    align = plan.hardware.elements_per_cycle
+    align = plan.hardware.cell_units
     base: dict[str, int] = {}
     depth = 0
     for phase in sorted(plan.phases, key=lambda phase: len(phase.operands) == 1):

@@ -147,11 +147,11 @@ def describe(graph: Graph, plan: Schedule) -> Machine:
     codes = [product.code for product in plan.products]
     offsets = beat_offsets(codes, groups.group_pes, hardware.port_bits)
     stages, frames = phases(kept, offsets), loads(kept)
-    order = issue_order(graph, frames, stages, kept.states, hardware.elements_per_cycle)
+    order = issue_order(graph, frames, stages, kept.states, hardware.cell_units)
     results, output_order = _results(graph, plan, frames, stages)
     positions = sum(result.positions for result in results)
     between = streams(
-        plan.products, groups, beats, hardware.elements_per_cycle,
+        plan.products, groups, beats, hardware.cell_units,
         plan.positions(graph.of_kind("input")[0].name), positions,
     )  # fmt: skip
     ports = memory_ports(graph, plan, beats, groups.groups, offsets[-1], kept.states)

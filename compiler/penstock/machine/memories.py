@@ -78,7 +78,7 @@ def memories(
 def _of_the_array(kept: Storage, groups: PeGroups) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
-    banks = hardware.elements_per_cycle
+    banks = hardware.cell_units
     copies = groups.groups * groups.group_copies
     yield Memory(
         "activation memory", "activations", copies * banks * hardware.lanes,
@@ -95,7 +95,7 @@ def _of_the_array(kept: Storage, groups: PeGroups) -> Iterator[Memory]:
 def _of_vectors(kept: Storage, beats: Ports, result_positions: int) -> Iterator[Memory]:
     """States, constants, frames, the output: a cyclic bank for each element of a cycle."""
     hardware = kept.plan.hardware
-    banks = hardware.elements_per_cycle
+    banks = hardware.cell_units
     every_lane = banks * hardware.lanes
 
     def memory(array: Array, count: int = every_lane) -> Memory:
@@ -120,7 +120,7 @@ def _of_vectors(kept: Storage, beats: Ports, result_positions: int) -> Iterator[
 def _of_tables(kept: Storage) -> Iterator[Memory]:
     """A read-only memory for each call of a function, in each unit and lane."""
     hardware = kept.plan.hardware
-    count = hardware.elements_per_cycle * hardware.lanes
+    count = hardware.cell_units * hardware.lanes
     for node in kept.graph.of_kind("lut"):
         tables = [source.tensor for source in kept.graph.inputs(node)[1:]]
         width = sum(table.type.width for table in tables)

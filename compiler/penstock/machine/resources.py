@@ -133,7 +133,7 @@ def _multipliers(machine: Machine) -> tuple[Multipliers, ...]:
     """One for each PE and lane; those of the element-wise units, which phases do not share."""
     hardware, graph = machine.hardware, machine.graph
     in_pe = max(_dsp(machine, node.name) for node in graph.of_kind("matvec"))
-    units = hardware.elements_per_cycle * hardware.lanes
+    units = hardware.cell_units * hardware.lanes
     return (
         Multipliers("PE array", hardware.pes * hardware.lanes, in_pe),
         *(

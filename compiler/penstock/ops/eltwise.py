@@ -36,20 +36,20 @@ class Add(Traits):
     kind: ClassVar[str] = "add"
     is_elementwise: ClassVar[bool] = True
 
-    def infer(self, *inputs: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, *inputs: Tensor) -> Tensor:
         require_vectors(*inputs)
         frac, ends = _aligned(*inputs)
         lo, hi = sum(lo for lo, _ in ends), sum(hi for _, hi in ends)
         return Tensor(inputs[0].shape, Fixed.exact(lo, hi, frac), lo, hi)
 
-    def eval(self, step: Step, *inputs: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, *inputs: Value) -> IntArray:
         frac = max(x.type.frac for x in inputs)
         total = inputs[0].raw << (frac - inputs[0].type.frac)
         for x in inputs[1:]:
             total = total + (x.raw << (frac - x.type.frac))
         return total
 
-    def cost(self, *inputs: Tensor) -> Cost:  # noqa: D102
+    def cost(self, *inputs: Tensor) -> Cost:
         return Cost(latency_cycles=1)
 
 
@@ -63,17 +63,17 @@ class Sub(Traits):
     kind: ClassVar[str] = "sub"
     is_elementwise: ClassVar[bool] = True
 
-    def infer(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, a: Tensor, b: Tensor) -> Tensor:
         require_vectors(a, b)
         frac, ((a_lo, a_hi), (b_lo, b_hi)) = _aligned(a, b)
         lo, hi = a_lo - b_hi, a_hi - b_lo
         return Tensor(a.shape, Fixed.exact(lo, hi, frac), lo, hi)
 
-    def eval(self, step: Step, a: Value, b: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, a: Value, b: Value) -> IntArray:
         frac = max(a.type.frac, b.type.frac)
         return (a.raw << (frac - a.type.frac)) - (b.raw << (frac - b.type.frac))
 
-    def cost(self, a: Tensor, b: Tensor) -> Cost:  # noqa: D102
+    def cost(self, a: Tensor, b: Tensor) -> Cost:
         return Cost(latency_cycles=1)
 
 
@@ -84,16 +84,16 @@ class Mul(Traits):
     kind: ClassVar[str] = "mul"
     is_elementwise: ClassVar[bool] = True
 
-    def infer(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, a: Tensor, b: Tensor) -> Tensor:
         require_vectors(a, b)
         corners = [x * y for x, y in product((a.lo, a.hi), (b.lo, b.hi))]
         lo, hi = min(corners), max(corners)
         return Tensor(a.shape, Fixed.exact(lo, hi, a.type.frac + b.type.frac), lo, hi)
 
-    def eval(self, step: Step, a: Value, b: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, a: Value, b: Value) -> IntArray:
         return a.raw * b.raw
 
-    def cost(self, a: Tensor, b: Tensor) -> Cost:  # noqa: D102
+    def cost(self, a: Tensor, b: Tensor) -> Cost:
         return Cost(dsp=1, latency_cycles=3)
 
 
@@ -107,7 +107,7 @@ class Scale(Traits):
     kind: ClassVar[str] = "scale"
     is_elementwise: ClassVar[bool] = True
 
-    def infer(self, x: Tensor, exponent: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, x: Tensor, exponent: Tensor) -> Tensor:
         require_vectors(x, exponent)
         require(exponent.constant is not None, "exponents must be constant")
         require(exponent.type.frac == 0 and not exponent.type.signed,
@@ -118,10 +118,10 @@ class Scale(Traits):
         frac = x.type.frac + exponent.hi
         return Tensor(x.shape, Fixed.exact(lo, hi, frac), lo, hi)
 
-    def eval(self, step: Step, x: Value, exponent: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, x: Value, exponent: Value) -> IntArray:
         return np.asarray(x.raw << (exponent.raw.max() - exponent.raw))
 
-    def cost(self, x: Tensor, exponent: Tensor) -> Cost:  # noqa: D102
+    def cost(self, x: Tensor, exponent: Tensor) -> Cost:
         return Cost(latency_cycles=1)
 
 
@@ -132,14 +132,14 @@ class Relu(Traits):
     kind: ClassVar[str] = "relu"
     is_elementwise: ClassVar[bool] = True
 
-    def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, x: Tensor) -> Tensor:
         require_vectors(x)
         lo, hi = max(x.lo, 0), max(x.hi, 0)
         width = max(hi.bit_length(), 1)
         return Tensor(x.shape, Fixed(width, x.type.frac, signed=False), lo, hi)
 
-    def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, x: Value) -> IntArray:
         return np.maximum(x.raw, 0)
 
-    def cost(self, x: Tensor) -> Cost:  # noqa: D102
+    def cost(self, x: Tensor) -> Cost:
         return Cost(latency_cycles=1)

@@ -44,7 +44,7 @@ class Lut(Traits):
     to: Fixed
     interpolate_bits: int = 0
 
-    def infer(self, x: Tensor, table: Tensor, rise: Tensor | None = None) -> Tensor:  # noqa: D102
+    def infer(self, x: Tensor, table: Tensor, rise: Tensor | None = None) -> Tensor:
         require(self.function in FUNCTIONS, f"there is no table of {self.function!r}")
         require_vectors(x)
         require(x.type.signed, f"x is of the unsigned type {x.type}")
@@ -64,9 +64,7 @@ class Lut(Traits):
                 )  # fmt: skip
         return Tensor(x.shape, self.to, self.to.raw_min, self.to.raw_max)
 
-    def eval(  # noqa: D102
-        self, step: Step, x: Value, table: Value, rise: Value | None = None
-    ) -> IntArray:
+    def eval(self, step: Step, x: Value, table: Value, rise: Value | None = None) -> IntArray:
         index = (x.raw >> self.interpolate_bits) & (len(table.raw) - 1)
         if rise is None:
             return np.asarray(table.raw[index])
@@ -74,7 +72,7 @@ class Lut(Traits):
         fine = (table.raw[index] << self.interpolate_bits) + rise.raw[index] * low
         return requantize(fine, self.to.frac + self.interpolate_bits, self.to)
 
-    def cost(self, x: Tensor, table: Tensor, rise: Tensor | None = None) -> Cost:  # noqa: D102
+    def cost(self, x: Tensor, table: Tensor, rise: Tensor | None = None) -> Cost:
         bits = table.length * (table.type.width + (rise.type.width if rise else 0))
         return Cost(dsp=int(rise is not None), bram18=-(-bits // 18432), latency_cycles=2)
 

@@ -32,7 +32,7 @@ class MatVec(Traits):
     matrices: ClassVar[slice] = slice(1, None, 2)
     width: int = 0
 
-    def infer(self, *inputs: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, *inputs: Tensor) -> Tensor:
         require(len(inputs) >= 2 and len(inputs) % 2 == 0, "operands come in pairs x, W")
         rows = inputs[1].length
         frac = self.frac(*inputs)
@@ -81,5 +81,5 @@ class MatVec(Traits):
             total = total + products * 2.0 ** min(frac - x.type.frac - w.type.frac, FARTHEST)
         return total.astype(np.int64)
 
-    def cost(self, *inputs: Tensor) -> Cost:  # noqa: D102
+    def cost(self, *inputs: Tensor) -> Cost:
         return Cost(dsp=1, latency_cycles=6)

@@ -28,21 +28,21 @@ class Capture(Traits):
     when: str = "last"
 
     @property
-    def captures(self) -> str:  # noqa: D102
+    def captures(self) -> str:
         return self.name
 
-    def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, x: Tensor) -> Tensor:
         require_vectors(x)
         require(self.when in ("last", "final"), f"when {self.when!r}")
         return Tensor(x.shape, x.type, min(x.lo, 0), max(x.hi, 0))
 
-    def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, x: Value) -> IntArray:
         taken = step.last if self.when == "last" else step.valid
         value = np.where(taken, x.raw, step.read_state(self.name))
         step.write_state(self.name, value)
         return value
 
-    def cost(self, x: Tensor) -> Cost:  # noqa: D102
+    def cost(self, x: Tensor) -> Cost:
         return Cost(latency_cycles=1)
 
 
@@ -55,15 +55,15 @@ class ArgMax(Traits):
 
     kind: ClassVar[str] = "argmax"
 
-    def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, x: Tensor) -> Tensor:
         require_vectors(x)
         bits = max((x.length - 1).bit_length(), 1)
         return Tensor((1,), Fixed(bits, 0, signed=False), 0, x.length - 1)
 
-    def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, x: Value) -> IntArray:
         return np.asarray(np.argmax(x.raw, axis=-1, keepdims=True), dtype=np.int64)
 
-    def cost(self, x: Tensor) -> Cost:  # noqa: D102
+    def cost(self, x: Tensor) -> Cost:
         return Cost(latency_cycles=1)
 
 
@@ -76,7 +76,7 @@ class Output(Traits):
 
     kind: ClassVar[str] = "output"
 
-    def infer(self, *inputs: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, *inputs: Tensor) -> Tensor:
         require(len(inputs) >= 1, "there are no operands")
         require(all(len(x.shape) == 1 for x in inputs), "the outputs are not vectors")
         require(len({x.type for x in inputs}) == 1, "the outputs have different types")
@@ -84,10 +84,10 @@ class Output(Traits):
         lo, hi = min(x.lo for x in inputs), max(x.hi for x in inputs)
         return Tensor((total,), inputs[0].type, min(lo, 0), max(hi, 0))
 
-    def eval(self, step: Step, *inputs: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, *inputs: Value) -> IntArray:
         frame = np.where(step.valid, np.concatenate([x.raw for x in inputs], axis=1), 0)
         step.write_output("y", frame)
         return frame
 
-    def cost(self, *inputs: Tensor) -> Cost:  # noqa: D102
+    def cost(self, *inputs: Tensor) -> Cost:
         return Cost()

@@ -20,12 +20,12 @@ class Requant(Traits):
     is_elementwise: ClassVar[bool] = True
     to: Fixed
 
-    def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, x: Tensor) -> Tensor:
         require_vectors(x)
         return Tensor(x.shape, self.to, *self.to.interval_from(x.lo, x.hi, x.type.frac))
 
-    def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, x: Value) -> IntArray:
         return requantize(x.raw, x.type.frac, self.to)
 
-    def cost(self, x: Tensor) -> Cost:  # noqa: D102
+    def cost(self, x: Tensor) -> Cost:
         return Cost(latency_cycles=1)

@@ -18,14 +18,14 @@ class Input(Traits):
     length: int
     type: Fixed
 
-    def infer(self) -> Tensor:  # noqa: D102
+    def infer(self) -> Tensor:
         require(self.length >= 1, f"a vector of {self.length} values")
         return Tensor((self.length,), self.type, self.type.raw_min, self.type.raw_max)
 
-    def eval(self, step: Step) -> IntArray:  # noqa: D102
+    def eval(self, step: Step) -> IntArray:
         return step.read_input("x")
 
-    def cost(self) -> Cost:  # noqa: D102
+    def cost(self) -> Cost:
         return Cost()
 
 
@@ -41,14 +41,14 @@ class Const(Traits):
     type: Fixed
     raw: IntArray
 
-    def infer(self) -> Tensor:  # noqa: D102
+    def infer(self) -> Tensor:
         require(self.type.fits(self.raw), f"a value is outside {self.type}")
         require(self.raw.ndim in (1, 2) and self.raw.size > 0, f"shape {self.raw.shape}")
         lo, hi = int(self.raw.min()), int(self.raw.max())
         return Tensor(self.raw.shape, self.type, lo, hi, self.raw)
 
-    def eval(self, step: Step) -> IntArray:  # noqa: D102
+    def eval(self, step: Step) -> IntArray:
         return self.raw
 
-    def cost(self) -> Cost:  # noqa: D102
+    def cost(self) -> Cost:
         return Cost()

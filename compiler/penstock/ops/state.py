@@ -26,17 +26,17 @@ class StateRead(Traits):
     type: Fixed
 
     @property
-    def reads(self) -> str:  # noqa: D102
+    def reads(self) -> str:
         return self.state
 
-    def infer(self) -> Tensor:  # noqa: D102
+    def infer(self) -> Tensor:
         require(self.length >= 1, f"a vector of {self.length} values")
         return Tensor((self.length,), self.type, self.type.raw_min, self.type.raw_max)
 
-    def eval(self, step: Step) -> IntArray:  # noqa: D102
+    def eval(self, step: Step) -> IntArray:
         return step.read_state(self.state)
 
-    def cost(self) -> Cost:  # noqa: D102
+    def cost(self) -> Cost:
         return Cost()
 
 
@@ -51,16 +51,16 @@ class StateWrite(Traits):
     state: str
 
     @property
-    def writes(self) -> str:  # noqa: D102
+    def writes(self) -> str:
         return self.state
 
-    def infer(self, x: Tensor) -> Tensor:  # noqa: D102
+    def infer(self, x: Tensor) -> Tensor:
         require(len(x.shape) == 1, "a state is a vector")
         return x
 
-    def eval(self, step: Step, x: Value) -> IntArray:  # noqa: D102
+    def eval(self, step: Step, x: Value) -> IntArray:
         step.write_state(self.state, x.raw)
         return x.raw
 
-    def cost(self, x: Tensor) -> Cost:  # noqa: D102
+    def cost(self, x: Tensor) -> Cost:
         return Cost(latency_cycles=1)

@@ -65,14 +65,14 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the kernel is built with that follows neither from the graph nor from the weights.
 
-    hazard_distance: words between two uses of an accumulator address. cell_units: elements that the
-    cell unit takes in a cycle. segments: name -> first address in the activation memory, which has
+    hazard_distance: words between two uses of an accumulator address. elements_per_cycle: of the
+    cell unit. segments: name -> first address in the activation memory, which has
     vector_depth addresses. operand_bases: for each phase and operand, the address of a column less
     the column's number. beat_depth, word_depth: depths of the streams of weights.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
-    cell_units: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
+    elements_per_cycle: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
     vector_depth: Address
     segments: dict[Name, Address]
     operand_bases: tuple[tuple[Base, ...], ...]
@@ -121,7 +121,8 @@ def check_sizes(fields: ManifestFields) -> None:
         "impossible io_bits": fields.interface.io_bits in IO_BITS,
         "impossible port_bits": fields.port_bits in PORT_BITS,
         "group_pes does not divide pes": fields.pes % fields.group_pes == 0,
-        "cell_units do not divide pes": fields.pes % fields.kernel.cell_units == 0,
+        "elements_per_cycle does not divide pes": fields.pes % fields.kernel.elements_per_cycle
+        == 0,
         "an element with all its lanes does not fit port_bits": (
             fields.interface.lanes * fields.interface.io_bits <= fields.port_bits
         ),

@@ -15,12 +15,12 @@ BANKS = (4, 8, 16)
 
 @dataclass(frozen=True)
 class Proof:
-    """What was proven of the packed weights. least_distance: words between uses of one address."""
+    """What was proven of the packed weights. min_distance: words between uses of one address."""
 
     weights: int
     words: int
-    raw_distance: int
-    least_distance: int | None
+    hazard_distance: int
+    min_distance: int | None
 
 
 def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distance: int) -> Proof:

@@ -34,32 +34,32 @@ BIT_USES = {
 
 
 def timeline_chart(timeline: dict[str, Any]) -> dict[str, Any]:
-    """A row for each kind of stretch over one axis of cycles."""
-    stretches = timeline["stretches"]
-    whole = max(sum(stretch["cycles"] for stretch in stretches), 1)
-    kinds = dict.fromkeys([*KINDS, *(stretch["kind"] for stretch in stretches)])
+    """A row for each kind of span over one axis of cycles."""
+    spans = timeline["spans"]
+    whole = max(sum(span["cycles"] for span in spans), 1)
+    kinds = dict.fromkeys([*KINDS, *(span["kind"] for span in spans)])
     rows = []
     for kind in kinds:
-        mine = [stretch for stretch in stretches if stretch["kind"] == kind]
-        cycles = sum(stretch["cycles"] for stretch in mine)
+        mine = [span for span in spans if span["kind"] == kind]
+        cycles = sum(span["cycles"] for span in mine)
         rows.append({
             "kind": kind, "title": KINDS.get(kind, kind),
             "total": f"{plural(cycles, 'cycle')}, {percent(cycles / whole)}",
-            "bars": [_bar(stretch, whole) for stretch in mine],
+            "bars": [_bar(span, whole) for span in mine],
         })  # fmt: skip
-    return {"rows": rows, "ticks": _ticks(whole), "sweeps": _sweeps(stretches, whole)}
+    return {"rows": rows, "ticks": _ticks(whole), "sweeps": _sweeps(spans, whole)}
 
 
-def _bar(stretch: dict[str, Any], whole: int) -> dict[str, Any]:
-    cycles, bound = stretch["cycles"], stretch["bound"]
-    words = f"{stretch['name']}: cycles {interval(stretch['start'], stretch['start'] + cycles)}"
+def _bar(span: dict[str, Any], whole: int) -> dict[str, Any]:
+    cycles, bound = span["cycles"], span["bound"]
+    words = f"{span['name']}: cycles {interval(span['start'], span['start'] + cycles)}"
     if bound:
         words += f", {number(cycles)} in all, bound {number(bound)}"
     width = max(100 * cycles / whole, LEAST_PERCENT)
     return {
-        "name": stretch["name"], "title": words,
-        "label": _label(stretch["name"], width * bound / cycles),
-        "x": _round(100 * stretch["start"] / whole), "width": _round(width),
+        "name": span["name"], "title": words,
+        "label": _label(span["name"], width * bound / cycles),
+        "x": _round(100 * span["start"] / whole), "width": _round(width),
         "bound": _round(100 * bound / cycles) if bound else 0,
     }  # fmt: skip
 
@@ -86,17 +86,17 @@ def _ticks(whole: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _sweeps(stretches: list[dict[str, Any]], whole: int) -> list[dict[str, Any]]:
+def _sweeps(spans: list[dict[str, Any]], whole: int) -> list[dict[str, Any]]:
     """Where each sweep begins, if there are several."""
     starts: dict[int, list[dict[str, Any]]] = {}
-    for stretch in stretches:
-        starts.setdefault(stretch["sweep"], []).append(stretch)
+    for span in spans:
+        starts.setdefault(span["sweep"], []).append(span)
     if len(starts) < 2:
         return []
     rows = []
     for sweep, mine in starts.items():
         name = f"{sweep} {mine[0]['direction']}"
-        width = 100 * sum(stretch["cycles"] for stretch in mine) / whole
+        width = 100 * sum(span["cycles"] for span in mine) / whole
         rows.append({
             "name": name, "label": _label(name, width),
             "x": _round(100 * mine[0]["start"] / whole), "width": _round(width),

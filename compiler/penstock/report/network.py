@@ -69,12 +69,12 @@ def tensors_section(machine: Machine) -> list[dict[str, Any]]:
         {
             "name": node.name, "operation": node.op.kind, "sweep": node.sweep,
             "shape": list(node.tensor.shape),
-            "type": str(node.tensor.type), "cpp": node.tensor.type.cpp,
+            "type": str(dtype), "rounding": dtype.rounding.name, "overflow": dtype.overflow.name,
             "lo": node.tensor.lo, "hi": node.tensor.hi,
-            "value_lo": node.tensor.lo * node.tensor.type.step,
-            "value_hi": node.tensor.hi * node.tensor.type.step,
+            "value_lo": node.tensor.lo * dtype.step, "value_hi": node.tensor.hi * dtype.step,
         }
         for node in machine.graph.nodes()
+        for dtype in [node.tensor.type]
     ]  # fmt: skip
 
 
@@ -97,6 +97,6 @@ def proof_section(machine: Machine, proof: Proof) -> dict[str, Any]:
         "kernel_width": max(node.tensor.type.width for node in matvecs),
         "weights": proof.weights,
         "words": proof.words,
-        "raw_distance": proof.raw_distance,
-        "least_distance": proof.least_distance,
+        "hazard_distance": proof.hazard_distance,
+        "min_distance": proof.min_distance,
     }  # fmt: skip

@@ -40,7 +40,7 @@ def page_context(report: dict[str, Any]) -> dict[str, Any]:
         "hardware": summary.hardware_line(report["hardware"]),
         "tiles": summary.tiles(report), "notes": report["notes"],
         "timeline": charts.timeline_chart(timeline), "timeline_text": _timeline_text(timeline),
-        "stretches": tables.stretches_table(timeline),
+        "spans": tables.spans_table(timeline),
         "pe_charts": charts.pe_charts(report["phases"]),
         "phases": tables.phases_table(report["phases"], totals),
         "bits": charts.bits_bar(totals), "bits_text": _bits_text(totals),
@@ -78,11 +78,11 @@ def _bits_text(totals: dict[str, Any]) -> dict[str, str]:
 
 
 def _proof_text(proof: dict[str, Any]) -> dict[str, str]:
-    least = proof["least_distance"]
+    least = proof["min_distance"]
     return {
         "weights": number(proof["weights"]), "words": plural(proof["words"], "word"),
         "kernel_width": number(proof["kernel_width"]),
-        "asked": plural(proof["raw_distance"], "word"),
+        "asked": plural(proof["hazard_distance"], "word"),
         "least": "no address is used twice" if least is None
         else f"the closest two are {plural(least, 'word')} apart",
     }  # fmt: skip

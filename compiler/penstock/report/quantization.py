@@ -30,12 +30,12 @@ def quantization_section(
 
 def _error(node: Node, values: FloatArray, exponents: IntArray) -> dict[str, Any]:
     """exponents: (rows); row r is stored 2**exponents[r] times as great as it is."""
-    raw, kind = node.tensor.constant, node.tensor.type
+    raw, dtype = node.tensor.constant, node.tensor.type
     assert raw is not None
-    error = np.ldexp(kind.to_float(raw), -exponents[:, None]) - values
+    error = np.ldexp(dtype.to_float(raw), -exponents[:, None]) - values
     noise, signal = float(np.mean(error**2)), float(np.mean(np.square(values)))
     return {
-        "name": node.name, "shape": list(node.tensor.shape), "type": str(kind), "step": kind.step,
+        "name": node.name, "shape": list(node.tensor.shape), "type": str(dtype), "step": dtype.step,
         "peak": float(np.abs(values).max()),
         "max_abs_error": float(np.abs(error).max()),
         "rms_error": noise**0.5,

@@ -7,13 +7,14 @@ schema, penstock (version)
 network     name, inputs, outputs; layers [name, kind, direction, inputs, outputs, weights; and what
             a layer of its kind has: cells, projection, peepholes, gates, function]; head {name,
             inputs, outputs, at, activation, weights} or null; sweeps [index, direction, phases]
-hardware    the settings, and what follows: cell_units, groups, group_pes, banks
+hardware    the settings, and what follows: elements_per_cycle, groups, group_pes, banks
 tensors     every value: name, operation, sweep, shape, type (s16.12 = signed, 16 bits, 12 of them
-            fraction), cpp, proven raw interval lo..hi, the same as values value_lo..value_hi
+            fraction), rounding, overflow (the modes of ap_fixed), proven raw interval lo..hi, the
+            same as values value_lo..value_hi
 proof       accumulators [name, matrices, lo, hi, value_lo, value_hi, proven_width, chosen_width],
             kernel_width (the one that the kernel gives all of them); from the packed bytes: weights
-            (non-zeros found), words, raw_distance (words asked between two uses of an accumulator
-            address), least_distance (the least that there is; null: none is used twice)
+            (non-zeros found), words, hazard_distance (words required between two uses of an
+            accumulator address), min_distance (the least that there is; null: none is used twice)
 phases      name, sweep, direction, matvecs, operands, rows, words, bound, utilization = bound /
             words, nonzeros, padding, bubbles, weight_bits, index_bits, entry_bits, rows_per_pe,
             siblings, slots, ways, bytes (all ports), pe_nonzeros and pe_entries (non-zeros and
@@ -22,7 +23,7 @@ totals      weights (dense), nonzeros, density, words, bound, utilization (of th
             padding, bubbles, bits {weights, indices, padding, bubbles, beat_fill} of the weight
             files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled,
             compiled_bytes, ratio, counted (what is counted, in words)}
-timeline    stretches [name, kind (load, spmv, cells), sweep, direction, start, cycles, bound], one
+timeline    spans [name, kind (load, spmv, cells), sweep, direction, start, cycles, bound], one
             step of every sweep after the other; cycles_per_step, cycles_by_kind, bound_per_step,
             utilization (of the whole step); cycles_once (sweeps that run once a sequence);
             clock_mhz, microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
@@ -93,7 +94,7 @@ def build_report(
 def _hardware(machine: Machine) -> dict[str, Any]:
     return {
         **asdict(machine.hardware),
-        "cell_units": machine.hardware.elements_per_cycle,
+        "elements_per_cycle": machine.hardware.cell_units,
         "groups": machine.groups.groups,
         "group_pes": machine.groups.group_pes,
         "banks": machine.plan.banks,

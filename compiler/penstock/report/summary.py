@@ -25,7 +25,7 @@ def hardware_line(hardware: dict[str, Any]) -> str:
     """``32 PEs · 1 lane · ...``."""
     return " · ".join([
         plural(hardware["pes"], "PE"), plural(hardware["lanes"], "lane"),
-        plural(hardware["cell_units"], "cell unit"),
+        plural(hardware["elements_per_cycle"], "cell unit"),
         f"{plural(hardware['groups'], 'weight port')} of {hardware['port_bits']} bits",
         f"{hardware['part']} at {hardware['clock_mhz']:g} MHz",
     ])  # fmt: skip
@@ -72,9 +72,9 @@ def _size_tiles(totals: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _proof_tile(proof: dict[str, Any]) -> dict[str, str]:
-    least, accumulators = proof["least_distance"], proof["accumulators"]
+    least, accumulators = proof["min_distance"], proof["accumulators"]
     holds = all(row["proven_width"] <= row["chosen_width"] for row in accumulators)
-    holds = holds and (least is None or least >= proof["raw_distance"])
+    holds = holds and (least is None or least >= proof["hazard_distance"])
     note = f"{plural(len(accumulators), 'accumulator')}, {plural(proof['weights'], 'weight')}"
     value, tone = ("Proven", "good") if holds else ("Refuted", "bad")
     return _tile("No overflow, no hazard", value, note, tone)

@@ -33,7 +33,7 @@ class Table:
         return list(self.columns.values())
 
 
-def stretches_table(timeline: dict[str, Any]) -> Table:
+def spans_table(timeline: dict[str, Any]) -> Table:
     """The timeline in figures."""
     columns = {
         "Sweep": "text", "Stretch": "name", "Kind": "text", "Starts at": "number",
@@ -46,7 +46,7 @@ def stretches_table(timeline: dict[str, Any]) -> Table:
             number(row["bound"]) if row["bound"] else NOTHING,
             percent(row["bound"] / row["cycles"]) if row["bound"] else NOTHING,
         ]
-        for row in timeline["stretches"]
+        for row in timeline["spans"]
     ]  # fmt: skip
     step = [number(timeline["cycles_per_step"]), number(timeline["bound_per_step"])]
     total = ["", "One step", "", "", *step, percent(timeline["utilization"])]
@@ -205,10 +205,11 @@ def tensors_table(tensors: list[dict[str, Any]]) -> Table:
     """Every value of the graph."""
     columns = {
         "Tensor": "name", "Operation": "text", "Shape": "number", "Type": "name",
-        "Proven interval, raw": "number", "As values": "number", "C++": "name",
+        "Proven interval, raw": "number", "As values": "number", "Modes": "name",
     }  # fmt: skip
     return Table(columns, [
         [row["name"], row["operation"], shape(row["shape"]), row["type"],
-         interval(row["lo"], row["hi"]), interval(row["value_lo"], row["value_hi"]), row["cpp"]]
+         interval(row["lo"], row["hi"]), interval(row["value_lo"], row["value_hi"]),
+         f"{row['rounding']}, {row['overflow']}"]
         for row in tensors
     ])  # fmt: skip

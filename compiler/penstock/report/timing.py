@@ -17,7 +17,7 @@ def timeline_section(machine: Machine) -> dict[str, Any]:
     for issue in order.of_step:
         by_kind[issue.work] = by_kind.get(issue.work, 0) + issue.cycles
     return {
-        "stretches": [
+        "spans": [
             {
                 "name": issue.name, "kind": str(issue.work), "sweep": issue.sweep,
                 "direction": str(machine.graph.sweeps[issue.sweep]),

@@ -60,8 +60,8 @@ class Partition:
     in_callers_order: frozenset[str]
 
 
-def partition(graph: Graph, most_siblings: int) -> Partition:
-    """Split every sweep into phases of at most ``most_siblings`` matrix products.
+def partition(graph: Graph, max_siblings: int) -> Partition:
+    """Split every sweep into phases of at most ``max_siblings`` matrix products.
 
     Raises PenstockError, naming the node, for what no phase can hold.
     """
@@ -69,7 +69,7 @@ def partition(graph: Graph, most_siblings: int) -> Partition:
     phases: list[PhaseNodes] = []
     taken = {node.name for node in graph.of_kind("input")}
     for sweep in range(len(graph.sweeps)):
-        for members in _members(graph, sweep, most_siblings):
+        for members in _members(graph, sweep, max_siblings):
             phases.append(_phase(graph, sweep, members, taken))
             taken.add(phases[-1].name)
     order_of = _orders(graph, phases)
@@ -94,9 +94,9 @@ def is_loaded(node: Node, sweep: int) -> bool:
     return node.op.kind == "input" or node.sweep != sweep
 
 
-def _members(graph: Graph, sweep: int, most_siblings: int) -> list[list[Node]]:
+def _members(graph: Graph, sweep: int, max_siblings: int) -> list[list[Node]]:
     """The nodes of each phase of a sweep; a result that nobody computes stands for itself."""
-    products = _products(graph, sweep, most_siblings)
+    products = _products(graph, sweep, max_siblings)
     stage = _stages(graph, sweep, products)
     found: dict[tuple[int, int], list[Node]] = {}
     for node in graph.nodes(sweep):
@@ -110,7 +110,7 @@ def _members(graph: Graph, sweep: int, most_siblings: int) -> list[list[Node]]:
     return [found[key] for key in sorted(found, key=lambda key: key[0])]
 
 
-def _products(graph: Graph, sweep: int, most_siblings: int) -> list[list[str]]:
+def _products(graph: Graph, sweep: int, max_siblings: int) -> list[list[str]]:
     """The matvecs of each phase, by depth, then in graph order."""
     depth: dict[str, int] = {}
     groups: dict[tuple[int, int], list[str]] = {}
@@ -122,9 +122,9 @@ def _products(graph: Graph, sweep: int, most_siblings: int) -> list[list[str]]:
             groups.setdefault((depth[node.name], node.tensor.length), []).append(node.name)
     ordered = [groups[key] for key in sorted(groups, key=lambda key: key[0])]
     return [
-        group[start : start + most_siblings]
+        group[start : start + max_siblings]
         for group in ordered
-        for start in range(0, len(group), most_siblings)
+        for start in range(0, len(group), max_siblings)
     ]
 
 

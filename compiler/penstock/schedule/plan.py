@@ -123,7 +123,7 @@ def _layouts(graph: Graph, parts: Partition, hardware: Hardware) -> dict[str, La
     for node in graph.of_kind("input"):
         order = parts.order_of[node.name]
         if order not in rows:
-            layouts[order] = Layout.plain(node.tensor.length, hardware.elements_per_cycle)
+            layouts[order] = Layout.plain(node.tensor.length, hardware.cell_units)
     for order, matrices in loads.items():
         if order in parts.in_callers_order or not matrices:
             pe_of_row = interleave(rows[order], hardware.pes)
@@ -159,13 +159,13 @@ def _encode_all(
     for banks in (asked,) if asked else BANK_CHOICES:
         entries = {
             name: code.format.encode(
-                replace(code, banks=banks), hardware.pes, nonzeros[name], hardware.raw_distance
+                replace(code, banks=banks), hardware.pes, nonzeros[name], hardware.hazard_distance
             )
             for name, code in codes.items()
         }
         words = sum(entry.words for entry in entries.values())
         without_bubbles = sum(
-            code.format.least_words(nonzeros[name], hardware.pes) for name, code in codes.items()
+            code.format.min_words(nonzeros[name], hardware.pes) for name, code in codes.items()
         )
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break

@@ -83,8 +83,8 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
     context: dict[str, Any] = {
         "version": __version__, "model": one_line(machine.graph.name), "hw": hardware,
         "group_pes": machine.groups.group_pes, "groups": groups,
-        "group_copies": machine.groups.group_copies, "cell_units": hardware.elements_per_cycle,
-        "banks": machine.plan.banks, "raw_distance": hardware.raw_distance,
+        "group_copies": machine.groups.group_copies, "cell_units": hardware.cell_units,
+        "banks": machine.plan.banks, "hazard_distance": hardware.hazard_distance,
         "phases": [_phase(names, phase, index) for index, phase in enumerate(machine.products)],
         "sweeps": [_sweep(machine, names, units, states, index)
                    for index in range(len(machine.graph.sweeps))],
@@ -243,7 +243,7 @@ def _widths(machine: Machine) -> dict[str, Any]:
         "acc_storage": machine.memory("accumulators").impl,
         "column_bits": max(code.columns for code in codes).bit_length(),
         "slot_bits": (2 * max(code.slots for code in codes)).bit_length(),
-        "most_words": max(code.words for code in codes),
+        "max_words": max(code.words for code in codes),
     }  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def _operands(machine: Machine) -> dict[str, Any]:
             "bases": [*phase.operand_bases, *([0] * missing)],
         })  # fmt: skip
     return {
-        "operand_tables": rows, "most_operands": operands, "most_siblings": siblings,
+        "operand_tables": rows, "max_operands": operands, "max_siblings": siblings,
         "is_aligned": any(shift for phase in phases for row in phase.aligns for shift in row),
         "is_scattered": any(phase.is_scattered for phase in phases),
     }  # fmt: skip

@@ -46,7 +46,7 @@ def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
         "version": __version__, "model": one_line(machine.graph.name), "part": hardware.part,
         "clock_mhz": f"{hardware.clock_mhz:g}", "clock_ns": f"{1000 / hardware.clock_mhz:g}",
         "clock_hz": round(hardware.clock_mhz * 1e6),
-        "groups": groups, "lanes": hardware.lanes, "most_steps": machine.max_steps,
+        "groups": groups, "lanes": hardware.lanes, "max_steps": machine.max_steps,
         "kernel_sources": [path for path in cpp if path.startswith("kernel/")],
         "tb_sources": ["tb/lstm_tb.cpp"],
         "tb_files": ["tb/vectors.dat", *weights, "weights/parameters.bin"],

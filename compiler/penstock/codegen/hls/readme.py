@@ -36,11 +36,11 @@ def _sizes(machine: Machine) -> dict[str, Any]:
     return {
         "pes": hardware.pes, "group_pes": machine.groups.group_pes,
         "groups_about": _count(machine.groups.groups, "group"),
-        "cell_units_about": _count(hardware.elements_per_cycle, "element"),
+        "cell_units_about": _count(hardware.cell_units, "element"),
         "acc_bits": machine.accumulator_bits,
         "lanes_about": "independent sequences that share the weight stream"
         if hardware.lanes > 1 else "one sequence at a time",
-        "most_steps_note": f"; at most {longest}" if longest else "",
+        "max_steps_note": f"; at most {longest}" if longest else "",
         "inputs_about": _count(source.tensor.length, "element"),
         "outputs_about": _count(output.tensor.length, "element"),
         "output_about": "once a sequence" if is_once else "for every step",
@@ -77,7 +77,7 @@ def _memory(machine: Machine) -> dict[str, Any]:
 def _timeline(machine: Machine) -> dict[str, Any]:
     order, clock = machine.order, machine.hardware.clock_mhz
     return {
-        "stretches": [_issue(machine, issue) for issue in order.issues],
+        "spans": [_issue(machine, issue) for issue in order.issues],
         "step_cycles": order.step_cycles,
         "bound_cycles": order.bound_cycles,
         "step_time": f"{order.step_cycles / clock:.2f}",

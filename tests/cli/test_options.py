@@ -1,0 +1,50 @@
+"""Options that come from the fields of the settings."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from penstock import Hardware, Precision
+from penstock.cli.options import with_settings
+
+
+@with_settings
+def command(*, hardware: Hardware, precision: Precision | None):
+    return hardware, precision
+
+
+def test_every_setting_of_the_hardware_and_every_width_has_an_option():
+    assert vars(Hardware()).keys() <= command.__annotations__.keys()
+    not_asked = {"row_exponents", "overrides"}
+    assert vars(Precision()).keys() - not_asked <= command.__annotations__.keys()
+
+
+def test_options_that_were_not_used_leave_the_settings_alone():
+    unused = dict.fromkeys(command.__annotations__)
+    assert command(**unused) == (Hardware(), None)
+
+
+def test_an_option_reaches_its_setting_and_0_is_a_value():
+    unused = dict.fromkeys(command.__annotations__)
+    used = unused | {"port_bits": 128, "biases": 9, "interpolate_bits": 0, "row_scales": False}
+    assert command(**used) == (Hardware(port_bits=128), Precision(biases=9, interpolate_bits=0))
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_flag_is_a_setting_only_if_it_is_given(flag):
+    unused = dict.fromkeys(command.__annotations__)
+    expected = Precision(row_scales=True) if flag else None
+    assert command(**unused | {"row_scales": flag}) == (Hardware(), expected)
+
+
+def test_settings_on_the_command_line_reach_the_project(penstock, work):
+    done = penstock(
+        "compile", "model.safetensors", "-o", "out", "--pes", "2", "--accumulator-banks", "8",
+        "--port-bits", "256", "--logit-bits", "11", "--bias-bits", "9",
+    )  # fmt: skip
+    assert done.status == 0
+    manifest = json.loads((work / "out/weights/manifest.json").read_text())
+    assert manifest["port_bits"] == 256
+    assert {phase["banks"] for phase in manifest["phases"]} == {8}
