@@ -75,22 +75,24 @@ def check(
     steps: int = 4,
     seed: int = 1,
     own: tuple[IntArray, IntArray] | None = None,
+    executable: Path | None = None,
 ) -> CheckResult:
     """Run all stimuli through both, and compare outputs, final states and every traced value:
     accumulators, states and captures of every step. Stops at the first difference.
 
-    own: sequences of the user's, too, as ``Interpreter.quantize`` gives them. Raises PenstockError
-    if the C++ does not compile or the test bench breaks off.
+    own: sequences of the user's, too, as ``Interpreter.quantize`` gives them. executable: the
+    project's test bench, if it is built already. Raises PenstockError if the C++ does not compile or
+    the test bench breaks off.
     """
     _prove_packing(project)
-    executable = build(project.folder)
+    executable = executable or build(project.folder)
     limit = project.manifest.extra["max_steps"]
     steps = min(steps, limit) if limit else steps
+    kept = project.graph.states()
     states = {
-        name: (project.graph[f"{name}_before"].tensor.length,
-               project.graph[f"{name}_before"].tensor.type)
+        name: (kept[name].read.tensor.length, kept[name].read.tensor.type)
         for name in project.manifest.extra["states"]
-    }  # fmt: skip
+    }
     lanes = project.ports.lanes
     calls = [*stimuli(project.input_type, project.inputs, lanes, steps, states, seed)]
     if own is not None:

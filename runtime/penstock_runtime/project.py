@@ -64,8 +64,9 @@ class Project:
     @property
     def state_layouts(self) -> dict[str, Layout]:
         """Each state's order in hardware, in the order of the state port."""
+        states = self.graph.states()
         names = self.manifest.extra["states"]
-        return {name: self.layout(f"{name}_before") for name in names}
+        return {name: self.layout(states[name].read.name) for name in names}
 
     def layout(self, node: str) -> Layout:
         """The order in hardware of a node's vector."""
@@ -125,7 +126,7 @@ def _read(folder: Path, name: str, digest: str | None = None) -> bytes:
 def _check_manifest(manifest: Manifest, graph: Graph) -> None:
     """Raise ValueError unless the manifest says what a runtime needs to know of ``graph``."""
     extra = manifest.extra
-    states = [vars(node.op)["state"] for node in graph.of_kind("state_read")]
+    states = graph.states()
     parameters = [
         node.name
         for node in graph.of_kind("const")
@@ -140,7 +141,7 @@ def _check_manifest(manifest: Manifest, graph: Graph) -> None:
         "states": sorted(extra["states"]) == sorted(states),
         "layouts": all(
             manifest.layouts[manifest.layout_of[node]].length == graph[node].tensor.length
-            for node in (*parameters, *(f"{name}_before" for name in states))
+            for node in (*parameters, *(state.read.name for state in states.values()))
         ),
         "parameters": sorted(manifest.parameters) == sorted(parameters),
     }

@@ -1,101 +1,155 @@
-"""Random networks on random hardware: compile, check against C simulation, stop at a difference.
+"""Random graphs and networks on random hardware: interpreter against C simulation.
 
-    python tests/fuzz/fuzz.py --seconds 600 [--seed N]
+    python tests/fuzz/fuzz.py --seconds 600 [--seed N] [--jobs 2] [--keep-going]
+    python tests/fuzz/fuzz.py --seed N --case K       one case of a batch again
+    python tests/fuzz/fuzz.py --saved FOLDER          a case that failed, by its saved graph
 
-Every case prints the line that makes it again.
+A case agrees in every value of every step, or is refused by a clear error; all else is a failure.
+At the first, its graph is saved below build/fuzz, made smaller, and the line that makes it again is
+printed; exit status 1. Each seed is a batch, built as one program.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
-import numpy as np
+from graphs import Case, drawn_cases
+from networks import compile_network
+from reduce import reduce_case
+from trial import Attempt, Outcome, run_batch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from support import random_model
+from penstock.ir.io import load_graph, save_graph
+from penstock.ops import REGISTRY
 
-from penstock import Hardware, PenstockError, Precision
-from penstock.driver import compile_model
-from penstock_runtime import load_project
-from penstock_runtime.compare import check
-
-
-def draw(seed: int):
-    """(model arguments, hardware arguments, precision arguments) of one case."""
-    rng = np.random.default_rng(seed)
-
-    def pick(*choices):
-        return choices[rng.integers(len(choices))]
-
-    layers = int(rng.integers(1, 4))
-    pes = int(pick(1, 2, 3, 4, 6, 8, 12, 20))
-    cells = tuple(int(rng.integers(pes, pes + 24)) for _ in range(layers))
-    head = pick(None, int(rng.integers(1, 12)))
-    model = {
-        "inputs": int(rng.integers(1, 40)), "cells": cells,
-        "outputs": pick(None, int(rng.integers(1, min(cells) + 1))),
-        "bidirectional": [bool(rng.random() < 0.3) for _ in cells],
-        "peephole": bool(rng.random() < 0.5), "density": float(pick(0.0, 0.05, 0.2, 0.6, 1.0)),
-        "pes": pes, "head": head, "at": pick("step", "last", "final"),
-        "activation": pick("none", "sigmoid", "argmax"), "g_function": pick("tanh", "sigma"),
-        "seed": seed,
-    }  # fmt: skip
-    divisors = [units for units in range(1, min(pes, 16) + 1) if pes % units == 0]
-    hardware = {
-        "pes": pes, "lanes": int(pick(1, 1, 2, 4)), "cell_units": int(pick(*divisors)),
-        "accumulator_banks": pick(None, 4, 8, 16), "raw_distance": int(rng.integers(1, 10)),
-        "assign": pick("best", "interleave", "balance"), "port_bits": int(pick(128, 256, 512)),
-        "index_bits": pick(None, None, int(rng.integers(1, 9))), "max_steps": 8,
-    }  # fmt: skip
-    precision = {
-        "weights": int(rng.integers(2, 19)), "biases": int(rng.integers(4, 25)),
-        "inputs": int(rng.integers(4, 25)), "gates": int(rng.integers(4, 19)),
-        "cell_state": int(rng.integers(4, 25)), "outputs": int(rng.integers(4, 19)),
-        "logits": int(rng.integers(4, 25)), "table_entries": int(pick(64, 256, 2048)),
-        "interpolate_bits": int(pick(0, 0, 1, 4, 8)), "row_scales": bool(rng.random() < 0.5),
-    }  # fmt: skip
-    return model, hardware, precision
+ROOT = Path(__file__).resolve().parents[2]
+FAILED = ROOT / "build/fuzz"
+GRAPHS, NETWORKS = 26, 2
+"""Cases of a batch."""
+SHOWN = 400
 
 
-def run_case(seed: int) -> str | None:
-    """None if the case agrees, or was refused in an orderly way; else what went wrong."""
-    model, hardware, precision = draw(seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "project"
-        try:
-            compile_model(
-                random_model(**model), None, Hardware(**hardware), Precision(**precision)
-            ).write(folder)
-        except PenstockError as error:
-            print(f"  refused: {error}")
-            return None
-        result = check(load_project(folder), steps=3, seed=seed)
-        return None if result.passed else str(result.difference)
+def cases_of(seed: int) -> list[Attempt]:
+    """The cases of one batch: graphs, then networks."""
+    networks = [partial(compile_network, NETWORKS * seed + n) for n in range(NETWORKS)]
+    return [*drawn_cases(seed, GRAPHS), *networks]
+
+
+def batch(seed: int) -> list[Outcome]:
+    """Run one batch."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+        return run_batch(cases_of(seed), Path(scratch), seed)
+
+
+def batches(seeds: Iterator[int], end: float, jobs: int) -> Iterator[tuple[int, list[Outcome]]]:
+    """Run batches side by side until ``end``; their seeds and outcomes as they come."""
+    with ProcessPoolExecutor(jobs) as pool:
+        running: dict[Future[list[Outcome]], int] = {}
+        while time.monotonic() < end or running:
+            while len(running) < jobs and time.monotonic() < end:
+                seed = next(seeds)
+                running[pool.submit(batch, seed)] = seed
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield running.pop(future), future.result()
+
+
+def save(case: Case, folder: Path) -> None:
+    """Keep a case, so that it can be run again by whatever version of Hypothesis."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_graph(case.graph, folder)
+    (folder / "hardware.json").write_text(json.dumps(case.hardware))
+
+
+def saved(folder: Path) -> Case:
+    """Inverse of ``save``."""
+    return Case(load_graph(folder, REGISTRY), json.loads((folder / "hardware.json").read_text()))
+
+
+def show_failure(seed: int, number: int, outcome: Outcome, is_reduced: bool) -> None:
+    """Print how a case fails and how to see it again; its graph is saved, then made smaller."""
+    print(f"FAIL with --seed {seed} --case {number}: {outcome.kind}: {outcome.text[:SHOWN]}")
+    case = cases_of(seed)[number]
+    if not isinstance(case, Case):
+        return
+    folder = FAILED / f"seed_{seed}_case_{number}"
+    save(case, folder)
+    print(f"  --saved {folder.relative_to(ROOT)}", flush=True)
+    if is_reduced:
+        small, again = reduce_case(case, outcome)
+        save(small, folder / "small")
+        print(f"  --saved {(folder / 'small').relative_to(ROOT)}: {again.text[:SHOWN]}")
+        show(small)
+
+
+def show(case: Case) -> None:
+    """A case in lines that can be read."""
+    print(f"  {case.hardware}, sweeps {[str(sweep) for sweep in case.graph.sweeps]}")
+    for node in case.graph.nodes():
+        what = node.op if node.op.kind != "const" else f"Const{node.tensor.shape}"
+        print(f"  {node.sweep} {node.name}: {node.tensor.type} = {what} of {list(node.inputs)}")
+
+
+def run_one(case: Attempt) -> int:
+    """Run a single case; exit status 1 if it fails."""
+    if isinstance(case, Case):
+        show(case)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+        (outcome,) = run_batch([case], Path(scratch))
+    print(f"{outcome.kind}: {outcome.text}")
+    return int(outcome.is_failure)
+
+
+def run_many(options: argparse.Namespace) -> int:
+    """Batch after batch; exit status 1 if a case fails."""
+    start = time.monotonic()
+    counts: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    seeds = iter(range(options.seed, sys.maxsize))
+    for seed, outcomes in batches(seeds, start + options.seconds, options.jobs):
+        counts.update(outcome.kind for outcome in outcomes)
+        counts["values"] += sum(outcome.values for outcome in outcomes)
+        for number, outcome in enumerate(outcomes):
+            if outcome.is_failure and not failures[outcome.stem]:
+                show_failure(seed, number, outcome, not options.keep_going)
+            failures[outcome.stem] += outcome.is_failure
+            if outcome.is_failure and not options.keep_going:
+                return 1
+    values, hours = counts.pop("values"), (time.monotonic() - start) / 3600
+    cases = counts.total()
+    print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()))
+    for stem, count in failures.most_common():
+        if count:
+            print(f"  {count} x {stem}")
+    verdict = "FAIL" if +failures else "PASS"
+    print(f"{verdict}: {cases} cases, {values:,} values equal, {cases / hours:,.0f} cases an hour")
+    return int(verdict == "FAIL")
 
 
 def main() -> int:
-    """Run cases for the given time; exit status 1 at the first difference."""
-    parser = argparse.ArgumentParser()
+    """Exit status 1 if a case fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the first batch")
+    parser.add_argument("--jobs", type=int, default=2, help="batches side by side")
+    parser.add_argument("--case", type=int, help="only this case of the first batch")
+    parser.add_argument("--saved", type=Path, metavar="FOLDER", help="only this saved case")
+    parser.add_argument("--keep-going", action="store_true", help="show all kinds of failures")
     options = parser.parse_args()
-    end, seed = time.monotonic() + options.seconds, options.seed
-    while time.monotonic() < end:
-        print(f"--seed {seed}: {draw(seed)}", flush=True)
-        try:
-            wrong = run_case(seed)
-        except Exception as error:
-            wrong = f"{type(error).__name__}: {error}"
-        if wrong:
-            print(f"FAIL with --seed {seed}: {wrong}")
-            return 1
-        seed += 1
-    print(f"PASS: {seed - options.seed} cases")
-    return 0
+    sys.stdout.reconfigure(line_buffering=True)
+    if options.saved is not None:
+        return run_one(saved(options.saved))
+    if options.case is not None:
+        return run_one(cases_of(options.seed)[options.case])
+    return run_many(options)
 
 
 if __name__ == "__main__":
