@@ -6,7 +6,7 @@ import numpy as np
 
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph
-from penstock.ops import Add, Const, Input, MatVec, Output, Requant, StateRead, StateWrite
+from penstock.ops import Add, Capture, Const, Input, MatVec, Output, Requant, StateRead, StateWrite
 
 ACTIVATION = Fixed(16, 10, True, Rounding.RND, Overflow.SAT)
 WEIGHT = Fixed(6, 5)
@@ -62,13 +62,22 @@ def old_state_in_a_later_phase():
 
 
 def old_state_gathered_later():
-    """Phase 2 multiplies the state that phase 1 has replaced, and what replaced it."""
+    """A product of the old state stands behind the write in the graph, beside others in time."""
+    s = Sketch()
+    c = s.state("l0.c", 8)
+    new = s.sum("l0.c", s.product("l0.acc1", 8, "x"), c)
+    s.write("l0.c", new)
+    return s.done(s.sum("l0.y", s.product("l0.acc2", 8, new), s.product("l0.acc3", 8, c)))
+
+
+def state_gathered_behind_its_write():
+    """A third product takes the old state when the new one is long there, and gathered, too."""
     s = Sketch()
     c = s.state("l0.c", 8)
     new = s.sum("l0.c", s.product("l0.acc1", 8, "x"), c)
     s.write("l0.c", new)
     hidden = s.requant("l0.h", s.product("l0.acc2", 8, new))
-    return s.done(s.requant("l0.y", s.product("l0.acc3", 8, c, hidden)))
+    return s.done(s.requant("l0.y", s.product("l0.acc3", 5, hidden, c, new)))
 
 
 def old_state_used_after_its_write():
@@ -125,12 +134,20 @@ def work_before_any_product():
 
 def carried_between_sweeps():
     """A backward sweep reads frames of a forward one by matrix and element by element."""
-    s = Sketch(sweeps=(Direction.FORWARD, Direction.BACKWARD))
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.BACKWARD, Direction.FORWARD))
     v = s.requant("f.v", s.product("f.acc", 8, "x"))
     b = s.state("b.y", 8, sweep=1)
     back = s.sum("b.y", s.product("b.acc", 8, v, b, sweep=1), v, b, sweep=1)
     s.write("b.y", back, sweep=1)
-    return s.done(back, sweep=1)
+    return s.done(s.sum("out", s.product("o.acc", 8, back, sweep=2), v, back, sweep=2), sweep=2)
+
+
+def captured_for_the_end():
+    """The last frame's value is captured, and used by matrix and element by element, once."""
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.ONCE))
+    v = s.requant("v", s.product("acc", 8, "x"))
+    last = s.add("v.captured", Capture("v.captured", "last"), v)
+    return s.done(s.sum("out", s.product("o.acc", 8, last, sweep=1), last, sweep=1), sweep=1)
 
 
 def state_as_the_result():
@@ -145,7 +162,8 @@ GRAPHS = {
     graph.__name__: graph
     for graph in (
         old_state_in_a_later_phase, old_state_gathered_later, old_state_used_after_its_write,
-        state_read_after_its_write, delay_line, residual, products_of_different_vectors,
-        work_before_any_product, carried_between_sweeps, state_as_the_result,
+        state_read_after_its_write, state_gathered_behind_its_write, delay_line, residual,
+        products_of_different_vectors,
+        work_before_any_product, carried_between_sweeps, captured_for_the_end, state_as_the_result,
     )
 }  # fmt: skip

@@ -50,10 +50,13 @@ class Compiled:
         """Where everything runs."""
         return self.machine.plan
 
-    def write(self, folder: str | Path) -> Path:
-        """Write the project folder; see ``project.write_project``."""
+    def write(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write the project folder, over edited files only with ``overwrite``.
+
+        See ``project.write_project``.
+        """
         path = Path(folder)
-        write_project(self.files, path)
+        write_project(self.files, path, overwrite)
         return path
 
 

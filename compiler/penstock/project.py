@@ -1,77 +1,155 @@
-"""The project folder as files: put together in memory, written whole or not at all."""
+"""Where a project may be written, and what must not be written over."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from penstock.errors import PenstockError
+from penstock.journal import WRITING, WRITTEN, clean, finish, is_pending, replace_files
+from penstock.locking import locked
+from penstock.marker import MARKER, Marker, read_marker
 
-MARKER = "penstock.json"
-"""Lists every file of the project: what marks a folder as ours, and what a new compile replaces."""
-BUILD = "csim"
-"""What C simulation builds; it belongs to the old project."""
 ANOTHER = "choose another folder"
+NAMED = 4
+"""So many edited files are named in an error; the others are counted."""
 
 
-def write_project(files: dict[str, bytes], folder: Path) -> None:
+def write_project(files: dict[str, bytes], folder: Path, overwrite: bool = False) -> None:
     """Write ``files`` (path -> content) as the project ``folder``.
 
-    All is written to a hidden folder first and then moved into place. A folder that is not empty
-    and not a Penstock project is never touched. In a project, the files that the compiler made are
-    replaced, and the user's own stay where they are. On a failure everything is as it was.
-    Raises PenstockError.
+    A folder that is not empty and not a Penstock project is never touched. In a project, the files
+    that the compiler made are replaced, those that the user edited only with ``overwrite``, and
+    the user's own stay where they are. On a failure everything is as it was; killed at any moment,
+    the folder is the old project or the new one (see ``journal``). Warns if what Vitis made of an
+    earlier kernel was set aside. Raises PenstockError.
     """
-    check_target(folder)
-    files = {**files, MARKER: _marker(files)}
-    is_new = not folder.exists()
-    made = _made(folder)
-    _check_names(folder, sorted(files.keys() - made))
     try:
-        home = folder.parent if is_new else folder
-        home.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".penstock.", dir=home))
-        try:
-            fresh = aside / "fresh"
-            _write(files, fresh)
-            if is_new:
-                fresh.replace(folder)
-            else:
-                _exchange(folder, sorted(made), aside / "old", sorted(files), fresh)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        _refuse_no_folder(folder)
+        with _made(folder), locked(folder):
+            old = _prepare(folder, overwrite, files)
+            _warn(folder, replace_files(folder, old, files))
     except OSError as error:
         raise PenstockError(
             f"the project can't be written: {error.strerror}", str(folder), ANOTHER
         ) from error
 
 
-def check_target(folder: Path) -> None:
-    """Refuse a target that holds something else than a Penstock project."""
+def check_target(folder: Path, overwrite: bool = False, files: Iterable[str] = ()) -> None:
+    """Refuse, before anything is compiled, what ``write_project`` would refuse.
+
+    A target that holds something else than a Penstock project; one with edited files, unless
+    ``overwrite``; one that another command works in; one where ``files`` would go through links
+    or over the user's own files.
+    """
     try:
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise PenstockError("the target is not a folder", str(folder), ANOTHER)
-        if not folder.is_dir() or not any(folder.iterdir()):
-            return
+        _refuse_no_folder(folder)
+        if folder.is_dir():
+            with locked(folder):
+                _prepare(folder, overwrite, files)
     except OSError as error:
         raise PenstockError(
             f"the target can't be written: {error.strerror}", str(folder), ANOTHER
         ) from error
-    if not (folder / MARKER).is_file():
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Keep the project as it is while it is read or run: compiles wait, other readers do not.
+
+    What a killed compile left to do is done first. Raises PenstockError.
+    """
+    while folder.is_dir():
+        with locked(folder, shared=True):
+            if not is_pending(folder):
+                yield
+                return
+        with locked(folder):
+            _complete(folder)
+    yield
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make the folder and those above it; remove them again if the block fails."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for path in missing:
+            with suppress(OSError):  # it holds something
+                path.rmdir()
+        raise
+
+
+def _prepare(folder: Path, overwrite: bool, files: Iterable[str]) -> Marker:
+    """Finish what a killed compile left, and check the folder. -> what the project holds."""
+    _refuse_strangers(folder)
+    _complete(folder)
+    clean(folder)
+    old = read_marker(folder) if (folder / MARKER).exists() else Marker({})
+    if not overwrite:
+        _refuse_edited(folder, old)
+    _refuse_names(folder, sorted(set(files) - old.files.keys()))
+    for name in sorted({*files, *old.files}):
+        _refuse_path(folder, PurePosixPath(name))
+    return old
+
+
+def _complete(folder: Path) -> None:
+    """Do what a killed compile left to do; the caller holds the lock."""
+    if not is_pending(folder):
+        return
+    try:
+        _warn(folder, finish(folder))
+    except OSError as error:
+        raise PenstockError(
+            f"a compile into this folder was cut off and can't be completed: {error.strerror}",
+            str(folder),
+            "give write access to the folder and all in it",
+        ) from error
+
+
+def _warn(folder: Path, notes: list[str]) -> None:
+    for note in notes:
+        warnings.warn(f"{folder}: {note}", stacklevel=4)
+
+
+def _refuse_no_folder(folder: Path) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise PenstockError("the target is not a folder", str(folder), ANOTHER)
+
+
+def _refuse_strangers(folder: Path) -> None:
+    ours = {WRITING, WRITTEN}
+    is_empty = all(path.name in ours for path in folder.iterdir())
+    if not is_empty and not is_pending(folder) and not (folder / MARKER).is_file():
         raise PenstockError(
             "the target folder holds something that is not a Penstock project",
             str(folder),
             "choose a new or empty folder",
         )
-    _made(folder)
 
 
-def _check_names(folder: Path, names: list[str]) -> None:
+def _refuse_edited(folder: Path, old: Marker) -> None:
+    edited = [name for name in old.edited(folder) if os.path.lexists(folder / name)]
+    if edited:
+        more = f" and {len(edited) - NAMED} more" if len(edited) > NAMED else ""
+        raise PenstockError(
+            f"files of the project were edited: {', '.join(edited[:NAMED])}{more}",
+            str(folder),
+            "choose another folder, or --overwrite (in Python: overwrite=True) to lose the edits",
+        )
+
+
+def _refuse_names(folder: Path, names: list[str]) -> None:
     """Refuse to write over files that are not ours."""
     for name in names:
-        if (folder / name).exists():
+        if os.path.lexists(folder / name):
             raise PenstockError(
                 f"the project holds a {name} that the compiler did not write",
                 str(folder),
@@ -79,56 +157,26 @@ def _check_names(folder: Path, names: list[str]) -> None:
             )
 
 
-def _marker(files: dict[str, bytes]) -> bytes:
-    return (json.dumps({"schema": 1, "files": sorted(files)}, indent=1) + "\n").encode()
-
-
-def _made(folder: Path) -> set[str]:
-    """The files that an earlier compile made, ``MARKER`` among them; none if there is none."""
-    marker = folder / MARKER
-    if not marker.exists():
-        return set()
-    try:
-        paths = [PurePosixPath(name) for name in json.loads(marker.read_bytes())["files"]]
-        if any(path.is_absolute() or ".." in path.parts for path in paths):
-            raise ValueError("a file outside of the folder")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PenstockError(
-            f"{MARKER} is damaged: what is ours in this folder can't be known",
-            str(folder),
-            "choose a new or empty folder",
-        ) from error
-    return {str(path) for path in paths} | {MARKER}
-
-
-def _write(files: dict[str, bytes], folder: Path) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def _exchange(folder: Path, made: list[str], old: Path, names: list[str], fresh: Path) -> None:
-    """Files ``made`` go to ``old``, ``names`` come in from ``fresh``; if one fails, all go back."""
-    moved: list[tuple[Path, Path]] = []
-
-    def move(source: Path, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
-        moved.append((source, target))
-
-    try:
-        for name in made:
-            if (folder / name).is_file():
-                move(folder / name, old / name)
-        for name in names:
-            move(fresh / name, folder / name)
-    except BaseException:
-        for source, target in reversed(moved):
-            target.replace(source)
-        raise
-    shutil.rmtree(folder / BUILD, ignore_errors=True)
-    parents = {parent for name in made for parent in (folder / name).parents}
-    for parent in sorted(parents, reverse=True):
-        if folder in parent.parents and parent.is_dir() and not any(parent.iterdir()):
-            parent.rmdir()
+def _refuse_path(folder: Path, name: PurePosixPath) -> None:
+    """Refuse a file of ours that is a folder, or lies where it can't be moved to."""
+    if (folder / name).is_dir():
+        raise PenstockError(f"{name} in the project is a folder", str(folder), "move it away")
+    for parent in list(name.parents)[-2::-1]:
+        path = folder / parent
+        if not os.path.lexists(path):
+            return
+        reason = ""
+        if path.is_symlink():
+            reason = "is a link"
+        elif not path.is_dir():
+            reason = "is not a folder"
+        elif path.stat().st_dev != folder.stat().st_dev:
+            reason = "is on another file system"
+        elif not os.access(path, os.W_OK | os.X_OK):
+            reason = "can't be written to"
+        if reason:
+            raise PenstockError(
+                f"{parent} in the project {reason}",
+                str(folder),
+                "put an ordinary folder in its place, or choose another folder for the project",
+            )

@@ -6,16 +6,21 @@ folder named by PENSTOCK_AP_INCLUDE; hls_stream.h and ap_axi_sdata.h are our own
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import PenstockError
+from penstock.locking import locked
+from penstock.project import reading
 
 SHIMS = Path(__file__).resolve().parent / "include"
 FLAGS = (
@@ -23,6 +28,7 @@ FLAGS = (
     # AMD's ap_private.h reads members in its constructors before they are set.
     "-Wno-uninitialized", "-Wno-maybe-uninitialized",
 )  # fmt: skip
+LONGEST_BUILD_SECONDS = 600.0
 SOURCES = ("kernel/lstm_top.cpp", "tb/lstm_tb.cpp")
 
 
@@ -68,14 +74,37 @@ def compiler() -> str:
 def build(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path:
     """Compile the project's kernel and test bench into ``csim/``; unchanged sources build once.
 
-    Raises PenstockError with the compiler's first error.
+    A second build in the folder waits for the first. Raises PenstockError with the compiler's first
+    error, or if ``csim/`` can't be written.
     """
     command = [compiler(), *FLAGS, *extra_flags, *include_flags(), "-Ikernel"]
+    with reading(folder), _building(folder / "csim"):
+        return _build(folder, command, extra_flags)
+
+
+@contextmanager
+def _building(place: Path) -> Iterator[None]:
+    """Make ``place`` and keep it to this build. A link is refused: it may lead anywhere."""
+    try:
+        if place.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a link")
+        place.mkdir(exist_ok=True)
+        with locked(place, wait_seconds=LONGEST_BUILD_SECONDS):
+            yield
+    except OSError as error:
+        raise PenstockError(
+            f"C simulation can't be built in csim/: {error.strerror}",
+            str(place.parent),
+            "remove csim/, or copy the project to where you can write",
+        ) from error
+
+
+def _build(folder: Path, command: list[str], extra_flags: tuple[str, ...]) -> Path:
     target = folder / "csim" / f"lstm_tb_{_digest(folder, command)}"
     if target.is_file():
         return target
-    shutil.rmtree(target.parent, ignore_errors=True)
-    target.parent.mkdir()
+    for path in target.parent.iterdir():  # what another kernel, or other flags, left
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     objects = [f"csim/{Path(source).stem}.o" for source in SOURCES]
     jobs = [
         subprocess.Popen(
@@ -117,11 +146,19 @@ def _fail(folder: Path, log: str) -> None:
 
 
 def run_testbench(folder: Path, executable: Path, *arguments: str | Path) -> CsimRun:
-    """Run the test bench in the project folder; ``arguments``: vectors, results, trace files."""
-    done = subprocess.run(
-        [str(executable.resolve()), *map(str, arguments)],
-        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    """Run the test bench in the project folder; ``arguments``: vectors, results, trace files.
+
+    Raises PenstockError if another command has removed it since it was built.
+    """
+    try:
+        done = subprocess.run(
+            [str(executable.resolve()), *map(str, arguments)],
+            cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise PenstockError(
+            "the test bench was removed while it was in use", str(folder), "try again"
+        ) from error
     return CsimRun(done.returncode == 0, done.stdout)
 
 

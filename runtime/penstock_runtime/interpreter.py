@@ -34,7 +34,8 @@ class Interpreter:
     """Runs a project folder.
 
     engine: what computes; its name, or one of the caller's own. All give the same bits; an unknown
-    name is a PenstockError. Takes any number of sequences at once: lanes are a matter of the hardware, not of the result.
+    name is a PenstockError. Takes any number of sequences at once: lanes are a matter of the
+    hardware, not of the result.
     """
 
     def __init__(self, project: Project | str | Path, engine: Engine | str = "numpy") -> None:

@@ -18,6 +18,7 @@ from penstock.ir.verify import verify
 from penstock.ops import REGISTRY, Const
 from penstock.packing.manifest import Manifest, decode_matrices, sha256_of, unpack_phase
 from penstock.packing.vectors import PARAMETER_BITS, Ports
+from penstock.project import reading
 from penstock.settings import LANE_CHOICES
 
 HINT = "compile the model again"
@@ -76,6 +77,11 @@ class Project:
 def load_project(folder: str | Path) -> Project:
     """Read a project. Raises PenstockError if it is none, is damaged, or was tampered with."""
     path = Path(folder)
+    with reading(path):
+        return _load(path)
+
+
+def _load(path: Path) -> Project:
     if not (path / "penstock.json").is_file():
         raise PenstockError(
             "this is no Penstock project", str(path), "give the folder that penstock compile wrote"

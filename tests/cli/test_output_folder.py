@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
+import os
 from pathlib import Path
 
 import pytest
 from cli.given import ANOTHER, PES, compile_to, tree
+
+from penstock.marker import Marker, read_marker
 
 NOT_OURS = (
     "the target folder holds something that is not a Penstock project ({}); "
@@ -68,7 +69,7 @@ def test_a_place_where_nothing_may_be_written_is_refused(refused, monkeypatch):
     def refuse(*words, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(os, "mkdir", refuse)
     assert compile_to(refused, "out") == (
         f"the project can't be written: Permission denied (out); hint: {ANOTHER}"
     )
@@ -112,8 +113,10 @@ def test_a_new_compile_replaces_our_files_and_no_others(penstock, work):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(content)
     Path("out/notes/link").symlink_to("mine.txt")
-    Path("out/kernel/config.h").write_text("edited")
-    assert compile_to(penstock, "out").status == 0
+    note = r"^out: vitis was made of the kernel before this one: it is vitis\.stale now$"
+    with pytest.warns(UserWarning, match=note):
+        assert compile_to(penstock, "out").status == 0
+    mine["out/vitis.stale/log"] = mine.pop("out/vitis/log")
     assert {name: Path(name).read_text() for name in mine} == mine
     assert Path("out/notes/link").is_symlink() and Path("out/notes/empty").is_dir()
     assert not Path("out/csim").exists()
@@ -121,16 +124,37 @@ def test_a_new_compile_replaces_our_files_and_no_others(penstock, work):
     fresh, new = tree(work / "fresh"), tree(work / "out")
     assert old.keys() - fresh.keys(), "some tables have another name"
     assert new.items() >= fresh.items()
-    added = {"notes", "notes/mine.txt", "notes/link", "notes/empty", "weights/mine.bin", "vitis",
-             "vitis/log"}  # fmt: skip
+    added = {"notes", "notes/mine.txt", "notes/link", "notes/empty", "weights/mine.bin",
+             "vitis.stale", "vitis.stale/log"}  # fmt: skip
     assert new.keys() - fresh.keys() == added
+
+
+def test_edited_files_are_replaced_only_if_asked_to(refused, penstock):
+    assert compile_to(penstock, "out").status == 0
+    original = Path("out/kernel/config.h").read_bytes()
+    Path("out/kernel/config.h").write_text("edited")
+    Path("out/README.md").unlink()
+    assert compile_to(refused, "out") == (
+        "files of the project were edited: kernel/config.h (out); hint: choose another folder, "
+        "or --overwrite (in Python: overwrite=True) to lose the edits"
+    )
+    for name in ("Makefile", "graph.json", "run_hls.tcl", "host/Makefile"):
+        Path("out", name).write_text("edited")
+    assert compile_to(refused, "out", "--table-entries", 64).startswith(
+        "files of the project were edited: "
+        "Makefile, graph.json, host/Makefile, kernel/config.h and 1 more (out); hint: "
+    )
+    assert compile_to(penstock, "out", "--overwrite").status == 0
+    assert Path("out/kernel/config.h").read_bytes() == original
+    assert compile_to(penstock, "fresh").status == 0
+    assert tree(Path("out")) == tree(Path("fresh"))
 
 
 def test_a_file_of_the_user_is_not_overwritten_by_one_of_ours(refused, penstock):
     assert compile_to(penstock, "out").status == 0
-    marker = json.loads(Path("out/penstock.json").read_text())
-    marker["files"].remove("report.html")
-    Path("out/penstock.json").write_text(json.dumps(marker))
+    files = read_marker(Path("out")).files
+    del files["report.html"]
+    Path("out/penstock.json").write_text(Marker(files).text())
     assert compile_to(refused, "out") == (
         "the project holds a report.html that the compiler did not write (out); "
         "hint: move it away, or choose another folder"
@@ -139,20 +163,20 @@ def test_a_file_of_the_user_is_not_overwritten_by_one_of_ours(refused, penstock)
 
 @pytest.mark.parametrize(
     "marker",
-    [b"", b"{", b"[]", b"{}", b"\xff", b'{"files": 3}', b'{"files": [3]}',
-     b'{"files": ["../work/x.npy"]}', b'{"files": ["/etc/passwd"]}',
-     b'{"files": ["a/../../x.npy"]}'],
+    [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 200_000,
+     *(Marker({name: "0" * 64}).text().encode()
+       for name in ("../work/x.npy", "/etc/passwd", "a/../../x.npy"))],
+    ids=repr,
 )  # fmt: skip
 def test_a_damaged_marker_is_refused_and_nobody_elses_file_removed(marker, refused):
     Path("out").mkdir()
     Path("out/penstock.json").write_bytes(marker)
-    assert compile_to(refused, "out") == (
-        "penstock.json is damaged: what is ours in this folder can't be known (out); "
-        "hint: choose a new or empty folder"
-    )
+    line = compile_to(refused, "out")
+    assert line.startswith("penstock.json is damaged: ")
+    assert line.endswith("(out); hint: compile the model again, into a new folder")
 
 
-@pytest.mark.parametrize("failing", [1, 5, 20])
+@pytest.mark.parametrize("failing", [1, 5, 12])
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_write_that_fails_midway_changes_nothing(failing, exists, refused, penstock, monkeypatch):
     if exists:
@@ -173,7 +197,7 @@ def test_a_write_that_fails_midway_changes_nothing(failing, exists, refused, pen
     assert count[0] == failing and Path("out").exists() == exists
 
 
-@pytest.mark.parametrize("failing", [1, 5, 20, 40, 55])
+@pytest.mark.parametrize("failing", [1, 2, 15, 30])
 @pytest.mark.parametrize(
     ("error", "status"), [(OSError(5, "Input/output error"), 2), (KeyboardInterrupt(), 130)]
 )
@@ -183,16 +207,16 @@ def test_a_move_that_fails_midway_is_taken_back(
     assert compile_to(penstock, "out", "--table-entries", 64).status == 0
     Path("out/mine.txt").write_text("mine")
     before = tree(work)
-    count, replace = [0], Path.replace
+    count, rename = [0], os.rename
 
-    def fail(path, target):
+    def fail(source, target, **folders):
         count[0] += 1
         if count[0] == failing:
             raise error
-        return replace(path, target)
+        return rename(source, target, **folders)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", fail)
+        patch.setattr(os, "rename", fail)
         assert compile_to(penstock, "out").status == status
-    assert count[0] == 2 * failing - 1, "every move is taken back"
+    assert count[0] >= failing
     assert tree(work) == before

@@ -151,7 +151,7 @@ def test_an_operation_without_a_rule_is_named_before_anything_runs():
     graph.add("x", Input(3, Fixed(8, 4)))
     graph.add("t", Twice(), "x", "x")
     graph.add("y", Output(), "t")
-    with pytest.raises(LookupError, match="^operations without a rule for training: twice; write"):
+    with pytest.raises(LookupError, match=r"^operations without a rule for training: twice; write"):
         execute(graph, np.zeros((1, 1, 3)), np.array([1]))
 
 

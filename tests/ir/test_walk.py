@@ -60,7 +60,7 @@ def test_a_lane_without_a_step_keeps_its_state():
 
 def three_sweeps():
     """forward: s += x; backward: r += x; forward: s + r and x of the same step; once: both ends."""
-    graph = Graph("sweeps", [*Direction][:2] + [Direction.FORWARD])
+    graph = Graph("sweeps", [Direction.FORWARD, Direction.BACKWARD, Direction.FORWARD])
     graph.add("x", Input(1, S8))
     for name, sweep in (("s", 0), ("r", 1)):
         graph.add(f"{name}_old", StateRead(name, 1, S8), sweep=sweep)
@@ -113,8 +113,11 @@ def test_captures_take_the_last_and_the_final_step_of_each_lane():
 def test_an_observer_sees_every_node_of_every_step_and_which_lanes_count():
     graph = delay_line("x a_new a_old b_new b_old y")
     seen = []
-    evaluate(graph, np.ones((2, 2, 2), dtype=np.int64), np.array([2, 1]),
-             observe=lambda name, t, raw, counts: seen.append((name, t, counts.tolist())))  # fmt: skip
+
+    def observe(name, t, raw, counts):
+        seen.append((name, t, counts.tolist()))
+
+    evaluate(graph, np.ones((2, 2, 2), dtype=np.int64), np.array([2, 1]), observe=observe)
     names = [node.name for node in graph.nodes()]
     assert seen == [(name, t, [True, t < 1]) for t in range(2) for name in names]
 

@@ -61,8 +61,9 @@ def test_products_too_far_apart_to_be_aligned_are_refused_unless_they_are_zero()
     with pytest.raises(ValueError, match="the accumulator needs more than 54 bits"):
         graph.add("acc", MatVec(), "x", "one", "fine", "one")
     graph.add("acc", MatVec(), "x", "zero", "fine", "one")
-    values = [Value(np.array([[7, -8]]), Fixed(4, -200)), Value(np.zeros((1, 2)), Fixed(4, 0)),
-              Value(np.array([[7, -8]]), Fixed(4, 50)), Value(np.ones((1, 2)), Fixed(4, 0))]  # fmt: skip
+    x, whole = np.array([[7, -8]]), Fixed(4, 0)
+    values = [Value(x, Fixed(4, -200)), Value(np.zeros((1, 2)), whole),
+              Value(x, Fixed(4, 50)), Value(np.ones((1, 2)), whole)]  # fmt: skip
     assert graph["acc"].op.eval(None, *values).tolist() == [[-1]]
 
 

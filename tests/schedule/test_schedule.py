@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from support import random_model
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model
-from penstock.formats import Entries, Layout
+from penstock.formats import Entries, Gap, Layout
 from penstock.layers import lower
 from penstock.machine import describe
 from penstock.packing.manifest import Manifest, pack_group, unpack_phase
@@ -133,11 +135,23 @@ def shift_weight(entries: Entries):
     entries["gap"][0, 0] += 1
 
 
-@pytest.mark.parametrize("change", [flip_weight, drop_weight, shift_weight])
-def test_the_validator_finds_a_changed_word(change):
+def repeat_weight(entries: Entries):
+    """A PE's last weight goes where the one before it went."""
+    weight, gap = entries["weight"], entries["gap"]
+    (pe, *_) = np.flatnonzero((weight[-1] != 0) & (weight[-2] != 0))
+    gap[-1, pe] = 0
+
+
+@pytest.mark.parametrize("change,reason", [
+    (flip_weight, "phase l0.gates: the words do not hold l0.W_"),
+    (drop_weight, "phase l0.gates: the words do not hold l0.W_"),
+    (shift_weight, "phase l0.gates: the words do not hold l0.W_"),
+    (repeat_weight, "phase l0.gates holds a weight twice"),
+])  # fmt: skip
+def test_the_validator_finds_a_changed_word(change, reason):
     graph, plan = planned(cells=(9,))
     manifest, files = packed(graph, plan)
-    with pytest.raises((AssertionError, ValueError)):
+    with pytest.raises((AssertionError, ValueError), match=re.escape(reason)):
         validate(graph, manifest, repacked(manifest, files, change), 4)
 
 
@@ -164,6 +178,16 @@ def test_the_validator_does_not_trust_the_manifest():
     for changes in ({"banks": 64}, {"banks": 8}, {"sweep": 7}, {"rows": "l1.gates"}):
         with pytest.raises(AssertionError):
             validate(graph, relabelled(manifest, "l0.gates", **changes), files, 4)
+    assert manifest.phases[0].gathers == ((0, 1),) * 4
+    for gathers, reason in (
+        (((0, 1),) * 3, "some products gather nothing"),
+        (((0,), *((0, 1),) * 3), "l0.acc_i reads other vectors"),
+        (((0, 1), (1, 0), (0, 1), (0, 1)), "l0.acc_f reads other vectors"),
+        (((0, 2),) * 4, "l0.acc_i reads other vectors"),
+        (((0, -1),) * 4, "l0.acc_i reads other vectors"),
+    ):
+        with pytest.raises(AssertionError, match=re.escape(reason)):
+            validate(graph, relabelled(manifest, "l0.gates", gathers=gathers), files, 4)
     twice = replace(manifest, phases=(*manifest.phases, manifest.phases[-1]))
     padded = [content + content[-4096:] for content in files]
     with pytest.raises((AssertionError, ValueError)):
@@ -179,3 +203,35 @@ def test_the_same_model_gives_the_same_bytes():
     model = random_model(cells=(9, 6), outputs=4, peephole=True)
     first, second = (compile_model(model, None, Hardware(pes=4)).files for _ in range(2))
     assert first == second
+
+
+def test_the_validator_tells_vectors_of_one_layout_apart():
+    """Rows and input in one order: only the graph says which of the two a product reads."""
+    graph, plan = planned(inputs=9, cells=(9,))
+    manifest, files = packed(graph, plan)
+    operand = manifest.phases[0].operands[1]
+    x = graph.of_kind("input")[0].name
+    for gathers, operands, reason in (
+        (((0, 1), (1, 0), (0, 1), (0, 1)), (operand, operand), "l0.acc_f reads other vectors"),
+        (((0, 1),) * 4, (operand,) * 3, "the vectors are not those of the products, each once"),
+        (
+            ((0, 1), (0, 2), (0, 1), (0, 1)),
+            (operand,) * 3,
+            "the vectors are not those of the products, each once",
+        ),
+    ):
+        changed = relabelled(manifest, "l0.gates", operands=operands, gathers=gathers)
+        alike = replace(changed, layout_of={**manifest.layout_of, x: operand[0]})
+        with pytest.raises(AssertionError, match=reason):
+            validate(graph, alike, files, 4)
+
+
+def test_the_validator_demands_one_format_of_all_phases():
+    class Runs(Gap):
+        name: ClassVar[str] = "runs"
+
+    graph, plan = planned(cells=(9, 9))
+    manifest, files = packed(graph, plan)
+    other = Runs(plan.products[1].code.index_bits)
+    with pytest.raises(AssertionError, match=r"phase l1\.gates: formats differ between phases"):
+        validate(graph, relabelled(manifest, "l1.gates", format=other), files, 4)

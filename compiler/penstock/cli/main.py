@@ -21,7 +21,7 @@ from penstock.cli.files import read_array, read_arrays
 from penstock.driver import Compiled, compile_checkpoint
 from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions
-from penstock.project import check_target
+from penstock.project import check_target, reading
 from penstock.settings import Hardware, Precision
 from penstock.version import __version__
 
@@ -146,9 +146,12 @@ def compile_command(
     time_first: Annotated[
         bool, typer.Option(help="Arrays are (steps, sequences, inputs), PyTorch's default.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files of the project that were edited.")
+    ] = False,
 ) -> None:
     """Compile a checkpoint into a Vitis HLS project."""
-    check_target(output)
+    check_target(output, overwrite)
     options = None
     if head is not None or head_activation is not None:
         options = HeadOptions(head or "last", head_activation or "none")
@@ -169,7 +172,7 @@ def compile_command(
         name=_printable(model.stem, "_"),  # goes into comments of the sources
         calibration_name=str(calibration or model),
     )  # fmt: skip
-    compiled.write(output)
+    compiled.write(output, overwrite)
     _print_summary(compiled, output)
 
 
@@ -250,7 +253,8 @@ def csim(folder: Folder) -> None:
     from penstock_runtime import load_project
     from penstock_runtime.csim import csim as simulate
 
-    done = simulate(load_project(folder).folder)
+    with reading(folder):
+        done = simulate(load_project(folder).folder)
     out.print(escape(done.output.strip()))
     if not done.passed:
         raise typer.Exit(1)
@@ -270,13 +274,14 @@ def check(
     from penstock_runtime import Interpreter
     from penstock_runtime.compare import check as compare
 
-    interpreter, own = Interpreter(folder), None
     if lengths is not None and source is None:
         raise PenstockError("--lengths speaks of no --input", "check", "give both, or neither")
-    if source is not None:
-        counts = read_array(lengths) if lengths is not None else None
-        own = interpreter.quantize(read_array(source), counts)
-    result = compare(interpreter.project, steps, seed, own)
+    with reading(folder):
+        interpreter, own = Interpreter(folder), None
+        if source is not None:
+            counts = read_array(lengths) if lengths is not None else None
+            own = interpreter.quantize(read_array(source), counts)
+        result = compare(interpreter.project, steps, seed, own)
     counted = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
     total = sum(result.values.values())
     out.print(f"{total:,} values compared in {result.calls} calls: {counted or 'none'}")

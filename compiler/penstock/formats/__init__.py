@@ -1,4 +1,41 @@
-"""Sparse formats: how the non-zeros of a phase become entries, and how a PE reads them."""
+"""Sparse formats: how the non-zeros of a phase become entries, and how a PE reads them.
+
+``protocol.Format`` says what a format owes. A new one is a module here, a folder of templates, a
+name in ``known.AnyFormat`` and a line in ``tests/packing/test_formats.py``; ``schedule.encode``
+chooses among formats by price. Its folder ``templates/hls/formats/<name>/`` holds what a PE does:
+
+* ``tables.h.j2``: ``tables`` as constants;
+* ``types.h.j2``, ``state.h.j2``, ``start.h.j2``: what a PE remembers between two words;
+* ``advance.h.j2``: from ``word.<field>[p]`` to ``next``, the slot, and ``here``, the column.
+
+The struct of a word and its unpacking are the same for every format: they follow from ``fields``.
+
+What comes next was designed for as follows.
+
+**Relative index** (Han et al. 2017: each entry has the distance to the one before in its column in
+4 bits; a pointer says where a column ends). PEs own rows, so ``OwnedRows`` places, rebuilds and
+proves. ``fields``: weight, index and, since a PE reads its columns one after another, a bit
+``last`` in place of the pointer; a column without entries costs one. ``decode`` counts ``last`` for
+the column and adds up the index within it; ``advance`` does the same, and needs no tables. The
+causes in ``waste`` are padding, empty columns and bubbles. To compare with the published code,
+``price`` counts pointers in place of the bit. Skipping columns (temporal sparsity) needs true
+pointers: a second struct, (columns, pes), that ``pack_words`` packs in front of the words as it
+packs any ``Entries``; the format then gives its fields as well, and ``Manifest.beat_offsets`` adds
+its beats.
+
+**Bank-balanced** (Cao et al. 2019: each row has k non-zeros in each of B banks of columns). The PEs
+are R rows by B banks: PE = r * B + b. The rows' layout is one of R owners in place of ``pes``;
+``place`` takes the PE from it and from the column's bank, and counts position = (row of the owner)
+* bank width + column of the bank, since words follow the rows. ``fields``: weight and column of the
+bank; the row follows from the number of the word, k to a row (a parameter of the phase, and its
+only table). ``waste`` knows rows with fewer than k ("unbalanced") and no padding. There is no
+accumulator memory, so ``prove`` finds no distance but demands at most k of each row and bank. It
+replaces all of ``spmv_group`` and ``take`` (an adder tree over the B PEs of a row), and the copies
+of the activation memory: that is another dataflow, and the place to divide ``pe_array.h.j2``.
+
+**A heavy row on several PEs**: ``Layout.place`` gives an element's PE, and would give the PE of
+each part; ``matrices`` collects from all of them, and ``take`` sums PEs as it sums ways.
+"""
 
 from penstock.formats.gap import Gap
 from penstock.formats.layout import Layout

@@ -47,8 +47,9 @@ class Graph:
 
     The computation is a list of *sweeps*; each runs its nodes once for every step, in its
     direction. Within a sweep the nodes are acyclic: a state is read as the step before left it,
-    wherever the reading node stands, and its new value counts from the end of the step. A value used by a later sweep is buffered: that sweep sees the value of the
-    same step. Nodes are kept in the order of insertion, which is a topological order.
+    wherever the reading node stands, and its new value counts from the end of the step. A value
+    used by a later sweep is buffered: that sweep sees the value of the same step. Nodes are kept in
+    the order of insertion, which is a topological order.
     """
 
     def __init__(self, name: str, sweeps: list[Direction]) -> None:

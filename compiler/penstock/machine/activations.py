@@ -46,11 +46,12 @@ def segment_of(graph: Graph, sweep: int, source: str, deferred: frozenset[str]) 
     earlier sweep has a private copy, loaded every step; a capture stays where it was captured.
     """
     node = graph[source]
+    own = f"{source}@value" if source in graph.states() else source
     if node.op.captures is not None:
-        return source
+        return own
     if node.sweep != sweep or node.op.kind == "input":
         return f"{source}@{sweep}"
     if node.op.reads is not None:
         return node.op.reads
     fed = state_fed_by(graph, node)
-    return fed if fed is not None and fed not in deferred else source
+    return fed if fed is not None and fed not in deferred else own

@@ -123,7 +123,7 @@ def _line(kept: Storage, node: Node) -> Line:
         return Line(Action.WRITE_STATE, node.name, array, state.segment)
     if node.op.captures is not None:
         array = kept.find(kept.captures, node)
-        segment = node.name if node.name in kept.activations.base else None
+        segment = kept.segment(node.sweep, node.name)
         return Line(Action.CAPTURE, node.name, array, segment)
     return Line(Action.COMPUTE, node.name)
 

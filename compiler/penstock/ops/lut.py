@@ -60,7 +60,8 @@ class Lut(Traits):
         require(rise.shape == table.shape and rise.type.frac == self.to.frac, "rises do not match")
         greatest = max(-table.lo, table.hi) + max(-rise.lo, rise.hi)
         require(greatest.bit_length() + self.interpolate_bits <= MAX_WIDTH,
-                f"{self.interpolate_bits} bits between entries of {self.to} are too many")  # fmt: skip
+                f"{self.interpolate_bits} bits between entries of {self.to} are too many"
+                )  # fmt: skip
         return Tensor(x.shape, self.to, self.to.raw_min, self.to.raw_max)
 
     def eval(  # noqa: D102

@@ -42,7 +42,7 @@ class StateRead(Traits):
 
 @dataclass(frozen=True)
 class StateWrite(Traits):
-    """x becomes the state ``state`` at the end of the step; lanes that have no such step keep theirs.
+    """x becomes the state ``state`` at the end of the step, in lanes that have this step.
 
     x: (n)  ->  the same, the new value.
     """

@@ -54,24 +54,25 @@ def stretches_table(timeline: dict[str, Any]) -> Table:
 
 
 def phases_table(phases: list[dict[str, Any]], totals: dict[str, Any]) -> Table:
-    """Words and what they hold."""
+    """Words and what they hold, waste by cause."""
+    causes = [use for use in totals["bits"] if use not in ("weights", "indices", "beat_fill")]
     columns = {
         "Phase": "name", "Non-zeros": "number", "Bound": "number", "Words": "number",
-        "Bound / words": "number", "Padding": "number", "Bubbles": "number",
+        "Bound / words": "number", **{cause.capitalize(): "number" for cause in causes},
         "Weight bits": "number", "Index bits": "number", "Slots": "number", "Ways": "number",
     }  # fmt: skip
     rows = [
-        [row["name"], *_words(row),
+        [row["name"], *_words(row, causes),
          *(number(row[key]) for key in ("weight_bits", "index_bits", "slots", "ways"))]
         for row in phases
     ]  # fmt: skip
-    return Table(columns, rows, ["All phases", *_words(totals), "", "", "", ""])
+    return Table(columns, rows, ["All phases", *_words(totals, causes), "", "", "", ""])
 
 
-def _words(row: dict[str, Any]) -> list[str]:
+def _words(row: dict[str, Any], causes: list[str]) -> list[str]:
     return [
         number(row["nonzeros"]), number(row["bound"]), number(row["words"]),
-        percent(row["utilization"]), number(row["padding"]), number(row["bubbles"]),
+        percent(row["utilization"]), *(number(row[cause]) for cause in causes),
     ]  # fmt: skip
 
 

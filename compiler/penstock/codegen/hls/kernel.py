@@ -190,7 +190,8 @@ def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
     for node in machine.graph.of_kind("capture"):
         kept_in = kept.find(kept.captures, node)
         array = names.array(kept_in) if kept_in is not None else None
-        base = names.segment(node.name) if node.name in kept.activations.base else None
+        segment = kept.segment(node.sweep, node.name)
+        base = names.segment(segment) if segment is not None else None
         found.append({
             "base": base, "array": array, "label": base or array,
             "positions": machine.plan.positions(node.name),

@@ -1,0 +1,345 @@
+"""Writing a project folder: killed at any moment, interfered with, with links in the way."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from penstock import PenstockError, journal, locking
+from penstock.atomic import IDLE_SECONDS, write_files
+from penstock.locking import locked
+from penstock.marker import Marker, read_marker
+from penstock.project import check_target, reading, write_project
+
+OLD = {
+    "Makefile": b"old", "README.md": b"same", "graph.json": b"old", "kernel/top.cpp": b"old",
+    "kernel/same.h": b"same", "kernel/tables/old.inc": b"old", "tb/tb.cpp": b"same",
+}  # fmt: skip
+NEW = {
+    "Makefile": b"new", "README.md": b"same", "graph.json": b"new", "kernel/top.cpp": b"new",
+    "kernel/same.h": b"same", "kernel/more/new.inc": b"new", "tb/tb.cpp": b"same",
+}  # fmt: skip
+MINE = {"mine.txt": b"1", "kernel/mine.h": b"2", "kernel/tables/mine.inc": b"3"}
+SYNTHESIS = {"vitis/csynth.rpt": b"4", "csim/lstm_tb": b"5"}
+CHANGES = ("rename", "unlink", "rmdir", "mkdir")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*was made of the kernel before")
+
+
+@pytest.fixture(autouse=True)
+def unsynced(monkeypatch):
+    """A kill takes nothing from the disk; without fsync the tests are ten times as fast."""
+    monkeypatch.setattr(journal, "_sync", lambda path: None)
+
+
+def put(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def contents(folder):
+    paths = sorted(folder.rglob("*"))
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths if p.is_file()}
+
+
+def whole(files):
+    return {**files, "penstock.json": Marker.of(files).text().encode()}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """An old project that was synthesized, with files of the user's."""
+    folder = tmp_path / "project"
+    write_project(OLD, folder)
+    put(folder, {**MINE, **SYNTHESIS})
+    return folder
+
+
+def killed_at(moment, act):
+    """Run ``act`` in a process that gets SIGKILL before its change of that number.
+
+    -> whether it was killed: False, it had fewer.
+    """
+    child = os.fork()
+    if child == 0:
+        count = [0]
+
+        def hooked(change):
+            def call(*words, **options):
+                count[0] += 1
+                if count[0] == moment:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return change(*words, **options)
+
+            return call
+
+        for name in CHANGES:
+            setattr(os, name, hooked(getattr(os, name)))
+        Path.write_bytes = hooked(Path.write_bytes)
+        try:
+            act()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
+
+
+def open_project(folder):
+    with reading(folder):
+        pass
+
+
+def state(folder):
+    """Whether an opened folder holds the old project or the new one, and all that is the user's."""
+    found = {k: v for k, v in contents(folder).items() if not k.startswith(".penstock.")}
+    after = {**MINE, "vitis.stale/csynth.rpt": b"4"}
+    if found == {**whole(OLD), **MINE, **SYNTHESIS}:
+        return "old"
+    assert found == {**whole(NEW), **after}
+    assert not (folder / "kernel/old").exists()
+    return "new"
+
+
+def moments(make, act):
+    """Kill ``act`` before each of its changes, in a folder of its own each time."""
+    moment = 0
+    while True:
+        moment += 1
+        folder = make(moment)
+        if not killed_at(moment, lambda folder=folder: act(folder)):
+            return
+        yield folder
+
+
+def old_project(tmp_path):
+    def make(number):
+        folder = tmp_path / str(number)
+        write_project(OLD, folder)
+        put(folder, {**MINE, **SYNTHESIS})
+        return folder
+
+    return make
+
+
+def test_killed_at_any_moment_the_folder_is_the_old_project_or_the_new_one(tmp_path):
+    states = []
+    for folder in moments(old_project(tmp_path), lambda folder: write_project(NEW, folder)):
+        open_project(folder)
+        states.append(state(folder))
+        write_project(NEW, folder)
+        assert state(folder) == "new"
+        assert not list(folder.glob(".penstock.*"))
+    assert states == sorted(states, reverse=True) and set(states) == {"old", "new"}
+    assert len(states) > 40
+
+
+def test_killed_at_any_moment_a_new_compile_needs_nobody_to_open_the_folder(tmp_path):
+    for folder in moments(old_project(tmp_path), lambda folder: write_project(NEW, folder)):
+        check_target(folder)
+        write_project(NEW, folder)
+        assert state(folder) == "new"
+        assert not list(folder.glob(".penstock.*"))
+
+
+def test_killed_while_files_move_no_tool_finds_a_script_to_start(tmp_path):
+    def inner(files):
+        ours = OLD.keys() | NEW.keys()
+        return {k: v for k, v in files.items() if "/" in k and k in ours}
+
+    cut = 0
+    for folder in moments(old_project(tmp_path), lambda folder: write_project(NEW, folder)):
+        found = contents(folder)
+        if "Makefile" in found:
+            assert inner(found) in (inner(OLD), inner(NEW))
+        else:
+            cut += 1
+    assert cut > 10
+
+
+def test_killed_again_while_it_completes_the_folder_is_still_one_of_the_two(tmp_path):
+    draw = random.Random(3)
+    acts = (open_project, lambda folder: write_project(NEW, folder))
+    for folder in moments(old_project(tmp_path), acts[1]):
+        act = draw.choice(acts)
+        while killed_at(draw.randint(1, 80), lambda act=act, folder=folder: act(folder)):
+            pass
+        open_project(folder)
+        state(folder)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_first_compile_that_was_killed_is_followed_by_another(exists, tmp_path):
+    def make(number):
+        folder = tmp_path / str(number) / "project"
+        (folder if exists else tmp_path).mkdir(parents=True, exist_ok=True)
+        return folder
+
+    for folder in moments(make, lambda folder: write_project(OLD, folder)):
+        write_project(NEW, folder)
+        assert contents(folder) == whole(NEW)
+
+
+def test_two_compiles_leave_one_of_the_two_projects(tmp_path):
+    other = {**NEW, "graph.json": b"other", "tb/other.dat": b"other"}
+    for trial in range(20):
+        folder = tmp_path / str(trial)
+        if trial % 2:
+            write_project(OLD, folder)
+        children = []
+        for files in (NEW, other):
+            child = os.fork()
+            if child == 0:
+                try:
+                    write_project(files, folder)
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            children.append(child)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+        assert contents(folder) in (whole(NEW), whole(other))
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(locking, "WAIT_SECONDS", 0.05)
+
+
+AT_WORK = "another penstock command is at work in this folder"
+
+
+def test_a_compile_says_so_if_readers_stay(project, impatient):
+    with reading(project), pytest.raises(PenstockError) as caught:
+        write_project(NEW, project)
+    assert caught.value.line() == f"{AT_WORK} ({project}); hint: try again when it is done"
+    assert state(project) == "old"
+
+
+def test_a_reader_says_so_if_a_compile_stays(project, impatient):
+    with locked(project), pytest.raises(PenstockError, match=AT_WORK):
+        open_project(project)
+
+
+def test_two_may_read_at_once(project, impatient):
+    with reading(project), reading(project):
+        assert state(project) == "old"
+
+
+def test_files_that_are_the_same_stay_untouched(project):
+    before = (project / "kernel/same.h").stat()
+    write_project(NEW, project)
+    after = (project / "kernel/same.h").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    stamps = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    write_project(NEW, project)
+    assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == stamps
+
+
+def test_what_vitis_made_of_the_same_kernel_stays(project):
+    write_project({**OLD, "graph.json": b"new"}, project)
+    assert contents(project) == {
+        **whole({**OLD, "graph.json": b"new"}), **MINE, **SYNTHESIS,
+    }  # fmt: skip
+
+
+def test_each_stale_synthesis_gets_a_name_of_its_own(project):
+    put(project, {"lstm_top.xo": b"first"})
+    with pytest.warns(UserWarning, match=r"lstm_top\.xo was made of .* it is lstm_top\.xo\.stale"):
+        write_project(NEW, project)
+    put(project, {"lstm_top.xo": b"second", "vitis/csynth.rpt": b"second"})
+    with pytest.warns(UserWarning, match=r"lstm_top\.xo\.stale2 now"):
+        write_project(OLD, project)
+    found = contents(project)
+    assert found["lstm_top.xo.stale"] == b"first" and found["lstm_top.xo.stale2"] == b"second"
+    assert found["vitis.stale/csynth.rpt"] == b"4"
+    assert found["vitis.stale2/csynth.rpt"] == b"second"
+
+
+@pytest.mark.parametrize("name", ["kernel", "kernel/tables", "kernel/more"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_link_to_a_folder_is_refused_and_nothing_written_through_it(name, overwrite, project):
+    outside = project.parent / "outside"
+    if (project / name).exists():
+        (project / name).rename(outside)
+    else:
+        outside.mkdir()
+    (project / name).symlink_to(outside)
+    before = contents(project.parent)
+    with pytest.raises(PenstockError, match=rf"^{name} in the project is a link \("):
+        write_project(NEW, project, overwrite)
+    assert contents(project.parent) == before
+
+
+def test_links_in_place_of_files_are_replaced_and_not_followed(project):
+    outside = project.parent / "outside"
+    put(outside, {"precious": b"precious", "csim/log": b"precious"})
+    for name in ("Makefile", "kernel/tables/old.inc"):
+        (project / name).unlink()
+        (project / name).symlink_to(outside / "precious")
+    (project / "csim/lstm_tb").unlink()
+    (project / "csim").rmdir()
+    (project / "csim").symlink_to(outside / "csim")
+    (project / ".penstock.writing").symlink_to(outside)
+    with pytest.raises(PenstockError, match=r"were edited: Makefile, kernel/tables/old\.inc"):
+        write_project(NEW, project)
+    write_project(NEW, project, overwrite=True)
+    assert contents(outside) == {"precious": b"precious", "csim/log": b"precious"}
+    assert contents(project) == {**whole(NEW), **MINE, "vitis.stale/csynth.rpt": b"4"}
+
+
+def test_a_journal_that_is_a_link_is_not_followed(project):
+    outside = project.parent / "outside"
+    put(outside, {"new/Makefile": b"x", "new/penstock.json": Marker.of(NEW).text().encode()})
+    (project / ".penstock.written").symlink_to(outside)
+    before = contents(outside)
+    open_project(project)
+    assert state(project) == "old"
+    write_project(NEW, project)
+    assert contents(outside) == before
+    assert state(project) == "new"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("graph.json", "a folder"), ("tb", "not a folder")])
+def test_a_file_and_a_folder_in_each_others_place_are_refused(name, kind, project):
+    if name == "tb":
+        (project / "tb/tb.cpp").unlink()
+        (project / "tb").rmdir()
+        (project / "tb").write_bytes(b"mine")
+    else:
+        (project / name).unlink()
+        put(project, {f"{name}/mine": b"mine"})
+    before = contents(project)
+    with pytest.raises(PenstockError, match=rf"^{name} in the project is {kind}"):
+        write_project(NEW, project, overwrite=True)
+    assert contents(project) == before
+
+
+def test_a_marker_of_another_projects_files_removes_nothing_that_is_edited(project):
+    (project / "penstock.json").write_text(Marker.of({**OLD, "mine.txt": b"other"}).text())
+    with pytest.raises(PenstockError, match=r"were edited: mine\.txt \("):
+        write_project(NEW, project)
+    assert (project / "mine.txt").read_bytes() == b"1"
+    assert "mine.txt" in read_marker(project).files
+
+
+def test_what_a_killed_run_left_beside_a_result_is_removed_by_the_next(tmp_path):
+    result = tmp_path / "y[1].npy"
+    saves = {result: lambda file: file.write(b"new")}
+    assert killed_at(1, lambda: write_files({result: lambda file: (tmp_path / "never").mkdir()}))
+    (stray,) = tmp_path.iterdir()
+    fresh, other = tmp_path / ".y[1].npy.a.unfinished", tmp_path / ".x.npy.a.unfinished"
+    fresh.write_bytes(b"begun this second")
+    other.write_bytes(b"of another result")
+    long_ago = time.time() - 2 * IDLE_SECONDS
+    os.utime(stray, (long_ago, long_ago))
+    os.utime(other, (long_ago, long_ago))
+    write_files(saves)
+    assert sorted(tmp_path.iterdir()) == sorted([result, fresh, other])
+    assert result.read_bytes() == b"new"
