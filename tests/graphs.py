@@ -158,6 +158,16 @@ def state_as_the_result():
     return s.done(c)
 
 
+def gathered_and_the_state_of_a_later_sweep():
+    """A value is gathered by a product of its own sweep, and becomes a state of the next one."""
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.FORWARD))
+    v = s.sum("v", "x", "x")
+    s.product("acc", 6, v)
+    old = s.state("s", 6, sweep=1)
+    s.write("s", v, sweep=1)
+    return s.done(s.requant("w", s.product("o.acc", 5, old, sweep=1), sweep=1), sweep=1)
+
+
 GRAPHS = {
     graph.__name__: graph
     for graph in (
@@ -165,5 +175,6 @@ GRAPHS = {
         state_read_after_its_write, state_gathered_behind_its_write, delay_line, residual,
         products_of_different_vectors,
         work_before_any_product, carried_between_sweeps, captured_for_the_end, state_as_the_result,
+        gathered_and_the_state_of_a_later_sweep,
     )
 }  # fmt: skip
