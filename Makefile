@@ -55,10 +55,10 @@ example-speech: $(READY)
 example-language_model: $(READY)
 	$(BIN)/python examples/language_model/main.py $(if $(DATA),--data $(DATA)/wikitext2 --write)
 
-# Random networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
+# Random graphs and networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600
 fuzz: $(READY)
-	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzz/differential.py --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
 
 # Which emitted files differ between BASE (a revision) and the working tree. ARGS: --diff, --ignore.
 replay: $(READY)

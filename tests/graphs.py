@@ -6,7 +6,18 @@ import numpy as np
 
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph
-from penstock.ops import Add, Capture, Const, Input, MatVec, Output, Requant, StateRead, StateWrite
+from penstock.ops import (
+    Add,
+    Capture,
+    Const,
+    Input,
+    MatVec,
+    Output,
+    Requant,
+    Scale,
+    StateRead,
+    StateWrite,
+)
 
 ACTIVATION = Fixed(16, 10, True, Rounding.RND, Overflow.SAT)
 WEIGHT = Fixed(6, 5)
@@ -158,6 +169,24 @@ def state_as_the_result():
     return s.done(c)
 
 
+def gathered_and_the_state_of_a_later_sweep():
+    """A value is gathered by a product of its own sweep, and becomes a state of the next one."""
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.FORWARD))
+    v = s.sum("v", "x", "x")
+    s.product("acc", 6, v)
+    old = s.state("s", 6, sweep=1)
+    s.write("s", v, sweep=1)
+    return s.done(s.requant("w", s.product("o.acc", 5, old, sweep=1), sweep=1), sweep=1)
+
+
+def rows_that_all_have_a_scale():
+    """Sums divided by powers of two of which none is 1."""
+    s = Sketch()
+    exponents = s.add("e", Const(Fixed(3, 0, signed=False), np.array([1, 3, 2, 5])))
+    scaled = s.add("scaled", Scale(), s.product("acc", 4, "x"), exponents)
+    return s.done(s.requant("v", scaled))
+
+
 GRAPHS = {
     graph.__name__: graph
     for graph in (
@@ -165,5 +194,6 @@ GRAPHS = {
         state_read_after_its_write, state_gathered_behind_its_write, delay_line, residual,
         products_of_different_vectors,
         work_before_any_product, carried_between_sweeps, captured_for_the_end, state_as_the_result,
+        gathered_and_the_state_of_a_later_sweep, rows_that_all_have_a_scale,
     )
 }  # fmt: skip

@@ -20,7 +20,7 @@ from penstock.ir import Graph
 from penstock.ir.io import dump_graph
 from penstock.lowering import lower
 from penstock.machine import Machine, describe
-from penstock.machine.limits import check_memories, check_shapes
+from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group
 from penstock.packing.schema import Golden, Interface, KernelChoices
@@ -108,6 +108,7 @@ def compile_graph(
     """
     hardware = hardware or Hardware()
     check_shapes(graph)
+    check_types(graph)
     machine = describe(graph, schedule(graph, hardware))
     check_memories(machine)
     manifest, weights = pack(machine, batch_first)
@@ -142,6 +143,7 @@ def pack(machine: Machine, batch_first: bool) -> tuple[Manifest, list[bytes]]:
             plan.hardware.hazard_distance, plan.hardware.cell_units, kept.activations.depth,
             kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
             machine.stream("beats").depth, machine.stream("words").depth,
+            tuple(result.node.name for result in machine.results),
         ),
         Golden(len(GOLDEN_STARTS), GOLDEN_STEPS),
     )  # fmt: skip

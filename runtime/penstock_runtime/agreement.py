@@ -26,6 +26,8 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
         "states": list(interface.states.items())
         == [(name, manifest.layout_of.get(state.read.name)) for name, state in states.items()],
         "parameters": list(manifest.parameters) == parameters,
+        "results": sorted(manifest.kernel.results)
+        == sorted({node.name for node in results_of(graph)}),
         "max_steps": (interface.max_steps is not None) == bool(frames(graph)),
         "io_bits": interface.io_bits == (16 if _widest_element(graph) <= 16 else 32),
         "layouts": all(_is_permutation(layout) for layout in manifest.layouts.values()),
@@ -55,6 +57,12 @@ def _fits(graph: Graph, manifest: Manifest, phase: PhaseCode) -> bool:
         if shapes != [(rows, lengths[operand]) for operand in own]:
             return False
     return True
+
+
+def results_of(graph: Graph) -> list[Node]:
+    """The vectors that make up the output (of an argmax: its operand), in order."""
+    results = graph.inputs(graph.of_kind("output")[0])
+    return graph.inputs(results[0]) if results[0].op.kind == "argmax" else results
 
 
 def activation_bits(graph: Graph) -> int:

@@ -106,6 +106,7 @@ def check(
     steps: int = 4,
     seed: int = 1,
     own: tuple[IntArray, IntArray] | None = None,
+    executable: Path | None = None,
 ) -> CheckResult:
     """Prove that the kernel computes what the interpreter does, bit for bit.
 
@@ -114,12 +115,13 @@ def check(
     stimuli, run through both, give the same outputs, final states and traced values: accumulators,
     states and captures of every step. Stops at the first difference.
 
-    own: sequences of the user's, too, as ``Interpreter.quantize`` gives them. Raises PenstockError
-    if the weights or vectors are not sound, the C++ does not compile or the test bench breaks off.
+    own: sequences of the user's, too, as ``Interpreter.quantize`` gives them. executable: the
+    project's test bench, if it is built already. Raises PenstockError if the weights or vectors are
+    not sound, the C++ does not compile or the test bench breaks off.
     """
     _prove_packing(project)
     golden = read_golden(project)
-    executable = build(project.folder)
+    executable = executable or build(project.folder)
     edited = tuple(read_marker(project.folder).edited(project.folder))
     expected = expected_constants(project)
     wrong = _wrong_constants(project, expected, executable)

@@ -29,7 +29,7 @@ from penstock.packing.vectors import (
     START_ZERO,
     parameter_ports,
 )
-from penstock_runtime.agreement import activation_bits
+from penstock_runtime.agreement import activation_bits, results_of
 from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
@@ -154,17 +154,15 @@ def _depths(project: Project) -> Constants:
 
 def _result_order(project: Project) -> tuple[list[int], int]:
     """Output element -> position among the results, and how many positions there are."""
-    graph = project.graph
-    results = graph.inputs(graph.of_kind("output")[0])
-    if results[0].op.kind == "argmax":
-        results = graph.inputs(results[0])
+    first: dict[str, int] = {}
+    positions = 0
+    for name in project.manifest.kernel.results:
+        first[name] = positions
+        positions += project.layout(name).positions
     order: list[int] = []
-    start = 0
-    for node in results:
-        layout = project.layout(node.name)
-        order += (start + layout.position_of).tolist()
-        start += layout.positions
-    return order, start
+    for node in results_of(project.graph):
+        order += (first[node.name] + project.layout(node.name).position_of).tolist()
+    return order, positions
 
 
 def _widths(graph: Graph, manifest: Manifest) -> Constants:

@@ -149,7 +149,10 @@ def _packed_matrices(graph: Graph, manifest: Manifest, files: list[bytes]) -> di
     for index, phase in enumerate(manifest.phases):
         entries = unpack_phase(manifest, files, index)
         for (matvec, operand), matrix in decode_matrices(manifest, phase, entries).items():
-            packed[graph[matvec].inputs[2 * operand + 1]] = matrix
+            name = graph[matvec].inputs[2 * operand + 1]
+            if name in packed and not np.array_equal(matrix, packed[name]):
+                raise ValueError(f"{name} is packed with different weights")
+            packed[name] = matrix
     return packed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 from graphs import Sketch
@@ -12,6 +13,7 @@ from penstock.codegen.hls.names import (
     CONSTANTS,
     KERNEL,
     KEYWORDS,
+    LIBRARY,
     Names,
     Scope,
     constant,
@@ -23,6 +25,7 @@ from penstock.driver import compile_graph
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.machine import describe
 from penstock.schedule import schedule
+from penstock_runtime.csim import compiler, include_flags
 
 C_IDENTIFIER = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*")
 
@@ -73,14 +76,35 @@ def test_words_of_the_language_and_of_the_kernel_are_not_used(word):
     local = names.locals_of(machine.phases[0])
     assert local[f"l0.{word}"] == f"l0_{word}"
     machine, names = named(two_values(word, "z"))
-    assert names.locals_of(machine.phases[0])[word] == f"{word}_2"
+    local = names.locals_of(machine.phases[0])[word]
+    assert local == ("nEOF" if word == "EOF" else f"{word}_2")
 
 
 def test_constants_of_phases_and_segments_keep_clear_of_the_kernels():
     s = Sketch()
     pes = s.requant("v", s.product("pes", 8, "x"))
     _, names = named(s.done(s.requant("w", s.product("q", 5, pes))))
-    assert names.phase("pes") == "PES_2"
+    assert names.phase("pes") == "N_PES"
+
+
+def test_no_macro_of_the_headers_is_used_for_anything(tmp_path):
+    """Whatever the headers of the kernel and the test bench define, as the names of everything."""
+    files = compile_graph(two_values("l0.v", "l0.z"), Hardware(pes=2)).files
+    texts = [files[path].decode() for path in files if path.startswith(("kernel/", "tb/lstm"))]
+    headers = sorted(set(re.findall(r"^#include <.*>$", "\n".join(texts), re.M)))
+    (tmp_path / "all.h").write_text("\n".join(headers) + "\n")
+    done = subprocess.run(
+        [compiler(), "-std=c++14", *include_flags(), "-dM", "-E", "-x", "c++", "all.h"],
+        cwd=tmp_path, text=True, capture_output=True, check=True,
+    )  # fmt: skip
+    macros = set(re.findall(r"^#define (\w+)", done.stdout, re.M))
+    assert len(macros) > 400
+    for macro in macros:
+        machine, names = named(two_values(macro, "l0.z"))
+        (phase,) = machine.phases
+        assert names.locals_of(phase)[macro] not in macros
+        assert constant(macro) not in macros
+        assert Scope(KEYWORDS | KERNEL | LIBRARY | CONSTANTS).take(identifier(macro)) not in macros
 
 
 def test_every_name_that_the_kernel_declares_is_reserved():

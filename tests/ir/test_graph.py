@@ -31,7 +31,7 @@ from penstock.ops import (
     StateWrite,
 )
 
-S16 = Fixed(16, 12)
+S8, S16 = Fixed(8, 0), Fixed(16, 12)
 
 
 def small_graph(*directions):
@@ -98,14 +98,6 @@ def test_products_of_different_scales_are_aligned_to_the_finest():
 def test_an_ill_typed_node_can_not_be_added(build, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
         build(small_graph())
-
-
-@pytest.mark.parametrize(
-    "name", ["", "a b", "a\n", "a/b", "*/", "\N{LATIN SMALL LETTER E WITH ACUTE}"]
-)
-def test_a_name_that_files_and_messages_can_not_carry_is_refused(name):
-    with pytest.raises(ValueError, match="is no name of a node"):
-        small_graph().add(name, Add(), "h")
 
 
 def test_the_verifier_accepts_what_the_layers_make():
@@ -187,9 +179,10 @@ def test_the_verifier_names_what_is_unsound(build, message):
 
 
 def test_the_verifier_finds_results_in_reverse_order():
-    graph = small_graph(Direction.BACKWARD)
-    graph.add("y", Output(), "h")
-    with pytest.raises(ValueError, match="y stands in a backward sweep: results would be rev"):
+    graph = small_graph(Direction.FORWARD, Direction.BACKWARD)
+    graph.add("again", Requant(S8), "h", sweep=1)
+    graph.add("y", Output(), "again", sweep=1)
+    with pytest.raises(ValueError, match="output y stands in a backward sweep: it would be rev"):
         verify(graph)
 
 
@@ -206,6 +199,36 @@ def test_the_verifier_finds_an_interval_that_leaves_its_type(interval):
     graph.add("y", Output(), "wrong")
     with pytest.raises(ValueError, match=r"wrong: .* is outside s4\.0"):
         verify(graph)
+
+
+def test_the_verifier_finds_an_input_in_reverse_order():
+    """The kernel takes frames as they come: in the order of the steps."""
+    graph = small_graph(Direction.BACKWARD, Direction.FORWARD)
+    graph.add("y", Output(), "h", sweep=1)
+    with pytest.raises(ValueError, match="input x stands in a backward sweep: it would be rev"):
+        verify(graph)
+
+
+def test_the_verifier_finds_a_matrix_that_nothing_reads():
+    graph = small_graph(Direction.FORWARD)
+    graph.add("unused", Const(S8, np.ones((2, 2), dtype=np.int64)))
+    graph.add("y", Output(), "h")
+    with pytest.raises(ValueError, match="unused is a matrix that nothing reads"):
+        verify(graph)
+
+
+@pytest.mark.parametrize("name", ["a b", "", "a@0", "a/b", "*/", "a\n", "\u00e9", '"'])
+def test_a_name_that_files_can_not_carry_is_refused(name):
+    graph = Graph("names", [Direction.FORWARD])
+    graph.add("x", Input(2, S8))
+    for arguments in (
+        (name, Input(2, S8)),
+        ("s", StateRead(name, 2, S8)),
+        ("s", StateWrite(name), "x"),
+        ("s", Capture(name, "last"), "x"),
+    ):
+        with pytest.raises(ValueError, match="can't be a name"):
+            graph.add(*arguments)
 
 
 def test_a_graph_knows_its_states_and_captures():

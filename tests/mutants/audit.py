@@ -82,6 +82,8 @@ class Tree:
             path.write_text(sound)
         if by == TESTS:
             self._prove_sound(killer)
+        if found:
+            self._prove_check_sound()
         seconds = round(time.monotonic() - began, 1)
         return Outcome(fault.title, fault.old, fault.new, by, killer, found, seconds)
 
@@ -114,6 +116,13 @@ class Tree:
             self._sound[test] = done.returncode == 0
         if not self._sound[test]:
             raise RuntimeError(f"{test} fails without any fault: mend it first")
+
+    def _prove_check_sound(self) -> None:
+        """The same of ``penstock check``."""
+        if CHECK not in self._sound:
+            self._sound[CHECK] = not self._checked()[0]
+        if not self._sound[CHECK]:
+            raise RuntimeError("penstock check fails without any fault: mend it first")
 
     def _check_imports(self) -> None:
         done = self._run("-c", "import penstock, penstock_runtime as r; "

@@ -34,7 +34,7 @@ NETWORKS = {
     ),
     "final state": (
         {"cells": (5,), "bidirectional": True, "head": 2, "at": "final", "activation": "sigmoid"},
-        {"pes": 5, "raw_distance": 9, "accumulator_banks": 4, "cell_units": 5}, {},
+        {"pes": 5, "hazard_distance": 9, "accumulator_banks": 4, "elements_per_cycle": 5}, {},
     ),
 }  # fmt: skip
 DRAWN = (

@@ -35,7 +35,7 @@ CLAIMS = {
     "impossible io_bits": of("interface", io_bits=24),
     "impossible port_bits": lambda fields: fields.update(port_bits=384),
     "group_pes does not divide pes": lambda fields: fields.update(group_pes=5),
-    "cell_units do not divide pes": of("kernel", cell_units=5),
+    "elements_per_cycle does not divide pes": of("kernel", elements_per_cycle=5),
     "an element with all its lanes does not fit port_bits": of("interface", lanes=8, io_bits=32),
     "the phases differ in banks": of_phase(banks=8),
     "two phases have one name": of_phase(name="l0.projection"),

@@ -15,7 +15,7 @@ import networkx as nx
 from penstock.ir.op import Op, Tensor
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
-"""Names of nodes appear in files, comments and messages as they are."""
+"""Names of nodes, states and captures appear in files, comments and messages as they are."""
 
 
 class Direction(StrEnum):
@@ -68,8 +68,9 @@ class Graph:
         unknown input, an edge against the order of the sweeps, or operands that the operation
         refuses.
         """
-        if not NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a node: letters, digits and any of _ . -")
+        for text in (name, op.reads, op.writes, op.captures):
+            if text is not None and not NAME.fullmatch(text):
+                raise ValueError(f"{text!r} can't be a name: use letters, digits, '_', '.' or '-'")
         if name in self._graph:
             raise ValueError(f"there are two nodes named {name!r}")
         if not 0 <= sweep < len(self.sweeps):

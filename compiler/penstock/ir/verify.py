@@ -14,8 +14,9 @@ def verify(graph: Graph) -> None:
       be used anywhere in the step, before or after it is written, and is always the old value.
     * Values enter a ``once`` sweep only through a capture, captures go nowhere else, and nothing
       leaves a ``once`` sweep. No input, state or capture lives in one.
-    * There is one input and one output. Results leave as they are made, so no backward sweep makes
-      them.
+    * Every matrix is read by a product.
+    * There is one input and one output. Frames come and results leave in the order of the steps, so
+      neither stands in a backward sweep.
     """
     for node in graph.nodes():
         _verify_tensor(graph, node)
@@ -23,6 +24,7 @@ def verify(graph: Graph) -> None:
         if graph.sweeps[node.sweep] is Direction.ONCE:
             _verify_once(node)
     _verify_states(graph)
+    _verify_matrices(graph)
     _verify_ends(graph)
 
 
@@ -72,10 +74,16 @@ def _verify_states(graph: Graph) -> None:
         raise ValueError(f"states and captures of one name: {both}")
 
 
+def _verify_matrices(graph: Graph) -> None:
+    for node in graph.of_kind("const"):
+        if len(node.tensor.shape) == 2 and not graph.users(node.name):
+            raise ValueError(f"{node.name} is a matrix that nothing reads")
+
+
 def _verify_ends(graph: Graph) -> None:
     for kind in ("input", "output"):
         if len(graph.of_kind(kind)) != 1:
             raise ValueError(f"the graph needs exactly one {kind}")
-    (output,) = graph.of_kind("output")
-    if graph.sweeps[output.sweep] is Direction.BACKWARD:
-        raise ValueError(f"{output.name} stands in a backward sweep: results would be reversed")
+        (node,) = graph.of_kind(kind)
+        if graph.sweeps[node.sweep] is Direction.BACKWARD:
+            raise ValueError(f"{kind} {node.name} stands in a backward sweep: it would be reversed")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from penstock.errors import PenstockError
 from penstock.ir import Graph
 from penstock.machine.machine import Machine
+from penstock.machine.storage import signed_bits
+from penstock.schedule.partition import result_vectors
 from penstock.settings import MAX_LENGTH, MAX_MATRIX, MAX_MEMORY_BYTES, MAX_WEIGHTS
 
 MAX_RESULT_BYTES = 100 << 20
@@ -18,6 +20,25 @@ SIMULATED = {
     "frames": "the frames of {:,} steps",
 }
 """The kinds of memories that can grow beyond any host's, and what errors call them."""
+
+
+PORT_ELEMENT_BITS = 32
+"""Of one element at a port or in parameters.bin, as a signed integer."""
+
+
+def check_types(graph: Graph) -> None:
+    """Refuse a value that is wider than the ports that it passes. Raises PenstockError."""
+    nodes = [*graph.of_kind("input"), *graph.of_kind("state_read"), *result_vectors(graph)]
+    nodes += [node for node in graph.of_kind("const") if len(node.tensor.shape) == 1]
+    for node in nodes:
+        bits = signed_bits(node.tensor.type)
+        if bits > PORT_ELEMENT_BITS:
+            raise PenstockError(
+                f"{node.name} is of type {node.tensor.type}, and a port carries "
+                f"{PORT_ELEMENT_BITS} bits with their sign",
+                graph.name,
+                "choose a narrower type",
+            )
 
 
 def check_shapes(graph: Graph) -> None:

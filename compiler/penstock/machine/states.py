@@ -44,8 +44,8 @@ class State:
 
 
 def state_fed_by(graph: Graph, node: Node) -> str | None:
-    """The state that a value becomes at the end of the step, if it does."""
-    written = (user.op.writes for user in graph.users(node.name))
+    """The state that a value becomes at the end of the step, if it does: in its own sweep."""
+    written = (user.op.writes for user in graph.users(node.name) if user.sweep == node.sweep)
     return next((state for state in written if state is not None), None)
 
 

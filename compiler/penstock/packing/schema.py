@@ -68,7 +68,8 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hazard_distance: words between two uses of an accumulator address. elements_per_cycle: of the
     cell unit. segments: name -> first address in the activation memory, which has
     vector_depth addresses. operand_bases: for each phase and operand, the address of a column less
-    the column's number. beat_depth, word_depth: depths of the streams of weights.
+    the column's number. beat_depth, word_depth: depths of the streams of weights. results: the
+    vectors of the output, in the order in which they arrive.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
@@ -78,6 +79,7 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operand_bases: tuple[tuple[Base, ...], ...]
     beat_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
     word_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
+    results: Annotated[tuple[Name, ...], Meta(min_length=1)]
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -32,14 +32,25 @@ KEYWORDS = _words("""
 """)
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
 KERNEL = _words("""
-    acc acc_t activation_t beat_stream beat_t best broadcast cell_unit column_t compute config
-    fetch_frames fetch_words frame_stream frames from_raw gap_t greatest hls io_t lane last length
-    load_parameter lstm_top pack_results packet packet_t parameters pe phase_t position q raw
-    raw_of reload result_stream results slot slot_t spmv spmv_group start start_t state step steps
-    store_results take trace_file trace_value unit unpack_frames unpack_phase unpack_words valid
-    vector weight_t word_stream word_t words
+    acc acc_t activation_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint beat_stream beat_t
+    best broadcast cell_unit column_t compute config fetch_frames fetch_words frame_stream frames
+    from_raw gap_t greatest hls io_t lane last length load_parameter lstm_top pack_results packet
+    packet_t parameters pe phase_t position q raw raw_of reload result_stream results slot slot_t
+    spmv spmv_group start start_t state step steps store_results take trace_file trace_value unit
+    unpack_frames unpack_phase unpack_words valid vector weight_t word_stream word_t words
 """)
-"""Names of the kernel's own functions, types and variables."""
+"""Names of the kernel's own functions, types and variables, and of AMD's types."""
+LIBRARY = _words("""
+    alloca assert_perror be16toh be32toh be64toh htobe16 htobe32 htobe64 htole16 htole32 htole64
+    issubnormal le16toh le32toh le64toh math_errhandling offsetof pthread_cleanup_pop
+    pthread_cleanup_pop_restore_np pthread_cleanup_push pthread_cleanup_push_defer_np sched_priority
+    strdupa strndupa
+""")
+"""Macros of the C library in small letters; those in capitals are avoided by rule."""
+LAYERED = re.compile(r"(l\d+[a-z]*|head)\.")
+"""The names of a layer's nodes; the names of no macro begin like theirs."""
+MACROS = ("M_", "L_", "P_")
+"""How macros of <cmath> and <cstdio> begin that are not in capitals throughout."""
 CONSTANTS = _words("""
     ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_STREAM_DEPTH CELL_UNITS DATAFLOW_BEGIN DATAFLOW_END
     ENTRY_BITS EOF FILE FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS GROUP_COPIES GROUP_PES
@@ -72,14 +83,19 @@ class Scope:
 
 
 def identifier(name: str) -> str:
-    """``l0.W_ix`` -> ``l0_W_ix``: letters, digits and single underscores, a letter first."""
+    """``l0.W_ix`` -> ``l0_W_ix``: letters, digits and single underscores, a letter first.
+
+    What is in capitals throughout, or begins like a macro of <cmath>, gets an ``n`` in front.
+    """
     plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
-    return plain if plain[:1].isalpha() else f"n{plain}"
+    is_safe = plain[:1].isalpha() and _is_plain(plain) and plain[:2] not in MACROS
+    return plain if is_safe else f"n{plain}"
 
 
 def constant(name: str) -> str:
-    """``l0.gates`` -> ``L0_GATES``."""
-    return identifier(name).upper()
+    """``l0.gates`` -> ``L0_GATES``; ``int.max`` -> ``N_INT_MAX``, for INT_MAX is a macro."""
+    text = identifier(name).upper()
+    return text if LAYERED.match(name) else f"N_{text}"
 
 
 def one_line(text: str) -> str:
@@ -92,10 +108,10 @@ class Names:
     """The kernel's names for everything in a machine description."""
 
     def __init__(self, machine: Machine) -> None:
-        self.scope = Scope(KEYWORDS | KERNEL | CONSTANTS)
+        self.scope = Scope(KEYWORDS | KERNEL | LIBRARY | CONSTANTS)
         kept = machine.kept
         self._segments = {
-            segment: self.scope.take(f"{constant(segment)}_BASE")
+            segment: self.scope.take(f"{identifier(segment).upper()}_BASE")
             for segment in machine.kept.activations.base
         }
         self._phases = {phase.name: self.scope.take(constant(phase.name)) for phase in
@@ -134,7 +150,7 @@ class Names:
 
     def load(self, load: Load) -> str:
         """A load's name in its label."""
-        return f"{constant(load.vector)}_{load.sweep}"
+        return f"{identifier(load.vector).upper()}_{load.sweep}"
 
     def array(self, array: Array) -> str:
         """The variable of an array."""
@@ -144,12 +160,13 @@ class Names:
         """Node -> variable inside a phase's unit."""
         nodes = list(dict.fromkeys(line.node for line in phase.unit.lines))
         shorts = [short(node) for node in nodes]
+        is_plain = [_is_plain(node.rpartition(".")[2]) for node in nodes]
         scope = self.scope.inside()
         return {
             node: scope.take(
-                *([name] if shorts.count(name) == 1 and _is_plain(name) else []), identifier(node)
+                *([name] if plain and shorts.count(name) == 1 else []), identifier(node)
             )
-            for node, name in zip(nodes, shorts, strict=True)
+            for node, name, plain in zip(nodes, shorts, is_plain, strict=True)
         }
 
 

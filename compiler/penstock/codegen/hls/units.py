@@ -127,9 +127,18 @@ def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -
     if node.op.kind == "requant":
         source = machine.graph[node.inputs[0]].tensor.type
         return {"operand": requant_operand(source, node.tensor.type, sources[0])}
+    if node.op.kind == "scale":
+        least = machine.graph[node.inputs[1]].tensor.lo
+        return {"wide": widened(node.tensor.type, least) if least else ""}
     if node.op.captures is not None:
         return {"when": node.op.when}
     return {}
+
+
+def widened(dtype: Fixed, bits: int) -> str:
+    """``dtype`` with more integer bits; it may be wider than a Fixed can be."""
+    name = "ap_fixed" if dtype.signed else "ap_ufixed"
+    return f"{name}<{dtype.width + bits}, {dtype.width - dtype.frac + bits}>"
 
 
 def requant_operand(source: Fixed, to: Fixed, name: str) -> str:

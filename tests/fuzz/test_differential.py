@@ -1,0 +1,65 @@
+"""Random graphs and those written by hand, each value of each step, in one C++ build."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from fuzz.random_graphs import Case, drawn_cases
+from fuzz.reduce import reduce_case
+from fuzz.trial import Outcome, run_batch
+from graphs import GRAPHS
+
+from penstock.ir.io import dump_graph
+
+HARDWARE = {"pes": 4, "lanes": 2, "elements_per_cycle": 2}
+RANDOM = 10
+
+
+@pytest.fixture(scope="module")
+def outcomes(cpp_flags, tmp_path_factory):
+    """name -> outcome; the random cases are ``random 0``, ``random 1`` and so on."""
+    cases = {name: Case(build(), HARDWARE) for name, build in GRAPHS.items()}
+    cases |= {f"random {n}": case for n, case in enumerate(drawn_cases(7, RANDOM))}
+    found = run_batch(list(cases.values()), tmp_path_factory.mktemp("batch"))
+    return dict(zip(cases, found, strict=True))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_kernel_and_interpreter_agree_on_graphs_that_no_frontend_gives(name, outcomes):
+    assert outcomes[name].kind == "equal", outcomes[name].text
+    assert outcomes[name].values > 500
+
+
+def test_kernel_and_interpreter_agree_on_random_graphs(outcomes):
+    found = [outcomes[f"random {n}"] for n in range(RANDOM)]
+    assert [outcome.text for outcome in found if outcome.is_failure] == []
+    counts = Counter(outcome.kind for outcome in found)
+    assert counts["equal"] >= RANDOM // 2
+
+
+def test_a_case_is_the_same_for_the_same_seed():
+    first, again = (drawn_cases(3, 4) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert dump_graph(one.graph) == dump_graph(other.graph)
+        assert one.hardware == other.hardware
+
+
+def test_a_failing_case_is_made_smaller_until_nothing_can_go(monkeypatch):
+    """As if every graph with a Requant failed."""
+
+    def failing(cases, scratch, seed=1):
+        return [
+            Outcome("different" if case.graph.of_kind("requant") else "equal") for case in cases
+        ]
+
+    monkeypatch.setattr("fuzz.reduce.run_batch", failing)
+    case = Case(GRAPHS["old_state_in_a_later_phase"](), HARDWARE | {
+        "accumulator_banks": 8, "hazard_distance": 9, "assign": "best", "index_bits": 3,
+        "port_bits": 256,
+    })  # fmt: skip
+    small, outcome = reduce_case(case, Outcome("different"), say=lambda text: None)
+    assert outcome.kind == "different"
+    assert len(small.graph.of_kind("requant")) == 1
+    assert len(small.graph) < len(case.graph) // 2
+    assert small.hardware["pes"] == 1 and small.hardware["hazard_distance"] == 4
