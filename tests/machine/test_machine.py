@@ -200,6 +200,8 @@ def test_a_frame_leaves_in_the_sweep_of_the_output_alone():
     leaving = [(load.vector, load.sweep) for load in machine.loads if load.to_results]
     assert leaving == [("v", 2), ("back", 2)]
     assert ("v", 1) in [(load.vector, load.sweep) for load in machine.loads]
+    assert [result.start for result in machine.results] == [0, 8]
+    assert sorted(machine.output_order[8:]) == list(range(8, 16))
 
 
 def test_buffered_frames_are_as_deep_as_the_longest_sequence():
