@@ -187,6 +187,15 @@ def rows_that_all_have_a_scale():
     return s.done(s.requant("v", scaled))
 
 
+def state_of_a_value_in_front_of_the_products():
+    """A value that no product leads to is gathered, and becomes a state that nobody reads."""
+    s = Sketch()
+    v = s.sum("v", "x", "x")
+    s.state("s", 6)
+    s.write("s", v)
+    return s.done(s.requant("w", s.product("acc", 5, v)))
+
+
 GRAPHS = {
     graph.__name__: graph
     for graph in (
@@ -195,5 +204,6 @@ GRAPHS = {
         products_of_different_vectors,
         work_before_any_product, carried_between_sweeps, captured_for_the_end, state_as_the_result,
         gathered_and_the_state_of_a_later_sweep, rows_that_all_have_a_scale,
+        state_of_a_value_in_front_of_the_products,
     )
 }  # fmt: skip

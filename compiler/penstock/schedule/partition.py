@@ -149,6 +149,9 @@ def _stages(graph: Graph, sweep: int, products: list[list[str]]) -> dict[str, in
             first = min((use for use in uses if use is not None), default=None)
             if first is not None:
                 stage[node.name] = first
+    for node in computed:  # a state shares its value's place in memory: one phase writes both
+        if node.op.writes and node.inputs[0] in stage:
+            stage[node.name] = stage[node.inputs[0]]
     return stage
 
 
