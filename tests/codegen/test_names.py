@@ -122,6 +122,17 @@ def test_every_local_name_of_the_kernel_is_reserved_where_values_have_theirs():
     assert beside - {"length_0"} <= KERNEL | COUNTERS
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("l0.gates", "L0_GATES"), ("l12_reverse.y", "L12_REVERSE_Y"), ("head.dense", "HEAD_DENSE"),
+        ("int.max", "N_INT_MAX"), ("nan", "N_NAN"), ("l0", "N_L0"),
+    ],
+)  # fmt: skip
+def test_constants_of_layers_are_their_names_and_others_keep_clear_of_macros(name, expected):
+    assert constant(name) == expected
+
+
 @pytest.mark.parametrize("name", ["n", "k", "bank", "value"])
 def test_a_state_may_have_the_name_of_a_counter(name):
     s = Sketch()

@@ -50,7 +50,7 @@ LIBRARY = _words("""
     strdupa strndupa
 """)
 """Macros of the C library in small letters; those in capitals are avoided by rule."""
-LAYERED = re.compile(r"(l\d+[a-z]*|head)\.")
+LAYERED = re.compile(r"(l\d+(_reverse)?|head)\.")
 """The names of a layer's nodes; the names of no macro begin like theirs."""
 MACROS = ("M_", "L_", "P_")
 """How macros of <cmath> and <cstdio> begin that are not in capitals throughout."""
