@@ -58,7 +58,7 @@ example-language_model: $(READY)
 # Random graphs and networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600
 fuzz: $(READY)
-	$(BIN)/python tests/fuzz/differential.py --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
+	$(BIN)/python tests/fuzz/differential.py --seconds $(FUZZ_SECONDS) --jobs $(JOBS) $(ARGS)
 
 # Which emitted files differ between BASE (a revision) and the working tree. ARGS: --diff, --ignore.
 replay: $(READY)
@@ -71,7 +71,7 @@ mutants: $(READY)
 
 # Damaged checkpoints, arrays, formats, progress and projects: our errors or the right result.
 fuzz-loaders: $(READY)
-	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS) $(ARGS)
 
 # A built wheel, in an environment of its own, without the checkout.
 wheel: $(READY)
