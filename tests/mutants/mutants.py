@@ -1,6 +1,6 @@
 """The mutation audit: is every planted fault noticed?
 
-    python tests/mutants/mutants.py [--only TEXT] [--jobs N] [--since FILE] [--check] [--list]
+    python tests/mutants/mutants.py [--only TEXT] [--jobs N] [--since FILE] [--check] [--list] [--write]
 
 Each fault of ``faults/`` is planted in a copy of the working tree, and the tests that fit it run
 until one fails; if none does, ``penstock check`` runs on a few projects that the faulty compiler
@@ -28,8 +28,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import Queue
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 from audit import CHECK, SURVIVES, TESTS, TIMEOUT, Outcome, Tree
+from figures import show_figures
 from planted import ROOT, Fault, planted
 
 HOME = ROOT / "build/mutants"
@@ -48,13 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
     known = _known(asked.since, faults) if asked.since else {}
     todo = [fault for fault in faults if fault.title not in known]
     found = known | _audited(todo, asked.jobs, asked.timeout, asked.check)
-    print("\n" + table(faults, found))
+    show_figures("mutants", "make mutants", "\n" + table(faults, found), asked.write)
     return 0 if _verdict(faults, found) else 1
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Is every planted fault noticed?")
     parser.add_argument("--only", default="", help="faults with this in their area or title")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/results.md")
     parser.add_argument("--jobs", type=int, default=1, help="faults at once")
     parser.add_argument("--since", type=Path, help="outcomes of an earlier audit, to go on from")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds of each command")
