@@ -1,6 +1,7 @@
 """The mutation audit: is every planted fault noticed?
 
-    python tests/mutants/mutants.py [--only TEXT] [--jobs N] [--since FILE] [--check] [--list] [--write]
+    python tests/mutants/mutants.py [--only TEXT] [--jobs N] [--since FILE] [--check] [--list]
+                                      [--write]
 
 Each fault of ``faults/`` is planted in a copy of the working tree, and the tests that fit it run
 until one fails; if none does, ``penstock check`` runs on a few projects that the faulty compiler
