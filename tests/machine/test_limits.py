@@ -9,12 +9,12 @@ import pytest
 from support import random_model
 
 from penstock import Hardware, PenstockError
-from penstock.driver import compile_model
+from penstock.driver import compile_graph, compile_model
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph
 from penstock.machine import limits
 from penstock.machine.limits import _host_bytes, check_memories, check_shapes
-from penstock.ops import Const, Input
+from penstock.ops import Const, Input, MatVec
 from penstock.settings import MAX_LENGTH, MAX_STEPS
 
 
@@ -107,3 +107,13 @@ def test_a_result_that_no_process_can_hold_is_refused(monkeypatch):
 def test_impossible_steps_are_refused(steps):
     with pytest.raises(PenstockError, match="give 1 to 1,048,576 steps"):
         Hardware(max_steps=steps)
+
+
+def test_a_graph_that_is_not_well_formed_is_refused_in_one_line():
+    """A product, and no output."""
+    graph = graph_of((2, 1))
+    graph.add("acc", MatVec(), "x", "w0")
+    with pytest.raises(
+        PenstockError, match="the graph is not well formed: the graph needs "
+    ):
+        compile_graph(graph)
