@@ -113,7 +113,5 @@ def test_a_graph_that_is_not_well_formed_is_refused_in_one_line():
     """A product, and no output."""
     graph = graph_of((2, 1))
     graph.add("acc", MatVec(), "x", "w0")
-    with pytest.raises(
-        PenstockError, match="the graph is not well formed: the graph needs "
-    ):
+    with pytest.raises(PenstockError, match="the graph is not well formed: the graph needs "):
         compile_graph(graph)
