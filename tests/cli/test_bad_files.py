@@ -43,6 +43,10 @@ CHECKPOINTS = {
     "huge weights": (
         wide(1e200), f"weight_ih_l0 reaches 1e+200 (m.safetensors); hint: {DIVERGED}",
     ),
+    "huge negative weights among small ones": (
+        LSTM | {"weight_hh_l0": np.where(np.eye(4 * CELLS, CELLS) > 0, -1e200, 0.1)},
+        f"weight_hh_l0 reaches 1e+200 (m.safetensors); hint: {DIVERGED}",
+    ),
     "biases whose sum overflows": (
         LSTM | {f"bias_{kind}_l0": np.full(4 * CELLS, 1.7e308) for kind in ("ih", "hh")},
         f"bias_hh_l0 reaches 1.7e+308 (m.safetensors); hint: {DIVERGED}",

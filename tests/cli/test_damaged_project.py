@@ -110,6 +110,13 @@ def test_weights_that_are_cut_short_are_found_even_with_a_matching_sha256(name, 
     assert line.startswith(f"{name} has ") and line.endswith(f"(project); hint: {AGAIN}")
 
 
+@pytest.mark.parametrize("name", ["weights/group_0.bin", "weights/parameters.bin"])
+def test_weights_that_go_on_are_found_even_with_a_matching_sha256(name, refused, project):
+    tamper(project, name, lambda content: content + bytes(64))
+    line = refused(*run_words())
+    assert line.startswith(f"{name} has ") and line.endswith(f"(project); hint: {AGAIN}")
+
+
 def test_weights_changed_in_the_graph_alone_are_found(refused, project):
     def change(content):
         path = Path("tensors.safetensors")

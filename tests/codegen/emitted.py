@@ -18,9 +18,9 @@ PROJECTS = {
         {"inputs": 5, "cells": (16,), "outputs": 8, "peephole": True, "pes": 8, "density": 0.5},
         {"pes": 8, "port_bits": 128},
     ),
-    "classifier": (  # one result a sequence; buffered frames, lanes, empty positions
+    "classifier": (  # one result a sequence; frames, lanes, empty positions, rows moved
         {"cells": (9, 6), "bidirectional": [True, False], "head": 3, "activation": "argmax"},
-        {"pes": 4, "lanes": 2, "max_steps": 12},
+        {"pes": 4, "lanes": 2, "max_steps": 12, "assign": "balance"},
     ),
 }
 

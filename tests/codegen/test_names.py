@@ -81,6 +81,23 @@ def test_words_of_the_language_and_of_the_kernel_are_not_used(word):
     assert local == ("nEOF" if word == "EOF" else f"{word}_2")
 
 
+TABLE_OF_KEYWORDS = """
+    alignas alignof asm auto bool break case catch char char8_t char16_t char32_t class concept
+    const consteval constexpr constinit const_cast continue co_await co_return co_yield decltype
+    default delete do double dynamic_cast else enum explicit export extern false float for friend
+    goto if inline int long mutable namespace new noexcept nullptr operator private protected public
+    register reinterpret_cast requires return short signed sizeof static static_assert static_cast
+    struct switch template this thread_local throw true try typedef typeid typename union unsigned
+    using virtual void volatile wchar_t while
+    and and_eq bitand bitor compl not not_eq or or_eq xor xor_eq
+"""
+"""ISO/IEC 14882:2020, tables 5 [lex.key] and 2 [lex.digraph]."""
+
+
+def test_no_keyword_of_the_language_is_missing():
+    assert set(TABLE_OF_KEYWORDS.split()) <= KEYWORDS
+
+
 def test_constants_of_phases_and_segments_keep_clear_of_the_kernels():
     s = Sketch()
     pes = s.requant("v", s.product("pes", 8, "x"))

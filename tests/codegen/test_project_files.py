@@ -141,6 +141,39 @@ def test_readme_states_the_layouts_that_the_compiler_uses(project):
     assert "No Vitis tool and no card has seen this project." in readme
 
 
+def test_readme_states_where_and_in_which_order_vectors_lie(project):
+    readme, machine = project.texts["README.md"], project.compiled.machine
+    beat_bytes, first = machine.hardware.port_bits // 8, 0
+    for state in machine.kept.states:
+        order = "the model's" if state.layout.is_identity else "see the manifest"
+        row = rf"^\| {state.name} \| {first} \| {state.positions} \|.*\| {order} \|$"
+        assert re.search(row, readme, re.M), state.name
+        first += state.beats * beat_bytes
+    assert first == machine.port("state").beats * beat_bytes
+    first = 0
+    for array in machine.kept.parameters:
+        row = rf"^\| {array.name} \| {first} \| {array.positions} \|"
+        assert re.search(row, readme, re.M), array.name
+        first += -(-4 * array.positions // beat_bytes) * beat_bytes
+    step_bytes = machine.step_weight_beats * beat_bytes
+    assert f"Each step streams {step_bytes} bytes of weights through each group's port." in readme
+
+
+def test_some_project_has_rows_in_another_order_than_the_model(request):
+    model, hardware = PROJECTS["classifier"]
+    machine = compile_model(random_model(**model), None, Hardware(**hardware)).machine
+    assert not all(state.layout.is_identity for state in machine.kept.states)
+
+
+def test_the_depths_of_ports_hold_the_calls_of_the_test_bench(project):
+    machine = project.compiled.machine
+    depths = re.findall(r"m_axi port=(\w+) .*depth=(\d+)", project.texts["kernel/lstm_top.cpp"])
+    steps = project.compiled.manifest.golden.steps
+    assert steps > 1 and {name: int(depth) for name, depth in depths} == {
+        port.name: port.beats * (steps if port.is_per_step else 1) for port in machine.ports
+    }
+
+
 def test_readme_states_the_cycles_of_the_schedule(project):
     plan, order = project.compiled.plan, project.compiled.machine.order
     readme = project.texts["README.md"]

@@ -71,3 +71,17 @@ def test_arrays_of_odd_shapes_and_types_are_refused(change, what):
     with pytest.raises(PenstockError) as caught:
         make_dataset(FRAMES | change, "classification", "here")
     assert caught.value.what == what
+
+
+def test_labels_behind_the_end_of_a_sequence_do_not_count():
+    steps = FRAMES | {"y_train": np.ones((6, 4), int), "y_valid": np.ones((6, 4), int)}
+    data = make_dataset(
+        steps | {"lengths_train": np.array([4, 1, 2, 3, 4, 4])}, "labelling", "here"
+    )
+    assert data.train.y[:4].tolist() == [
+        [1, 1, 1, 1],
+        [1, -1, -1, -1],
+        [1, 1, -1, -1],
+        [1, 1, 1, -1],
+    ]
+    assert (data.valid.y == 1).all()

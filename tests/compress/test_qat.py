@@ -19,6 +19,7 @@ from penstock.ops import (
     ArgMax,
     Const,
     Input,
+    Lut,
     MatVec,
     Mul,
     Output,
@@ -28,6 +29,7 @@ from penstock.ops import (
     StateWrite,
     Sub,
 )
+from penstock.ops.lut import lut_tables
 
 torch = pytest.importorskip("torch")
 from penstock.compress.execution import Execution  # noqa: E402
@@ -43,6 +45,9 @@ MATRIX = {
     "bidirectional, sigmoid of the final state": (
         {"cells": (6, 5), "bidirectional": True, "head": 2, "at": "final",
          "activation": "sigmoid"}, {},
+    ),
+    "bidirectional, head at the last step": (
+        {"cells": (6,), "bidirectional": True, "head": 3, "at": "last"}, {},
     ),
     "2-bit weights, 8-bit activations": (
         {"cells": (8,), "head": 3}, {"weights": 2, "inputs": 8, "outputs": 8, "cell_state": 8},
@@ -107,6 +112,34 @@ def test_forward_is_the_interpreter_at_all_widths(weights, activations, row_scal
     with torch.no_grad():
         got = trained(torch.tensor(x)).numpy()
     assert (got == interpreted(trained.graph, x, np.full(3, 6))).all() and got.any()
+
+
+@pytest.mark.parametrize("function", ["sigma", "tanh"])
+def test_a_table_has_the_slope_of_its_function(function):
+    x, to = Fixed(8, 5, True, "AP_RND", "AP_SAT"), Fixed(16, 14)
+    (table,) = lut_tables(function, x, to, 0)
+    graph = Graph("slope", [Direction.FORWARD])
+    graph.add("x", Input(4, x))
+    graph.add("table", Const(to, table))
+    graph.add("f", Lut(function, to), "x", "table")
+    graph.add("y", Output(), "f")
+    real = torch.tensor([[[-3.0, -0.5, 0.25, 1.0]]], dtype=torch.float64, requires_grad=True)
+    y = Execution(graph, {}, {}, real, torch.tensor([1])).run()
+    y.sum().backward()
+    value = y.detach()
+    slope = value * (1 - value) if function == "sigma" else 1 - value**2
+    assert (real.grad == slope).all() and slope.min() > 0
+
+
+def test_quantized_weights_are_those_of_the_graph_with_their_scales_taken_back():
+    arguments, precision = MATRIX["rows of their own scale"]
+    trained = network(random_model(**arguments, seed=4), precision, np.ones((2, 6, 5)))
+    weights = trained.to_model(quantized=True).weights()
+    assert any(rows.any() for rows in trained.exponents.values())
+    for name, values in weights.items():
+        tensor = trained.graph[name].tensor
+        rows = trained.exponents.get(name, np.zeros(len(values), dtype=np.int64))
+        assert (np.ldexp(values, rows[:, None]) == tensor.type.to_float(tensor.constant)).all()
 
 
 def execute(graph, raw, lengths):

@@ -12,7 +12,7 @@ from penstock import PenstockError
 torch = pytest.importorskip("torch")
 from penstock.compress.dataset import IGNORED, Split  # noqa: E402
 from penstock.compress.forward import forward_of  # noqa: E402
-from penstock.compress.training import Loop, Stage, _alike, _shuffled  # noqa: E402
+from penstock.compress.training import Loop, Score, Stage, _alike, _shuffled  # noqa: E402
 
 INPUTS, CLASSES = 4, 3
 
@@ -118,6 +118,32 @@ def test_the_rate_falls_from_its_start_to_nearly_nothing(tmp_path):
     loop.fit(Stage("fit", module, forward, 4, 1.0, groups=lambda rate: [group]), data, data)
     assert seen[0] == 0.02 and seen == sorted(seen, reverse=True)
     assert len(seen) == 4 * 5 and 0 < seen[-1] < 0.0005 and seen[10] == pytest.approx(0.01)
+
+
+class Scripted(Loop):
+    """Measures what it is told to."""
+
+    def measure(self, forward, split):
+        return Score(self.losses[len(self.history)], 0.0)
+
+
+def scripted(tmp_path, losses, **options):
+    data = made(count=4)
+    loop = Scripted(tmp_path, batch=4, patience=options.pop("patience", 8))
+    loop.losses = losses
+    module = Last()
+    best = loop.fit(
+        Stage("fit", module, forward_of(module, data), len(losses), 0.01, **options), data, data
+    )
+    return best, len(loop.history)
+
+
+def test_weights_of_before_the_schedule_has_run_out_are_never_the_best(tmp_path):
+    assert scripted(tmp_path, [0.1, 0.2, 0.5, 0.4, 0.6], warmup_epochs=3) == (0.4, 5)
+
+
+def test_training_ends_when_the_patience_is_out(tmp_path):
+    assert scripted(tmp_path, [0.3, 0.2, 0.5, 0.4, 0.6, 0.1], patience=2) == (0.2, 4)
 
 
 def test_every_update_is_told(tmp_path):

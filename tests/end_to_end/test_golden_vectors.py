@@ -40,6 +40,10 @@ INCOMPLETE = {
     "fewer calls": lambda calls: calls[:1],
     "more calls": lambda calls: [*calls, calls[0]],
     "a shorter call": lambda calls: [shorter(calls[0], 2), calls[1]],
+    "a shorter call and its results": lambda calls: [
+        replace(shorter(calls[0], 2), expected_y=calls[0].expected_y[: -len(calls[0].expected_y) // 3]),
+        calls[1],
+    ],
     "no result": lambda calls: [replace(calls[0], expected_y=b""), calls[1]],
     "no final state": lambda calls: [calls[0], replace(calls[1], expected_state=b"")],
     "half a result": lambda calls: [

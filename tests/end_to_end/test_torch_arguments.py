@@ -85,3 +85,21 @@ def test_what_is_no_array_is_refused(arguments, what, interpreter, frames):
 def test_a_session_refuses_a_state_before_the_first_frame(interpreter):
     with pytest.raises(PenstockError, match=r"state l0.y has shape \(3, 4\), not \(2, 4\)"):
         Session(interpreter, 2, (torch.zeros(2, 3, CELLS), torch.zeros(2, 3, CELLS)))
+
+
+def test_frames_of_steps_first_give_results_of_steps_first(interpreter, frames):
+    x = frames.float()
+    wanted = interpreter.run(x, np.array([5, 3]))
+    got = interpreter.run(x.transpose(0, 1), np.array([5, 3]), batch_first=False)
+    assert (got.raw == wanted.raw).all()
+    assert (got.values == wanted.values.transpose(1, 0, 2)).all()
+    assert (got.arranged_raw == wanted.raw.transpose(1, 0, 2)).all()
+
+
+def test_the_initial_state_is_taken_where_the_final_one_is_given_too(interpreter, frames):
+    first = interpreter.run(frames)
+    h_n, c_n = interpreter.hidden(first.state)
+    both = {"h_0": h_n, "c_0": c_n, "h_n": 0 * h_n, "c_n": 0 * c_n}
+    found = interpreter.state_from_arrays(both, "here")
+    wanted = interpreter.state_from_arrays({"h_n": h_n, "c_n": c_n}, "here")
+    assert all((found[name] == wanted[name]).all() and found[name].any() for name in wanted)

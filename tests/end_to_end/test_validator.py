@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from penstock.packing.manifest import unpack_phase
 from penstock.packing.validate import validate
 from penstock_runtime import load_project
 
@@ -39,3 +40,13 @@ def test_a_matrix_that_is_packed_twice_is_found(sound):
     start = manifest.beat_offsets()[-2] * manifest.port_bits // 8
     with pytest.raises(AssertionError, match="a matrix is not packed, or packed more often"):
         validate(graph, more, [content + content[start:] for content in files], 4)
+
+
+def test_the_least_distance_is_that_of_all_phases(sound):
+    graph, manifest, files = sound
+    distances = []
+    for index, phase in enumerate(manifest.phases):
+        nonzeros, word = phase.format.decode(phase, unpack_phase(manifest, files, index))
+        distances.append(phase.format.prove(phase, nonzeros, word, 1))
+    assert validate(graph, manifest, files, 1).min_distance == min(distances)
+    assert distances[-1] != min(distances), "the last phase alone would do"

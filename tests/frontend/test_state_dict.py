@@ -331,6 +331,11 @@ REFUSED = {
         | {"weight_ih_l0_orig": torch.ones(24, INPUTS), "weight_ih_l0_mask": torch.ones(INPUTS)},
         f"weight_ih_l0_mask is of another shape than weight_ih_l0_orig (test); hint: {OTHER}",
     ),
+    "a mask of one column": (
+        {}, lambda state: without("weight_ih_l0")(state)
+        | {"weight_ih_l0_orig": torch.ones(24, INPUTS), "weight_ih_l0_mask": torch.ones(24, 1)},
+        f"weight_ih_l0_mask is of another shape than weight_ih_l0_orig (test); hint: {OTHER}",
+    ),
     "a pruned matrix without its mask": (
         {}, lambda state: without("weight_ih_l0")(state)
         | {"weight_ih_l0_orig": torch.ones(24, INPUTS)},

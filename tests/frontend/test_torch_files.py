@@ -48,3 +48,19 @@ def test_weights_may_share_their_memory(tmp_path):
     torch.save({"a.weight": weight, "b.weight": weight}, tmp_path / "m.pt")
     found = read_checkpoint(tmp_path / "m.pt")
     assert (found["a.weight"] == found["b.weight"]).all() and found["a.weight"].shape == (8, 4)
+
+
+def test_records_that_unfold_together_are_refused(tmp_path):
+    """Each is smaller than the file."""
+    buffer = io.BytesIO()
+    zeros = {f"w{k}": torch.zeros(1 << 12) for k in range(64)}
+    torch.save({"noise": torch.randn(1 << 13), **zeros}, buffer)
+    with (
+        zipfile.ZipFile(buffer) as whole,
+        zipfile.ZipFile(tmp_path / "m.pt", "w", zipfile.ZIP_DEFLATED) as folded,
+    ):
+        for name in whole.namelist():
+            folded.writestr(name, whole.read(name))
+        largest = max(record.file_size for record in folded.infolist())
+    assert largest < (tmp_path / "m.pt").stat().st_size < 64 * largest
+    assert lines(tmp_path / "m.pt") == "the file is damaged, or was not written by torch.save"

@@ -53,6 +53,51 @@ def test_frames_of_any_size_give_a_network_that_saturates_as_float_does(scale):
     assert agreement(model, graph, x) < 0.25  # weights below half a step count for nothing
 
 
+def test_types_reach_as_far_as_calibration_did_and_further():
+    """Twice for a cell, a quarter for outputs of matrices, whose directions have one type."""
+    model = random_model(cells=(6,), outputs=4, bidirectional=True, head=3, at="step")
+    ranges = calibrate(model, None)
+    peaks = {"l0.c": 1.5, "l0_reverse.c": 0.9, "l0.y": 0.3, "l0_reverse.y": 0.9,
+             "head.logits": 0.9}  # fmt: skip
+    ranges.peak.update(peaks)
+    graph = lower(model, ranges, Precision())
+    fracs = {name: graph[name].tensor.type.frac for name in peaks}
+    assert fracs == {
+        "l0.c": 13, "l0_reverse.c": 14, "l0.y": 14, "l0_reverse.y": 14, "head.logits": 14,
+    }  # fmt: skip
+    gate = graph["l0.f"].tensor.type
+    assert gate.to_float(gate.quantize(1.0)) == 1.0 and gate.frac == 15
+
+
+def test_the_sigmoid_of_a_head_reaches_as_far_as_a_sigma():
+    model = random_model(cells=(6,), head=2, activation="sigmoid")
+    ranges = calibrate(model, None)
+    ranges.peak["head.logits"] = 6.0
+    index = lower(model, ranges, Precision())["head.probability_in"].tensor.type
+    assert index.to_float(index.raw_min) == -8.0
+
+
+def test_a_bias_is_left_out_only_where_all_of_it_is_zero():
+    model = random_model(cells=(6,), head=3)
+    part = model.layers[0].forward
+    part.bias["i"][2], part.bias["f"][:], model.head.bias[0] = 0.0, 0.0, 0.0
+    graph = lowered(model)
+    assert "l0.b_i" in graph and "l0.b_f" not in graph and "head.b" in graph
+
+
+def test_a_matrix_of_zeros_does_not_make_the_others_coarse():
+    model = random_model(cells=(6,))
+    model.layers[0].forward.w_x["i"][:] = 0.0
+    frames = 1000 * np.random.default_rng(0).normal(0, 1, (2, 6, 5))
+    graph = lowered(model, frames=frames)
+    values = model.layers[0].forward.w_r["i"]
+    assert graph["l0.W_ir"].tensor.type.frac == largest_frac(np.abs(values).max(), 12)
+
+
+def test_a_peak_too_small_for_any_type_counts_as_zero():
+    assert calibrate(random_model(), np.full((1, 4, 5), 1e-150)).peak["x"] == 0.0
+
+
 def test_constants_are_not_computed_again_in_every_step(monkeypatch):
     model = random_model(bidirectional=True)
     graph = lowered(model)
