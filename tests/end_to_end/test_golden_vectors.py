@@ -41,7 +41,9 @@ INCOMPLETE = {
     "more calls": lambda calls: [*calls, calls[0]],
     "a shorter call": lambda calls: [shorter(calls[0], 2), calls[1]],
     "a shorter call and its results": lambda calls: [
-        replace(shorter(calls[0], 2), expected_y=calls[0].expected_y[: -len(calls[0].expected_y) // 3]),
+        replace(
+            shorter(calls[0], 2), expected_y=calls[0].expected_y[: -len(calls[0].expected_y) // 3]
+        ),
         calls[1],
     ],
     "no result": lambda calls: [replace(calls[0], expected_y=b""), calls[1]],
