@@ -18,6 +18,7 @@ from penstock.frontend.given import check_arguments, model_of
 from penstock.golden import GOLDEN_STARTS, GOLDEN_STEPS, golden_vectors
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph
+from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.machine import Machine, describe
 from penstock.machine.limits import check_memories, check_shapes, check_types
@@ -103,10 +104,16 @@ def compile_graph(
 ) -> Compiled:
     """Compile a graph of typed integer operations into a project.
 
-    model: the float network behind it, for the report. Raises PenstockError for a graph that the
-    accelerator can't hold.
+    model: the float network behind it, for the report. Raises PenstockError for a graph that is not
+    well formed, or that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
+    try:
+        verify(graph)
+    except ValueError as error:
+        raise PenstockError(
+            f"the graph is not well formed: {error}", graph.name, "see penstock.ir.verify"
+        ) from error
     check_shapes(graph)
     check_types(graph)
     machine = describe(graph, schedule(graph, hardware))

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from graphs import Sketch
 from support import random_model
 
 from penstock import Hardware, PenstockError
-from penstock.driver import compile_model
+from penstock.driver import compile_graph, compile_model
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph
 from penstock.machine import limits
 from penstock.machine.limits import check_memories, check_shapes
-from penstock.ops import Const, Input
+from penstock.ops import Add, Const, Input
 from penstock.settings import MAX_LENGTH, MAX_STEPS
 
 
@@ -87,3 +88,16 @@ def test_a_result_that_no_process_can_hold_is_refused(monkeypatch):
 def test_impossible_steps_are_refused(steps):
     with pytest.raises(PenstockError, match="give 1 to 1,048,576 steps"):
         Hardware(max_steps=steps)
+
+
+def test_a_graph_with_a_value_for_nobody_is_refused_and_not_written_unreadable():
+    """A constant that only a dead value reads was in the graph, and not in parameters.bin."""
+    s = Sketch()
+    s.add("bias", Const(Fixed(8, 4), np.ones(6, dtype=np.int64)))
+    s.add("dead", Add(), "x", "bias")
+    graph = s.done(s.requant("v", s.product("acc", 8, "x")))
+    with pytest.raises(PenstockError) as caught:
+        compile_graph(graph, Hardware(pes=4))
+    assert str(caught.value).startswith(
+        "the graph is not well formed: dead (add) is read by nobody (sketch)"
+    )
