@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz.batch import build
+from fuzz.observe import compared, observe
 from fuzz.random_graphs import Case
 
 from penstock import Hardware, PenstockError
 from penstock.driver import Compiled, compile_graph
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph, parse_graph
-from penstock.ir.verify import verify
 from penstock.ops import REGISTRY
 from penstock_runtime import Project, load_project
 from penstock_runtime.compare import check
 
 Attempt = Case | Callable[[], Compiled]
 """What a batch is made of: a graph with its hardware, or what compiles a network."""
-FAILURES = ("different", "crash", "broken off", "no C++")
+FAILURES = ("different", "crash", "unreadable", "broken off", "no C++")
 STEPS = 3
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case. kind: equal, refused, not a graph, or one of FAILURES.
+    """What became of a case. kind: equal, refused, or one of FAILURES.
 
     text: why. values: compared with C simulation.
     """
@@ -73,20 +73,20 @@ def run_batch(cases: Sequence[Attempt], scratch: Path, seed: int = 1) -> list[Ou
 def _prepare(case: Attempt, folder: Path) -> Project | Outcome:
     try:
         if isinstance(case, Case):
-            try:
-                verify(case.graph)
-            except ValueError as error:
-                return Outcome("not a graph", str(error))
-            _check_saved(case.graph)
             project = compiled(case)
+            _check_saved(case.graph)
         else:
             project = case()
         project.write(folder)
-        return load_project(folder)
+        observe(project, folder)
     except PenstockError as error:
         return Outcome("refused", str(error))
     except Exception as error:
         return _crash(error)
+    try:
+        return load_project(folder)
+    except PenstockError as error:  # of a project that has just been written
+        return Outcome("unreadable", str(error))
 
 
 def _crash(error: Exception) -> Outcome:
@@ -106,7 +106,8 @@ def _compare(project: Project, built: Path | str, seed: int) -> Outcome:
     if isinstance(built, str):
         return Outcome("no C++", built)
     try:
-        result = check(project, STEPS, seed, executable=built)
+        with compared():
+            result = check(project, STEPS, seed, executable=built)
     except PenstockError as error:
         return Outcome("broken off", str(error))
     except Exception as error:
