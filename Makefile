@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz fuzz-loaders replay wheel clean
+.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz fuzz-loaders replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -58,15 +58,20 @@ example-language_model: $(READY)
 # Random graphs and networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600
 fuzz: $(READY)
-	$(BIN)/python tests/fuzz/differential.py --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
+	$(BIN)/python tests/fuzz/differential.py --seconds $(FUZZ_SECONDS) --jobs $(JOBS) $(ARGS)
 
 # Which emitted files differ between BASE (a revision) and the working tree. ARGS: --diff, --ignore.
 replay: $(READY)
 	$(BIN)/python tests/replay/replay.py --base $(BASE) $(ARGS)
 
+# Plants faults in copies of the tree and looks which the tests and penstock check notice; hours.
+# ARGS: --only TEXT, --since build/mutants/outcomes.jsonl.
+mutants: $(READY)
+	$(BIN)/python tests/mutants/mutants.py --jobs $(JOBS) $(ARGS)
+
 # Damaged checkpoints, arrays, formats, progress and projects: our errors or the right result.
 fuzz-loaders: $(READY)
-	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS) $(ARGS)
 
 # A built wheel, in an environment of its own, without the checkout.
 wheel: $(READY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import random
 import signal
@@ -242,6 +244,55 @@ def test_files_that_are_the_same_stay_untouched(project):
     assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == stamps
 
 
+def test_a_folder_that_held_old_files_alone_goes_with_them(project):
+    write_project({**OLD, "kernel/gone/deep/old.inc": b"old"}, project)
+    write_project(NEW, project)
+    assert not (project / "kernel/gone").exists()
+    assert (project / "kernel/tables").is_dir()  # it holds a file of the user's
+
+
+def test_a_new_test_bench_is_simulated_anew_and_the_synthesis_stays(project):
+    write_project({**OLD, "tb/tb.cpp": b"new"}, project)
+    assert not (project / "csim").exists()
+    assert (project / "vitis/csynth.rpt").read_bytes() == b"4"
+
+
+def test_folders_above_a_target_that_fails_are_removed_again(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("penstock.project.replace_files", full)
+    with pytest.raises(PenstockError, match="can't be written: No space left on device"):
+        write_project(OLD, tmp_path / "a/b/c")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_anothers_place_is_locked_itself(project, monkeypatch):
+    """Between opening the folder and locking it, somebody renames it and makes another."""
+    flock, swaps = fcntl.flock, iter([True])
+
+    def swap_once(handle, how):
+        flock(handle, how)
+        if next(swaps, False):
+            project.rename(project.parent / "elsewhere")
+            project.mkdir()
+
+    monkeypatch.setattr(fcntl, "flock", swap_once)
+    with locked(project) as handle:
+        assert os.path.samestat(os.fstat(handle), project.stat())
+
+
+def test_a_link_that_comes_while_a_compile_is_cut_off_is_not_moved_through(project):
+    journal._stage(project / journal.WRITTEN, whole(NEW))
+    outside = project.parent / "outside"
+    (project / "kernel").rename(outside)
+    (project / "kernel").symlink_to(outside)
+    before = contents(outside)
+    with pytest.raises(PenstockError, match="was cut off and can't be completed"):
+        open_project(project)
+    assert contents(outside) == before
+
+
 def test_what_vitis_made_of_the_same_kernel_stays(project):
     write_project({**OLD, "graph.json": b"new"}, project)
     assert contents(project) == {
@@ -256,7 +307,11 @@ def test_each_stale_synthesis_gets_a_name_of_its_own(project):
     put(project, {"lstm_top.xo": b"second", "vitis/csynth.rpt": b"second"})
     with pytest.warns(UserWarning, match=r"lstm_top\.xo\.stale2 now"):
         write_project(OLD, project)
+    put(project, {"lstm_top.xo": b"third"})
+    with pytest.warns(UserWarning, match=r"lstm_top\.xo\.stale3 now"):
+        write_project(NEW, project)
     found = contents(project)
+    assert found["lstm_top.xo.stale3"] == b"third"
     assert found["lstm_top.xo.stale"] == b"first" and found["lstm_top.xo.stale2"] == b"second"
     assert found["vitis.stale/csynth.rpt"] == b"4"
     assert found["vitis.stale2/csynth.rpt"] == b"second"
@@ -343,3 +398,16 @@ def test_what_a_killed_run_left_beside_a_result_is_removed_by_the_next(tmp_path)
     write_files(saves)
     assert sorted(tmp_path.iterdir()) == sorted([result, fresh, other])
     assert result.read_bytes() == b"new"
+
+
+def test_what_another_run_writes_beside_a_result_is_left_to_it(tmp_path):
+    result, others = tmp_path / "y.npy", tmp_path / ".y.npy.a.unfinished"
+    others.write_bytes(b"half")
+    with others.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        long_ago = time.time() - 2 * IDLE_SECONDS
+        os.utime(others, (long_ago, long_ago))
+        write_files({result: lambda out: out.write(b"new")})
+        assert others.exists()
+    write_files({result: lambda out: out.write(b"new")})
+    assert not others.exists()

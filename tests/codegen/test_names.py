@@ -11,6 +11,7 @@ from graphs import Sketch
 from penstock import Hardware
 from penstock.codegen.hls.names import (
     CONSTANTS,
+    COUNTERS,
     KERNEL,
     KEYWORDS,
     LIBRARY,
@@ -105,6 +106,41 @@ def test_no_macro_of_the_headers_is_used_for_anything(tmp_path):
         assert names.locals_of(phase)[macro] not in macros
         assert constant(macro) not in macros
         assert Scope(KEYWORDS | KERNEL | LIBRARY | CONSTANTS).take(identifier(macro)) not in macros
+
+
+DECLARED = re.compile(
+    r"\b(?:unsigned|int|bool|raw|phase_t|ap_u?int<[^>]*>|[a-z]+_t) &?(\w+)(?= =|;|\[|,|\)| :)"
+)
+
+
+def test_every_local_name_of_the_kernel_is_reserved_where_values_have_theirs():
+    files = compile_graph(two_values("l0.v", "l0.z"), Hardware(pes=2)).files
+    unit = set(DECLARED.findall(files["kernel/cell_unit.h"].decode()))
+    beside = set(DECLARED.findall(files["kernel/compute.h"].decode()))
+    assert {"pe", "q", "lane"} <= unit <= KERNEL
+    assert {"n", "bank", "raw", "steps"} <= beside
+    assert beside - {"length_0"} <= KERNEL | COUNTERS
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("l0.gates", "L0_GATES"), ("l12_reverse.y", "L12_REVERSE_Y"), ("head.dense", "HEAD_DENSE"),
+        ("int.max", "N_INT_MAX"), ("nan", "N_NAN"), ("l0", "N_L0"),
+    ],
+)  # fmt: skip
+def test_constants_of_layers_are_their_names_and_others_keep_clear_of_macros(name, expected):
+    assert constant(name) == expected
+
+
+@pytest.mark.parametrize("name", ["n", "k", "bank", "value"])
+def test_a_state_may_have_the_name_of_a_counter(name):
+    s = Sketch()
+    old = s.state(name, 8)
+    s.write(name, s.sum("l0.v", s.product("l0.acc", 8, "x"), old))
+    machine, names = named(s.done("l0.v"))
+    (state,) = machine.kept.states
+    assert names.array(machine.kept.array_of(state)) == f"{name}_2"
 
 
 def test_every_name_that_the_kernel_declares_is_reserved():

@@ -10,6 +10,7 @@ import pytest
 
 from penstock.cli import main
 from penstock.errors import PenstockError
+from penstock.templating import template_folder
 from penstock_runtime import compare, csim, load_project
 from penstock_runtime.compare import check
 
@@ -79,6 +80,32 @@ def test_a_wrong_traced_value_of_one_step_is_found(kind, project, monkeypatch):
     difference = check(project).difference
     assert project.graph[difference.node].op.kind == kind
     assert difference.csim == difference.interpreter + 1
+
+
+def test_a_check_that_compared_nothing_does_not_pass():
+    assert not compare.CheckResult(0, {}, None).passed
+    assert not compare.CheckResult(2, {"outputs": 0}, None).passed
+    assert compare.CheckResult(2, {"outputs": 1}, None).passed
+
+
+def test_a_kernel_that_fails_on_its_golden_vectors_does_not_pass(project, monkeypatch):
+    run = compare.run_testbench
+
+    def fail_alone(folder, executable, *files):
+        return run(folder, executable, *files) if files else csim.CsimRun(False, "FAIL: 1 wrong\n")
+
+    monkeypatch.setattr(compare, "run_testbench", fail_alone)
+    result = check(project)
+    assert not result.passed
+    assert str(result.difference) == "the kernel fails on tb/vectors.dat: FAIL: 1 wrong"
+
+
+def test_whatever_the_kernel_traces_is_compared():
+    twins = template_folder() / "hls/ops"
+    traced = {
+        twin.name.partition(".")[0] for twin in twins.iterdir() if "TRACE" in twin.read_text()
+    }
+    assert traced == set(compare.TRACED)
 
 
 def test_a_traced_value_that_is_missing_is_found(project, monkeypatch):

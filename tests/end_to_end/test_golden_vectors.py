@@ -143,6 +143,18 @@ def test_csim_that_fails_exits_with_1(folder, monkeypatch, capsys):
     assert exit_.value.code == 1 and "FAIL" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("said", "status", "passes"),
+    [("CSim done with 0 errors", 0, True), ("CSim done with 0 errors", 1, False),
+     ("CSim done with 3 errors", 0, False), ("", 0, False)],
+)  # fmt: skip
+def test_vitis_passes_if_it_says_so(said, status, passes, folder, monkeypatch):
+    program = f"print({said!r}); raise SystemExit({status})"
+    command = [sys.executable, "-c", program]
+    monkeypatch.setattr("penstock_runtime.csim.vitis_command", lambda: command)
+    assert csim(folder).passed is passes
+
+
 def test_a_vector_file_is_read_as_it_was_written(folder):
     project, calls = calls_of(folder)
     given = replace(calls[0], start=START_GIVEN, state=calls[1].expected_state)

@@ -110,3 +110,18 @@ def test_the_largest_frac_of_any_positive_number_is_found_and_bounded():
         assert Fraction(peak) * Fraction(2) ** frac < above_top
         assert frac == MAX_FRAC or Fraction(peak) * Fraction(2) ** (frac + 1) >= above_top
     assert largest_frac(1e300, 12) < -MAX_FRAC
+
+
+def test_a_peak_halfway_above_the_greatest_value_takes_a_bit_less():
+    """2047.5 is rounded to 2048, which 12 bits do not hold."""
+    assert largest_frac(2047.5, 12) == -1 and largest_frac(math.nextafter(2047.5, 0), 12) == 0
+    assert largest_frac(4095.5, 12, signed=False) == -1
+
+
+@pytest.mark.parametrize("drop", [61, 62, 63, 64, 100])
+def test_a_conversion_is_exact_up_to_the_greatest_raw_values(drop):
+    raws = [2**62 - 1, 2**61, 2**61 - 1, -(2**61), -(2**61) - 1, -(2**62) + 1]
+    for rounding in Rounding:
+        to = Fixed(8, 0, True, rounding, Overflow.SAT)
+        got = requantize(np.array(raws, dtype=np.int64), drop, to).tolist()
+        assert got == [exact(Fraction(raw, 2**drop), to) for raw in raws], rounding

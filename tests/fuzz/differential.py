@@ -23,10 +23,11 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from figures import row, show_figures
 from fuzz.networks import compile_network
 from fuzz.random_graphs import Case, drawn_cases
 from fuzz.reduce import reduce_case
-from fuzz.trial import Attempt, Outcome, run_batch
+from fuzz.trial import FAILURES, Attempt, Outcome, run_batch
 
 from penstock.ir.io import load_graph, save_graph
 from penstock.ops import REGISTRY
@@ -124,15 +125,28 @@ def run_many(options: argparse.Namespace) -> int:
             failures[outcome.stem] += outcome.is_failure
             if outcome.is_failure and not options.keep_going:
                 return 1
-    values, hours = counts.pop("values"), (time.monotonic() - start) / 3600
-    cases = counts.total()
-    print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()))
-    for stem, count in failures.most_common():
-        if count:
-            print(f"  {count} x {stem}")
-    verdict = "FAIL" if +failures else "PASS"
-    print(f"{verdict}: {cases} cases, {values:,} values equal, {cases / hours:,.0f} cases an hour")
-    return int(verdict == "FAIL")
+    for stem, count in (+failures).most_common():
+        print(f"  {count} x {stem}")
+    hours = (time.monotonic() - start) / 3600
+    command = f"make fuzz FUZZ_SECONDS={options.seconds:.0f} JOBS={options.jobs}"
+    show_figures("random_graphs", command, table(counts, hours), options.write)
+    print("FAIL" if +failures else "PASS")
+    return int(bool(+failures))
+
+
+def table(counts: Counter[str], hours: float) -> str:
+    """Markdown. counts: cases by their outcome, and values that were compared."""
+    cases = counts.total() - counts["values"]
+    outcomes = [
+        ("random graphs and networks", f"{cases:,} in {hours:.2f} h"),
+        ("compiled, and equal in every value", f"{counts['equal']:,}"),
+        ("values compared", f"{counts['values']:,}"),
+        ("refused by the compiler", f"{counts['refused']:,}"),
+        ("refused by the graph's verifier", f"{counts['not a graph']:,}"),
+        *((f"**{kind}**", f"{counts[kind]:,}") for kind in FAILURES),
+        ("cases an hour", f"{cases / hours:,.0f}"),
+    ]
+    return "\n".join([row("what", "measured"), row("---", "---:"), *(row(*o) for o in outcomes)])
 
 
 def main() -> int:
@@ -143,6 +157,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="batches side by side")
     parser.add_argument("--case", type=int, help="only this case of the first batch")
     parser.add_argument("--saved", type=Path, metavar="FOLDER", help="only this saved case")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/results.md")
     parser.add_argument("--keep-going", action="store_true", help="show all kinds of failures")
     options = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from figures import row, show_figures
 from targets import Target, all_targets
 
 from penstock import PenstockError
@@ -135,6 +136,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", help="only this one")
     parser.add_argument("--case", type=int, help="only this one")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/results.md")
     asked = parser.parse_args(words)
     faulthandler.enable()
     with tempfile.TemporaryDirectory(prefix="penstock.") as name:
@@ -159,18 +161,21 @@ def main(words: list[str] | None = None) -> int:
                 case >= asked.cases if asked.cases else took > asked.seconds
             ):
                 break
-    return report(tallies, took)
-
-
-def report(tallies: dict[str, Tally], took: float) -> int:
-    """Print counts and the rate; 1 if there were faults."""
-    for name, tally in tallies.items():
-        counts = ", ".join(f"{tally.seen[outcome]} {outcome}" for outcome in OUTCOMES)
-        print(f"{name:22} {counts}; slowest {tally.slowest:.2f} s")
+    command = f"make fuzz-loaders FUZZ_SECONDS={asked.seconds:.0f}"
+    show_figures("loaders", command, table(tallies), asked.write)
     total = sum(sum(tally.seen.values()) for tally in tallies.values())
     faults = sum(len(tally.faults) for tally in tallies.values())
     print(f"{total} cases in {took:.0f} s, {3600 * total / took:.0f} an hour; {faults} faults")
     return int(faults > 0)
+
+
+def table(tallies: dict[str, Tally]) -> str:
+    """Markdown: a row for each target."""
+    lines = [row("damaged", *OUTCOMES, "slowest, s"), row("---", *["---:"] * (len(OUTCOMES) + 1))]
+    for name, tally in tallies.items():
+        counts = [f"{tally.seen[outcome]:,}" for outcome in OUTCOMES]
+        lines.append(row(name, *counts, f"{tally.slowest:.2f}"))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

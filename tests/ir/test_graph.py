@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 from support import random_model
 
 from penstock import PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.fixed import Fixed
-from penstock.ir import Direction, Graph
-from penstock.ir.io import dump_graph, load_graph, parse_graph, save_graph
+from penstock.ir import Direction, Graph, schema
+from penstock.ir.io import dump_graph, load_graph, narrowest, parse_graph, save_graph
+from penstock.ir.op import Tensor
 from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.ops import (
@@ -111,9 +113,10 @@ def test_the_verifier_finds_a_state_that_is_never_written():
         verify(graph)
 
 
-def test_the_verifier_finds_a_state_of_two_types():
+@pytest.mark.parametrize(("length", "dtype"), [(2, Fixed(12, 4)), (3, S16)])
+def test_the_verifier_finds_a_state_of_two_types(length, dtype):
     graph = small_graph()
-    graph.add("c_before", StateRead("c", 2, Fixed(12, 4)))
+    graph.add("c_before", StateRead("c", length, dtype))
     graph.add("c_after", StateWrite("c"), "h")
     graph.add("y", Output(), "h")
     with pytest.raises(ValueError, match="written as another type"):
@@ -180,6 +183,21 @@ def test_the_verifier_finds_results_in_reverse_order():
     graph.add("again", Requant(S8), "h", sweep=1)
     graph.add("y", Output(), "again", sweep=1)
     with pytest.raises(ValueError, match="output y stands in a backward sweep: it would be rev"):
+        verify(graph)
+
+
+@pytest.mark.parametrize("interval", [(-9, 0), (0, 8), (3, 2)])
+def test_the_verifier_finds_an_interval_that_leaves_its_type(interval):
+    """An operation may infer what its own type does not hold."""
+
+    class Wrong(Add):
+        def infer(self, *inputs):
+            return Tensor((2,), Fixed(4, 0), *interval)
+
+    graph = small_graph()
+    graph.add("wrong", Wrong(), "h")
+    graph.add("y", Output(), "wrong")
+    with pytest.raises(ValueError, match=r"wrong: .* is outside s4\.0"):
         verify(graph)
 
 
@@ -258,6 +276,44 @@ def test_a_damaged_graph_is_refused_in_one_line(damage):
     with pytest.raises(PenstockError) as caught:
         parse_graph(json.dumps(fields), constants, REGISTRY, "here")
     assert "here" in caught.value.line() and "compile the model again" in caught.value.line()
+
+
+@pytest.mark.parametrize("columns", [(7, 3), (3, 3)], ids=["falling", "twice"])
+def test_nonzeros_of_a_row_that_do_not_ascend_are_refused(columns):
+    text, constants = dump_graph(lowered(cells=(40,), density=0.1))
+    tensors = load(constants)
+    name = next(name for name in tensors if name.endswith(".columns"))
+    counts = tensors[name.replace("columns", "row_counts")]
+    first = int(counts[: int(np.flatnonzero(counts >= 2)[0])].sum())
+    tensors[name][first : first + 2] = columns
+    with pytest.raises(PenstockError, match=r"the non-zeros of .* do not lie in"):
+        parse_graph(text, save(tensors), REGISTRY, "here")
+
+
+def test_a_constant_that_no_node_has_is_refused():
+    text, constants = dump_graph(whole_graph())
+    more = save({**load(constants), "V": np.ones(2, dtype=np.int8)})
+    with pytest.raises(PenstockError, match="holds V, which is no constant's"):
+        parse_graph(text, more, REGISTRY, "here")
+
+
+def test_graphs_of_too_many_elements_are_refused_before_anything_is_made(monkeypatch):
+    text, constants = dump_graph(whole_graph())
+    sizes = [np.prod(entry["shape"]) for entry in json.loads(text)["nodes"]]
+    for name, most in (("MAX_MATRIX", max(sizes)), ("MAX_WEIGHTS", sum(sizes))):
+        with monkeypatch.context() as patch:
+            patch.setattr(schema, name, most)
+            parse_graph(text, constants, REGISTRY, "here")
+            patch.setattr(schema, name, most - 1)
+            with pytest.raises(PenstockError, match="is too large"):
+                parse_graph(text, constants, REGISTRY, "here")
+
+
+def test_constants_are_stored_in_the_least_bytes_that_hold_both_ends():
+    for low, high, bits in ((-128, 127, 8), (-129, 0, 16), (0, 128, 16), (-32769, 0, 32)):
+        raw = np.array([low, high])
+        assert narrowest(raw).dtype.itemsize == bits // 8
+        assert narrowest(raw).tolist() == [low, high]
 
 
 def test_accumulators_narrower_than_the_proof_are_refused():

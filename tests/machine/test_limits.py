@@ -14,7 +14,7 @@ from penstock.driver import compile_graph, compile_model
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph
 from penstock.machine import limits
-from penstock.machine.limits import check_memories, check_shapes
+from penstock.machine.limits import _host_bytes, check_memories, check_shapes
 from penstock.ops import Add, Const, Input
 from penstock.settings import MAX_LENGTH, MAX_STEPS
 
@@ -73,6 +73,26 @@ def test_activations_copied_for_too_many_pes_are_refused():
     )
     with pytest.raises(PenstockError, match="the copies of the activations most of all: 2,048 of"):
         check_memories(replace(done.machine, memories=deep))
+
+
+def test_memories_are_refused_for_what_they_are_together(monkeypatch):
+    done = compile_model(random_model(cells=(4,), pes=2), None, Hardware(pes=2, lanes=16))
+    kinds = ("activations", "accumulators", "frames")
+    total = sum(
+        memory.count * memory.depth * _host_bytes(memory.width)
+        for memory in done.machine.memories
+        if memory.kind in kinds
+    )
+    monkeypatch.setattr(limits, "MAX_MEMORY_BYTES", total)
+    check_memories(done.machine)
+    monkeypatch.setattr(limits, "MAX_MEMORY_BYTES", total - 1)
+    with pytest.raises(PenstockError, match="the kernel's memories are too large"):
+        check_memories(done.machine)
+
+
+def test_a_simulated_integer_takes_whole_powers_of_two_of_bytes():
+    sizes = {1: 1, 8: 1, 9: 2, 16: 2, 17: 4, 32: 4, 33: 8, 64: 8, 65: 16}
+    assert {bits: _host_bytes(bits) for bits in sizes} == sizes
 
 
 def test_a_result_that_no_process_can_hold_is_refused(monkeypatch):

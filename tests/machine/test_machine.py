@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import graphs
 import pytest
-from graphs import GRAPHS
+from graphs import GRAPHS, Sketch
 from support import random_model
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
+from penstock.fixed import Fixed
+from penstock.ir import Direction
 from penstock.lowering import lower
 from penstock.machine import describe
 from penstock.machine.arrays import Role
 from penstock.machine.order import Work
+from penstock.machine.phases import ADDER_TREE_CYCLES
+from penstock.machine.ports import PeGroups
 from penstock.machine.units import Action
+from penstock.ops import Capture, Const, MatVec
 from penstock.schedule import schedule
 
 
@@ -23,9 +28,9 @@ def machine_of(graph, **hardware):
     )
 
 
-def lstm(**model):
+def lstm(precision=None, **model):
     network = random_model(**model)
-    return machine_of(lower(network, calibrate(network, None), Precision()))
+    return machine_of(lower(network, calibrate(network, None), precision or Precision()))
 
 
 def test_a_state_is_overwritten_where_nobody_needs_the_old_value_later():
@@ -42,13 +47,79 @@ def test_a_state_is_overwritten_where_nobody_needs_the_old_value_later():
     ("name", "deferred"),
     [("old_state_in_a_later_phase", {"l0.c"}), ("old_state_gathered_later", set()),
      ("old_state_used_after_its_write", set()), ("state_read_after_its_write", set()),
-     ("delay_line", set()), ("state_gathered_behind_its_write", {"l0.c"})],
+     ("delay_line", set()), ("state_gathered_behind_its_write", {"l0.c"}),
+     ("state_as_the_result", {"c"})],
 )  # fmt: skip
 def test_a_state_is_deferred_where_a_later_phase_reads_the_old_value(name, deferred):
     machine = machine_of(GRAPHS[name]())
     assert machine.kept.deferred == deferred
     commits = [issue.name for issue in machine.order.issues if issue.work is Work.COMMIT]
     assert set(commits) == deferred
+
+
+def test_a_state_is_not_deferred_for_a_later_sweep_which_reads_its_frames():
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.BACKWARD, Direction.FORWARD))
+    c = s.state("c", 8)
+    s.write("c", s.requant("new", s.product("acc", 8, "x")))
+    back = s.requant("back", s.product("b.acc", 8, c, sweep=1), sweep=1)
+    out = s.sum("out", s.product("o.acc", 8, back, sweep=2), c, sweep=2)
+    machine = machine_of(s.done(out, sweep=2))
+    assert machine.kept.deferred == frozenset()
+    assert [array.name for array in machine.kept.frames] == ["c_before", "back"]
+    reads = [line.array for line in machine.phases[-1].unit.lines if line.action is Action.READ]
+    assert [(array.name, array.role) for array in reads] == [("c_before", Role.FRAMES)]
+
+
+def test_a_state_that_nobody_reads_is_kept_for_the_state_port():
+    s = Sketch()
+    s.state("c", 8)
+    new = s.requant("new", s.product("acc", 8, "x"))
+    s.write("c", new)
+    state = machine_of(s.done(new)).kept.state("c")
+    assert (state.has_array, state.segment) == (True, None)
+
+
+def test_states_follow_one_another_at_the_state_port():
+    machine = machine_of(graphs.delay_line(), lanes=16)
+    first, second = machine.kept.states
+    assert first.beats == 8 // 2  # two elements of 16 lanes in a beat
+    assert (first.first_beat, second.first_beat) == (0, 4)
+
+
+def deferred_then_once():
+    """A deferred state in a sweep that another follows, which runs once."""
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.ONCE))
+    c = s.state("l0.c", 8)
+    new = s.sum("l0.c", s.product("l0.acc1", 8, "x"), c)
+    s.write("l0.c", new)
+    kept = s.add("kept", Capture("kept", "last"), s.sum("l0.y", s.product("l0.acc2", 8, new), c))
+    return s.done(s.requant("out", s.product("o.acc", 5, kept, sweep=1), sweep=1), sweep=1)
+
+
+def test_a_state_is_committed_in_its_own_sweep_and_position_by_position():
+    machine = machine_of(deferred_then_once())
+    (commit,) = [issue for issue in machine.order.issues if issue.work is Work.COMMIT]
+    assert (commit.sweep, commit.cycles) == (0, 8 // 2 + 2 + 2)
+
+
+def test_what_runs_once_is_in_no_sum_of_a_step():
+    machine = machine_of(deferred_then_once())
+    per_step = machine.products[:2]
+    assert machine.order.bound_cycles == sum(phase.product.bound for phase in per_step)
+    beats = [phase.end_beat - phase.first_beat for phase in per_step]
+    assert machine.step_weight_beats == sum(beats) < machine.weight_beats
+
+
+def test_a_capture_is_kept_once_and_may_be_the_result_as_it_is():
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.ONCE))
+    kept = s.add("kept", Capture("kept", "last"), s.requant("v", s.product("acc", 8, "x")))
+    machine = machine_of(s.done(kept, sweep=1))
+    assert [array.name for array in machine.kept.captures] == ["kept"]
+    assert machine.kept.frames == () and machine.max_steps is None
+
+
+def test_two_pes_share_a_copy_of_the_activations():
+    assert [PeGroups(1, pes).group_copies for pes in (1, 2, 3, 4, 5)] == [1, 1, 2, 2, 3]
 
 
 def test_a_deferred_state_is_committed_when_the_step_is_over():
@@ -78,6 +149,74 @@ def test_operands_that_can_not_lie_side_by_side_have_bases_of_their_own():
     base = machine.kept.activations.base
     assert third.operand_bases == (base["l0.z"], base["x@0"] - 8, base["l0.y"] - 14)
     assert second.operand_ends == (6, 14)
+
+
+def test_shifts_belong_to_the_vectors_that_a_product_reads():
+    """The second product reads the same two vectors in the other order."""
+    s = Sketch()
+    h = s.state("h", 8)
+    for name, frac, columns in (("A", 5, 6), ("B", 3, 8), ("C", 3, 8), ("D", 5, 6)):
+        s.add(name, Const(Fixed(6, frac), s.generator.integers(-20, 20, (8, columns))))
+    first = s.add("first", MatVec(), "x", "A", h, "B")
+    second = s.add("second", MatVec(), h, "C", "x", "D")
+    new = s.sum("h", first, second)
+    s.write("h", new)
+    (phase,) = machine_of(s.done(new)).products
+    assert phase.nodes.operands == ("x", "h_before")
+    assert phase.aligns == ((0, 2), (0, 2))
+
+
+def test_the_unit_waits_for_every_level_of_the_adder_tree():
+    gates, projection = lstm(cells=(9,), outputs=4).products
+    assert (gates.product.code.ways, projection.product.code.ways) == (4, 16)
+    assert gates.depth == gates.unit.depth + 2 + ADDER_TREE_CYCLES
+    assert projection.depth == projection.unit.depth + 4 + ADDER_TREE_CYCLES
+
+
+def test_a_unit_is_as_deep_as_its_longest_chain():
+    machine = machine_of(graphs.residual())
+    unit = machine.phases[-1].unit
+    chain = [machine.graph[name] for name in ("b.v_sum", "b.v")]
+    cycles = [
+        node.op.cost(*(source.tensor for source in machine.graph.inputs(node))).latency_cycles
+        for node in chain
+    ]
+    assert unit.depth == sum(cycles) > max(cycles) > 0
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_an_old_state_is_not_written_to_the_activation_memory_again(name):
+    machine = machine_of(GRAPHS[name]())
+    lines = [line for phase in machine.phases for line in phase.unit.lines]
+    gathered = [line.node for line in lines if line.action is Action.GATHERED]
+    assert not [name for name in gathered if machine.graph[name].op.reads]
+
+
+def test_a_frame_leaves_in_the_sweep_of_the_output_alone():
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.BACKWARD, Direction.FORWARD))
+    v = s.requant("v", s.product("acc", 8, "x"))
+    back = s.requant("back", s.product("b.acc", 8, v, sweep=1), sweep=1)
+    machine = machine_of(s.done(v, back, sweep=2))
+    leaving = [(load.vector, load.sweep) for load in machine.loads if load.to_results]
+    assert leaving == [("v", 2), ("back", 2)]
+    assert ("v", 1) in [(load.vector, load.sweep) for load in machine.loads]
+    assert [result.start for result in machine.results] == [0, 8]
+    assert sorted(machine.output_order[8:]) == list(range(8, 16))
+
+
+def test_buffered_frames_are_as_deep_as_the_longest_sequence():
+    machine = machine_of(graphs.carried_between_sweeps(), max_steps=7)
+    depths = {memory.name: memory.depth for memory in machine.memories if memory.kind == "frames"}
+    assert depths == {"f.v": 7 * 8 // 2, "b.y": 7 * 8 // 2, "output frame": 8 // 2}
+
+
+def test_an_interpolated_table_holds_entries_and_rises():
+    machine = lstm(Precision(table_entries=64, interpolate_bits=3), cells=(4,))
+    for node in machine.graph.of_kind("lut"):
+        (memory,) = [memory for memory in machine.memories if memory.name == node.name]
+        _, table, rise = machine.graph.inputs(node)
+        assert memory.width == table.tensor.type.width + rise.tensor.type.width
+        assert memory.depth == 64
 
 
 def test_segments_never_overlap_and_start_on_whole_groups_of_elements():

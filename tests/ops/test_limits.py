@@ -7,8 +7,9 @@ import pytest
 
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph, Value
+from penstock.ir.op import Tensor
 from penstock.ops import Add, Const, Input, Lut, MatVec, Mul, Output, Relu, Scale, Sub
-from penstock.ops.lut import FUNCTIONS, lut_tables
+from penstock.ops.lut import FUNCTIONS, lut_input_type, lut_tables
 
 
 def graph_of(**operands):
@@ -151,3 +152,18 @@ def test_vectors_are_what_operations_take():
             graph.add("y", op, "W")
     with pytest.raises(ValueError, match="there are no operands"):
         graph.add("y", Output())
+
+
+def test_the_interval_of_a_sum_holds_every_part_of_it():
+    """Terms come in any order, and pruned ones not at all: zero belongs to each."""
+    x = Tensor((2,), Fixed(8, 0), 5, 7)
+    weights = Tensor((1, 2), Fixed(8, 0), -1, 1, np.array([[1, -1]]))
+    found = MatVec().infer(x, weights)
+    assert (found.lo, found.hi) == (-7, 7)
+
+
+@pytest.mark.parametrize("reach", [4.0, 4.1, 5.0, 7.9, 8.0])
+def test_a_table_reaches_at_least_as_far_as_it_was_asked_to(reach):
+    dtype = lut_input_type(64, 2, reach)
+    assert dtype.to_float(dtype.raw_min) == (-4.0 if reach == 4.0 else -8.0)
+    assert dtype.width == 8

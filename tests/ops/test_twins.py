@@ -12,7 +12,7 @@ from penstock.codegen.hls.names import cpp, short
 from penstock.codegen.hls.tables import table_functions, table_texts
 from penstock.codegen.hls.units import requant_operand
 from penstock.codegen.render import render, template_folder
-from penstock.fixed import Fixed, Overflow, Rounding
+from penstock.fixed import Fixed, Overflow, Rounding, requantize
 from penstock.ir import Direction, Graph, Value
 from penstock.ir.op import Traits
 from penstock.ops import (
@@ -188,6 +188,8 @@ def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
         }  # fmt: skip
         if op.kind == "requant":
             line["operand"] = requant_operand(operands[0], op.to, "in0")
+        if op.kind == "scale":
+            line["wide"] = ""  # the exponents begin at 0; tests/graphs.py has others
         if op.kind == "lut":
             tables += table_functions(graph, short)
             line["table"] = tables[-1]["name"]
@@ -241,3 +243,32 @@ def test_an_operation_refuses_operands_that_do_not_fit():
         graph.add("sum", Add(), "x", "c")
     with pytest.raises(ValueError, match="can't be combined"):
         graph.add("product", Mul(), "x", "c")
+
+
+def test_a_conversion_that_drops_every_bit_equals_eval(run_cpp):
+    """AMD's headers stop where a rounding bit lies above the operand's own."""
+    source = Fixed(4, 10)
+    kinds = [
+        Fixed(6, source.frac - drop, True, rounding, Overflow.SAT)
+        for rounding, drop in product(Rounding, range(2, 9))
+    ]
+    lines = [
+        f"{{ const {cpp(to)} y = {requant_operand(source, to, 'x')}; "
+        'std::printf("%d ", int(y.range(5, 0).to_int())); }'
+        for to in kinds
+    ]
+    printed = run_cpp(
+        f"""
+        #include <cstdio>
+        #include <ap_fixed.h>
+        int main() {{
+          for (int raw = -8; raw < 8; ++raw) {{
+            {cpp(source)} x;
+            x.range(3, 0) = raw;
+            {" ".join(lines)}
+          }}
+        }}
+        """
+    )
+    wanted = [[v & 63 for v in requantize(np.arange(-8, 8), 10, to).tolist()] for to in kinds]
+    assert list(map(int, printed.split())) == np.array(wanted).T.ravel().tolist()

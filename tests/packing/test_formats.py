@@ -123,6 +123,7 @@ def test_a_weight_that_is_there_twice_is_refused():
 
 @pytest.mark.parametrize("change,reason", [
     ({"column": 999}, "an entry outside its matrix"),
+    ({"column": 16}, "an entry outside its matrix"),  # the first behind x and h
     ({"sibling": 3}, "an entry outside its matrix"),
     ({"row": (2, 1)}, "an entry outside its matrix"),
     ({"sibling": 1, "column": 0}, "an entry outside its matrix"),  # b does not read x
@@ -168,6 +169,20 @@ def test_the_kernel_has_the_widest_fields_and_a_table_for_each_phase():
 def test_a_kernel_of_two_formats_is_refused():
     with pytest.raises(ValueError, match="different formats"):
         kernel_format([phase_code(Gap(2)), phase_code(Absolute(8))])
+
+
+@pytest.mark.parametrize("banks", [4, 8, 16])
+def test_siblings_and_ways_share_out_the_banks(banks):
+    """A bank's number is the sibling's bits above the way's, so both are powers of two."""
+    for count in range(1, banks + 1):
+        code = phase_code(matvecs=tuple(f"m{k}" for k in range(count)), banks=banks)
+        assert code.siblings * code.ways == banks and count <= code.siblings < 2 * count
+
+
+def test_an_order_with_empty_positions_at_its_end_is_still_the_elements_own():
+    assert Layout.plain(5, 4).is_identity and Layout.plain(8, 4).is_identity
+    assert not Layout((1, 0, -1, -1)).is_identity
+    assert not Layout((0, -1, 1)).is_identity
 
 
 def test_a_layout_knows_who_owns_an_element():

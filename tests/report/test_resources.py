@@ -5,7 +5,7 @@ import re
 import pytest
 
 from penstock.machine.devices import DEVICES, device_of
-from penstock.machine.resources import bram18_blocks, lutram_luts
+from penstock.machine.resources import Fit, bram18_blocks, lutram_luts
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,12 @@ def test_an_unknown_part_has_no_totals_to_fit(compile_network):
     assert resources["device"] is None
     assert {row["total"] for row in resources["totals"].values()} == {None}
     assert {row["fits"] for row in resources["totals"].values()} == {None}
+
+
+def test_a_resource_fits_up_to_the_share_that_is_planned_for():
+    assert Fit(70, 100, 0.7).fits is True
+    assert Fit(71, 100, 0.7).fits is False
+    assert Fit(None, 100, 0.7).fits is None and Fit(1, None, 0.7).fits is None
 
 
 def test_what_does_not_fit_is_noted_and_not_refused(compile_network):

@@ -8,7 +8,7 @@ import pytest
 from graphs import Sketch
 
 from penstock import PenstockError
-from penstock.ops import ArgMax, Const, MatVec, StateRead
+from penstock.ops import ArgMax, Const, MatVec, Requant, StateRead
 from penstock.schedule.partition import partition
 
 
@@ -34,6 +34,39 @@ def test_no_phase_has_more_siblings_than_there_are_accumulator_banks():
     ]  # fmt: skip
     assert [len(phase.matvecs) for phase in phases(graph, max_siblings=8)] == [6]
     assert [phase.name for phase in phases(graph)] == ["l0.gates", "l0.gates_2"]
+
+
+def test_products_of_different_heights_are_phases_of_their_own():
+    s = Sketch()
+    tall = [s.product(f"l0.t{k}", 8, "x") for k in range(3)]
+    short = [s.product(f"l0.s{k}", 5, "x") for k in range(3)]
+    v = s.requant("l0.v", s.product("l0.acc", 8, s.sum("l0.t", *tall), s.sum("l0.s", *short)))
+    assert [phase.matvecs for phase in phases(s.done(v))] == [
+        ("l0.t0", "l0.t1", "l0.t2"), ("l0.s0", "l0.s1", "l0.s2"), ("l0.acc",),
+    ]  # fmt: skip
+
+
+def test_products_behind_different_element_wise_work_are_siblings():
+    s = Sketch(inputs=8)
+    sums = s.product("l0.a", 8, "x"), s.product("l0.b", 8, s.sum("pre.twice", "x", "x"))
+    front, product = phases(s.done(s.sum("l0.y", *sums)))
+    assert front.matvecs == () and product.matvecs == ("l0.a", "l0.b")
+
+
+def test_phases_of_one_name_are_numbered():
+    s = Sketch()
+    sums = [s.product(f"l0.p{k}", 8, "x") for k in range(12)]
+    names = [phase.name for phase in phases(s.done(s.sum("l0.y", *sums)))]
+    assert names == ["l0.gates", "l0.gates_2", "l0.gates_3"]
+
+
+def test_what_only_the_result_needs_runs_behind_all_products():
+    s = Sketch(inputs=8)
+    c = s.state("c", 8)
+    s.write("c", s.sum("new", s.product("acc", 8, "x"), c))
+    *_, last = phases(s.done(s.sum("out", "x", "x")))
+    assert last.matvecs == () and last.elementwise == ("out_sum", "out")
+    assert last.results == ("out",)
 
 
 def test_what_a_product_needs_runs_in_front_and_what_only_the_next_step_needs_behind():
@@ -99,6 +132,16 @@ def test_an_argmax_inside_the_network_is_refused():
     s.add("s_before", StateRead("s", 1, s.graph[best].tensor.type))
     s.write("s", best)
     assert refused(s.graph) == (
+        "best is read inside the network (sketch); hint: an argmax is the network's result"
+    )
+
+
+def test_an_argmax_beside_another_result_is_refused():
+    s = Sketch()
+    v = s.requant("v", s.product("acc", 8, "x"))
+    best = s.add("best", ArgMax(), v)
+    other = s.add("other", Requant(s.graph[best].tensor.type), s.product("acc2", 5, "x"))
+    assert refused(s.done(best, other)) == (
         "best is read inside the network (sketch); hint: an argmax is the network's result"
     )
 

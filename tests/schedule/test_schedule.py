@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import ClassVar
 
+import graphs
 import numpy as np
 import pytest
 from support import random_model
@@ -13,6 +14,7 @@ from support import random_model
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.driver import compile_model, pack
+from penstock.fixed import Fixed
 from penstock.formats import Entries, Gap, Layout
 from penstock.lowering import lower
 from penstock.machine import describe
@@ -105,6 +107,47 @@ def test_groups_of_pes_never_need_more_than_a_beat_a_cycle():
         widest = max(product.code.entry_bits for product in plan.products)
         group_pes = describe(graph, plan).groups.group_pes
         assert group_pes * widest <= port_bits and 24 % group_pes == 0
+
+
+def test_more_banks_are_taken_where_bubbles_cost_more_than_a_hundredth():
+    """Four slots of a PE come back after fewer words than a sum takes."""
+    words = {}
+    for banks in (4, 8, 16, None):
+        hardware = Hardware(pes=4, accumulator_banks=banks)
+        _, plan = planned(hardware, cells=(4,), outputs=4, density=0.9)
+        words[banks] = sum(product.code.words for product in plan.products)
+    assert plan.banks == 16
+    assert words == {4: 40, 8: 38, 16: 36, None: 36}
+
+
+def test_weights_are_as_wide_as_the_widest_matrix_of_the_phase():
+    network = random_model(cells=(9,))
+    wide = Precision(weights=6, overrides={"l0.W_fr": Fixed(16, 12)})
+    plan = schedule(lower(network, calibrate(network, None), wide), Hardware(pes=4))
+    assert plan.products[0].code.weight_bits == 16
+
+
+def test_rows_that_meet_the_input_frame_stand_in_the_callers_order():
+    for assign in ("balance", "best", "interleave"):
+        plan = schedule(graphs.residual(), Hardware(pes=4, assign=assign))
+        assert plan.layout("x").is_identity and plan.layout("a.v").is_identity
+
+
+def test_a_pe_owns_a_cell():
+    planned(Hardware(pes=5), cells=(5,))
+    with pytest.raises(PenstockError, match="6 PEs can't share 5 cells"):
+        planned(Hardware(pes=6), cells=(5,))
+
+
+def test_more_siblings_than_banks_are_found():
+    s = graphs.Sketch()
+    sums = [s.product(f"l0.p{k}", 8, "x") for k in range(6)]
+    graph = s.done(s.sum("l0.y", *sums))
+    plan = schedule(graph, Hardware(pes=4, accumulator_banks=8))
+    manifest, files = packed(graph, plan)
+    validate(graph, manifest, files, 4)
+    with pytest.raises(AssertionError, match="impossible banks"):
+        validate(graph, relabelled(manifest, "l0.gates", banks=4), files, 4)
 
 
 def test_the_validator_accepts_what_the_compiler_packs():

@@ -32,14 +32,17 @@ KEYWORDS = _words("""
 """)
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
 KERNEL = _words("""
-    acc acc_t activation_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint beat_stream beat_t
-    best broadcast cell_unit column_t compute config fetch_frames fetch_words frame_stream frames
-    from_raw gap_t greatest hls io_t lane last length load_parameter lstm_top pack_results packet
-    packet_t parameters pe phase_t position q raw raw_of reload result_stream results slot slot_t
-    spmv spmv_group start start_t state step steps store_results take trace_file trace_value unit
-    unpack_frames unpack_phase unpack_words valid vector weight_t word_stream word_t words
+    acc acc_t activation_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint bank beat
+    beat_stream beat_t best broadcast cell_unit column_t compute config fetch_frames fetch_words
+    first_beat frame_stream frames from_raw gap_t greatest hls io_t lane last length load_parameter
+    lstm_top pack_results packet packet_t parameters pe phase_t position q raw raw_of reload
+    result_stream results slot slot_t spmv spmv_group start start_t state step steps store_results
+    take trace_file trace_value unit unpack_frames unpack_phase unpack_words valid value vector
+    weight_t word_stream word_t words
 """)
 """Names of the kernel's own functions, types and variables, and of AMD's types."""
+COUNTERS = _words("k n")
+"""Names of loop counters where arrays are declared; a unit has none of these."""
 LIBRARY = _words("""
     alloca assert_perror be16toh be32toh be64toh htobe16 htobe32 htobe64 htole16 htole32 htole64
     issubnormal le16toh le32toh le64toh math_errhandling offsetof pthread_cleanup_pop
@@ -47,7 +50,7 @@ LIBRARY = _words("""
     strdupa strndupa
 """)
 """Macros of the C library in small letters; those in capitals are avoided by rule."""
-LAYERED = re.compile(r"(l\d+[a-z]*|head)\.")
+LAYERED = re.compile(r"(l\d+(_reverse)?|head)\.")
 """The names of a layer's nodes; the names of no macro begin like theirs."""
 MACROS = ("M_", "L_", "P_")
 """How macros of <cmath> and <cstdio> begin that are not in capitals throughout."""
@@ -67,6 +70,11 @@ class Scope:
 
     def __init__(self, taken: frozenset[str] | set[str]) -> None:
         self._taken = set(taken)
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """The names that are taken."""
+        return frozenset(self._taken)
 
     def take(self, *wanted: str) -> str:
         """The first of ``wanted`` that is free, else the last of them with a number."""
@@ -126,7 +134,8 @@ class Names:
         arrays = [kept.array_of(state) for state in kept.states]
         arrays += [kept.next_of(state) for state in kept.states]
         arrays += [*kept.parameters, *kept.frames, *kept.carries, *kept.captures]
-        self._arrays = {array: self.scope.take(_array(array)) for array in arrays}
+        beside = Scope(self.scope.taken | COUNTERS)
+        self._arrays = {array: self.scope.take(beside.take(_array(array))) for array in arrays}
 
     def segment(self, segment: str) -> str:
         """The constant that holds a segment's first address."""
