@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fuzz.batch import build
+from fuzz.coverage import features
 from fuzz.observe import compared, observe
 from fuzz.random_graphs import Case
 
@@ -29,12 +31,15 @@ STEPS = 3
 class Outcome:
     """What became of a case. kind: equal, refused, or one of FAILURES.
 
-    text: why. values: compared with C simulation.
+    text: why. values: compared with C simulation. features: what a compiled case contains.
+    reason: of a refusal, by the error's hint, which hardly differs from case to case.
     """
 
     kind: str
     text: str = ""
     values: int = 0
+    features: dict[str, bool] = field(default_factory=dict)
+    reason: str = ""
 
     @property
     def is_failure(self) -> bool:
@@ -56,21 +61,21 @@ def compiled(case: Case) -> Compiled:
 def run_batch(cases: Sequence[Attempt], scratch: Path, seed: int = 1) -> list[Outcome]:
     """An outcome for each case; ``scratch`` takes the projects and their common build."""
     outcomes: list[Outcome | None] = [None] * len(cases)
-    projects: dict[Path, tuple[int, Project]] = {}
+    projects: dict[Path, tuple[int, Project, dict[str, bool]]] = {}
     for number, case in enumerate(cases):
         folder = scratch / f"case_{number}"
         prepared = _prepare(case, folder)
-        if isinstance(prepared, Project):
-            projects[folder] = (number, prepared)
-        else:
+        if isinstance(prepared, Outcome):
             outcomes[number] = prepared
+        else:
+            projects[folder] = (number, *prepared)
     made = build(list(projects), scratch) if projects else {}
-    for folder, (number, project) in projects.items():
-        outcomes[number] = _compare(project, made[folder], seed)
+    for folder, (number, project, found) in projects.items():
+        outcomes[number] = replace(_compare(project, made[folder], seed), features=found)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _prepare(case: Attempt, folder: Path) -> Project | Outcome:
+def _prepare(case: Attempt, folder: Path) -> tuple[Project, dict[str, bool]] | Outcome:
     try:
         if isinstance(case, Case):
             project = compiled(case)
@@ -80,13 +85,15 @@ def _prepare(case: Attempt, folder: Path) -> Project | Outcome:
         project.write(folder)
         observe(project, folder)
     except PenstockError as error:
-        return Outcome("refused", str(error))
+        return Outcome("refused", str(error), reason=re.sub(r"\d+", "N", error.hint))
     except Exception as error:
         return _crash(error)
     try:
-        return load_project(folder)
+        return load_project(folder), features(project.machine)
     except PenstockError as error:  # of a project that has just been written
         return Outcome("unreadable", str(error))
+    except Exception as error:
+        return _crash(error)
 
 
 def _crash(error: Exception) -> Outcome:
