@@ -173,10 +173,11 @@ def gathered_and_the_state_of_a_later_sweep():
     """A value is gathered by a product of its own sweep, and becomes a state of the next one."""
     s = Sketch(sweeps=(Direction.FORWARD, Direction.FORWARD))
     v = s.sum("v", "x", "x")
-    s.product("acc", 6, v)
+    u = s.requant("u", s.product("acc", 6, v))
     old = s.state("s", 6, sweep=1)
     s.write("s", v, sweep=1)
-    return s.done(s.requant("w", s.product("o.acc", 5, old, sweep=1), sweep=1), sweep=1)
+    out = s.product("o.acc", 5, old, u, sweep=1)
+    return s.done(s.requant("w", out, sweep=1), sweep=1)
 
 
 def rows_that_all_have_a_scale():

@@ -48,5 +48,6 @@ def test_the_least_distance_is_that_of_all_phases(sound):
     for index, phase in enumerate(manifest.phases):
         nonzeros, word = phase.format.decode(phase, unpack_phase(manifest, files, index))
         distances.append(phase.format.prove(phase, nonzeros, word, 1))
-    assert validate(graph, manifest, files, 1).min_distance == min(distances)
-    assert distances[-1] != min(distances), "the last phase alone would do"
+    least = min(distance for distance in distances if distance is not None)
+    assert validate(graph, manifest, files, 1).min_distance == least
+    assert distances[-1] != least, "the last phase alone would do"

@@ -6,9 +6,13 @@ takes the project's number before the test bench's own arguments.
 
 from __future__ import annotations
 
+import atexit
 import bisect
+import functools
+import hashlib
 import re
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +22,9 @@ from penstock_runtime import csim
 SYSTEM = re.compile(r"^#include (<.*>)$", re.M)
 OWN = re.compile(r'^#include "(.*)"$', re.M)
 DEFINED = re.compile(r"^#define (\w+)", re.M)
-FLAGS = ("-O0", "-std=c++14", "-w")
-"""What the compiler warns of is another test's business, and -O0 costs least in all."""
+FLAGS = ("-O0", "-std=c++14", "-w", "--param=ggc-min-heapsize=400000")
+"""What the compiler warns of is another test's business, and -O0 costs least in all; so does
+collecting garbage seldom, above 400 MB."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def _wrapper(folder: Path, executable: Path, number: int) -> Path:
 
 def _compile(sources: list[Source], target: Path) -> tuple[str | None, set[int]]:
     """Compile one translation unit and link it: (None, ...), or errors and the projects blamed."""
-    header = _precompiled(sources, target.parent)
+    header = _precompiled(sources)
     parts, ends = ["#include <cstdlib>\n"], []
     for number, source in enumerate(sources):
         parts.append(f"namespace project_{number} {{\n{source.body}\n}}\n")
@@ -113,7 +118,7 @@ def _compile(sources: list[Source], target: Path) -> tuple[str | None, set[int]]
     )
     unit = target.with_suffix(".cpp")
     unit.write_text("".join(parts))
-    command = [csim.compiler(), *FLAGS, *csim.include_flags(), "-include", header.name]
+    command = [csim.compiler(), *FLAGS, *csim.include_flags(), "-include", str(header)]
     done = subprocess.run(
         [*command, unit.name, "-o", target.name], cwd=target.parent, text=True, capture_output=True
     )
@@ -124,13 +129,19 @@ def _compile(sources: list[Source], target: Path) -> tuple[str | None, set[int]]
     return done.stderr, {number for number in blamed if number < len(sources)}
 
 
-def _precompiled(sources: list[Source], folder: Path) -> Path:
-    """The headers that stand outside all projects, compiled once."""
+def _precompiled(sources: list[Source]) -> Path:
+    """The headers that stand outside all projects, compiled once a process."""
     system = sorted({name for source in sources for name in source.system})
-    text = "".join(f"#include {name}\n" for name in system)
-    header = folder / "system.h"
-    if not header.is_file() or header.read_text() != text:
-        header.write_text(text)
+    header = _headers() / f"{hashlib.sha256(' '.join(system).encode()).hexdigest()[:16]}.h"
+    if not header.is_file():
+        header.write_text("".join(f"#include {name}\n" for name in system))
         command = [csim.compiler(), *FLAGS, *csim.include_flags(), "-x", "c++-header"]
-        subprocess.run([*command, header.name, "-o", "system.h.gch"], cwd=folder, check=True)
+        subprocess.run([*command, header, "-o", f"{header}.gch"], check=True)
     return header
+
+
+@functools.cache
+def _headers() -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="fuzz-headers-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)

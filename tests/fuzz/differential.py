@@ -115,10 +115,15 @@ def run_many(options: argparse.Namespace) -> int:
     start = time.monotonic()
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    covered: Counter[str] = Counter()
     seeds = iter(range(options.seed, sys.maxsize))
     for seed, outcomes in batches(seeds, start + options.seconds, options.jobs):
         counts.update(outcome.kind for outcome in outcomes)
         counts["values"] += sum(outcome.values for outcome in outcomes)
+        for outcome in outcomes:
+            reasons[outcome.reason] += outcome.kind == "refused"
+            covered.update(outcome.features)
         for number, outcome in enumerate(outcomes):
             if outcome.is_failure and not failures[outcome.stem]:
                 show_failure(seed, number, outcome, not options.keep_going)
@@ -130,8 +135,20 @@ def run_many(options: argparse.Namespace) -> int:
     hours = (time.monotonic() - start) / 3600
     command = f"make fuzz FUZZ_SECONDS={options.seconds:.0f} JOBS={options.jobs}"
     show_figures("random_graphs", command, table(counts, hours), options.write)
-    print("FAIL" if +failures else "PASS")
+    print(listed("refused with this hint", reasons), listed("cases with", covered), sep="\n")
+    print(f"{'FAIL' if +failures else 'PASS'}: {rate(counts, hours):,.0f} cases an hour")
     return int(bool(+failures))
+
+
+def rate(counts: Counter[str], hours: float) -> float:
+    """Cases an hour."""
+    return (counts.total() - counts["values"]) / hours
+
+
+def listed(title: str, counts: Counter[str]) -> str:
+    """A line for each thing that was counted, zeros too, the most frequent first."""
+    lines = [f"{count:6,} {what}" for what, count in counts.most_common() if what]
+    return "\n".join([f"{title}:", *lines])
 
 
 def table(counts: Counter[str], hours: float) -> str:
@@ -142,9 +159,8 @@ def table(counts: Counter[str], hours: float) -> str:
         ("compiled, and equal in every value", f"{counts['equal']:,}"),
         ("values compared", f"{counts['values']:,}"),
         ("refused by the compiler", f"{counts['refused']:,}"),
-        ("refused by the graph's verifier", f"{counts['not a graph']:,}"),
         *((f"**{kind}**", f"{counts[kind]:,}") for kind in FAILURES),
-        ("cases an hour", f"{cases / hours:,.0f}"),
+        ("cases an hour", f"{rate(counts, hours):,.0f}"),
     ]
     return "\n".join([row("what", "measured"), row("---", "---:"), *(row(*o) for o in outcomes)])
 

@@ -124,12 +124,21 @@ class Drawing:
                 found.append(node)
         return found
 
+    def unused(self) -> list[Node]:
+        """What is computed in the present sweep and read by nobody yet."""
+        used = {name for node in self.graph.nodes() for name in node.inputs}
+        return [
+            node for node in self.values()
+            if node.sweep == self.sweep and not node.op.is_source and node.name not in used
+        ]  # fmt: skip
+
     def operands(self, count: int) -> list[str]:
-        """Vectors of one length, the later ones more often; empty if there is nothing to read."""
+        """Vectors of one length, unused and late ones more often; empty if there is none."""
         found = self.values()
         if not found:
             return []
-        first = self.pick(found[-4:] if self.chance(2) else found)
+        latest = (self.chance(2) and self.unused()) or found[-4:]
+        first = self.pick(latest if self.chance(2) else found)
         others = self.values(first.tensor.length, constants=True)
         return [first.name, *(self.pick(others).name for _ in range(count - 1))]
 
@@ -158,6 +167,18 @@ class Drawing:
             self.read(state)
         return state
 
+    def use_up(self) -> None:
+        """What nobody reads becomes states of its own type, more often than not."""
+        if self.graph.sweeps[self.sweep] is ONCE:
+            return
+        for node in self.unused():
+            kind = node.tensor.type if node.tensor.type.width < 32 else self.type()
+            if len(self.states) < MOST_STATES and not self.chance(3):
+                state = State(self.name("s"), node.tensor.length, kind, self.sweep)
+                self.states.append(state)
+                self.write(state, node.name)
+                self.read(state)
+
     def read(self, state: State) -> str:
         name = f"{state.name}_before" if not self.chance(4) else self.name("old")
         if name in self.graph:
@@ -176,14 +197,31 @@ class Drawing:
         if open_states:
             self.write(self.pick(open_states))
 
-    def write(self, state: State) -> None:
+    def write(self, state: State, source: str | None = None) -> None:
         """A value of the sweep becomes the state, converted where the types differ."""
         found = self.values(state.length)
         same = [node for node in found if node.tensor.type == state.type]
-        if found:
+        if source is not None:
+            pass
+        elif found:
             source = self.pick(same if same and self.chance(2) else found).name
         else:
             source = self.made_of_length(state.length)
         if self.graph[source].tensor.type != state.type:
             source = self.add("new", Requant(state.type), source)
         state.is_written = self.add("keep", StateWrite(state.name), source) is not None
+
+
+def without_unused(graph: Graph) -> Graph:
+    """The graph without values that nobody reads, which the verifier would refuse."""
+    kept: set[str] = set()
+    for node in reversed(list(graph.nodes())):
+        op = node.op
+        is_end = op.writes or op.reads or op.captures or op.kind in ("input", "output")
+        if is_end or node.name in kept:
+            kept |= {node.name, *node.inputs}
+    made = Graph(graph.name, graph.sweeps)
+    for node in graph.nodes():
+        if node.name in kept:
+            made.add(node.name, node.op, *node.inputs, sweep=node.sweep)
+    return made

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import hypothesis
-from fuzz.drawing import ONCE, WIDEST, Drawing, State
+from fuzz.drawing import ONCE, WIDEST, Drawing, State, without_unused
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -96,23 +96,23 @@ class RandomGraph(Drawing):
         names = self.operands(1)
         if not names:
             return None
+        known = self.graph.of_kind("lut")
+        if known and self.chance(2):
+            twin = self.pick(known)
+            x, op, tables = self.graph[twin.inputs[0]].tensor.type, twin.op, twin.inputs[1:]
+            return self.add("f", op, self.add("at", Requant(x), *names), *tables)
         bits, fine = self.pick((1, 3, 6, 8)), self.pick((0, 0, 0, 1, 4, 8))
         x = Fixed(bits + fine, bits + fine - self.number(1, 4), True, Rounding.RND, Overflow.SAT)
-        rounded = self.add("at", Requant(x), *names)
         function = self.pick(("sigma", "tanh"))
         to = self.type(16, signed=None if function == "sigma" else True)
-        known = [node for node in self.graph.of_kind("lut") if (node.op.function, node.op.to,
-                 node.op.interpolate_bits) == (function, to, fine)]  # fmt: skip
-        if known and self.graph[known[0].inputs[0]].tensor.type == x:
-            tables = list(known[0].inputs[1:])
-        else:
-            raw = lut_tables(function, x, to, fine)
-            rise = Fixed(min(to.width + 1, 18), to.frac)
-            if fine and not rise.fits(raw[1]):
-                return None
-            kinds = [to, rise]
-            tables = [self.add("table", Const(kinds[n], part)) for n, part in enumerate(raw)]
-            self.tables.update(tables)
+        raw = lut_tables(function, x, to, fine)
+        rise = Fixed(min(to.width + 1, 18), to.frac)
+        if fine and not rise.fits(raw[1]):
+            return None
+        kinds = [to, rise]
+        tables = [self.add("table", Const(kinds[n], part)) for n, part in enumerate(raw)]
+        self.tables.update(tables)
+        rounded = self.add("at", Requant(x), *names)
         return self.add("f", Lut(function, to, fine), rounded, *tables)
 
     def const(self) -> str:
@@ -200,6 +200,18 @@ class RandomGraph(Drawing):
             self.matvec()
         if ONCE in self.graph.sweeps[self.sweep + 1 :] and not self.graph.of_kind("capture"):
             self.capture()
+        if self.sweep + 1 < len(self.graph.sweeps) or self.chance(2):
+            self.use_up()
+
+    def place(self, node: Node) -> tuple[Any, ...]:
+        """Different for results that are computed in different phases, mostly."""
+        if node.sweep != self.sweep or node.op.kind in ("input", "capture"):
+            return (node.name,)
+        depth: dict[str, int] = {}
+        for one in self.graph.nodes(self.sweep):
+            before = [depth.get(source.name, 0) for source in self.graph.vectors(one)]
+            depth[one.name] = max(before, default=0) + (one.op.kind == "matvec")
+        return (depth[node.name], node.tensor.length)
 
     def finish(self) -> None:
         """The output: one to three vectors of one type, or an argmax."""
@@ -211,44 +223,55 @@ class RandomGraph(Drawing):
         found = self.values()
         if not found:
             return
-        first = self.pick(found[-3:])
+        first = self.pick(self.unused() or found[-3:])
         kind = first.tensor.type
         if kind.width > WIDEST or self.chance(3):
             kind = self.type()
+        results = {self.place(first): first}
+        for _ in range(self.pick((0, 0, 0, 1, 2))):
+            node = self.pick(self.unused() or found)
+            results.setdefault(
+                (*self.place(node), *("again" for _ in "x" if self.chance(20))), node
+            )
         names = []
-        for node in [first, *(self.pick(found) for _ in range(self.pick((0, 0, 0, 1, 2))))]:
+        for node in results.values():
             same = node.tensor.type == kind
             names.append(node.name if same else self.add("y", Requant(kind), node.name))
         if self.chance(6):
             names = [self.add("best", ArgMax(), names[0])]
+        self.use_up()
         name = "y" if "y" not in self.graph else self.name("y")
         self.graph.add(name, Output(), *names, sweep=self.sweep)
 
 
 @st.composite
 def graphs(draw: Any) -> Graph:
-    """A graph that ``Graph.add`` took; ``verify`` may still refuse it."""
+    """A graph that ``Graph.add`` took; the compiler may still refuse it."""
     sweeps = draw(st.sampled_from(SWEEPS))
-    lengths = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))
+    longest = draw(st.sampled_from((6, 9, 16)))
+    lengths = draw(st.lists(st.integers(1, longest), min_size=1, max_size=3))
     has_odd_names = draw(st.integers(1, 3)) == 1
     drawing = RandomGraph(draw, Graph("random", list(sweeps)), lengths, has_odd_names)
-    drawing.sweep = 1 if len(sweeps) > 1 and sweeps[1] is not ONCE and drawing.chance(20) else 0
+    drawing.sweep = int(sweeps[0] is B and not drawing.chance(10))
+    if sweeps[:2] in ([F, F], [F, B]):
+        drawing.sweep = int(sweeps[1] is F and drawing.chance(10))
     source = Input(drawing.number(1, 8), drawing.type())
     drawing.graph.add(drawing.name("x") if has_odd_names else "x", source, sweep=drawing.sweep)
     for drawing.sweep in range(len(sweeps)):
         drawing.fill(16 if len(sweeps) == 1 else 8)
     drawing.finish()
-    return drawing.graph
+    return without_unused(drawing.graph)
 
 
 @st.composite
 def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
     """Arguments of Hardware; ``rows``: of the largest product, for PEs that mostly suit it."""
-    pes = draw(st.integers(1, rows if draw(st.integers(1, 10)) > 1 else 2 * rows))
+    most = rows if draw(st.integers(1, 10)) < 10 else 2 * rows
+    pes = most if draw(st.integers(1, 3)) == 1 else draw(st.integers(1, most))
     divisors = [units for units in range(1, pes + 1) if pes % units == 0]
     port_bits = draw(st.sampled_from((128, 256, 512)))
-    most_lanes = port_bits // (16 if draw(st.integers(1, 8)) == 1 else 32)
-    lanes = [lanes for lanes in (1, 1, 1, 2, 2, 4, 8, 16) if lanes <= most_lanes]
+    most_lanes = port_bits // (16 if draw(st.integers(1, 8)) == 8 else 32)
+    lanes = [lanes for lanes in (1, 1, 2, 2, 4, 8, 16) if lanes <= most_lanes]
     return {
         "pes": pes, "lanes": draw(st.sampled_from(lanes)),
         "elements_per_cycle": draw(st.sampled_from([None, *divisors])),

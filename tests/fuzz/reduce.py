@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from fuzz.drawing import without_unused
 from fuzz.random_graphs import Case
 from fuzz.trial import Outcome, run_batch
 
@@ -101,6 +102,7 @@ def _built(
             return
         if len(dropped) == before:
             break
+    made = without_unused(made)
     if len(made.of_kind("output")) == 1 and _size(made) < _size(graph):
         yield made
 
@@ -121,10 +123,6 @@ def _rebuild(
             dropped.add(node.name)
             continue
         made.add(node.name, node.op, *inputs, sweep=node.sweep)
-    used = {name for node in made.nodes() for name in node.inputs}
-    for node in made.nodes():
-        if node.op.kind == "const" and node.name not in used:
-            dropped.add(node.name)
     return made
 
 

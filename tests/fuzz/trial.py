@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fuzz.batch import build
+from fuzz.coverage import features
+from fuzz.observe import compared, observe
 from fuzz.random_graphs import Case
 
 from penstock import Hardware, PenstockError
 from penstock.driver import Compiled, compile_graph
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph, parse_graph
-from penstock.ir.verify import verify
 from penstock.ops import REGISTRY
 from penstock_runtime import Project, load_project
 from penstock_runtime.compare import check
 
 Attempt = Case | Callable[[], Compiled]
 """What a batch is made of: a graph with its hardware, or what compiles a network."""
-FAILURES = ("different", "crash", "broken off", "no C++")
+FAILURES = ("different", "crash", "unreadable", "broken off", "no C++")
 STEPS = 3
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case. kind: equal, refused, not a graph, or one of FAILURES.
+    """What became of a case. kind: equal, refused, or one of FAILURES.
 
-    text: why. values: compared with C simulation.
+    text: why. values: compared with C simulation. features: what a compiled case contains.
+    reason: of a refusal, by the error's hint, which hardly differs from case to case.
     """
 
     kind: str
     text: str = ""
     values: int = 0
+    features: dict[str, bool] = field(default_factory=dict)
+    reason: str = ""
 
     @property
     def is_failure(self) -> bool:
@@ -56,35 +61,37 @@ def compiled(case: Case) -> Compiled:
 def run_batch(cases: Sequence[Attempt], scratch: Path, seed: int = 1) -> list[Outcome]:
     """An outcome for each case; ``scratch`` takes the projects and their common build."""
     outcomes: list[Outcome | None] = [None] * len(cases)
-    projects: dict[Path, tuple[int, Project]] = {}
+    projects: dict[Path, tuple[int, Project, dict[str, bool]]] = {}
     for number, case in enumerate(cases):
         folder = scratch / f"case_{number}"
         prepared = _prepare(case, folder)
-        if isinstance(prepared, Project):
-            projects[folder] = (number, prepared)
-        else:
+        if isinstance(prepared, Outcome):
             outcomes[number] = prepared
+        else:
+            projects[folder] = (number, *prepared)
     made = build(list(projects), scratch) if projects else {}
-    for folder, (number, project) in projects.items():
-        outcomes[number] = _compare(project, made[folder], seed)
+    for folder, (number, project, found) in projects.items():
+        outcomes[number] = replace(_compare(project, made[folder], seed), features=found)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _prepare(case: Attempt, folder: Path) -> Project | Outcome:
+def _prepare(case: Attempt, folder: Path) -> tuple[Project, dict[str, bool]] | Outcome:
     try:
         if isinstance(case, Case):
-            try:
-                verify(case.graph)
-            except ValueError as error:
-                return Outcome("not a graph", str(error))
-            _check_saved(case.graph)
             project = compiled(case)
+            _check_saved(case.graph)
         else:
             project = case()
         project.write(folder)
-        return load_project(folder)
+        observe(project, folder)
     except PenstockError as error:
-        return Outcome("refused", str(error))
+        return Outcome("refused", str(error), reason=re.sub(r"\d+", "N", error.hint))
+    except Exception as error:
+        return _crash(error)
+    try:
+        return load_project(folder), features(project.machine)
+    except PenstockError as error:  # of a project that has just been written
+        return Outcome("unreadable", str(error))
     except Exception as error:
         return _crash(error)
 
@@ -106,7 +113,8 @@ def _compare(project: Project, built: Path | str, seed: int) -> Outcome:
     if isinstance(built, str):
         return Outcome("no C++", built)
     try:
-        result = check(project, STEPS, seed, executable=built)
+        with compared():
+            result = check(project, STEPS, seed, executable=built)
     except PenstockError as error:
         return Outcome("broken off", str(error))
     except Exception as error:

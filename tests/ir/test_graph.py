@@ -209,11 +209,15 @@ def test_the_verifier_finds_an_input_in_reverse_order():
         verify(graph)
 
 
-def test_the_verifier_finds_a_matrix_that_nothing_reads():
+@pytest.mark.parametrize("operation", ["const", "requant"])
+def test_the_verifier_finds_a_value_that_nothing_reads(operation):
     graph = small_graph(Direction.FORWARD)
-    graph.add("unused", Const(S8, np.ones((2, 2), dtype=np.int64)))
+    if operation == "const":
+        graph.add("unused", Const(S8, np.ones((2, 2), dtype=np.int64)))
+    else:
+        graph.add("unused", Requant(S8), "x")
     graph.add("y", Output(), "h")
-    with pytest.raises(ValueError, match="unused is a matrix that nothing reads"):
+    with pytest.raises(ValueError, match=rf"unused \({operation}\) is read by nobody"):
         verify(graph)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from graphs import Sketch
 from support import random_model
 
 from penstock import Hardware, PenstockError
@@ -14,7 +15,7 @@ from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph
 from penstock.machine import limits
 from penstock.machine.limits import _host_bytes, check_memories, check_shapes
-from penstock.ops import Const, Input, MatVec
+from penstock.ops import Add, Const, Input
 from penstock.settings import MAX_LENGTH, MAX_STEPS
 
 
@@ -109,9 +110,14 @@ def test_impossible_steps_are_refused(steps):
         Hardware(max_steps=steps)
 
 
-def test_a_graph_that_is_not_well_formed_is_refused_in_one_line():
-    """A product, and no output."""
-    graph = graph_of((2, 1))
-    graph.add("acc", MatVec(), "x", "w0")
-    with pytest.raises(PenstockError, match="the graph is not well formed: the graph needs "):
-        compile_graph(graph)
+def test_a_graph_with_a_value_for_nobody_is_refused_and_not_written_unreadable():
+    """A constant that only a dead value reads was in the graph, and not in parameters.bin."""
+    s = Sketch()
+    s.add("bias", Const(Fixed(8, 4), np.ones(6, dtype=np.int64)))
+    s.add("dead", Add(), "x", "bias")
+    graph = s.done(s.requant("v", s.product("acc", 8, "x")))
+    with pytest.raises(PenstockError) as caught:
+        compile_graph(graph, Hardware(pes=4))
+    assert str(caught.value).startswith(
+        "the graph is not well formed: dead (add) is read by nobody (sketch)"
+    )

@@ -14,7 +14,7 @@ def verify(graph: Graph) -> None:
       be used anywhere in the step, before or after it is written, and is always the old value.
     * Values enter a ``once`` sweep only through a capture, captures go nowhere else, and nothing
       leaves a ``once`` sweep. No input, state or capture lives in one.
-    * Every matrix is read by a product.
+    * Every value is read by a node, or is kept: nothing is computed or stored for nobody.
     * There is one input and one output. Frames come and results leave in the order of the steps, so
       neither stands in a backward sweep.
     """
@@ -24,7 +24,7 @@ def verify(graph: Graph) -> None:
         if graph.sweeps[node.sweep] is Direction.ONCE:
             _verify_once(node)
     _verify_states(graph)
-    _verify_matrices(graph)
+    _verify_use(graph)
     _verify_ends(graph)
 
 
@@ -74,10 +74,14 @@ def _verify_states(graph: Graph) -> None:
         raise ValueError(f"states and captures of one name: {both}")
 
 
-def _verify_matrices(graph: Graph) -> None:
-    for node in graph.of_kind("const"):
-        if len(node.tensor.shape) == 2 and not graph.users(node.name):
-            raise ValueError(f"{node.name} is a matrix that nothing reads")
+def _verify_use(graph: Graph) -> None:
+    """What comes from outside, input and old states, may be left unread."""
+    used = {name for node in graph.nodes() for name in node.inputs}
+    for node in graph.nodes():
+        is_kept = node.op.writes is not None or node.op.captures is not None
+        is_end = is_kept or node.op.reads is not None or node.op.kind in ("input", "output")
+        if node.name not in used and not is_end:
+            raise ValueError(f"{node.name} ({node.op.kind}) is read by nobody")
 
 
 def _verify_ends(graph: Graph) -> None:

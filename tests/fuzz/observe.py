@@ -1,0 +1,59 @@
+"""Every computed value of a step in the trace: a line behind each operation of the cell unit.
+
+The kernel itself traces accumulators, states and captures. A line that only writes to the trace
+changes nothing else, so the rest of the kernel is tested as it is emitted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+from penstock.codegen.hls.names import Names
+from penstock.driver import Compiled
+from penstock.machine.units import Action
+from penstock.ops import REGISTRY
+from penstock_runtime import compare
+
+ELSEWHERE = (*compare.TRACED, "argmax", "output")
+"""Traced by the kernel, or results."""
+EVERYTHING = (
+    *compare.TRACED,
+    *(kind for kind, op in REGISTRY.items() if not op.is_source and kind not in ELSEWHERE),
+)
+"""The operations that check compares inside ``compared``."""
+
+
+@contextmanager
+def compared() -> Iterator[None]:
+    """Let check compare every computed value, of a project that ``observe`` has changed."""
+    with mock.patch.object(compare, "TRACED", EVERYTHING):
+        yield
+
+
+def observe(compiled: Compiled, folder: Path) -> None:
+    """Trace what the cell units compute in the project in ``folder``."""
+    path = folder / "kernel/cell_unit.h"
+    names = Names(compiled.machine)
+    numbers = {node.name: number for number, node in enumerate(compiled.graph.nodes())}
+    head, *functions = re.split(r"(?=^static void )", path.read_text(), flags=re.M)
+    texts = {re.match(r"static void (\w+)\(", text)[1]: text for text in functions}
+    for phase in compiled.machine.phases:
+        local = names.locals_of(phase)
+        unit = names.unit(phase.name)
+        for line in phase.unit.lines:
+            if line.action is Action.COMPUTE:
+                texts[unit] = _traced(texts[unit], local[line.node], numbers[line.node])
+    path.write_text(head + "".join(texts.values()))
+
+
+def _traced(text: str, variable: str, number: int) -> str:
+    """Trace ``variable`` behind its definition."""
+    line = f" if (valid[lane]) TRACE({number}, step, lane, position, raw_of({variable}));"
+    definition = rf"(^ +const ap_u?fixed<[^;]*> {variable} =[^;]*;)"
+    text, count = re.subn(definition, lambda found: found[1] + line, text, flags=re.M)
+    assert count == 1, f"{count} definitions of {variable}"
+    return text
