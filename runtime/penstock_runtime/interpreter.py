@@ -89,7 +89,7 @@ class Interpreter:
             lengths = [state[name].shape[1] for name in self._names(part)]
             if len(set(lengths)) > 1:
                 raise PenstockError(
-                    f"the states of layers of {lengths} elements are not one array",
+                    f"layers of {lengths} elements can't share one array of states",
                     str(self.project.folder),
                     "take them by name, from Interpreter.run",
                 )
@@ -150,7 +150,7 @@ class Interpreter:
             raise PenstockError(
                 f"{x.shape[1]} steps are more than the {longest} that the kernel can buffer",
                 where,
-                "compile with a greater --max-steps",
+                "compile with a larger --max-steps",
             )
         if x.dtype.kind == "f":
             if not np.isfinite(x).all():
@@ -197,7 +197,7 @@ class Interpreter:
             state = self.state_from_arrays(dict(zip(("h_0", "c_0"), parts, strict=True)), where)
         if not isinstance(state, Mapping):
             raise PenstockError(
-                f"a {type(state).__name__} is no state", where, "give (h_0, c_0), as torch has them"
+                f"a {type(state).__name__} is not a state", where, "give (h_0, c_0) as in torch"
             )
         if state.keys() != zero.keys():
             raise PenstockError(
@@ -222,7 +222,7 @@ class Interpreter:
                     "give (sequences, elements)",
                 )
             if not np.isfinite(given).all():
-                raise PenstockError(f"state {name} has NaN or infinite values", where, "start anew")
+                raise PenstockError(f"state {name} has NaN or infinite values", where, "reset the state")
             raw = _quantized(dtype, given) if given.dtype.kind == "f" else given
             if not _fits(dtype, raw):
                 raise PenstockError(f"state {name} is outside {dtype}", where, "give raw integers")

@@ -69,7 +69,7 @@ class Graph:
         refuses.
         """
         if not NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a node: letters, digits and any of _ . -")
+            raise ValueError(f"{name!r} can't name a node: use letters, digits, _ . and -")
         if name in self._graph:
             raise ValueError(f"there are two nodes named {name!r}")
         if not 0 <= sweep < len(self.sweeps):
@@ -123,7 +123,7 @@ class Graph:
         reads = self._by_name((node.op.reads, node) for node in self.nodes())
         writes = self._by_name((node.op.writes, node) for node in self.nodes())
         if reads.keys() != writes.keys():
-            raise ValueError(f"read or written only: {sorted(reads.keys() ^ writes.keys())}")
+            raise ValueError(f"states that are only read or only written: {sorted(reads.keys() ^ writes.keys())}")
         return {name: State(name, read, writes[name]) for name, read in reads.items()}
 
     def captures(self) -> dict[str, Node]:

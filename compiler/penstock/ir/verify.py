@@ -54,9 +54,9 @@ def _verify_edges(graph: Graph, node: Node) -> None:
 
 def _verify_once(node: Node) -> None:
     if node.op.reads is not None or node.op.writes is not None:
-        raise ValueError(f"state {node.op.reads or node.op.writes} lives in a sweep that runs once")
+        raise ValueError(f"state {node.op.reads or node.op.writes} is in a sweep that runs once")
     if node.op.captures is not None or node.op.kind == "input":
-        raise ValueError(f"{node.name} ({node.op.kind}) stands in a sweep that runs once")
+        raise ValueError(f"{node.name} ({node.op.kind}) is in a sweep that runs once")
 
 
 def _verify_states(graph: Graph) -> None:
@@ -66,10 +66,10 @@ def _verify_states(graph: Graph) -> None:
         if (read.tensor.shape, read.tensor.type, read.sweep) != (
             write.tensor.shape, write.tensor.type, write.sweep,
         ):  # fmt: skip
-            raise ValueError(f"state {state.name} is written as another type than it is read")
+            raise ValueError(f"state {state.name} is written with another type than it is read with")
     both = sorted(states.keys() & graph.captures().keys())
     if both:
-        raise ValueError(f"states and captures of one name: {both}")
+        raise ValueError(f"states and captures with the same name: {both}")
 
 
 def _verify_ends(graph: Graph) -> None:
@@ -78,4 +78,4 @@ def _verify_ends(graph: Graph) -> None:
             raise ValueError(f"the graph needs exactly one {kind}")
     (output,) = graph.of_kind("output")
     if graph.sweeps[output.sweep] is Direction.BACKWARD:
-        raise ValueError(f"{output.name} stands in a backward sweep: results would be reversed")
+        raise ValueError(f"{output.name} is in a backward sweep: results would be reversed")
