@@ -178,7 +178,7 @@ def hardware_rows(story: Story, compiled: Compiled) -> None:
     story.add("compiled, everything counted, bytes", f"{size['compiled_bytes']:,}")
     story.add("compression", f"{size['ratio']:.1f} x")
     story.add("bits per non-zero weight", f"{totals['bits_per_nonzero']:.1f}")
-    story.add("cycles a step by the timeline (bound)", f"{cycles:,} ({bound:,})")
+    story.add("cycles per step by the timeline (bound)", f"{cycles:,} ({bound:,})")
     story.add(f"microseconds a step at {clock:g} MHz (bound)",
               f"{cycles / clock:.2f} ({bound / clock:.2f})")  # fmt: skip
 

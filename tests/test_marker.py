@@ -93,13 +93,13 @@ def test_a_changed_list_of_files_is_refused(change, folder):
         if change == "renamed":
             files["graph.txt"] = digest
     (folder / "penstock.json").write_text(json.dumps(content))
-    assert "its sha256 is not that of its list of files" in refusal(folder)
+    assert "its sha256 does not match its list of files" in refusal(folder)
 
 
 def test_another_schema_is_named(folder):
     (folder / "penstock.json").write_text('{"schema": 1, "files": ["graph.json"]}')
     assert refusal(folder) == (
-        "the project is of another version of Penstock (schema 1, not 2) "
+        "another version of Penstock wrote the project (schema 1, not 2) "
         f"({folder}); hint: {AFRESH}"
     )
 
@@ -126,4 +126,4 @@ def test_what_is_no_small_file_is_refused_unread(kind, reason, folder):
 def test_a_folder_without_a_marker_is_no_project(tmp_path):
     hint = "give the folder that penstock compile wrote"
     for folder in (tmp_path, tmp_path / "none"):
-        assert refusal(folder) == f"this is no Penstock project ({folder}); hint: {hint}"
+        assert refusal(folder) == f"this is not a Penstock project ({folder}); hint: {hint}"

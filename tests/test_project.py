@@ -214,13 +214,13 @@ def impatient(monkeypatch):
     monkeypatch.setattr(locking, "WAIT_SECONDS", 0.05)
 
 
-AT_WORK = "another penstock command is at work in this folder"
+AT_WORK = "another penstock command is using this folder"
 
 
 def test_a_compile_says_so_if_readers_stay(project, impatient):
     with reading(project), pytest.raises(PenstockError) as caught:
         write_project(NEW, project)
-    assert caught.value.line() == f"{AT_WORK} ({project}); hint: try again when it is done"
+    assert caught.value.line() == f"{AT_WORK} ({project}); hint: try again when it has finished"
     assert state(project) == "old"
 
 

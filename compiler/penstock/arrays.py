@@ -89,7 +89,7 @@ def _load(path: Path, hint: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
             f"the file can't be read: {reason}", str(path), "check the path"
         ) from error
     except Exception as error:  # numpy, zipfile and zlib raise their own, and advise pickles
-        raise PenstockError("this is no whole NumPy file of numbers", str(path), hint) from error
+        raise PenstockError("not a complete NumPy file of numbers", str(path), hint) from error
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

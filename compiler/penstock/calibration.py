@@ -56,7 +56,7 @@ def check_ranges(model: RecurrentModel, ranges: Ranges, where: str) -> None:
         peak = ranges.peak.get(name)
         if not isinstance(peak, int | float) or not 0 <= peak < np.inf:
             raise PenstockError(
-                f"the ranges say {peak} of {name}", where, "calibrate this very network"
+                f"the calibrated range of {name} is {peak}", where, "calibrate this network"
             )
 
 

@@ -87,7 +87,7 @@ def compile_model(
         graph = lower(model, ranges, precision or Precision())
     except ValueError as error:
         raise PenstockError(
-            f"these number formats do not go together: {error}",
+            f"these number formats can't be combined: {error}",
             calibration_name,
             "choose other widths or types, or calibrate on typical frames",
         ) from error
@@ -167,7 +167,7 @@ def _notes(ranges: Ranges) -> list[str]:
     if not ranges.is_synthetic:
         return []
     return [
-        "no calibration data: number formats were chosen on normally distributed frames "
+        "no calibration data: number formats were chosen using normally distributed frames "
         "(give --calibration FILE.npy)"
     ]
 
@@ -215,7 +215,7 @@ def compile_checkpoint(
     _check_settings(hardware, precision, head)
     if not isinstance(path, str | PathLike):
         raise PenstockError(
-            f"a {type(path).__name__} is no path", "compile_checkpoint", "use penstock.compile"
+            f"a {type(path).__name__} is not a path", "compile_checkpoint", "use penstock.compile"
         )
     path = Path(path)
     formats = load_formats(path)

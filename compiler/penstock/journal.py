@@ -139,7 +139,7 @@ def _set_aside(moves: _Moves, folder: Path, name: str) -> str:
         number += 1
         aside = f"{name}.stale{number}"
     moves.rename(moves.folder, moves.folder, name, aside)
-    return f"{name} was made of the kernel before this one: it is {aside} now"
+    return f"{name} was built from an earlier kernel; it is now {aside}"
 
 
 @dataclass

@@ -35,9 +35,9 @@ def locked(
     while handle is None:
         if time.monotonic() > until:
             raise PenstockError(
-                "another penstock command is at work in this folder",
+                "another penstock command is using this folder",
                 str(folder),
-                "try again when it is done",
+                "try again when it has finished",
             )
         time.sleep(PAUSE_SECONDS)
         handle = _try_lock(folder, shared)

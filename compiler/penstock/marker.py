@@ -82,14 +82,14 @@ def _content(folder: Path) -> bytes:
             about = os.fstat(handle)
             if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_BYTES:
                 raise PenstockError(
-                    f"{MARKER} is damaged: it is no file of at most {LARGEST_BYTES:,} bytes",
+                    f"{MARKER} is damaged: it is not a file of at most {LARGEST_BYTES:,} bytes",
                     str(folder),
                     AFRESH,
                 )
             return file.read(LARGEST_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PenstockError(
-            "this is no Penstock project",
+            "this is not a Penstock project",
             str(folder),
             "give the folder that penstock compile wrote",
         ) from error
@@ -103,11 +103,11 @@ def _check(text: _Text) -> None:
     for name in text.files:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or str(path) != name or not name.isprintable():
-            raise ValueError(f"{name[:80]!a} is no path in the project folder")
+            raise ValueError(f"{name[:80]!a} is not a path in the project folder")
         if MARKER in path.parts or any(str(parent) in text.files for parent in path.parents):
-            raise ValueError(f"{name[:80]!a} can't be a file beside the others")
+            raise ValueError(f"{name[:80]!a} conflicts with another file")
     if text.sha256 != _digest(text.files):
-        raise ValueError("its sha256 is not that of its list of files")
+        raise ValueError("its sha256 does not match its list of files")
 
 
 def _check_schema(content: bytes, folder: Path) -> None:
@@ -118,7 +118,7 @@ def _check_schema(content: bytes, folder: Path) -> None:
         return
     if schema != SCHEMA:
         raise PenstockError(
-            f"the project is of another version of Penstock (schema {schema}, not {SCHEMA})",
+            f"another version of Penstock wrote the project (schema {schema}, not {SCHEMA})",
             str(folder),
             AFRESH,
         )

@@ -108,9 +108,9 @@ def _complete(folder: Path) -> None:
         _warn(folder, finish(folder))
     except OSError as error:
         raise PenstockError(
-            f"a compile into this folder was cut off and can't be completed: {error.strerror}",
+            f"a compile into this folder was interrupted and can't be completed: {error.strerror}",
             str(folder),
-            "give write access to the folder and all in it",
+            "grant write access to the folder and everything in it",
         ) from error
 
 
@@ -129,7 +129,7 @@ def _refuse_strangers(folder: Path) -> None:
     is_empty = all(path.name in ours for path in folder.iterdir())
     if not is_empty and not is_pending(folder) and not (folder / MARKER).is_file():
         raise PenstockError(
-            "the target folder holds something that is not a Penstock project",
+            "the target folder is neither empty nor a Penstock project",
             str(folder),
             "choose a new or empty folder",
         )
@@ -142,7 +142,7 @@ def _refuse_edited(folder: Path, old: Marker) -> None:
         raise PenstockError(
             f"files of the project were edited: {', '.join(edited[:NAMED])}{more}",
             str(folder),
-            "choose another folder, or --overwrite (in Python: overwrite=True) to lose the edits",
+            "choose another folder, or discard the edits: --overwrite (in Python: overwrite=True)",
         )
 
 
@@ -151,7 +151,7 @@ def _refuse_names(folder: Path, names: list[str]) -> None:
     for name in names:
         if os.path.lexists(folder / name):
             raise PenstockError(
-                f"the project holds a {name} that the compiler did not write",
+                f"the project contains {name}, which the compiler did not write",
                 str(folder),
                 "move it away, or choose another folder",
             )

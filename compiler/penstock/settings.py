@@ -48,7 +48,7 @@ class Hardware:
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
         first), or ``best``: whichever needs fewer cycles.
-    index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per matrix.
+    index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
     port_bits: width of a memory port (one m_axi beat).
     max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
         2**20.
@@ -60,23 +60,25 @@ class Hardware:
     """
 
     pes: Annotated[int, Option("Processing elements.")] = 32
-    lanes: Annotated[int, Option("Sequences at once: 1, 2, 4, 8 or 16.")] = 1
+    lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8 or 16.")] = 1
     elements_per_cycle: Annotated[
         int | None,
-        Option("Elements per cycle of the cell unit; divides the PEs. Default: up to 8."),
+        Option("Elements that the cell unit computes per cycle. Default: up to 8."),
     ] = None
     accumulator_banks: Annotated[
         int | None,
-        Option("Accumulators of a PE: 4, 8 or 16. Default: as few as cost under 1 % in bubbles."),
+        Option("Accumulator banks per PE: 4, 8 or 16. Default: as few as possible."),
     ] = None
-    hazard_distance: Annotated[int, Option("Cycles between two uses of an accumulator.")] = 4
-    assign: Annotated[str, Option("Rows to PEs: best, interleave or balance.")] = "best"
+    hazard_distance: Annotated[
+        int, Option("Minimum cycles between two uses of an accumulator.")
+    ] = 4
+    assign: Annotated[str, Option("How rows go to PEs: best, interleave or balance.")] = "best"
     index_bits: Annotated[
-        int | None, Option("Gap bits, 1 to 8. Default: chosen for each matrix.")
+        int | None, Option("Bits of an index, 1 to 8. Default: chosen for each phase.")
     ] = None
     port_bits: Annotated[int, Option("Width of a memory port: 128, 256 or 512.")] = 512
-    max_steps: Annotated[int, Option("Longest sequence, for networks that buffer frames.")] = 256
-    clock_mhz: Annotated[float, Option("Target clock.")] = 200.0
+    max_steps: Annotated[int, Option("Longest sequence, where frames are buffered.")] = 256
+    clock_mhz: Annotated[float, Option("Target clock in MHz.")] = 200.0
     part: Annotated[str, Option("FPGA part.")] = "xcu55c-fsvh2892-2L-e"
 
     def __post_init__(self) -> None:
@@ -165,15 +167,17 @@ class Precision:
     inputs: Annotated[int | Fixed, Option("Bits of an input.", "--input-bits")] = 16
     gates: Annotated[int | Fixed, Option("Bits of a gate.", "--gate-bits")] = 16
     cell_state: Annotated[int | Fixed, Option("Bits of the cell state.", "--cell-bits")] = 16
-    outputs: Annotated[int | Fixed, Option("Bits of y and m.", "--output-bits")] = 16
+    outputs: Annotated[int | Fixed, Option("Bits of the layers' outputs.", "--output-bits")] = 16
     logits: Annotated[int | Fixed, Option("Bits of a head's result.", "--logit-bits")] = 16
     accumulators: Annotated[
         int | None,
-        Option("Bits of an accumulator. Default: as the proof needs.", "--accumulator-bits"),
+        Option("Bits of an accumulator. Default: the proven width.", "--accumulator-bits"),
     ] = None
     table_entries: Annotated[int, Option("Entries of the sigma and tanh tables.")] = 2048
-    interpolate_bits: Annotated[int, Option("Input bits between two table entries.")] = 0
-    row_scales: Annotated[bool, Option("A power of two for every row of a matrix.")] = False
+    interpolate_bits: Annotated[int, Option("Extra input bits to interpolate over.")] = 0
+    row_scales: Annotated[
+        bool, Option("Give every row of a matrix its own power-of-two scale.")
+    ] = False
     row_exponents: dict[str, list[int]] = field(default_factory=dict)
     overrides: dict[str, Fixed] = field(default_factory=dict)
 

@@ -273,7 +273,7 @@ def hardware_rows(compiled: Compiled, size: Size) -> list[tuple[str, str]]:
             f"{plan.products[0].code.words:,} ({order.bound_cycles:,})",
         ),
         (
-            "cycles a step by the timeline (bound)",
+            "cycles per step by the timeline (bound)",
             f"{order.step_cycles:,} ({order.bound_cycles:,})",
         ),
     ]

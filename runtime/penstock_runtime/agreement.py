@@ -40,10 +40,10 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
     }
     for name, holds in claims.items():
         if not holds:
-            raise ValueError(f"{name} does not fit the graph")
+            raise ValueError(f"{name} does not match the graph")
     for phase in manifest.phases:
         if not _fits(graph, manifest, phase):
-            raise ValueError(f"phase {phase.name} does not fit the graph")
+            raise ValueError(f"phase {phase.name} does not match the graph")
 
 
 def _fits(graph: Graph, manifest: Manifest, phase: PhaseCode) -> bool:

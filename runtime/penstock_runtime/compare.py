@@ -61,7 +61,9 @@ class WrongGolden:
 
     def __str__(self) -> str:
         if self.call is not None:
-            return f"call {self.call} of tb/vectors.dat expects what the interpreter does not give"
+            return (
+                f"call {self.call} of tb/vectors.dat expects other results than the interpreter's"
+            )
         return f"the kernel fails on tb/vectors.dat: {self.output.strip()}"
 
 
@@ -178,8 +180,8 @@ def _wrong_constants(
 
 def _broken_off(project: Project, output: str) -> PenstockError:
     return PenstockError(
-        f"the test bench broke off: {output.strip() or 'it said nothing'}", str(project.folder),
-        "this is a fault of the kernel or of a changed file; please report it",
+        f"the test bench aborted: {output.strip() or 'no output'}", str(project.folder),
+        "was a file edited? if not, please report it",
     )  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def _prove_packing(project: Project) -> None:
         validate(project.graph, manifest, files, manifest.kernel.hazard_distance)
     except (AssertionError, ValueError) as error:
         raise PenstockError(
-            f"the packed weights are not sound: {error}", str(folder), "compile the model again"
+            f"the packed weights are invalid: {error}", str(folder), "compile the model again"
         ) from error
 
 

@@ -111,7 +111,7 @@ def _building(place: Path) -> Iterator[None]:
         raise PenstockError(
             f"C simulation can't be built in csim/: {error.strerror}",
             str(place.parent),
-            "remove csim/, or copy the project to where you can write",
+            "remove csim/, or copy the project to a writable folder",
         ) from error
 
 

@@ -15,6 +15,6 @@ def engine_of(engine: Engine | str) -> Engine:
         return engine
     if engine not in ENGINES:
         raise PenstockError(
-            f"there is no engine {engine!r}", "engine", f"choose {', '.join(sorted(ENGINES))}"
+            f"unknown engine {engine!r}", "engine", f"choose {', '.join(sorted(ENGINES))}"
         )
     return ENGINES[engine]

@@ -21,17 +21,17 @@ def read_golden(project: Project) -> list[Call]:
         content = (project.folder / VECTORS).read_bytes()
         calls = parse_vector_file(content, project.ports, project.inputs)
         if len(calls) != golden.calls:
-            raise ValueError(f"it has {len(calls)} calls of {golden.calls}")
+            raise ValueError(f"it has {len(calls)} calls, not {golden.calls}")
         for number, call in enumerate(calls):
             if call.steps != golden.steps:
-                raise ValueError(f"call {number} has {call.steps} steps of {golden.steps}")
+                raise ValueError(f"call {number} has {call.steps} steps, not {golden.steps}")
             sizes = len(call.expected_y), len(call.expected_state)
             if sizes != result_bytes(project, call.steps):
-                raise ValueError(f"call {number} does not expect the whole result")
+                raise ValueError(f"call {number} lacks a part of the expected result")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise PenstockError(
-            f"{VECTORS} is not whole: {reason}", str(project.folder), HINT
+            f"{VECTORS} is incomplete: {reason}", str(project.folder), HINT
         ) from error
     return calls
 

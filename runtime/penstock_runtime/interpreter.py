@@ -90,7 +90,7 @@ class Interpreter:
             lengths = [state[name].shape[1] for name in self._names(part)]
             if len(set(lengths)) > 1:
                 raise PenstockError(
-                    f"the states of layers of {lengths} elements are not one array",
+                    f"layers of {lengths} elements can't share one array of states",
                     str(self.project.folder),
                     "take them by name, from Interpreter.run",
                 )
@@ -151,7 +151,7 @@ class Interpreter:
             raise PenstockError(
                 f"{x.shape[1]} steps are more than the {longest} that the kernel can buffer",
                 where,
-                "compile with a greater --max-steps",
+                "compile with a larger --max-steps",
             )
         if x.dtype.kind == "f":
             if not np.isfinite(x).all():
@@ -214,7 +214,7 @@ class Interpreter:
         if isinstance(state, Mapping):
             return state
         raise PenstockError(
-            f"a {type(state).__name__} is no state", where, "give (h_0, c_0), as torch has them"
+            f"a {type(state).__name__} is not a state", where, "give (h_0, c_0) as in torch"
         )
 
 
@@ -234,7 +234,7 @@ def _raw_state(name: str, given: Any, read: Node, lanes: int, where: str) -> Int
             "give (sequences, elements)",
         )
     if not np.isfinite(given).all():
-        raise PenstockError(f"state {name} has NaN or infinite values", where, "start anew")
+        raise PenstockError(f"state {name} has NaN or infinite values", where, "reset the state")
     raw = _quantized(dtype, given) if given.dtype.kind == "f" else given
     if not _fits(dtype, raw):
         raise PenstockError(f"state {name} is outside {dtype}", where, "give raw integers")

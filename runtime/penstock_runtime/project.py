@@ -138,7 +138,7 @@ def _read_sized(folder: Path, name: str, size: int, digests: dict[str, str]) -> 
     content = _read(folder, name, digests)
     if len(content) != size:
         raise PenstockError(
-            f"{name} has {len(content)} bytes, but the manifest speaks of {size}", str(folder), HINT
+            f"{name} has {len(content)} bytes, but the manifest says {size}", str(folder), HINT
         )
     return content
 
@@ -181,7 +181,7 @@ def _with_packed_weights(graph: Graph, packed: dict[str, IntArray], folder: Path
         if isinstance(op, Const) and (op.raw.ndim == 2 or node.name in packed):
             if not np.array_equal(packed.get(node.name, np.zeros(0)), op.raw):
                 raise PenstockError(
-                    f"the packed weights of {node.name} are not those of the graph",
+                    f"the packed weights of {node.name} do not match the graph",
                     str(folder),
                     HINT,
                 )

@@ -34,7 +34,7 @@ FILES = {
     ),
     "a cut zip": (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(40)), "no whole file"),
 }  # fmt: skip
-NO_WHOLE_FILE = "this is no whole NumPy file of numbers (f.npy); hint: save it with numpy.save"
+NO_WHOLE_FILE = "not a complete NumPy file of numbers (f.npy); hint: save it with numpy.save"
 FIT = f"give (steps, {INPUTS}) or (sequences, steps, {INPUTS})"
 FRAMES = {
     "of another width": (
@@ -230,7 +230,7 @@ def test_more_steps_than_the_kernel_buffers_are_refused(refused, compiled_projec
     np.save("f.npy", np.ones((10, INPUTS)))
     assert refused("run", "both", "-i", "f.npy", "-o", "y.npy") == (
         "10 steps are more than the 9 that the kernel can buffer (input for both); "
-        "hint: compile with a greater --max-steps"
+        "hint: compile with a larger --max-steps"
     )
 
 
@@ -253,7 +253,7 @@ def test_an_output_that_cant_be_written_leaves_no_other(refused, project):
     assert refused(*words, "project") == (
         "the output is not a file (project); hint: choose another place"
     )
-    assert refused(*words, "./y.npy").startswith("two results in one file (y.npy)")
+    assert refused(*words, "./y.npy").startswith("both results would go to the same file (y.npy)")
 
 
 def test_an_output_that_is_no_file_is_not_replaced(refused, project, work):
@@ -288,7 +288,7 @@ def test_sequences_to_check_that_do_not_fit_are_refused(refused, project, work):
     assert "do not fit a network" in refused("check", project, "-i", work / "x.npy")
     np.save(work / "n.npy", np.array([3, 3]))
     line = refused("check", project, "--lengths", work / "n.npy")
-    assert line == "--lengths speaks of no --input (check); hint: give both, or neither"
+    assert line == "--lengths was given without --input (check); hint: give both, or neither"
 
 
 def test_a_check_says_how_many_calls_ones_own_sequences_made(penstock, project, work):

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 LSTM = lstm_tensors()
 RENAME = "rename it and save again"
-DIVERGED = "did training diverge? take an earlier checkpoint"
+DIVERGED = "did training diverge? use an earlier checkpoint"
 
 
 def wide(value):
@@ -37,7 +37,7 @@ CHECKPOINTS = {
     ),
     "denormal weights": (
         wide(1e-310),
-        "weight_ih_l0 is nowhere greater than 1e-310 (m.safetensors); "
+        "weight_ih_l0 has no magnitude greater than 1e-310 (m.safetensors); "
         "hint: was it damaged? set it to zero if it is meant to be",
     ),
     "huge weights": (
@@ -83,7 +83,7 @@ def test_calibration_frames_of_any_finite_size_are_taken_without_a_warning(peak,
 def test_calibration_frames_beyond_every_number_format_are_refused(refused, work):
     np.save("f.npy", np.full((3, INPUTS), 1e300))
     message = refused("compile", "model.safetensors", "-o", "out", "--calibration", "f.npy", *PES)
-    assert message.startswith("these number formats do not go together: frac -982 is outside ")
+    assert message.startswith("these number formats can't be combined: frac -982 is outside ")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_header_that_claims_more_than_the_file_holds_is_refused(case, suffix, 
             archive.writestr("x.npy", content)
     line = refused("compile", "model.safetensors", "-o", "out", *PES, "--calibration", path.name)
     hint = "save it with numpy.save"
-    assert line == f"this is no whole NumPy file of numbers ({path.name}); hint: {hint}"
+    assert line == f"not a complete NumPy file of numbers ({path.name}); hint: {hint}"
 
 
 def test_an_old_header_gives_no_warning_before_the_error(refused, project):

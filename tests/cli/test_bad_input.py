@@ -77,17 +77,17 @@ def spoiled_checkpoints():
         "no tensors": ("m.pt", torched({}),
             "the checkpoint holds no tensors (m.pt); hint: save model.state_dict()"),
         "empty .safetensors": ("m.safetensors", text(b""),
-            "this is no whole safetensors file: * (m.safetensors); "
+            "not a complete safetensors file: * (m.safetensors); "
             "hint: was it cut short? copy or save it again"),
         "truncated .safetensors": ("m.safetensors", halved(safe(LSTM)),
-            "this is no whole safetensors file: * (m.safetensors); "
+            "not a complete safetensors file: * (m.safetensors); "
             "hint: was it cut short? copy or save it again"),
         "a .pt in disguise": ("m.safetensors", torched({}),
-            "this is no whole safetensors file: * (m.safetensors); "
+            "not a complete safetensors file: * (m.safetensors); "
             "hint: was it cut short? copy or save it again"),
         "NaN": ("m.safetensors", safe(nan),
             "bias_hh_l0 has 24 NaN or infinite values (m.safetensors); "
-            "hint: did training diverge? take an earlier checkpoint"),
+            "hint: did training diverge? use an earlier checkpoint"),
         "a GRU": ("m.safetensors", safe(lstm_tensors(gates=3)),
             "weight_hh_l0 is of a GRU, which is not supported (m.safetensors); "
             "hint: only LSTM layers can be compiled so far"),
@@ -119,7 +119,7 @@ def spoiled_checkpoints():
         "numbers beyond all bounds": (
             "m.safetensors", safe(LSTM | {"weight_ih_l0": np.full((4 * CELLS, INPUTS), 1e308)}),
             "weight_ih_l0 reaches 1e+308 (m.safetensors); "
-            "hint: did training diverge? take an earlier checkpoint"),
+            "hint: did training diverge? use an earlier checkpoint"),
     }  # fmt: skip
 
 

@@ -63,7 +63,10 @@ def test_an_interrupt_says_that_the_run_can_go_on(workplace, monkeypatch, capsys
     monkeypatch.setattr(Loop, "_epoch", interrupt)
     assert penstock(monkeypatch, *made) == 130
     shown = capsys.readouterr()
-    assert shown.err == "interrupted; the same command goes on from the last whole epoch\n"
+    assert (
+        shown.err
+        == "interrupted; run the same command again to resume from the last complete epoch\n"
+    )
     monkeypatch.undo()
     monkeypatch.chdir(workplace)
     assert penstock(monkeypatch, *made) == 0
@@ -100,9 +103,9 @@ def test_formats_that_were_trained_are_not_overridden(workplace, monkeypatch, ca
     [
         (("model.py:Tagger", "model.py:Missing"), "model.py has no function Missing"),
         (("model.py:Tagger", "nothing.py:Tagger"), "there is no such file"),
-        (("model.py:Tagger", "Tagger"), "names no factory"),
+        (("model.py:Tagger", "Tagger"), "does not name a factory"),
         (("data.npz", "none.npz"), "the file can't be read"),
-        (("data.npz", "model.py"), "this is no whole NumPy file of numbers"),
+        (("data.npz", "model.py"), "not a complete NumPy file of numbers"),
         (("small.safetensors", "small.pt"), "a compressed checkpoint is a .safetensors file"),
         (("labelling", "translation"), "there is no task 'translation'"),
         (("0.5", "1.5"), "density"),
@@ -212,7 +215,7 @@ def test_training_starts_from_given_weights(workplace, monkeypatch, capsys):
         (["sensitivity", "--weights", "other.safetensors"], "the weights are of another model"),
         (["sensitivity", "--plot", "picture.txt"],
          "a picture can't be of kind .txt (picture.txt); hint: name it .png, .svg, .pdf"),
-        (["sensitivity", "--bits", "8;4"], "'8;4' is no list of numbers (--bits)"),
+        (["sensitivity", "--bits", "8;4"], "'8;4' is not a list of numbers (--bits)"),
         (["sensitivity", "--bits", "1"], "weights of 1 bits can't be measured (sensitivity)"),
         (["sensitivity", "--densities", "0.5,1.5"], "density 1.5 is outside (0, 1]"),
         (["sensitivity", "--density", "0.01"],

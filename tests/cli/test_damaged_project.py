@@ -20,7 +20,8 @@ from penstock.marker import MARKER, Marker, read_marker
 def test_a_folder_that_is_no_project_is_refused(command, folder, refused):
     words = run_words(folder) if command == "run" else (command, folder)
     assert refused(*words) == (
-        f"this is no Penstock project ({folder}); hint: give the folder that penstock compile wrote"
+        f"this is not a Penstock project ({folder}); hint: give the folder that penstock compile "
+        "wrote"
     )
 
 
@@ -99,7 +100,7 @@ def test_a_changed_weight_is_found_even_with_a_matching_sha256(index, refused, p
 def test_a_changed_bias_is_found_even_with_a_matching_sha256(refused, project):
     tamper(project, "weights/parameters.bin", flipped(0))
     assert refused(*run_words()) == (
-        f"the packed weights of l0.b_i are not those of the graph (project); hint: {AGAIN}"
+        f"the packed weights of l0.b_i do not match the graph (project); hint: {AGAIN}"
     )
 
 

@@ -11,7 +11,7 @@ from cli.given import ANOTHER, PES, compile_to, tree
 from penstock.marker import Marker, read_marker
 
 NOT_OURS = (
-    "the target folder holds something that is not a Penstock project ({}); "
+    "the target folder is neither empty nor a Penstock project ({}); "
     "hint: choose a new or empty folder"
 )
 NO_FOLDER = "the target is not a folder ({}); hint: choose another folder"

@@ -34,7 +34,7 @@ def test_a_pattern_may_name_a_matrix_that_is_not_pruned():
 @pytest.mark.parametrize(
     ("patterns", "what"),
     [
-        ({"nothing": Unstructured()}, "pattern names 'nothing', which is no matrix"),
+        ({"nothing": Unstructured()}, "pattern names 'nothing', which matches no matrix"),
         ({}, "pattern names no matrix"),
         ({"fc.weight": Unstructured()}, "there is no pattern for lstm.weight_ih_l0"),
         (

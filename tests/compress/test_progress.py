@@ -95,7 +95,7 @@ def test_a_stage_that_is_not_whole_is_refused_by_name(stage, case, work):
         run(work)
     assert caught.value.line() == (
         f"the progress of the stage {stage} is damaged, or of another run ({path}); "
-        "hint: remove this file, and the stage is trained anew"
+        "hint: remove this file to train the stage again"
     )
 
 
@@ -134,7 +134,7 @@ def test_a_marker_of_garbage_is_refused_by_name(content, work):
     with pytest.raises(PenstockError) as caught:
         run(work)
     assert caught.value.line() == (
-        f"what the progress here belongs to can't be read ({marker}); "
+        f"it can't be read what the saved progress belongs to ({marker}); "
         f"hint: remove {marker.parent}, or write elsewhere"
     )
 

@@ -15,7 +15,7 @@ from penstock import PenstockError  # noqa: E402
 from penstock.compress import Cubic, Pruner  # noqa: E402
 
 MATRICES = "lstm.weight_ih_l0, lstm.weight_hh_l0, fc.weight"
-LEAVE_DENSE = "take fewer PEs, or leave this matrix dense: density={..., 'its name': 1.0}"
+LEAVE_DENSE = "use fewer PEs, or leave this matrix dense: density={..., 'its name': 1.0}"
 CASES = {
     "density 0": (
         {"density": 0}, "density 0 is outside (0, 1]", "Net", "0.1 keeps a tenth of the weights",
@@ -29,10 +29,11 @@ CASES = {
     ),
     "unknown name": (
         {"density": {"fc.weight": 0.5, "lstm.weight_ih_l1": 0.5}},
-        "density names 'lstm.weight_ih_l1', which is no matrix", "Net", f"there are {MATRICES}",
+        "density names 'lstm.weight_ih_l1', which matches no matrix", "Net",
+        f"there are {MATRICES}",
     ),
     "a bias": (
-        {"density": {"fc.bias": 0.5}}, "density names 'fc.bias', which is no matrix", "Net",
+        {"density": {"fc.bias": 0.5}}, "density names 'fc.bias', which matches no matrix", "Net",
         f"there are {MATRICES}",
     ),
     "unknown pattern": (
@@ -111,8 +112,8 @@ def test_attaching_twice_is_refused():
     model = make_net()
     pruner = Pruner(model, density=0.5)
     assert refused(model, density={"fc.weight": 0.5}) == (
-        "fc.weight has a pruner already", "pruning",
-        "go on with that pruner, or finalize it first",
+        "fc.weight already has a pruner", "pruning",
+        "use that pruner, or finalize it first",
     )  # fmt: skip
     pruner.finalize()
     Pruner(model, density=0.5)
@@ -125,7 +126,7 @@ def test_a_model_that_ddp_wraps_already_is_refused():
     try:
         model = nn.parallel.DistributedDataParallel(make_net())
         assert refused(model) == (
-            "DistributedDataParallel wraps the model already", "pruning",
+            "the model is already wrapped in DistributedDataParallel", "pruning",
             "make the Pruner first, then wrap: Pruner(model, ...); DDP(model)",
         )  # fmt: skip
     finally:

@@ -196,8 +196,8 @@ def test_values_that_float64_does_not_hold_are_refused_in_training():
     with pytest.raises(PenstockError) as caught:
         execute(graph, np.zeros((1, 1, 3)), np.array([1]))
     assert caught.value.line() == (
-        "t needs 56 bits, but training is exact up to 54 (quantization-aware training); hint: give "
-        "weights, inputs and states fewer bits"
+        "t needs 56 bits, but training is exact only up to 54 (quantization-aware training); hint: "
+        "give weights, inputs and states fewer bits"
     )
 
 

@@ -222,7 +222,7 @@ def test_single_matrices_can_have_a_density_of_their_own(digits, tmp_path):
     [
         ("density", 1.5, "density 1.5 is outside (0, 1]"),
         ("densities", {"lstm.*": 0.0}, "density 0.0 is outside (0, 1]"),
-        ("densities", {"rnn.*": 0.5}, "density names 'rnn.*', which is no matrix"),
+        ("densities", {"rnn.*": 0.5}, "density names 'rnn.*', which matches no matrix"),
         ("distill", 2.0, "distill 2 is outside [0, 1]"),
         ("weight_bits", 1, "weights of 1 bits can't be built"),
         ("bank", 4, "the pattern pe_balanced has no banks"),
@@ -262,7 +262,9 @@ def test_progress_of_other_settings_weights_or_data_is_not_mixed_in(digits, tmp_
         (Classifier, replace(digits, train=replace(digits.train, x=x)), recipe),
     ]
     for factory, data, settings in others:
-        with pytest.raises(PenstockError, match="there is progress of other settings or data"):
+        with pytest.raises(
+            PenstockError, match="the saved progress belongs to other settings or data"
+        ):
             run_recipe(factory, data, settings, path)
     told = []
     run_recipe(Classifier, digits, recipe, path, told.append)

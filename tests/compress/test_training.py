@@ -196,7 +196,7 @@ class Steps(Last):
 @pytest.mark.parametrize(
     ("module", "change", "line"),
     [
-        (Certain, {}, "layer soft is a Softmax, but training needs what comes before it (Certain)"),
+        (Certain, {}, "layer soft is a Softmax, but training needs its input (Certain)"),
         (Last, {"x": np.zeros((40, 12, 5), np.float32)},
          "forward fails on the data: input.size(-1) must be equal to input_size"),
         (Last, {"y": np.full(40, 3)},

@@ -73,8 +73,8 @@ def test_a_cut_off_compile_that_cannot_be_completed_says_so(compiled, tmp_path, 
         with pytest.raises(PenstockError) as caught:
             Interpreter(folder)
     assert caught.value.line() == (
-        "a compile into this folder was cut off and can't be completed: Permission denied "
-        f"({folder}); hint: give write access to the folder and all in it"
+        "a compile into this folder was interrupted and can't be completed: Permission denied "
+        f"({folder}); hint: grant write access to the folder and everything in it"
     )
     Interpreter(folder)
 
@@ -94,8 +94,8 @@ def test_a_compile_during_a_build_is_refused_and_the_build_goes_on(compiled, tmp
     monkeypatch.setattr(csim, "_compile", build_meanwhile)
     executable = build(folder)
     assert lines == [
-        f"another penstock command is at work in this folder ({folder}); "
-        "hint: try again when it is done"
+        f"another penstock command is using this folder ({folder}); "
+        "hint: try again when it has finished"
     ]
     assert run_testbench(folder, executable).passed
     new.write(folder)
@@ -108,7 +108,7 @@ def test_a_build_during_a_compile_is_refused(compiled, tmp_path, monkeypatch):
     monkeypatch.setattr(locking, "WAIT_SECONDS", 0.05)
     with (
         locking.locked(folder),
-        pytest.raises(PenstockError, match="another penstock command is at work in this folder"),
+        pytest.raises(PenstockError, match="another penstock command is using this folder"),
     ):
         build(folder)
     assert not (folder / "csim").exists()
@@ -124,7 +124,7 @@ def test_a_link_or_a_file_in_place_of_csim_is_not_built_through(compiled, tmp_pa
             build(folder)
         assert caught.value.line() == (
             f"C simulation can't be built in csim/: {reason} ({folder}); "
-            "hint: remove csim/, or copy the project to where you can write"
+            "hint: remove csim/, or copy the project to a writable folder"
         )
         (folder / "csim").unlink()
         (folder / "csim").write_text("a file")

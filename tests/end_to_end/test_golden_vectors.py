@@ -135,7 +135,7 @@ def test_the_check_fails_on_expectations_that_are_not_the_interpreters(folder):
     result = check(project)
     assert not result.passed and list(result.edited) == [VECTORS]
     assert str(result.difference) == (
-        "call 1 of tb/vectors.dat expects what the interpreter does not give"
+        "call 1 of tb/vectors.dat expects other results than the interpreter's"
     )
 
 

@@ -80,17 +80,17 @@ GIVE = "give a torch.nn.Module, its state dict, or the path of a checkpoint"
 REFUSED = {
     "scripted": (
         lambda: torch.jit.script(nn.LSTM(3, 4)),
-        "layer (the module itself) is TorchScript, whose forward can't be seen (LSTM); "
+        "layer (the module itself) is TorchScript, whose forward can't be inspected (LSTM); "
         f"hint: {SCRIPT}",
     ),
     "traced": (
         lambda: torch.jit.trace(nn.LSTM(3, 4), torch.zeros(2, 5, 3)),
-        "layer (the module itself) is TorchScript, whose forward can't be seen (LSTM); "
+        "layer (the module itself) is TorchScript, whose forward can't be inspected (LSTM); "
         f"hint: {SCRIPT}",
     ),
     "scripted inside": (
         scripted_inside,
-        f"layer inner is TorchScript, whose forward can't be seen (Outer); hint: {SCRIPT}",
+        f"layer inner is TorchScript, whose forward can't be inspected (Outer); hint: {SCRIPT}",
     ),
     "on the meta device": (
         lambda: nn.LSTM(3, 4, device="meta"),
@@ -101,7 +101,7 @@ REFUSED = {
     "a number": (lambda: 5, f"a int can't be compiled (compile); hint: {GIVE}"),
     "nothing": (lambda: None, f"a NoneType can't be compiled (compile); hint: {GIVE}"),
     "an empty state dict": (
-        lambda: {}, "it holds no tensors (state dict); hint: give model.state_dict()",
+        lambda: {}, "it contains no tensors (state dict); hint: give model.state_dict()",
     ),
     "a dictionary of words": (
         lambda: {"a": "b"}, "a is of type str (state dict); hint: save it again, as float32",

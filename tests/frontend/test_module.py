@@ -27,7 +27,7 @@ variants = pytest.mark.parametrize(
     "options", VARIANTS.values(), ids=[name.replace(" ", "-") for name in VARIANTS]
 )
 LEAVE = "compile the LSTM with its Linear head alone, and leave the rest to the host"
-ORDER = "register the layers in the order in which they run, or leave it to the host"
+ORDER = "register the layers in the order in which they run, or run it on the host"
 
 
 class Net(nn.Module):

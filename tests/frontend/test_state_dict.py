@@ -202,7 +202,7 @@ REFUSED = {
     ),
     "an activation of the future": (
         {"peephole": True}, changed("cell_activation_code", lambda old: old + 2),
-        "cell_activation_code is 2, which names no activation (test); "
+        "cell_activation_code is 2, which is not the code of an activation (test); "
         "hint: was it saved by a later version of Penstock?",
     ),
     "two activations": (
@@ -261,12 +261,12 @@ REFUSED = {
     "not a number": (
         {}, changed("weight_hh_l0", lambda old: torch.where(old > 0.3, torch.nan, old)),
         "weight_hh_l0 has 11 NaN or infinite values (test); "
-        "hint: did training diverge? take an earlier checkpoint",
+        "hint: did training diverge? use an earlier checkpoint",
     ),
     "infinity": (
         {}, changed("bias_hh_l0", lambda old: old / 0.0),
         "bias_hh_l0 has 24 NaN or infinite values (test); "
-        "hint: did training diverge? take an earlier checkpoint",
+        "hint: did training diverge? use an earlier checkpoint",
     ),
     "nothing inside": (
         {}, changed("weight_ih_l0", zeros(24, 0)),

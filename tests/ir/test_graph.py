@@ -151,17 +151,17 @@ def test_the_verifier_finds_a_sequence_that_enters_a_single_step():
          "h_after and again are both a state_write of 'h'"),
         (lambda g: [g.add(f"at{k}", Capture("kept"), "h") for k in range(2)],
          "at0 and at1 are both a capture of 'kept'"),
-        (lambda g: g.add("at", Capture("h"), "h"), "states and captures of one name: ['h']"),
+        (lambda g: g.add("at", Capture("h"), "h"), "states and captures with the same name: ['h']"),
         (lambda g: [g.add("c", StateRead("c", 2, S16), sweep=1),
                     g.add("c_after", StateWrite("c"), "c", sweep=1)],
-         "state c lives in a sweep that runs once"),
+         "state c is in a sweep that runs once"),
         (lambda g: [g.add("c", StateRead("c", 2, S16), sweep=2),
                     g.add("c_after", StateWrite("c"), "h", sweep=0)],
-         "state c is written as another type than it is read"),
+         "state c is written with another type than it is read with"),
         (lambda g: g.add("u", Input(2, S16), sweep=1),
-         "u (input) stands in a sweep that runs once"),
+         "u (input) is in a sweep that runs once"),
         (lambda g: [g.add("c", Capture("c"), "h"), g.add("d", Capture("d"), "c", sweep=1)],
-         "d (capture) stands in a sweep that runs once"),
+         "d (capture) is in a sweep that runs once"),
         (lambda g: [g.add("c", Capture("c"), "h"), g.add("d", Add(), "c", sweep=1),
                     g.add("e", Add(), "d", "d", sweep=2)],
          "e reads d of a sweep that runs once"),
@@ -182,7 +182,7 @@ def test_the_verifier_finds_results_in_reverse_order():
     graph = small_graph(Direction.FORWARD, Direction.BACKWARD)
     graph.add("again", Requant(S8), "h", sweep=1)
     graph.add("y", Output(), "again", sweep=1)
-    with pytest.raises(ValueError, match="output y stands in a backward sweep: it would be rev"):
+    with pytest.raises(ValueError, match="output y is in a backward sweep: it would be rev"):
         verify(graph)
 
 
@@ -205,7 +205,7 @@ def test_the_verifier_finds_an_input_in_reverse_order():
     """The kernel takes frames as they come: in the order of the steps."""
     graph = small_graph(Direction.BACKWARD, Direction.FORWARD)
     graph.add("y", Output(), "h", sweep=1)
-    with pytest.raises(ValueError, match="input x stands in a backward sweep: it would be rev"):
+    with pytest.raises(ValueError, match="input x is in a backward sweep: it would be rev"):
         verify(graph)
 
 

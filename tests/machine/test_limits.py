@@ -1,4 +1,4 @@
-"""What can't be built or simulated is refused when it is compiled, by name."""
+"""Refuse at compile time what can't be built or simulated."""
 
 from __future__ import annotations
 

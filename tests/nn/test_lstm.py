@@ -259,7 +259,7 @@ def test_weights_of_the_other_activation_are_refused(strict):
     with pytest.raises(PenstockError, match="trained with cell_activation='tanh'"):
         sigma.load_state_dict(tanh.state_dict(), strict=strict)
     unknown = sigma.state_dict() | {"0.cell_activation_code": torch.tensor(7, dtype=torch.uint8)}
-    with pytest.raises(PenstockError, match="code 7 names no activation"):
+    with pytest.raises(PenstockError, match="code 7 is not the code of an activation"):
         sigma.load_state_dict(unknown, strict=strict)
 
 

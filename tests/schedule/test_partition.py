@@ -132,7 +132,7 @@ def test_an_argmax_inside_the_network_is_refused():
     s.add("s_before", StateRead("s", 1, s.graph[best].tensor.type))
     s.write("s", best)
     assert refused(s.graph) == (
-        "best is read inside the network (sketch); hint: an argmax is the network's result"
+        "best is read inside the network (sketch); hint: an argmax must be the network's result"
     )
 
 

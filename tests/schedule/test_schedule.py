@@ -233,7 +233,7 @@ def test_the_validator_does_not_trust_the_manifest():
     order = list(manifest.layouts["l0.gates"].order)
     order[order.index(3)] = 0
     layouts = {**manifest.layouts, "l0.gates": Layout(tuple(order))}
-    with pytest.raises(AssertionError, match=r"layout l0\.gates is no permutation"):
+    with pytest.raises(AssertionError, match=r"layout l0\.gates is not a permutation"):
         validate(graph, replace(manifest, layouts=layouts), files, 4)
 
 

@@ -40,50 +40,59 @@ PatternName = Annotated[
     str, typer.Option(help="unstructured, pe_balanced, bank_balanced or column_balanced.")
 ]
 Pes = Annotated[int, typer.Option(help="Processing elements to balance over.")]
-Bank = Annotated[int | None, typer.Option(help="Columns of a bank, for bank_balanced.")]
-Batch = Annotated[int, typer.Option(min=1, help="Sequences in a batch.")]
+Bank = Annotated[int | None, typer.Option(help="Columns per bank, for bank_balanced.")]
+Batch = Annotated[int, typer.Option(min=1, help="Sequences per batch.")]
 
 
 def compress_command(
     factory: Factory,
     data: DataFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors checkpoint.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The .safetensors checkpoint to write.")
+    ],
     task: Task = "classification",
     weights: Weights = None,
     pattern: PatternName = "pe_balanced",
     pes: Pes = 8,
     bank: Bank = None,
-    density: Annotated[float, typer.Option(help="Weights that stay, over all.")] = 0.1,
+    density: Annotated[float, typer.Option(help="Share of weights kept, over all matrices.")] = 0.1,
     densities: Annotated[
         Path | None,
-        typer.Option(help="Densities of single matrices, as penstock sensitivity saves them."),
+        typer.Option(help="Per-matrix densities, as saved by penstock sensitivity."),
     ] = None,
     weight_bits: Annotated[int, typer.Option(help="Bits of a weight, 2 to 16.")] = 12,
     activation_bits: Annotated[
         int, typer.Option(help="Bits of inputs, gates and y, 8 to 16.")
     ] = 16,
     row_scales: Annotated[
-        bool, typer.Option("--row-scales", help="A power of two for every row of a matrix.")
+        bool,
+        typer.Option("--row-scales", help="Give every row of a matrix its own power-of-two scale."),
     ] = False,
     learn_ranges: Annotated[
-        bool, typer.Option("--learn-ranges", help="Train the binary points, too.")
+        bool, typer.Option("--learn-ranges", help="Also train the binary points.")
     ] = False,
     dense_epochs: Annotated[int, typer.Option(min=0, help="Epochs before pruning.")] = 30,
-    prune_epochs: Annotated[int, typer.Option(min=1, help="Epochs of pruning, retraining.")] = 30,
+    prune_epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs of pruning and retraining.")
+    ] = 30,
     qat_epochs: Annotated[int, typer.Option(min=0, help="Epochs of fixed-point training.")] = 5,
-    rate: Annotated[float, typer.Option(help="Learning rate; falls to zero.")] = 2e-3,
+    rate: Annotated[float, typer.Option(help="Initial learning rate; decays to zero.")] = 2e-3,
     batch: Batch = 64,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without progress, then stop.")] = 8,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Stop after so many epochs without progress.")
+    ] = 8,
     distill: Annotated[
-        float, typer.Option(help="Share of the loss that the dense network's answers are.")
+        float, typer.Option(help="Share of the loss that comes from the dense network's outputs.")
     ] = 0.5,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
-    head: Annotated[str, typer.Option(help="A classifier's head runs at: last or final.")] = "last",
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    head: Annotated[
+        str, typer.Option(help="Where a classifier's head runs: last or final.")
+    ] = "last",
 ) -> None:
     """Train, prune, retrain and quantize a model; save a checkpoint that compiles as it is."""
     if output.suffix != ".safetensors":
         raise PenstockError(
-            "a compressed checkpoint is a .safetensors file", str(output), "name it so"
+            "a compressed checkpoint must be a .safetensors file", str(output), "rename it"
         )
     make = with_weights(load_factory(factory), weights)
     try:
@@ -102,7 +111,10 @@ def compress_command(
         with _Bar() as bar:
             outcome = run_recipe(make, load_dataset(data, task), recipe, output, bar.say, bar.show)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        print(
+            "interrupted; run the same command again to resume from the last complete epoch",
+            file=sys.stderr,
+        )
         raise
     table = Table("model", "loss", "accuracy", title=f"on the {outcome.split} set")
     for name, (loss, accuracy) in outcome.scores.items():
@@ -166,24 +178,27 @@ def sensitivity_command(
     factory: Factory,
     data: DataFile,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help=".json for all that was measured.")
+        Path | None,
+        typer.Option("-o", "--output", help="Write all measurements to this .json file."),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Picture: .png, .svg or .pdf.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a plot: .png, .svg or .pdf.")] = None,
     task: Task = "classification",
     weights: Weights = None,
     pattern: PatternName = "pe_balanced",
     pes: Pes = 8,
     bank: Bank = None,
     densities: Annotated[
-        str, typer.Option(help="Densities to measure, with commas between.")
+        str, typer.Option(help="Densities to measure, separated by commas.")
     ] = "0.5,0.3,0.2,0.1,0.05",
-    bits: Annotated[str, typer.Option(help="Weight bits to measure.")] = "8,6,4,3,2",
+    bits: Annotated[
+        str, typer.Option(help="Weight widths in bits to measure, separated by commas.")
+    ] = "8,6,4,3,2",
     density: Annotated[
-        float | None, typer.Option(help="Also choose each matrix's, for so much over all.")
+        float | None, typer.Option(help="Also choose each matrix's density, for this one over all.")
     ] = None,
     batch: Batch = 64,
 ) -> None:
-    """Accuracy on the validation set with one matrix at a time pruned, or quantized."""
+    """Measure validation accuracy with one matrix at a time pruned or quantized."""
     make = with_weights(load_factory(factory), weights)
     wanted, widths = _numbers(densities, float, "--densities"), _numbers(bits, int, "--bits")
     try:
@@ -213,7 +228,7 @@ def sensitivity_command(
     heads = {width: f"{width} bits" for width in widths}
     out.print(_curves(found, "bits", heads, {}, f"{title}: one matrix quantized"))
     for name, reason in found.unfit.items():
-        out.print(f"note: {name} stays dense where there is a dash: {reason}")
+        out.print(f"note: where there is a dash, {name} stays dense: {reason}")
     if plot is not None:
         plot_sensitivity(found, plot)
     if output is not None:
@@ -241,4 +256,6 @@ def _numbers(text: str, kind: type, option: str) -> list[Any]:
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError as error:
-        raise PenstockError(f"{text!r} is no list of numbers", option, "such as 8,4,2") from error
+        raise PenstockError(
+            f"{text!r} is not a list of numbers", option, "such as 8,4,2"
+        ) from error

@@ -20,7 +20,9 @@ def load_factory(text: str) -> Callable[[], Any]:
     source, colon, name = text.rpartition(":")
     if not colon or not source or not name:
         raise PenstockError(
-            f"{text!r} names no factory", "FACTORY", "give file.py:function or module:function"
+            f"{text!r} does not name a factory",
+            "FACTORY",
+            "give file.py:function or module:function",
         )
     try:
         module = _load_file(Path(source)) if source.endswith(".py") else _load_module(source)
@@ -28,7 +30,9 @@ def load_factory(text: str) -> Callable[[], Any]:
         raise
     except Exception as error:  # it is the user's program that runs here
         raise PenstockError(
-            f"{source} can't be loaded: {type(error).__name__}: {error}", "FACTORY", "run it alone"
+            f"{source} can't be loaded: {type(error).__name__}: {error}",
+            "FACTORY",
+            "run it on its own to see why",
         ) from error
     made = getattr(module, name, None)
     if not callable(made):

@@ -34,7 +34,9 @@ app = typer.Typer(
 )
 out = Console(highlight=False, soft_wrap=True)
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A project that compile wrote.")]
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A project folder written by penstock compile.")
+]
 
 
 UsageError: Any = typer.BadParameter.__base__
@@ -42,7 +44,7 @@ UsageError: Any = typer.BadParameter.__base__
 
 
 def main() -> None:
-    """Run the command line. A user's fault is one line on stderr and exit status 2."""
+    """Run the command line. Invalid input gives one line on stderr and exit status 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
             stream, io.TextIOWrapper
@@ -64,7 +66,7 @@ def main() -> None:
 
 
 def _refuse(line: str) -> int:
-    """Say it on one line, without what would command a terminal; the exit status."""
+    """Print one line without control characters. -> the exit status."""
     print(f"error: {_printable(' '.join(line.split()), '?')}", file=sys.stderr)
     return 2
 
@@ -103,7 +105,9 @@ def compile_command(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A .pt state dict or a .safetensors file.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Project folder.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Project folder to write.")
+    ],
     calibration: Annotated[
         Path | None,
         typer.Option(help=".npy of typical frames: (steps, inputs) or (sequences, ...)."),
@@ -111,16 +115,16 @@ def compile_command(
     hardware: Hardware,
     precision: Precision | None,
     head: Annotated[
-        str | None, typer.Option(help="A Linear head runs at: step, last or final.")
+        str | None, typer.Option(help="Where a Linear head runs: step, last or final.")
     ] = None,
     head_activation: Annotated[
-        str | None, typer.Option(help="The head ends in: none, sigmoid or argmax.")
+        str | None, typer.Option(help="What follows the head: none, sigmoid or argmax.")
     ] = None,
     time_first: Annotated[
         bool, typer.Option(help="Arrays are (steps, sequences, inputs), PyTorch's default.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files of the project that were edited.")
+        bool, typer.Option("--overwrite", help="Replace emitted files even if they were edited.")
     ] = False,
 ) -> None:
     """Compile a checkpoint into a Vitis HLS project."""
@@ -164,9 +168,9 @@ def _print_summary(compiled: Compiled, output: Path) -> None:
     out.print(table)
     cycles = machine.order.step_cycles
     out.print(
-        f"{cycles:,} cycles a step by the timeline (bound {machine.order.bound_cycles:,}), "
+        f"{cycles:,} cycles per step by the timeline (bound {machine.order.bound_cycles:,}), "
         f"{cycles / hardware.clock_mhz:,.1f} us at {hardware.clock_mhz:g} MHz; "
-        f"{compiled.proof.weights:,} weights proven packed"
+        f"{compiled.proof.weights:,} weights proven to be packed"
     )
     for note in compiled.notes:
         out.print(f"note: {escape(note)}")
@@ -180,7 +184,8 @@ def run(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help=".npy for the results.")],
     lengths: Annotated[
-        Path | None, typer.Option(help=".npy of each sequence's steps; the rest is padding.")
+        Path | None,
+        typer.Option(help=".npy of each sequence's number of steps; the rest is padding."),
     ] = None,
     state: Annotated[
         Path | None, typer.Option(help=".npz with the initial state: h_0 and c_0.")
@@ -196,7 +201,9 @@ def run(
     check_suffix(output, ".npy")
     if state_output is not None:
         if state_output == output:
-            raise PenstockError("two results in one file", str(output), "name another file")
+            raise PenstockError(
+                "both results would go to the same file", str(output), "name another file"
+            )
         check_suffix(state_output, ".npz")
     interpreter = Interpreter(folder)
     result = interpreter.run(
@@ -228,19 +235,21 @@ def csim(folder: Folder) -> None:
 @app.command()
 def check(
     folder: Folder,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of each call.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Steps per call.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 1,
     source: Annotated[
-        Path | None, typer.Option("-i", "--input", help=".npy of sequences of your own, too.")
+        Path | None, typer.Option("-i", "--input", help=".npy of sequences to check as well.")
     ] = None,
-    lengths: Annotated[Path | None, typer.Option(help=".npy of the steps of each of them.")] = None,
+    lengths: Annotated[
+        Path | None, typer.Option(help=".npy of each sequence's number of steps.")
+    ] = None,
 ) -> None:
     """Compare the interpreter with C simulation, every value of every step."""
     from penstock_runtime import Interpreter
     from penstock_runtime.compare import check as compare
 
     if lengths is not None and source is None:
-        raise PenstockError("--lengths speaks of no --input", "check", "give both, or neither")
+        raise PenstockError("--lengths was given without --input", "check", "give both, or neither")
     with reading(folder):
         interpreter, own = Interpreter(folder), None
         if source is not None:

@@ -65,10 +65,10 @@ class Dataset:
             is_tokens = split.x.ndim == 2
             if is_tokens != (tokens is not None):
                 raise PenstockError(
-                    f"x_{name} holds {'token numbers' if is_tokens else 'frames'}, and the model "
+                    f"x_{name} holds {'token numbers' if is_tokens else 'frames'}, but the model "
                     f"has {'no' if is_tokens else 'an'} embedding",
                     "data set",
-                    "an embedding reads token numbers, and an LSTM without one frames",
+                    "token numbers need a model with an embedding, frames one without",
                 )
             if tokens is not None:
                 _check_numbers(f"x_{name}", split.x, 0, tokens)
@@ -88,9 +88,9 @@ def _check_numbers(name: str, numbers: NDArray[Any], least: int, count: int) -> 
     for number in (int(numbers.min()), int(numbers.max())):
         if not least <= number < count:
             raise PenstockError(
-                f"{name} holds {number}, and the model knows 0 to {count - 1}",
+                f"{name} holds {number}, but the model only knows 0 to {count - 1}",
                 "data set",
-                "number classes and tokens from 0, and give the model as many",
+                "number classes and tokens from 0, or build the model with more of them",
             )
 
 

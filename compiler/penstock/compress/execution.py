@@ -125,8 +125,9 @@ def _siblings(graph: Graph) -> dict[str, tuple[str, ...]]:
 def _check_exact(program: Program) -> None:
     for node in (node for sweep in program.sweeps for node in sweep.nodes):
         if max(-node.tensor.lo, node.tensor.hi) > EXACT:
+            width = node.tensor.type.width
             raise PenstockError(
-                f"{node.name} needs {node.tensor.type.width} bits, but training is exact up to 54",
+                f"{node.name} needs {width} bits, but training is exact only up to 54",
                 "quantization-aware training",
                 "give weights, inputs and states fewer bits",
             )

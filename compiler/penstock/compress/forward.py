@@ -31,9 +31,9 @@ def forward_of(module: nn.Module, data: Split) -> Forward:
         if isinstance(part, nn.Sigmoid | nn.Softmax):
             kind = type(part).__name__
             raise PenstockError(
-                f"layer {name} is a {kind}, but training needs what comes before it",
+                f"layer {name} is a {kind}, but training needs its input",
                 where,
-                "leave it out of forward; penstock compile has --head-activation",
+                "leave it out of forward, and give penstock compile --head-activation",
             )
 
     def forward(x: Tensor, lengths: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def _try(forward: Forward, data: Split, where: str) -> None:
     classes, greatest = max(logits.shape[-1], 2), int(data.y.max())
     if greatest >= classes:
         raise PenstockError(
-            f"labels go up to {greatest}, but forward tells {classes} classes apart",
+            f"labels go up to {greatest}, but forward has {classes} classes",
             where,
             "labels count from 0",
         )

@@ -137,12 +137,12 @@ def key_of(name: str, choices: Mapping[str, Any]) -> str | None:
 
 def check_keys(choices: Mapping[str, Any], names: list[str], what: str, where: str) -> None:
     """Raise PenstockError unless every key matches a matrix."""
-    hint = f"there are {', '.join(names)}"
+    hint = f"the matrices are {', '.join(names)}"
     if not choices:
-        raise PenstockError(f"{what} names no matrix", where, hint)
+        raise PenstockError(f"{what} does not name a matrix", where, hint)
     for key in choices:
         if not any(fnmatchcase(name, key) for name in names):
-            raise PenstockError(f"{what} names {key!r}, which is no matrix", where, hint)
+            raise PenstockError(f"{what} names {key!r}, which matches no matrix", where, hint)
 
 
 def _check_densities(densities: Mapping[str, float], names: list[str], where: str) -> None:
@@ -154,11 +154,11 @@ def _check_densities(densities: Mapping[str, float], names: list[str], where: st
 def _check_free(model: nn.Module, name: str, module: nn.Module, parameter: str) -> None:
     """Raise PenstockError unless the weight is a parameter that nobody else changes or reads."""
     if mask_of(module, parameter) is not None:
-        hint = "go on with that pruner, or finalize it first"
-        raise PenstockError(f"{name} has a pruner already", "pruning", hint)
+        hint = "use that pruner, or finalize it first"
+        raise PenstockError(f"{name} already has a pruner", "pruning", hint)
     if parametrize.is_parametrized(module, parameter):
         kind = type(module.parametrizations[parameter][0]).__name__
-        hint = "take it off with torch.nn.utils.parametrize.remove_parametrizations"
+        hint = "remove it with torch.nn.utils.parametrize.remove_parametrizations"
         raise PenstockError(f"{name} is parametrized by {kind}", "pruning", hint)
     weight = module._parameters.get(parameter)
     if weight is None:

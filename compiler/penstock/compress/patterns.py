@@ -144,13 +144,13 @@ def make_pattern(pattern: str | Pattern, pes: int | None, bank: int | None) -> P
         return pattern
     if pattern not in PATTERNS:
         raise PenstockError(
-            f"there is no pattern {pattern!r}", "pruning", f"choose one of {', '.join(PATTERNS)}"
+            f"unknown pattern {pattern!r}", "pruning", f"choose one of {', '.join(PATTERNS)}"
         )
     kind = PATTERNS[pattern]
     options = {"pes": pes, "bank": bank}
     taken: dict[str, Any] = {name: options[name] for name in inspect.signature(kind).parameters}
     if bank is not None and "bank" not in taken:
-        raise PenstockError(f"pattern {pattern} has no banks", "pruning", "leave out bank")
+        raise PenstockError(f"pattern {pattern} has no banks", "pruning", "leave bank out")
     for name, value in taken.items():
         if value is None:
             raise PenstockError(f"pattern {pattern} needs {name}", "pruning", f"give {name}=...")
@@ -217,7 +217,7 @@ def _check_rows(pes: int, rows: int, where: str) -> None:
         raise PenstockError(
             f"{pes} PEs are more than the matrix has rows, {rows}",
             where,
-            "take fewer PEs, or leave this matrix dense: density={..., 'its name': 1.0}",
+            "use fewer PEs, or leave this matrix dense: density={..., 'its name': 1.0}",
         )
 
 

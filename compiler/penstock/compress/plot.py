@@ -15,7 +15,7 @@ def check_plot(path: Path) -> None:
     """Refuse early what can't be drawn. Raises PenstockError."""
     if path.suffix[1:] not in KINDS:
         raise PenstockError(
-            f"a picture can't be of kind {path.suffix or 'without suffix'}",
+            f"plots can't be saved as {path.suffix or 'a file without a suffix'}",
             str(path),
             f"name it .{', .'.join(KINDS)}",
         )

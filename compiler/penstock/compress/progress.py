@@ -31,13 +31,13 @@ def open_progress(folder: Path, recipe: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PenstockError(
-            f"progress can't be kept: {error.strerror}", str(folder), "choose another place"
+            f"progress can't be saved: {error.strerror}", str(folder), "choose another place"
         ) from error
     if found != recipe.encode():
         is_digest = re.fullmatch(rb"[0-9a-f]{64}", found)
         raise PenstockError(
-            "there is progress of other settings or data" if is_digest
-            else "what the progress here belongs to can't be read",
+            "the saved progress belongs to other settings or data" if is_digest
+            else "it can't be read what the saved progress belongs to",
             str(folder if is_digest else marker),
             "remove it, or write elsewhere" if is_digest
             else f"remove {folder}, or write elsewhere",
@@ -64,9 +64,9 @@ def load_stage(folder: Path, stage: str) -> dict[str, Any] | None:
             raise ValueError("another digest")
     except Exception as error:  # torch raises a different type for every way to be damaged
         raise PenstockError(
-            f"the progress of the stage {stage} is damaged, or of another run",
+            f"the saved progress of stage {stage} is damaged or belongs to another run",
             str(path),
-            "remove this file, and the stage is trained anew",
+            "remove this file to train the stage again",
         ) from error
     kept: dict[str, Any] = state
     return kept

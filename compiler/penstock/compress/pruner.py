@@ -77,7 +77,7 @@ class Pruner:
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             raise PenstockError(  # it would no longer see the gradients of what is masked
-                "DistributedDataParallel wraps the model already",
+                "the model is already wrapped in DistributedDataParallel",
                 "pruning",
                 "make the Pruner first, then wrap: Pruner(model, ...); DDP(model)",
             )
@@ -120,7 +120,7 @@ class Pruner:
         if self.steps < self.schedule.last:
             warnings.warn(
                 f"finalized after step {self.steps} of {self.schedule.last} of the schedule: "
-                "the densities are not yet those wanted",
+                "the target densities have not been reached",
                 stacklevel=2,
             )
         for matrix in self.matrices:
@@ -215,7 +215,7 @@ def _patterns(
     missing = [name for name, key in keys.items() if key is None]
     if missing:
         hint = 'give one for the others: {"*": Unstructured(), ...}'
-        raise PenstockError(f"there is no pattern for {missing[0]}", "pruning", hint)
+        raise PenstockError(f"no pattern is given for {missing[0]}", "pruning", hint)
     return {name: make_pattern(pattern[key], pes, bank) for name, key in keys.items() if key}
 
 

@@ -75,7 +75,7 @@ class Recipe:
             )
         if self.head_at != "last" and self.task != "classification":
             raise PenstockError(
-                f"in {self.task} the head runs at every step", "recipe", "leave --head out"
+                f"for {self.task}, the head runs at every step", "recipe", "leave --head out"
             )
         check_density(self.density, "recipe")
         if not 0.0 <= self.distill <= 1.0:

@@ -103,11 +103,11 @@ def _checked(metadata: str, path: Path) -> Formats:
     except RecursionError as error:
         raise ValueError("they are nested too deeply") from error
     if found.schema != SCHEMA:
-        raise ValueError(f"schema {found.schema}, this is schema {SCHEMA}")
+        raise ValueError(f"schema {found.schema}, but this version reads schema {SCHEMA}")
     text = bytes(found.formats).decode()
     if digest_of(text, path.read_bytes()) != found.sha256:
         raise PenstockError(
-            "the checkpoint's number formats are not those of its tensors: one or the other was "
+            "the checkpoint's number formats do not match its tensors: one or the other was "
             "changed",
             str(path),
             "compress it again, or save the tensors without metadata",

@@ -71,9 +71,9 @@ class Sensitivity:
         if excess > 0.5:
             least = sum(chosen[name] * size for name, size in self.sizes.items())
             raise PenstockError(
-                f"a density of {goal:g} over all lies below all that was measured",
+                f"an overall density of {goal:g} is below all that were measured",
                 "sensitivity",
-                f"aim at {least / sum(self.sizes.values()):.3f}, or measure lower densities",
+                f"ask for {least / sum(self.sizes.values()):.3f}, or measure lower densities",
             )
         return chosen
 

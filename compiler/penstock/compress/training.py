@@ -164,7 +164,7 @@ class Loop:
                 raise PenstockError(
                     f"the loss became {loss.item()} in epoch {epoch + 1} of {stage.name}",
                     str(self.folder),
-                    "lower the learning rate; what was trained before is kept there",
+                    "lower the learning rate; earlier progress is kept there",
                 )
             optimizer.zero_grad()
             loss.backward()

@@ -33,7 +33,7 @@ def _check_name(name: str, where: str) -> None:
         fault = f"of an impossible layer ({name[:60]})"
     else:
         return
-    raise PenstockError(f"there is a tensor's name {fault}", where, "rename it and save again")
+    raise PenstockError(f"a tensor has a name {fault}", where, "rename it and save again")
 
 
 def _check_values(name: str, value: FloatArray, where: str) -> None:
@@ -45,15 +45,15 @@ def _check_values(name: str, value: FloatArray, where: str) -> None:
         raise PenstockError(
             f"{name} has {bad} NaN or infinite values",
             where,
-            "did training diverge? take an earlier checkpoint",
+            "did training diverge? use an earlier checkpoint",
         )
     if peak >= GREATEST:
         raise PenstockError(
-            f"{name} reaches {peak:.3g}", where, "did training diverge? take an earlier checkpoint"
+            f"{name} reaches {peak:.3g}", where, "did training diverge? use an earlier checkpoint"
         )
     if 0 < peak < LEAST:
         raise PenstockError(
-            f"{name} is nowhere greater than {peak:.3g}",
+            f"{name} has no magnitude greater than {peak:.3g}",
             where,
             "was it damaged? set it to zero if it is meant to be",
         )

@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> dict[str, FloatArray]:
         tensors = arrays(from_torch(content, where), where)
     else:
         raise PenstockError(
-            f"a checkpoint of kind {path.suffix or 'without suffix'} is not supported",
+            f"checkpoints can't be read from {path.suffix or 'a file without a suffix'}",
             where,
             "give a .pt state dict or a .safetensors file",
         )
@@ -60,7 +60,7 @@ def _from_safetensors(content: bytes, where: str) -> dict[str, FloatArray]:
         plain = {name: _plain(name, entry, where) for name, entry in sorted(stored, key=_name)}
     except (SafetensorError, OverflowError, ValueError) as error:
         raise PenstockError(
-            f"this is no whole safetensors file: {str(error)[:LONGEST_REASON]}",
+            f"not a complete safetensors file: {str(error)[:LONGEST_REASON]}",
             where,
             "was it cut short? copy or save it again",
         ) from error

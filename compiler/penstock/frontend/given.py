@@ -19,7 +19,7 @@ def model_of(given: Any, head: HeadOptions | None = None) -> RecurrentModel:
     if isinstance(given, Mapping):
         where = "state dict"
         if not given:
-            raise PenstockError("it holds no tensors", where, "give model.state_dict()")
+            raise PenstockError("it contains no tensors", where, "give model.state_dict()")
         return from_state_dict(arrays(given, where), where, head)
     kind = given.__name__ if isinstance(given, type) else type(given).__name__
     if isinstance(given, type) or not hasattr(given, "named_modules"):
@@ -32,7 +32,7 @@ def model_of(given: Any, head: HeadOptions | None = None) -> RecurrentModel:
         if any(base.__name__ == "ScriptModule" for base in type(part).__mro__):
             called = f"layer {name or '(the module itself)'}"
             raise PenstockError(
-                f"{called} is TorchScript, whose forward can't be seen",
+                f"{called} is TorchScript, whose forward can't be inspected",
                 getattr(given, "original_name", kind),
                 "compile the module that was scripted or traced, or its state_dict()",
             )
@@ -44,5 +44,5 @@ def check_arguments(kinds: Mapping[str, tuple[Any, type]]) -> None:
     for name, (value, kind) in kinds.items():
         if value is not None and not isinstance(value, kind):
             raise PenstockError(
-                f"{name} is a {type(value).__name__}", "compile", f"give penstock.{kind.__name__}"
+                f"{name} is a {type(value).__name__}", "compile", f"give a penstock.{kind.__name__}"
             )

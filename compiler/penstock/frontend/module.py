@@ -40,7 +40,7 @@ def from_module(module: Any, head: HeadOptions | None = None) -> RecurrentModel:
     recurrent = [name for name, kind in kinds.items() if kind in _recurrent()]
     if not recurrent:
         hint = f"give one with an nn.{modules()}"
-        raise PenstockError(f"the module holds no {modules()}", where, hint)
+        raise PenstockError(f"the module contains no {modules()}", where, hint)
     if "Sigmoid" in kinds.values() and (head is None or head.activation == "none"):
         head = HeadOptions(head.at if head else "last", "sigmoid")
     tensors = arrays(module.state_dict(), where)
@@ -52,7 +52,7 @@ def from_module(module: Any, head: HeadOptions | None = None) -> RecurrentModel:
         elif kind == "Linear" and weight in tensors:
             tensors.setdefault(f"{name}.bias", np.zeros(len(tensors[weight])))
         elif kind in ON_HOST:
-            notes.append(f"layer {name} is left to the host")
+            notes.append(f"layer {name} runs on the host")
     batch_first = bool(module.get_submodule(recurrent[0]).batch_first)
     model = from_state_dict(tensors, where, head, batch_first, where.lower())
     model.notes.extend(notes)
@@ -81,14 +81,13 @@ def _kinds(module: Any, where: str) -> dict[str, str]:
             raise PenstockError(
                 f"{called}, which can't be compiled",
                 where,
-                f"compile the {modules()} with its Linear head alone, and leave the rest to the "
-                "host",
+                f"compile only the {modules()} and its Linear head, and run the rest on the host",
             )
         if kind in after and set(after[kind]).isdisjoint(kinds.values()):
             raise PenstockError(
                 f"{called} with no {' or '.join(after[kind])} before it",
                 where,
-                "register the layers in the order in which they run, or leave it to the host",
+                "register the layers in the order in which they run, or run it on the host",
             )
         kinds[name] = kind
     return kinds
@@ -121,5 +120,5 @@ def load_weights(module: Any, path: Path) -> None:
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
         raise PenstockError(
-            f"the weights are of another model: {first}", str(path), "check the factory"
+            f"the weights belong to another model: {first}", str(path), "check the factory"
         ) from error

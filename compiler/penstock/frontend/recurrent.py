@@ -122,7 +122,7 @@ class DirectionReader:
         index = self.reader.take(name, (), "it is one number")
         if index not in range(len(choices)):
             raise PenstockError(
-                f"{name} is {index:g}, which names no activation",
+                f"{name} is {index:g}, which is not the code of an activation",
                 self.reader.where,
                 "was it saved by a later version of Penstock?",
             )

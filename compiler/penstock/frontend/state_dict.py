@@ -97,7 +97,7 @@ def _check_finite(tensors: dict[str, FloatArray], where: str) -> None:
             raise PenstockError(
                 f"{name} has {bad} NaN or infinite values",
                 where,
-                "did training diverge? take an earlier checkpoint",
+                "did training diverge? use an earlier checkpoint",
             )
         if value.size == 0:
             raise PenstockError(f"{name} is empty", where, "was the model built with size 0?")

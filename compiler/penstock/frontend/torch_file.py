@@ -39,7 +39,7 @@ def from_torch(content: bytes, where: str) -> Mapping[str, Any]:
     elements = 0
     for name, value in loaded.items():
         if not isinstance(value, torch.Tensor):
-            raise PenstockError(f"{name} is a {type(value).__name__}, no tensor", where, SAVE)
+            raise PenstockError(f"{name} is a {type(value).__name__}, not a tensor", where, SAVE)
         elements += value.numel()
         if elements > max(EXPANDED * len(content), FLOOR):
             raise PenstockError(f"{name} claims more elements than the file can hold", where, SAVE)

@@ -70,7 +70,7 @@ class Graph:
         """
         for text in (name, op.reads, op.writes, op.captures):
             if text is not None and not NAME.fullmatch(text):
-                raise ValueError(f"{text!r} can't be a name: use letters, digits, '_', '.' or '-'")
+                raise ValueError(f"{text!r} can't be a name: use letters, digits, _ . and -")
         if name in self._graph:
             raise ValueError(f"there are two nodes named {name!r}")
         if not 0 <= sweep < len(self.sweeps):
@@ -124,7 +124,9 @@ class Graph:
         reads = self._by_name((node.op.reads, node) for node in self.nodes())
         writes = self._by_name((node.op.writes, node) for node in self.nodes())
         if reads.keys() != writes.keys():
-            raise ValueError(f"read or written only: {sorted(reads.keys() ^ writes.keys())}")
+            raise ValueError(
+                f"states that are only read or only written: {sorted(reads.keys() ^ writes.keys())}"
+            )
         return {name: State(name, read, writes[name]) for name, read in reads.items()}
 
     def captures(self) -> dict[str, Node]:

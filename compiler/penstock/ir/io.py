@@ -132,7 +132,7 @@ def parse_graph(
             if not as_saved or tensor.shape != entry.shape:
                 raise ValueError(f"{entry.name} is not of the type that was saved")
         if stored:
-            raise ValueError(f"graph.safetensors holds {min(stored)}, which is no constant's")
+            raise ValueError(f"graph.safetensors holds {min(stored)}, which belongs to no constant")
     except (ArithmeticError, LookupError, TypeError, ValueError, SafetensorError) as error:
         raise PenstockError(
             f"the saved graph is damaged: {error}", where, "compile the model again"
@@ -171,6 +171,6 @@ def load_graph(folder: Path, ops: Mapping[str, type[Any]]) -> Graph:
         constants = (folder / "graph.safetensors").read_bytes()
     except OSError as error:
         raise PenstockError(
-            f"no graph can be read: {error}", str(folder), "compile the model again"
+            f"the graph can't be read: {error}", str(folder), "compile the model again"
         ) from error
     return parse_graph(text, constants, ops, str(folder))

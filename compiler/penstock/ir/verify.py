@@ -16,7 +16,7 @@ def verify(graph: Graph) -> None:
       leaves a ``once`` sweep. No input, state or capture lives in one.
     * Every value is read by a node, or is kept: nothing is computed or stored for nobody.
     * There is one input and one output. Frames come and results leave in the order of the steps, so
-      neither stands in a backward sweep.
+      neither is in a backward sweep.
     """
     for node in graph.nodes():
         _verify_tensor(graph, node)
@@ -56,9 +56,9 @@ def _verify_edges(graph: Graph, node: Node) -> None:
 
 def _verify_once(node: Node) -> None:
     if node.op.reads is not None or node.op.writes is not None:
-        raise ValueError(f"state {node.op.reads or node.op.writes} lives in a sweep that runs once")
+        raise ValueError(f"state {node.op.reads or node.op.writes} is in a sweep that runs once")
     if node.op.captures is not None or node.op.kind == "input":
-        raise ValueError(f"{node.name} ({node.op.kind}) stands in a sweep that runs once")
+        raise ValueError(f"{node.name} ({node.op.kind}) is in a sweep that runs once")
 
 
 def _verify_states(graph: Graph) -> None:
@@ -68,10 +68,12 @@ def _verify_states(graph: Graph) -> None:
         if (read.tensor.shape, read.tensor.type, read.sweep) != (
             write.tensor.shape, write.tensor.type, write.sweep,
         ):  # fmt: skip
-            raise ValueError(f"state {state.name} is written as another type than it is read")
+            raise ValueError(
+                f"state {state.name} is written with another type than it is read with"
+            )
     both = sorted(states.keys() & graph.captures().keys())
     if both:
-        raise ValueError(f"states and captures of one name: {both}")
+        raise ValueError(f"states and captures with the same name: {both}")
 
 
 def _verify_use(graph: Graph) -> None:
@@ -90,4 +92,4 @@ def _verify_ends(graph: Graph) -> None:
             raise ValueError(f"the graph needs exactly one {kind}")
         (node,) = graph.of_kind(kind)
         if graph.sweeps[node.sweep] is Direction.BACKWARD:
-            raise ValueError(f"{kind} {node.name} stands in a backward sweep: it would be reversed")
+            raise ValueError(f"{kind} {node.name} is in a backward sweep: it would be reversed")

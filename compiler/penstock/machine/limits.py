@@ -1,4 +1,4 @@
-"""What can't be built or simulated is refused when it is compiled, by name.
+"""Refuse at compile time what can't be built or simulated.
 
 The limits stand in ``settings`` and in the docstring of ``settings.Hardware``.
 """
@@ -80,7 +80,7 @@ def _refuse(graph: Graph, name: str, size: int, limit: int) -> None:
         f"the kernel's memories are too large, {name} most of all: {size / 2**20:,.0f} of "
         f"{limit / 2**20:,.0f} MiB",
         graph.name,
-        "choose fewer PEs, lanes or max_steps",
+        "use fewer PEs or lanes, or a smaller max_steps",
     )
 
 

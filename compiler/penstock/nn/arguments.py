@@ -19,7 +19,7 @@ def check_arguments(arguments: Mapping[str, object]) -> None:
             raise PenstockError(
                 f"{name} is {arguments[name]!r}, but must be True or False",
                 WHERE,
-                "give the arguments after num_layers by name",
+                "pass the arguments after num_layers by name",
             )
     _check_projection(arguments["proj_size"], arguments["hidden_size"])
     _check_dropout(arguments["dropout"])

@@ -198,7 +198,7 @@ class LSTM(torch.nn.LSTM):
         where = f"state dict, {prefix}{G_FUNCTION_CODE}"
         if code >= len(G_FUNCTIONS):
             hint = "was it saved by a later version of Penstock?"
-            raise PenstockError(f"the code {code} names no activation", where, hint)
+            raise PenstockError(f"the code {code} is not the code of an activation", where, hint)
         theirs = G_FUNCTIONS[code]
         if theirs != self.cell_activation:
             raise PenstockError(

@@ -111,7 +111,7 @@ class Scale(Traits):
         require_vectors(x, exponent)
         require(exponent.constant is not None, "exponents must be constant")
         require(exponent.type.frac == 0 and not exponent.type.signed,
-                f"exponents of {exponent.type} are no counts")  # fmt: skip
+                f"exponents of type {exponent.type} are not unsigned integers")  # fmt: skip
         most = exponent.hi - exponent.lo
         require(most < MAX_WIDTH, f"exponents {exponent.lo}..{exponent.hi} are too far apart")
         lo, hi = min(x.lo, x.lo << most), max(x.hi, x.hi << most)

@@ -42,7 +42,7 @@ class MatVec(Traits):
             if w.constant is None or len(w.shape) != 2:
                 raise ValueError("the weights must be a constant matrix")
             require(w.shape == (rows, x.length), f"W is {w.shape}, x has {x.length} values")
-            require(len(x.shape) == 1, f"x of shape {x.shape} is no vector")
+            require(len(x.shape) == 1, f"x of shape {x.shape} is not a vector")
             positive = np.maximum(w.constant, 0).sum(axis=1, dtype=np.float64)
             negative = np.minimum(w.constant, 0).sum(axis=1, dtype=np.float64)
             scale = 2.0 ** min(frac - x.type.frac - w.type.frac, FARTHEST)

@@ -64,7 +64,7 @@ def _validate_layouts(manifest: Manifest) -> None:
     for name, layout in manifest.layouts.items():
         elements = sorted(element for element in layout.order if element != -1)
         if elements != list(range(len(elements))):
-            raise AssertionError(f"layout {name} is no permutation")
+            raise AssertionError(f"layout {name} is not a permutation")
 
 
 def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:

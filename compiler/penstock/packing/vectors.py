@@ -152,7 +152,7 @@ def parse_vector_file(content: bytes, ports: Ports, inputs: int) -> list[Call]:
     reader = _Reader(content)
     magic, count = reader.numbers(2)
     if magic != MAGIC:
-        raise ValueError("it is no vector file")
+        raise ValueError("it is not a vector file")
     calls = []
     frame_bytes = ports.beats(inputs) * ports.port_bits // 8
     for number in range(count):

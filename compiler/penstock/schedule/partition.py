@@ -252,7 +252,9 @@ def _check_supported(graph: Graph) -> None:
         if node.op.kind == "argmax" and any(
             user.op.kind != "output" or len(user.inputs) > 1 for user in users
         ):
-            refuse(f"{node.name} is read inside the network", "an argmax is the network's result")
+            refuse(
+                f"{node.name} is read inside the network", "an argmax must be the network's result"
+            )
         if users and (node.op.writes or node.op.kind == "output"):
             refuse(
                 f"{users[0].name} reads {node.name}, which stores a value",
