@@ -106,9 +106,9 @@ def test_another_schema_is_named(folder):
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("large", "is damaged: it is no file of at most 4,194,304 bytes"),
+    [("large", "is damaged: it is not a file of at most 4,194,304 bytes"),
      ("folder", "can't be read: Is a directory"),
-     ("fifo", "is damaged: it is no file of at most 4,194,304 bytes")],
+     ("fifo", "is damaged: it is not a file of at most 4,194,304 bytes")],
 )  # fmt: skip
 def test_what_is_no_small_file_is_refused_unread(kind, reason, folder):
     path = folder / "penstock.json"

@@ -30,7 +30,7 @@ MINE = {"mine.txt": b"1", "kernel/mine.h": b"2", "kernel/tables/mine.inc": b"3"}
 SYNTHESIS = {"vitis/csynth.rpt": b"4", "csim/lstm_tb": b"5"}
 CHANGES = ("rename", "unlink", "rmdir", "mkdir")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*was made of the kernel before")
+pytestmark = pytest.mark.filterwarnings("ignore:.*was built from an earlier kernel")
 
 
 @pytest.fixture(autouse=True)
@@ -288,7 +288,7 @@ def test_a_link_that_comes_while_a_compile_is_cut_off_is_not_moved_through(proje
     (project / "kernel").rename(outside)
     (project / "kernel").symlink_to(outside)
     before = contents(outside)
-    with pytest.raises(PenstockError, match="was cut off and can't be completed"):
+    with pytest.raises(PenstockError, match="was interrupted and can't be completed"):
         open_project(project)
     assert contents(outside) == before
 
@@ -302,13 +302,15 @@ def test_what_vitis_made_of_the_same_kernel_stays(project):
 
 def test_each_stale_synthesis_gets_a_name_of_its_own(project):
     put(project, {"lstm_top.xo": b"first"})
-    with pytest.warns(UserWarning, match=r"lstm_top\.xo was made of .* it is lstm_top\.xo\.stale"):
+    with pytest.warns(
+        UserWarning, match=r"lstm_top\.xo was built from .* it is now lstm_top\.xo\.stale"
+    ):
         write_project(NEW, project)
     put(project, {"lstm_top.xo": b"second", "vitis/csynth.rpt": b"second"})
-    with pytest.warns(UserWarning, match=r"lstm_top\.xo\.stale2 now"):
+    with pytest.warns(UserWarning, match=r"lstm_top\.xo\.stale2"):
         write_project(OLD, project)
     put(project, {"lstm_top.xo": b"third"})
-    with pytest.warns(UserWarning, match=r"lstm_top\.xo\.stale3 now"):
+    with pytest.warns(UserWarning, match=r"lstm_top\.xo\.stale3"):
         write_project(NEW, project)
     found = contents(project)
     assert found["lstm_top.xo.stale3"] == b"third"

@@ -30,9 +30,7 @@ def read_golden(project: Project) -> list[Call]:
                 raise ValueError(f"call {number} lacks a part of the expected result")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise PenstockError(
-            f"{VECTORS} is incomplete: {reason}", str(project.folder), HINT
-        ) from error
+        raise PenstockError(f"{VECTORS} is damaged: {reason}", str(project.folder), HINT) from error
     return calls
 
 

@@ -240,7 +240,7 @@ def test_states_that_are_not_one_array_are_refused_before_anything_is_written(
     shutil.copytree(compiled_projects / "unequal", "unequal")
     words = ["run", "unequal", "-i", "x.npy", "-o", "y.npy"]
     line = refused(*words, "--state-output", "state.npz")
-    assert line.startswith("the states of layers of [6, 4] elements are not one array (unequal)")
+    assert line.startswith("layers of [6, 4] elements can't share one array of states (unequal)")
     assert penstock(*words).status == 0
 
 

@@ -23,16 +23,16 @@ def wide(value):
 CHECKPOINTS = {
     "braces": (
         {f"net{{0}}.{name}": value for name, value in LSTM.items()},
-        "there is a tensor's name with braces or control characters ('net{0}.bias_hh_l0') "
+        "a tensor has a name with braces or control characters ('net{0}.bias_hh_l0') "
         f"(m.safetensors); hint: {RENAME}",
     ),
     "5,000 digits": (
         LSTM | {"weight_ih_l" + "9" * 5000: LSTM["weight_ih_l0"]},
-        f"there is a tensor's name of 5011 characters (m.safetensors); hint: {RENAME}",
+        f"a tensor has a name of 5011 characters (m.safetensors); hint: {RENAME}",
     ),
     "25 digits": (
         LSTM | {"weight_ih_l" + "9" * 25: LSTM["weight_ih_l0"]},
-        f"there is a tensor's name of an impossible layer (weight_ih_l{'9' * 25}) "
+        f"a tensor has a name of an impossible layer (weight_ih_l{'9' * 25}) "
         f"(m.safetensors); hint: {RENAME}",
     ),
     "denormal weights": (

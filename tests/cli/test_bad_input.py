@@ -49,10 +49,10 @@ def spoiled_checkpoints():
         "a folder": ("m.pt", Path.mkdir,
             "the checkpoint can't be read: Is a directory (m.pt); hint: check the path"),
         "of an unknown kind": ("m.onnx", text(b"x"),
-            "a checkpoint of kind .onnx is not supported (m.onnx); "
+            "checkpoints can't be read from .onnx (m.onnx); "
             "hint: give a .pt state dict or a .safetensors file"),
         "without a suffix": ("m", text(b"x"),
-            "a checkpoint of kind without suffix is not supported (m); "
+            "checkpoints can't be read from a file without a suffix (m); "
             "hint: give a .pt state dict or a .safetensors file"),
         "empty .pt": ("m.pt", text(b""), f"{damaged} (m.pt); hint: {SAVE}"),
         "text .pt": ("m.pt", text(b"hello world\n"), f"{damaged} (m.pt); hint: {SAVE}"),
@@ -71,9 +71,9 @@ def spoiled_checkpoints():
         "a list": ("m.pt", torched([torch.ones(3)]),
             f"the file holds a list (m.pt); hint: {SAVE}"),
         "a training state under another key": ("m.pt", torched({"net": {"a": torch.ones(2)}}),
-            f"net is a dict, no tensor (m.pt); hint: {SAVE}"),
+            f"net is a dict, not a tensor (m.pt); hint: {SAVE}"),
         "a state dict that holds itself": ("m.pt", torched(within_itself()),
-            f"model is a dict, no tensor (m.pt); hint: {SAVE}"),
+            f"model is a dict, not a tensor (m.pt); hint: {SAVE}"),
         "no tensors": ("m.pt", torched({}),
             "the checkpoint holds no tensors (m.pt); hint: save model.state_dict()"),
         "empty .safetensors": ("m.safetensors", text(b""),
@@ -114,7 +114,7 @@ def spoiled_checkpoints():
             "hint: was the checkpoint saved from a model with another hidden_size or proj_size?"),
         "a name that commands the terminal": (
             "m.safetensors", safe(LSTM | {"a\x1b[31m\n\x07.weight": np.ones((2, 2, 2), "f4")}),
-            "there is a tensor's name with braces or control characters "
+            "a tensor has a name with braces or control characters "
             "('a\\x1b[31m\\n\\x07.weight') (m.safetensors); hint: rename it and save again"),
         "numbers beyond all bounds": (
             "m.safetensors", safe(LSTM | {"weight_ih_l0": np.full((4 * CELLS, INPUTS), 1e308)}),

@@ -106,7 +106,7 @@ def test_formats_that_were_trained_are_not_overridden(workplace, monkeypatch, ca
         (("model.py:Tagger", "Tagger"), "does not name a factory"),
         (("data.npz", "none.npz"), "the file can't be read"),
         (("data.npz", "model.py"), "not a complete NumPy file of numbers"),
-        (("small.safetensors", "small.pt"), "a compressed checkpoint is a .safetensors file"),
+        (("small.safetensors", "small.pt"), "a compressed checkpoint must be a .safetensors file"),
         (("labelling", "translation"), "there is no task 'translation'"),
         (("0.5", "1.5"), "density"),
         (("5", "40"), "weights of 40 bits can't be built"),
@@ -132,7 +132,7 @@ def test_what_can_not_be_compressed_is_refused_in_one_line(
     "added, message",
     [
         (("--bank", "4"), "the pattern pe_balanced has no banks"),
-        (("--head", "final"), "in labelling the head runs at every step"),
+        (("--head", "final"), "for labelling, the head runs at every step"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(added, message, workplace, monkeypatch, capsys):
@@ -153,7 +153,7 @@ def test_sensitivity_leads_to_densities_that_compress_takes(workplace, monkeypat
     assert sensitivity(monkeypatch, *options, "--densities", "0.5,0.25") == 0
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("lstm.weight_ih_l0", "25%", "3 bits", "chosen"))
-    assert "note: head.weight stays dense where there is a dash: 4 PEs are more" in shown
+    assert "note: where there is a dash, head.weight stays dense: 4 PEs are more" in shown
     assert (workplace / "found.svg").read_text().count("lstm.weight_hh_l0") >= 1
     found = json.loads((workplace / "found.json").read_text())
     sizes = found["sizes"]
@@ -211,15 +211,15 @@ def test_training_starts_from_given_weights(workplace, monkeypatch, capsys):
         (["compress", "--densities", "none.json"],
          "the densities can't be read: No such file or directory (none.json)"),
         (["compress", "--densities", "model.py"], "the file holds no densities (model.py)"),
-        (["compress", "--weights", "other.safetensors"], "the weights are of another model"),
-        (["sensitivity", "--weights", "other.safetensors"], "the weights are of another model"),
+        (["compress", "--weights", "other.safetensors"], "the weights belong to another model"),
+        (["sensitivity", "--weights", "other.safetensors"], "the weights belong to another model"),
         (["sensitivity", "--plot", "picture.txt"],
-         "a picture can't be of kind .txt (picture.txt); hint: name it .png, .svg, .pdf"),
+         "plots can't be saved as .txt (picture.txt); hint: name it .png, .svg, .pdf"),
         (["sensitivity", "--bits", "8;4"], "'8;4' is not a list of numbers (--bits)"),
         (["sensitivity", "--bits", "1"], "weights of 1 bits can't be measured (sensitivity)"),
         (["sensitivity", "--densities", "0.5,1.5"], "density 1.5 is outside (0, 1]"),
         (["sensitivity", "--density", "0.01"],
-         "a density of 0.01 over all lies below all that was measured"),
+         "an overall density of 0.01 is below all that were measured"),
     ],
 )  # fmt: skip
 def test_a_fault_is_one_line_and_writes_nothing(workplace, monkeypatch, capsys, command, line):

@@ -113,7 +113,7 @@ def test_a_new_compile_replaces_our_files_and_no_others(penstock, work):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(content)
     Path("out/notes/link").symlink_to("mine.txt")
-    note = r"^out: vitis was made of the kernel before this one: it is vitis\.stale now$"
+    note = r"^out: vitis was built from an earlier kernel; it is now vitis\.stale$"
     with pytest.warns(UserWarning, match=note):
         assert compile_to(penstock, "out").status == 0
     mine["out/vitis.stale/log"] = mine.pop("out/vitis/log")
@@ -136,7 +136,7 @@ def test_edited_files_are_replaced_only_if_asked_to(refused, penstock):
     Path("out/README.md").unlink()
     assert compile_to(refused, "out") == (
         "files of the project were edited: kernel/config.h (out); hint: choose another folder, "
-        "or --overwrite (in Python: overwrite=True) to lose the edits"
+        "or discard the edits: --overwrite (in Python: overwrite=True)"
     )
     for name in ("Makefile", "graph.json", "run_hls.tcl", "host/Makefile"):
         Path("out", name).write_text("edited")
@@ -156,7 +156,7 @@ def test_a_file_of_the_user_is_not_overwritten_by_one_of_ours(refused, penstock)
     del files["report.html"]
     Path("out/penstock.json").write_text(Marker(files).text())
     assert compile_to(refused, "out") == (
-        "the project holds a report.html that the compiler did not write (out); "
+        "the project contains report.html, which the compiler did not write (out); "
         "hint: move it away, or choose another folder"
     )
 

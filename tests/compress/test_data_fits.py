@@ -39,13 +39,15 @@ TOKENS = arrays(np.tile(np.arange(4), (6, 1)))
 @pytest.mark.parametrize(
     ("tokens", "given", "change", "what"),
     [
-        (None, FRAMES, {"y_valid": np.full(6, 2)}, "y_valid holds 2, and the model knows 0 to 1"),
-        (None, FRAMES, {"y_train": np.full(6, -2)}, "y_train holds -2, and the model knows 0 to 1"),
-        (3, TOKENS, {}, "x_train holds 3, and the model knows 0 to 2"),
+        (None, FRAMES, {"y_valid": np.full(6, 2)},
+         "y_valid holds 2, but the model only knows 0 to 1"),
+        (None, FRAMES, {"y_train": np.full(6, -2)},
+         "y_train holds -2, but the model only knows 0 to 1"),
+        (3, TOKENS, {}, "x_train holds 3, but the model only knows 0 to 2"),
         (9, TOKENS, {"x_valid": np.full((6, 4), -1)},
-         "x_valid holds -1, and the model knows 0 to 8"),
-        (None, TOKENS, {}, "x_train holds token numbers, and the model has no embedding"),
-        (9, FRAMES, {}, "x_train holds frames, and the model has an embedding"),
+         "x_valid holds -1, but the model only knows 0 to 8"),
+        (None, TOKENS, {}, "x_train holds token numbers, but the model has no embedding"),
+        (9, FRAMES, {}, "x_train holds frames, but the model has an embedding"),
     ],
 )  # fmt: skip
 def test_numbers_that_a_model_has_not_are_refused(tokens, given, change, what, tmp_path):

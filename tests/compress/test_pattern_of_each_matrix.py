@@ -35,8 +35,8 @@ def test_a_pattern_may_name_a_matrix_that_is_not_pruned():
     ("patterns", "what"),
     [
         ({"nothing": Unstructured()}, "pattern names 'nothing', which matches no matrix"),
-        ({}, "pattern names no matrix"),
-        ({"fc.weight": Unstructured()}, "there is no pattern for lstm.weight_ih_l0"),
+        ({}, "pattern does not name a matrix"),
+        ({"fc.weight": Unstructured()}, "no pattern is given for lstm.weight_ih_l0"),
         (
             {"*": Unstructured(), "fc.weight": BankBalanced(5)},
             "banks of 5 do not divide a row of 16 weights",

@@ -94,7 +94,7 @@ def test_a_stage_that_is_not_whole_is_refused_by_name(stage, case, work):
     with pytest.raises(PenstockError) as caught:
         run(work)
     assert caught.value.line() == (
-        f"the progress of the stage {stage} is damaged, or of another run ({path}); "
+        f"the saved progress of stage {stage} is damaged or belongs to another run ({path}); "
         "hint: remove this file to train the stage again"
     )
 
@@ -113,7 +113,7 @@ def test_obeying_the_hint_leads_to_the_same_result(work):
 def test_a_stage_in_the_place_of_another_is_refused(work):
     progress = work / "m.safetensors.progress"
     shutil.copy(progress / "dense.pt", progress / "pruned.pt")
-    with pytest.raises(PenstockError, match="the progress of the stage pruned is damaged"):
+    with pytest.raises(PenstockError, match="the saved progress of stage pruned is damaged"):
         run(work)
 
 
@@ -123,7 +123,9 @@ def test_a_stage_of_another_recipe_is_refused(work, tmp_path):
     run(other, Recipe(**{**vars(RECIPE), "seed": 1}))
     name = "m.safetensors.progress/dense.pt"
     shutil.copy(other / name, work / name)
-    with pytest.raises(PenstockError, match="the progress of the stage dense is damaged, or of an"):
+    with pytest.raises(
+        PenstockError, match="the saved progress of stage dense is damaged or belongs to an"
+    ):
         run(work)
 
 
@@ -148,5 +150,7 @@ def test_a_marker_that_is_lost_is_made_again_for_the_same_run(work):
 
 def test_stages_without_a_marker_serve_no_other_run(work):
     (work / "m.safetensors.progress/recipe").unlink()
-    with pytest.raises(PenstockError, match="the progress of the stage dense is damaged, or of an"):
+    with pytest.raises(
+        PenstockError, match="the saved progress of stage dense is damaged or belongs to an"
+    ):
         run(work, Recipe(**{**vars(RECIPE), "seed": 1}))

@@ -25,19 +25,19 @@ CASES = {
         "0.1 keeps a tenth of the weights",
     ),
     "no density": (
-        {"density": {}}, "density names no matrix", "Net", f"there are {MATRICES}",
+        {"density": {}}, "density does not name a matrix", "Net", f"the matrices are {MATRICES}",
     ),
     "unknown name": (
         {"density": {"fc.weight": 0.5, "lstm.weight_ih_l1": 0.5}},
         "density names 'lstm.weight_ih_l1', which matches no matrix", "Net",
-        f"there are {MATRICES}",
+        f"the matrices are {MATRICES}",
     ),
     "a bias": (
         {"density": {"fc.bias": 0.5}}, "density names 'fc.bias', which matches no matrix", "Net",
-        f"there are {MATRICES}",
+        f"the matrices are {MATRICES}",
     ),
     "unknown pattern": (
-        {"pattern": "balanced"}, "there is no pattern 'balanced'", "pruning",
+        {"pattern": "balanced"}, "unknown pattern 'balanced'", "pruning",
         "choose one of unstructured, pe_balanced, bank_balanced, column_balanced",
     ),
     "no pes": (
@@ -49,7 +49,7 @@ CASES = {
     ),
     "a bank for PEs": (
         {"pattern": "pe_balanced", "pes": 4, "bank": 4}, "pattern pe_balanced has no banks",
-        "pruning", "leave out bank",
+        "pruning", "leave bank out",
     ),
     "no PEs": (
         {"pes": 0}, "pes is 0, but must be an int of at least 1", "pruning", "it is a count",

@@ -122,7 +122,7 @@ CHANGES = {
 def test_formats_that_were_changed_are_refused(case, checkpoint):
     resave(checkpoint, CHANGES[case])
     assert fault(checkpoint) == (
-        "the checkpoint's number formats are not those of its tensors: one or the other was "
+        "the checkpoint's number formats do not match its tensors: one or the other was "
         f"changed ({checkpoint}); hint: compress it again, or save the tensors without metadata"
     )
 
@@ -142,20 +142,20 @@ def swap(tensors):
 @pytest.mark.parametrize("change", [flip, rename, swap])
 def test_tensors_that_were_changed_are_refused(change, checkpoint):
     resave(checkpoint, change_tensors=change)
-    assert "number formats are not those of its tensors" in fault(checkpoint)
+    assert "number formats do not match its tensors" in fault(checkpoint)
 
 
 ENVELOPES = {
     "of an older schema": (
-        '{"schema": 1, "peak": {"x": 1}}', "damaged: schema 1, this is schema 2",
+        '{"schema": 1, "peak": {"x": 1}}', "are damaged: schema 1, but this version reads schema 2",
     ),
-    "without a digest": ('{"schema": 2, "formats": {}}', "not those of its tensors"),
-    "without formats": ('{"schema": 2, "sha256": "0"}', "not those of its tensors"),
-    "deep": ("[" * 200_000, "damaged: Expected `object`, got `array`"),
-    "deep within": ('{"schema": 2, "formats": ' + "[" * 200_000, "damaged: "),
-    "of no JSON": ("formats", "damaged: JSON is malformed"),
-    "empty": ("", "damaged: Input data was truncated"),
-    "of no number": ('{"schema": true}', "damaged: Expected `int`, got `bool`"),
+    "without a digest": ('{"schema": 2, "formats": {}}', "do not match its tensors"),
+    "without formats": ('{"schema": 2, "sha256": "0"}', "do not match its tensors"),
+    "deep": ("[" * 200_000, "are damaged: Expected `object`, got `array`"),
+    "deep within": ('{"schema": 2, "formats": ' + "[" * 200_000, "are damaged: "),
+    "of no JSON": ("formats", "are damaged: JSON is malformed"),
+    "empty": ("", "are damaged: Input data was truncated"),
+    "of no number": ('{"schema": true}', "are damaged: Expected `int`, got `bool`"),
 }  # fmt: skip
 
 
@@ -163,7 +163,7 @@ ENVELOPES = {
 def test_metadata_of_another_kind_are_refused(case, checkpoint):
     text, message = ENVELOPES[case]
     save_file(load_file(checkpoint), checkpoint, {KEY: text})
-    assert fault(checkpoint).startswith(f"the checkpoint's number formats are {message}")
+    assert fault(checkpoint).startswith(f"the checkpoint's number formats {message}")
 
 
 def test_without_metadata_it_is_an_ordinary_checkpoint(checkpoint):

@@ -117,7 +117,7 @@ def test_a_matrix_that_gains_from_pruning_goes_first():
 
 
 def test_a_goal_below_all_that_was_measured_is_refused():
-    with pytest.raises(PenstockError, match=r"a density of 0\.05 over all lies below"):
+    with pytest.raises(PenstockError, match=r"an overall density of 0\.05 is below"):
         made({"a": {0.1: 2.0}}).densities(0.05)
     with pytest.raises(PenstockError, match=r"outside \(0, 1\]"):
         made({"a": {0.1: 2.0}}).densities(0.0)

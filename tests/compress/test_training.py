@@ -200,7 +200,7 @@ class Steps(Last):
         (Last, {"x": np.zeros((40, 12, 5), np.float32)},
          "forward fails on the data: input.size(-1) must be equal to input_size"),
         (Last, {"y": np.full(40, 3)},
-         "labels go up to 3, but forward tells 3 classes apart (Last); hint: labels count from 0"),
+         "labels go up to 3, but forward has 3 classes (Last); hint: labels count from 0"),
         (Steps, {}, "forward gives (2, 11, 3) (Steps); hint: give logits of shape (2, 'classes')"),
     ],
 )  # fmt: skip

@@ -74,4 +74,4 @@ def test_a_manifest_of_another_graph_is_refused_by_name(case, compiled):
     check_manifest(compiled.manifest, compiled.graph)
     with pytest.raises(ValueError) as caught:
         check_manifest(change(compiled.manifest), compiled.graph)
-    assert str(caught.value) == f"{name} does not fit the graph"
+    assert str(caught.value) == f"{name} does not match the graph"

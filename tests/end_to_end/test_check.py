@@ -119,7 +119,7 @@ def test_a_traced_value_that_is_missing_is_found(project, monkeypatch):
 def test_weights_with_a_hazard_are_not_sound(folder, forge):
     """C simulation can't show it: the words are what the validator proves."""
     forge("weights/manifest.json", lambda fields: fields["kernel"].update(hazard_distance=16))
-    with pytest.raises(PenstockError, match=r"not sound: phase .*: a slot is used twice too soon"):
+    with pytest.raises(PenstockError, match=r"invalid: phase .*: a slot is used twice too soon"):
         check(load_project(folder))
 
 

@@ -134,6 +134,6 @@ def test_a_link_or_a_file_in_place_of_csim_is_not_built_through(compiled, tmp_pa
 def test_a_vanished_folder_is_no_project(compiled, tmp_path):
     folder = compiled[0].write(tmp_path / "project")
     shutil.rmtree(folder)
-    with warnings.catch_warnings(), pytest.raises(PenstockError, match="this is no Penstock"):
+    with warnings.catch_warnings(), pytest.raises(PenstockError, match="this is not a Penstock"):
         warnings.simplefilter("error")
         Interpreter(Path(folder))

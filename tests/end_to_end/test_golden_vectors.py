@@ -59,7 +59,7 @@ def test_vectors_that_are_not_whole_are_refused(case, folder):
     project, calls = calls_of(folder)
     (folder / VECTORS).write_bytes(vector_file(INCOMPLETE[case](calls), project.ports))
     for command in (lambda: csim(folder), lambda: check(project)):
-        with pytest.raises(PenstockError, match=r"tb/vectors\.dat is not whole"):
+        with pytest.raises(PenstockError, match=r"tb/vectors\.dat is damaged"):
             command()
 
 
@@ -92,7 +92,7 @@ def test_a_vector_file_that_is_broken_is_refused_by_python_and_by_the_test_bench
     project = load_project(folder)
     path = folder / VECTORS
     path.write_bytes(BROKEN[case](path.read_bytes()))
-    with pytest.raises(PenstockError, match=r"tb/vectors\.dat is not whole"):
+    with pytest.raises(PenstockError, match=r"tb/vectors\.dat is damaged"):
         csim(folder)
     done = run_testbench(folder, build(folder))
     assert not done.passed and "ERROR" in done.output and "PASS" not in done.output, project

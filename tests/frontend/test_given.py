@@ -130,9 +130,9 @@ def test_what_is_no_model_is_refused(case):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"hardware": {"pes": 2}}, "hardware is a dict (compile); hint: give penstock.Hardware"),
-        ({"precision": 12}, "precision is a int (compile); hint: give penstock.Precision"),
-        ({"head": "step"}, "head is a str (compile); hint: give penstock.HeadOptions"),
+        ({"hardware": {"pes": 2}}, "hardware is a dict (compile); hint: give a penstock.Hardware"),
+        ({"precision": 12}, "precision is a int (compile); hint: give a penstock.Precision"),
+        ({"head": "step"}, "head is a str (compile); hint: give a penstock.HeadOptions"),
         ({"calibration": torch.empty(3, 3, device="meta")},
          "the Tensor is on the meta device, which holds no values (calibration); "
          "hint: give real values"),
@@ -153,5 +153,5 @@ def test_a_module_is_not_read_as_a_file():
     with pytest.raises(PenstockError) as caught:
         penstock.compile_checkpoint(Net())
     assert caught.value.line() == (
-        "a Net is no path (compile_checkpoint); hint: use penstock.compile"
+        "a Net is not a path (compile_checkpoint); hint: use penstock.compile"
     )

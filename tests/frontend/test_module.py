@@ -26,7 +26,7 @@ from penstock.frontend import from_module
 variants = pytest.mark.parametrize(
     "options", VARIANTS.values(), ids=[name.replace(" ", "-") for name in VARIANTS]
 )
-LEAVE = "compile the LSTM with its Linear head alone, and leave the rest to the host"
+LEAVE = "compile only the LSTM and its Linear head, and run the rest on the host"
 ORDER = "register the layers in the order in which they run, or run it on the host"
 
 
@@ -112,7 +112,7 @@ def test_a_sigmoid_after_the_head_is_its_activation():
 def test_a_softmax_is_left_to_the_host_with_a_note(kind):
     model = from_module(Net(lstm=make_lstm(), fc=nn.Linear(CELLS, 5), last=kind(dim=-1)))
     assert model.head.activation == "none"
-    assert model.notes == ["layer last is left to the host"]
+    assert model.notes == ["layer last runs on the host"]
 
 
 @torch.no_grad()
@@ -270,7 +270,7 @@ REFUSED = {
     ),
     "no LSTM": (
         lambda: Net(drop=nn.Dropout()),
-        "the module holds no LSTM (Net); hint: give one with an nn.LSTM",
+        "the module contains no LSTM (Net); hint: give one with an nn.LSTM",
     ),
     "a ReLU and nothing else": (
         nn.ReLU,

@@ -109,7 +109,7 @@ def test_the_verifier_finds_a_state_that_is_never_written():
     graph = small_graph()
     graph.add("c_before", StateRead("c", 2, S16))
     graph.add("y", Output(), "h")
-    with pytest.raises(ValueError, match=r"read or written only: \['c'\]"):
+    with pytest.raises(ValueError, match=r"states that are only read or only written: \['c'\]"):
         verify(graph)
 
 
@@ -119,7 +119,7 @@ def test_the_verifier_finds_a_state_of_two_types(length, dtype):
     graph.add("c_before", StateRead("c", length, dtype))
     graph.add("c_after", StateWrite("c"), "h")
     graph.add("y", Output(), "h")
-    with pytest.raises(ValueError, match="written as another type"):
+    with pytest.raises(ValueError, match="written with another type"):
         verify(graph)
 
 
@@ -293,7 +293,7 @@ def test_nonzeros_of_a_row_that_do_not_ascend_are_refused(columns):
 def test_a_constant_that_no_node_has_is_refused():
     text, constants = dump_graph(whole_graph())
     more = save({**load(constants), "V": np.ones(2, dtype=np.int8)})
-    with pytest.raises(PenstockError, match="holds V, which is no constant's"):
+    with pytest.raises(PenstockError, match="holds V, which belongs to no constant"):
         parse_graph(text, more, REGISTRY, "here")
 
 

@@ -236,7 +236,7 @@ def test_an_operation_refuses_operands_that_do_not_fit():
     graph.add("e", Const(Fixed(3, 0), np.zeros(3, dtype=np.int64)))
     with pytest.raises(ValueError, match=r"exponents must be constant"):
         graph.add("scaled", Scale(), "x", "x")
-    with pytest.raises(ValueError, match=r"exponents of s3\.0 are no counts"):
+    with pytest.raises(ValueError, match=r"exponents of type s3\.0 are not unsigned integers"):
         graph.add("scaled", Scale(), "x", "e")
     graph.add("c", StateRead("c", 4, Fixed(8, 4)))
     with pytest.raises(ValueError, match="while adding node sum"):

@@ -142,7 +142,7 @@ def test_an_argmax_beside_another_result_is_refused():
     best = s.add("best", ArgMax(), v)
     other = s.add("other", Requant(s.graph[best].tensor.type), s.product("acc2", 5, "x"))
     assert refused(s.done(best, other)) == (
-        "best is read inside the network (sketch); hint: an argmax is the network's result"
+        "best is read inside the network (sketch); hint: an argmax must be the network's result"
     )
 
 
