@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import batch
 import numpy as np
 import pytest
 from support import random_model
@@ -84,15 +85,23 @@ def compiled(folder, model, hardware, precision, seed=3):
     return load_project(folder)
 
 
-@pytest.mark.parametrize("case", MATRIX, ids=lambda case: case.replace(" ", "-"))
-def test_interpreter_equals_c_simulation(case, cpp_flags, tmp_path):
-    project = compiled(tmp_path / "project", *MATRIX[case])
-    result = check(project)
-    assert result.difference is None
-    assert result.calls == 14 and result.values["accumulators"] > 0 and result.values["outputs"] > 0
-    golden = run_testbench(project.folder, build(project.folder))
-    assert golden.passed and "0 different" in golden.output
-    assert (project.folder / "csim/build.log").read_text() == "", "the C++ compiles with warnings"
+def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
+    """Built as one program, in which a warning is an error."""
+    projects = {}
+    for number, (name, case) in enumerate(MATRIX.items()):
+        project = compiled(tmp_path / str(number), *case)
+        projects[project.folder] = name, project
+    made = batch.build(list(projects), tmp_path, batch.STRICT)
+    assert {
+        projects[folder][0]: text for folder, text in made.items() if isinstance(text, str)
+    } == {}
+    for folder, (name, project) in projects.items():
+        result = check(project, executable=made[folder])
+        assert result.difference is None, name
+        assert result.calls == 14, name
+        assert result.values["accumulators"] > 0 and result.values["outputs"] > 0, name
+        golden = run_testbench(folder, made[folder])
+        assert golden.passed and "0 different" in golden.output, name
 
 
 def test_sequences_of_ones_own_are_compared_too(cpp_flags, tmp_path):
@@ -147,42 +156,43 @@ def sound_project(cpp_flags, tmp_path_factory):
     return compiled(folder, {"cells": (6,), "peephole": True}, {"pes": 2}, {})
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_found_and_named(fault, sound_project, tmp_path):
-    name, old, new = FAULTS[fault]
-    folder = tmp_path / "faulty"
-    shutil.copytree(sound_project.folder, folder)
-    path = folder / name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    result = check(load_project(folder), steps=2)
-    assert not result.passed
-    difference = result.difference
-    assert difference is not None and difference.interpreter != difference.csim
-    assert f"step {difference.step}, lane 0, index {difference.index}" in str(difference)
+def test_a_planted_fault_is_found_and_named(sound_project, tmp_path):
+    for number, (name, old, new) in enumerate(FAULTS.values()):
+        folder = tmp_path / str(number)
+        shutil.copytree(sound_project.folder, folder)
+        path = folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+    made = batch.build([tmp_path / str(number) for number in range(len(FAULTS))], tmp_path)
+    for folder, fault in zip(made, FAULTS, strict=True):
+        result = check(load_project(folder), steps=2, executable=made[folder])
+        assert not result.passed, fault
+        difference = result.difference
+        assert difference is not None and difference.interpreter != difference.csim, fault
+        assert f"step {difference.step}, lane 0, index {difference.index}" in str(difference)
 
 
-def without_process(sound_project, folder, process):
-    shutil.copytree(sound_project.folder, folder)
-    path = folder / "kernel/lstm_top.cpp"
-    text = path.read_text()
-    line = next(line for line in text.splitlines() if f"PROCESS({process}" in line)
-    path.write_text(text.replace(line, ""))
-    return run_testbench(folder, build(folder))
+WITHOUT_PROCESS = {
+    "store_results": "stream y_beats still holds 3 values that nobody read",
+    "fetch_frames": "a process waits for a read of the empty stream x_beats",
+}
 
 
-def test_results_that_nobody_takes_are_not_a_pass(sound_project, tmp_path):
-    done = without_process(sound_project, tmp_path / "faulty", "store_results")
-    assert not done.passed
-    assert "stream y_beats still holds 3 values that nobody read" in done.output
-
-
-def test_a_deadlock_names_the_streams_that_wait(sound_project, tmp_path):
-    done = without_process(sound_project, tmp_path / "faulty", "fetch_frames")
-    assert not done.passed
-    assert "deadlock" in done.output
-    assert "a process waits for a read of the empty stream x_beats" in done.output
+def test_results_that_nobody_takes_and_streams_that_wait_are_named(sound_project, tmp_path):
+    for process in WITHOUT_PROCESS:
+        folder = tmp_path / process
+        shutil.copytree(sound_project.folder, folder)
+        path = folder / "kernel/lstm_top.cpp"
+        text = path.read_text()
+        line = next(line for line in text.splitlines() if f"PROCESS({process}" in line)
+        path.write_text(text.replace(line, ""))
+    made = batch.build([tmp_path / process for process in WITHOUT_PROCESS], tmp_path)
+    for folder, said in zip(made, WITHOUT_PROCESS.values(), strict=True):
+        done = run_testbench(folder, made[folder])
+        assert not done.passed
+        assert said in done.output
+        assert ("deadlock" in done.output) == (folder.name == "fetch_frames")
 
 
 def test_a_write_beyond_the_declared_depth_waits_as_in_hardware(run_cpp):

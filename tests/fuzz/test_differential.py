@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from fuzz.coverage import features
 from fuzz.random_graphs import Case, drawn_cases
 from fuzz.reduce import reduce_case
@@ -17,31 +16,20 @@ from penstock.machine import describe
 from penstock.schedule import schedule
 
 HARDWARE = {"pes": 4, "lanes": 2, "elements_per_cycle": 2}
-RANDOM = 4
+RANDOM = 8
 DRAWN = 150
 
 
-@pytest.fixture(scope="module")
-def outcomes(cpp_flags, tmp_path_factory):
-    """name -> outcome; the random cases are ``random 0``, ``random 1`` and so on."""
-    cases = {name: Case(build(), HARDWARE) for name, build in GRAPHS.items()}
-    small = sorted(drawn_cases(7, 3 * RANDOM), key=lambda case: len(case.graph))[:RANDOM]
-    cases |= {f"random {n}": case for n, case in enumerate(small)}
-    found = run_batch(list(cases.values()), tmp_path_factory.mktemp("batch"))
-    return dict(zip(cases, found, strict=True))
-
-
-@pytest.mark.parametrize("name", GRAPHS)
-def test_kernel_and_interpreter_agree_on_graphs_that_no_frontend_gives(name, outcomes):
-    assert outcomes[name].kind == "equal", outcomes[name].text
-    assert outcomes[name].values > 500
-
-
-def test_kernel_and_interpreter_agree_on_random_graphs(outcomes):
-    found = [outcomes[f"random {n}"] for n in range(RANDOM)]
+def test_kernel_and_interpreter_agree_on_graphs_that_no_frontend_gives(cpp_flags, tmp_path):
+    """Those of tests/graphs.py, and a few random ones."""
+    cases = [Case(build(), HARDWARE) for build in GRAPHS.values()]
+    outcomes = run_batch([*cases, *drawn_cases(7, RANDOM)], tmp_path)
+    for name, outcome in zip(GRAPHS, outcomes, strict=False):
+        assert outcome.kind == "equal", f"{name}: {outcome.text}"
+        assert outcome.values > 500, name
+    found = outcomes[len(GRAPHS) :]
     assert [outcome.text for outcome in found if outcome.is_failure] == []
-    counts = Counter(outcome.kind for outcome in found)
-    assert counts["equal"] > RANDOM // 2
+    assert Counter(outcome.kind for outcome in found)["equal"] > RANDOM // 2
 
 
 def test_most_random_graphs_compile_and_they_contain_whatever_a_graph_can():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fuzz.batch import build
+from batch import build
 from fuzz.coverage import features
 from fuzz.observe import compared, observe
 from fuzz.random_graphs import Case

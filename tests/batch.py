@@ -22,9 +22,11 @@ from penstock_runtime import csim
 SYSTEM = re.compile(r"^#include (<.*>)$", re.M)
 OWN = re.compile(r'^#include "(.*)"$', re.M)
 DEFINED = re.compile(r"^#define (\w+)", re.M)
-FLAGS = ("-O0", "-std=c++14", "-w", "--param=ggc-min-heapsize=400000")
-"""What the compiler warns of is another test's business, and -O0 costs least in all; so does
-collecting garbage seldom, above 400 MB."""
+CHEAP = ("-O0", "--param=ggc-min-heapsize=400000")
+"""-O0 costs least in all; so does collecting garbage seldom, above 400 MB."""
+FLAGS = (*CHEAP, "-std=c++14", "-w")
+STRICT = (*(flag for flag in csim.FLAGS if flag != "-O2"), *CHEAP, "-Werror")
+"""A warning is an error."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ def _main_of(flags: tuple[str, ...]) -> str:
     return renamed[0] if renamed else "testbench"
 
 
-def build(folders: Sequence[Path], scratch: Path) -> dict[Path, Path | str]:
+def build(
+    folders: Sequence[Path], scratch: Path, flags: tuple[str, ...] = FLAGS
+) -> dict[Path, Path | str]:
     """Each project's test bench, or what the C++ compiler says of it.
 
     scratch: an existing folder for what the build leaves. Projects that an error points at are
@@ -80,7 +84,7 @@ def build(folders: Sequence[Path], scratch: Path) -> dict[Path, Path | str]:
     """
     sources = [amalgamate(folder) for folder in folders]
     target = scratch / f"batch_{folders[0].name}_{len(folders)}"
-    log, blamed = _compile(sources, target)
+    log, blamed = _compile(sources, target, flags)
     if log is None:
         return {folder: _wrapper(folder, target, n) for n, folder in enumerate(folders)}
     if len(folders) == 1:
@@ -89,9 +93,9 @@ def build(folders: Sequence[Path], scratch: Path) -> dict[Path, Path | str]:
     guilty = [folders[n] for n in sorted(blamed)] or list(folders)
     made: dict[Path, Path | str] = {}
     for folder in guilty:
-        made |= build([folder], scratch)
+        made |= build([folder], scratch, flags)
     others = [folder for folder in folders if folder not in guilty]
-    return made | (build(others, scratch) if others else {})
+    return made | (build(others, scratch, flags) if others else {})
 
 
 def _wrapper(folder: Path, executable: Path, number: int) -> Path:
@@ -102,9 +106,11 @@ def _wrapper(folder: Path, executable: Path, number: int) -> Path:
     return script
 
 
-def _compile(sources: list[Source], target: Path) -> tuple[str | None, set[int]]:
+def _compile(
+    sources: list[Source], target: Path, flags: tuple[str, ...]
+) -> tuple[str | None, set[int]]:
     """Compile one translation unit and link it: (None, ...), or errors and the projects blamed."""
-    header = _precompiled(sources)
+    header = _precompiled(sources, flags)
     parts, ends = ["#include <cstdlib>\n"], []
     for number, source in enumerate(sources):
         parts.append(f"namespace project_{number} {{\n{source.body}\n}}\n")
@@ -118,7 +124,7 @@ def _compile(sources: list[Source], target: Path) -> tuple[str | None, set[int]]
     )
     unit = target.with_suffix(".cpp")
     unit.write_text("".join(parts))
-    command = [csim.compiler(), *FLAGS, *csim.include_flags(), "-include", str(header)]
+    command = [csim.compiler(), *flags, *csim.include_flags(), "-include", str(header)]
     done = subprocess.run(
         [*command, unit.name, "-o", target.name], cwd=target.parent, text=True, capture_output=True
     )
@@ -129,19 +135,20 @@ def _compile(sources: list[Source], target: Path) -> tuple[str | None, set[int]]
     return done.stderr, {number for number in blamed if number < len(sources)}
 
 
-def _precompiled(sources: list[Source]) -> Path:
+def _precompiled(sources: list[Source], flags: tuple[str, ...]) -> Path:
     """The headers that stand outside all projects, compiled once a process."""
     system = sorted({name for source in sources for name in source.system})
-    header = _headers() / f"{hashlib.sha256(' '.join(system).encode()).hexdigest()[:16]}.h"
+    known_by = hashlib.sha256(" ".join([*flags, *system]).encode()).hexdigest()[:16]
+    header = _headers() / f"{known_by}.h"
     if not header.is_file():
         header.write_text("".join(f"#include {name}\n" for name in system))
-        command = [csim.compiler(), *FLAGS, *csim.include_flags(), "-x", "c++-header"]
+        command = [csim.compiler(), *flags, *csim.include_flags(), "-x", "c++-header"]
         subprocess.run([*command, header, "-o", f"{header}.gch"], check=True)
     return header
 
 
 @functools.cache
 def _headers() -> Path:
-    folder = tempfile.TemporaryDirectory(prefix="fuzz-headers-")
+    folder = tempfile.TemporaryDirectory(prefix="penstock-headers-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
