@@ -197,6 +197,17 @@ def state_of_a_value_in_front_of_the_products():
     return s.done(s.requant("w", s.product("acc", 5, v)))
 
 
+def values_of_constants_alone():
+    """What no frame leads to, and is the same in every lane: a state, and a result."""
+    s = Sketch()
+    bias = s.add("bias", Const(WEIGHT, s.generator.integers(-20, 20, 6)))
+    fixed = s.requant("fixed", bias)
+    old = s.state("s", 6)
+    s.write("s", fixed)
+    out = s.product("acc", 6, old, fixed, "x")
+    return s.done(s.requant("v", out), s.requant("again", s.add("twice", Add(), bias, bias)))
+
+
 GRAPHS = {
     graph.__name__: graph
     for graph in (
@@ -205,6 +216,6 @@ GRAPHS = {
         products_of_different_vectors,
         work_before_any_product, carried_between_sweeps, captured_for_the_end, state_as_the_result,
         gathered_and_the_state_of_a_later_sweep, rows_that_all_have_a_scale,
-        state_of_a_value_in_front_of_the_products,
+        state_of_a_value_in_front_of_the_products, values_of_constants_alone,
     )
 }  # fmt: skip

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from graphs import GRAPHS
 from support import random_model
 
 from penstock import Fixed, Overflow, PenstockError, Precision, Rounding
@@ -346,3 +347,11 @@ def test_what_has_its_range_by_nature_does_not_learn_one():
     assert {"x", "l0__c", "l0_reverse__c", "head__W0"} <= names
     assert not any(name.endswith(("__m", "__i", "__b_i", "__tanh_c", "__y")) for name in names)
     assert "l0__y" in learning("projection, peepholes, sigma as g", x).log2_ranges
+
+
+def test_values_of_constants_alone_train_as_they_run():
+    graph = GRAPHS["values_of_constants_alone"]()
+    x, lengths = np.random.default_rng(0).integers(-1000, 1000, (3, 4, 6)), np.array([4, 2, 1])
+    mine, reference = execute(graph, x, lengths), evaluate(graph, x, lengths).y
+    for lane, length in enumerate(lengths):
+        assert np.array_equal(mine[lane, :length], reference[lane, :length])

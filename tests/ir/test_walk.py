@@ -10,7 +10,7 @@ from penstock.ir import Direction, Graph
 from penstock.ir.evaluate import ReferenceEngine, evaluate, initial_state
 from penstock.ir.verify import verify
 from penstock.ir.walk import Program, Walker
-from penstock.ops import Add, Capture, Input, Output, Requant, StateRead, StateWrite
+from penstock.ops import Add, Capture, Const, Input, Output, Requant, StateRead, StateWrite
 
 S8 = Fixed(8, 0, True, Rounding.RND, Overflow.SAT)
 
@@ -121,6 +121,27 @@ def test_an_observer_sees_every_node_of_every_step_and_which_lanes_count():
     evaluate(graph, np.ones((2, 2, 2), dtype=np.int64), np.array([2, 1]), observe=observe)
     names = [node.name for node in graph.nodes()]
     assert seen == [(name, t, [True, t < 1]) for t in range(2) for name in names]
+
+
+def test_what_is_computed_of_constants_has_lanes_like_all_else():
+    graph = Graph("constants", [Direction.FORWARD])
+    graph.add("x", Input(1, S8))
+    graph.add("bias", Const(S8, np.array([3, -5])))
+    graph.add("twice", Add(), "bias", "bias")
+    graph.add("fixed", Requant(S8), "twice")
+    graph.add("keep", StateWrite("s"), "fixed")
+    graph.add("s_old", StateRead("s", 2, S8))
+    graph.add("y", Output(), "fixed")
+    shapes = set()
+
+    def observe(name, t, raw, counts):
+        shapes.add(raw.shape[:1])
+
+    result = evaluate(graph, np.ones((3, 2, 1), dtype=np.int64), np.array([2, 1, 0]), None, observe)
+    assert shapes == {(3,)}
+    given, none = [6, -10], [0, 0]
+    assert result.y.tolist() == [[given, given], [given, none], [none, none]]
+    assert result.state["s"].tolist() == [given, given, none]
 
 
 def test_an_error_says_which_node_was_executed():

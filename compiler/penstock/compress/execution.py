@@ -58,7 +58,9 @@ class Execution(Walker[Tensor]):
         return torch.stack(self.outputs, dim=1)
 
     def execute(self, node: Node, *operands: Tensor) -> Tensor:  # noqa: D102
-        return self._rules[node.op.kind](self, node, node.op, *operands)
+        value = self._rules[node.op.kind](self, node, node.op, *operands)
+        is_of_constants = value.ndim == 1
+        return value.expand(len(self.x), -1) if is_of_constants else value
 
     def to_type(self, node: Node, x: Tensor) -> Tensor:
         """``x`` rounded to the node's type, whose range may be learned."""

@@ -112,6 +112,8 @@ class _Walk(Walker[Value]):
 
     def execute(self, node: Node, *operands: Value) -> Value:
         raw = node.op.eval(self, *operands)
+        if raw.ndim == 1:  # computed of constants alone
+            raw = np.broadcast_to(raw, (len(self._x), *raw.shape))
         if self._observe is not None:
             counts = self.last if node.op.when == "last" else self.valid
             self._observe(node.name, self.moment.t, raw, counts[:, 0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.codegen.hls.names import Names, one_line, plain_cpp
+from penstock.codegen.hls.names import Names, lengths_of_lanes, one_line, plain_cpp
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
 from penstock.codegen.hls.units import UnitCode, unit_code
 from penstock.codegen.render import render
@@ -76,7 +76,7 @@ def emit_kernel(machine: Machine, golden_steps: int) -> dict[str, str]:
 def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[str, Any]:
     """All names that the kernel's templates use."""
     hardware, groups = machine.hardware, machine.groups.groups
-    lanes = range(hardware.lanes)
+    lengths = lengths_of_lanes(hardware.lanes)
     ids = {node.name: number for number, node in enumerate(machine.graph.nodes())}
     units = {phase.name: unit_code(machine, names, phase, ids) for phase in machine.phases}
     states = [StateCode.of(machine, names, state) for state in machine.kept.states]
@@ -98,9 +98,9 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
             for array in machine.kept.frames
         ],
         "buffers_frames": machine.max_steps is not None,
-        "length_names": [f"length_{lane}" for lane in lanes],
-        "length_parameters": [f"unsigned length_{lane}" for lane in lanes],
-        "scalars": ["steps", *(f"length_{lane}" for lane in lanes), "start", "reload"],
+        "length_names": lengths,
+        "length_parameters": [f"unsigned {length}" for length in lengths],
+        "scalars": ["steps", *lengths, "start", "reload"],
         "ports": [port.name for port in machine.ports],
         "tables": table_functions(machine.graph, names.table),
         "segments": [

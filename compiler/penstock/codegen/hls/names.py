@@ -112,11 +112,17 @@ def one_line(text: str) -> str:
     return " ".join(kept.split())
 
 
+def lengths_of_lanes(lanes: int) -> list[str]:
+    """The kernel's arguments that hold the steps of each lane."""
+    return [f"length_{lane}" for lane in range(lanes)]
+
+
 class Names:
     """The kernel's names for everything in a machine description."""
 
     def __init__(self, machine: Machine) -> None:
-        self.scope = Scope(KEYWORDS | KERNEL | LIBRARY | CONSTANTS)
+        arguments = lengths_of_lanes(machine.hardware.lanes)
+        self.scope = Scope(KEYWORDS | KERNEL | LIBRARY | CONSTANTS | set(arguments))
         kept = machine.kept
         self._segments = {
             segment: self.scope.take(f"{identifier(segment).upper()}_BASE")
