@@ -10,6 +10,9 @@ import pytest
 from cli.given import CELLS, INPUTS, PES, compile_to, lstm_tensors
 from safetensors.numpy import save_file
 
+from penstock import PenstockError
+from penstock.arrays import read_array
+
 LSTM = lstm_tensors()
 RENAME = "rename it and save again"
 DIVERGED = "did training diverge? use an earlier checkpoint"
@@ -135,6 +138,17 @@ def test_a_header_that_claims_more_than_the_file_holds_is_refused(case, suffix, 
     line = refused("compile", "model.safetensors", "-o", "out", *PES, "--calibration", path.name)
     hint = "save it with numpy.save"
     assert line == f"not a complete NumPy file of numbers ({path.name}); hint: {hint}"
+
+
+def test_a_member_that_claims_as_many_elements_as_it_has_bytes_is_refused_unread(work, monkeypatch):
+    """A number has more than one byte; the archive is not loaded to find that out."""
+    content = claiming((10, INPUTS))
+    with zipfile.ZipFile("f.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    assert 10 * INPUTS <= len(content) < 10 * INPUTS * 8
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was loaded"))
+    with pytest.raises(PenstockError, match=r"not a complete NumPy file of numbers"):
+        read_array(Path("f.npz"))
 
 
 def test_an_old_header_gives_no_warning_before_the_error(refused, project):

@@ -132,6 +132,21 @@ def test_a_table_has_the_slope_of_its_function(function):
     assert (real.grad == slope).all() and slope.min() > 0
 
 
+@pytest.mark.parametrize("rounding", Rounding)
+def test_interpolation_is_rounded_as_a_whole(rounding):
+    """An entry and its share of the rise; only with the default rounding may they be parted."""
+    x, to = Fixed(8, 5, True, "AP_RND", "AP_SAT"), Fixed(6, 4, True, rounding, Overflow.SAT)
+    table, rise = lut_tables("tanh", x, to, 4)
+    graph = Graph("interpolated", [Direction.FORWARD])
+    graph.add("x", Input(256, x))
+    graph.add("table", Const(to, table))
+    graph.add("rise", Const(Fixed(7, to.frac), rise))
+    graph.add("f", Lut("tanh", to, 4), "x", "table", "rise")
+    graph.add("y", Output(), "f")
+    raw, lengths = np.arange(-128, 128)[None, None], np.array([1])
+    assert np.array_equal(execute(graph, raw, lengths), evaluate(graph, raw, lengths).y)
+
+
 def test_quantized_weights_are_those_of_the_graph_with_their_scales_taken_back():
     arguments, precision = MATRIX["rows of their own scale"]
     trained = network(random_model(**arguments, seed=4), precision, np.ones((2, 6, 5)))

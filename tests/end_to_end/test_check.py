@@ -148,6 +148,25 @@ def test_the_seed_of_the_command_line_is_the_checks(project, monkeypatch):
     assert seeds == [7]
 
 
+def test_the_command_line_says_how_many_steps_it_was_asked_for(project, monkeypatch):
+    steps = []
+    monkeypatch.setattr(compare, "stimuli", lambda *given: steps.extend(given) or iter(()))
+    monkeypatch.setattr(compare, "_simulate", lambda *_: compare.CheckResult(1, {"y": 1}, None))
+    monkeypatch.setattr(sys, "argv", ["penstock", "check", str(project.folder), "--steps", "7"])
+    main()
+    assert 7 in steps
+
+
+def test_a_difference_is_told_and_the_exit_status_is_1(project, monkeypatch, capsys):
+    answers(monkeypatch, lambda results, trace: flip(results, 0))
+    monkeypatch.setattr(sys, "argv", ["penstock", "check", str(project.folder)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    told = capsys.readouterr().out
+    assert "FAIL: first difference: " in told and "PASS" not in told
+
+
 def test_a_project_that_cannot_be_written_is_checked_elsewhere(folder, monkeypatch):
     before = sorted(path for path in folder.rglob("*"))
     access = os.access

@@ -75,27 +75,38 @@ def with_a_longer_sequence(content):
 
 
 BROKEN = {
-    "cut short": lambda content: content[:-1],
-    "longer": lambda content: content + b"\0",
-    "empty": lambda content: b"",
-    "another file": lambda content: b"\0" * 100,
-    "more steps than frames": with_more_steps,
-    "a sequence longer than its call": with_a_longer_sequence,
-    "a count of frames that is no beat": lambda content: (
-        content[:FRAMES_AT] + (1).to_bytes(4, "little") + content[FRAMES_AT + 4 :]
+    "cut short": (lambda content: content[:-1], "it is cut short"),
+    "longer": (lambda content: content + b"\0", "it goes on after its last call"),
+    "empty": (lambda content: b"", "it is cut short"),
+    "another file": (lambda content: b"\0" * 100, "it is not a vector file"),
+    "more steps than frames": (with_more_steps, "call 0 has 192 bytes of frames for 300 steps"),
+    "a sequence longer than its call": (
+        with_a_longer_sequence, "call 0 has a sequence of more than its 3 steps",
     ),
-}
+    "a count of frames that is no beat": (
+        lambda content: content[:FRAMES_AT] + (1).to_bytes(4, "little") + content[FRAMES_AT + 4 :],
+        "it is cut short",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_vector_file_that_is_broken_is_refused_by_python_and_by_the_test_bench(case, folder):
     project = load_project(folder)
     path = folder / VECTORS
-    path.write_bytes(BROKEN[case](path.read_bytes()))
-    with pytest.raises(PenstockError, match=r"tb/vectors\.dat is damaged"):
+    change, reason = BROKEN[case]
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(PenstockError, match=rf"tb/vectors\.dat is damaged: {reason}"):
         csim(folder)
     done = run_testbench(folder, build(folder))
     assert not done.passed and "ERROR" in done.output and "PASS" not in done.output, project
+
+
+def test_a_call_without_steps_is_refused(folder):
+    project, calls = calls_of(folder)
+    empty = replace(calls[0], x=calls[0].x[:, :0], lengths=calls[0].lengths * 0)
+    with pytest.raises(ValueError, match="call 0 has 0 bytes of frames for 0 steps"):
+        parse_vector_file(vector_file([empty], project.ports), project.ports, project.inputs)
 
 
 @pytest.mark.parametrize("case", ["no calls", "no steps", "a state too many", "half a result"])

@@ -72,7 +72,7 @@ class Execution(Walker[Tensor]):
 
     def product(self, node: Node, vectors: tuple[Tensor, ...]) -> Tensor:
         """The sum of a MatVec over its vectors; see ``Products``."""
-        return self._products.take(node, self.moment, vectors)
+        return self._products.take(node, vectors)
 
 
 class Products:
@@ -86,12 +86,9 @@ class Products:
         self._siblings = _siblings(graph)
         self._stacked: dict[tuple[str, ...], list[Tensor]] = {}
         self._made: dict[str, Tensor] = {}
-        self._moment: object = None
 
-    def take(self, node: Node, moment: object, vectors: tuple[Tensor, ...]) -> Tensor:
-        """The node's sum at this moment of the walk; made together with those of its siblings."""
-        if moment is not self._moment:
-            self._made, self._moment = {}, moment
+    def take(self, node: Node, vectors: tuple[Tensor, ...]) -> Tensor:
+        """The node's sum, made together with those of its siblings; a step takes each once."""
         if node.name not in self._made:
             self._made.update(self._make(self._siblings[node.name], vectors))
         return self._made.pop(node.name)
