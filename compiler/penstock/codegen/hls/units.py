@@ -146,7 +146,7 @@ def requant_operand(source: Fixed, to: Fixed, name: str) -> str:
 
     AMD's headers stop with an assertion where a rounding bit lies above the operand's own bits.
     """
-    needed = source.frac - to.frac
+    needed = source.frac - to.frac + 2
     if source.width >= needed:
         return name
     kind = "ap_fixed" if source.signed else "ap_ufixed"  # may be wider than a Fixed can be
