@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from penstock.calibration import Ranges
 from penstock.compress.saved import (
     KEY,
     Formats,
+    Metadata,
     load_formats,
     metadata_of,
     save_compressed,
@@ -59,7 +61,7 @@ def resave(path, change=lambda text: text, change_tensors=lambda tensors: None, 
     tensors = load_file(path)
     change_tensors(tensors)
     found = json.loads(metadata(path))
-    text = change(json.dumps(found["formats"]))
+    text = change(bytes(msgspec.json.decode(metadata(path), type=Metadata).formats).decode())
     signed = metadata_of(text, path.read_bytes())
     if not sign:
         signed = signed.replace(json.loads(signed)["sha256"] if text else "", found["sha256"])
