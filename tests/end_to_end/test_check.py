@@ -11,7 +11,7 @@ import pytest
 from penstock.cli import main
 from penstock.errors import PenstockError
 from penstock.templating import template_folder
-from penstock_runtime import compare, csim, load_project
+from penstock_runtime import compare, csim, expected, load_project
 from penstock_runtime.compare import check
 
 RECORD_BYTES = 5 * 8
@@ -105,7 +105,7 @@ def test_whatever_the_kernel_traces_is_compared():
     traced = {
         twin.name.partition(".")[0] for twin in twins.iterdir() if "TRACE" in twin.read_text()
     }
-    assert traced == set(compare.TRACED)
+    assert traced == set(expected.TRACED)
 
 
 def test_a_traced_value_that_is_missing_is_found(project, monkeypatch):

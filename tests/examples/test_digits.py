@@ -17,7 +17,8 @@ from penstock.cli.main import app
 from penstock.ir.evaluate import evaluate, initial_state
 from penstock.packing.manifest import unpack_phase
 from penstock_runtime import Interpreter, load_project
-from penstock_runtime.compare import CheckResult, Difference
+from penstock_runtime.compare import CheckResult
+from penstock_runtime.expected import Difference
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")

@@ -16,12 +16,12 @@ from penstock.codegen.hls.names import Names
 from penstock.driver import Compiled
 from penstock.machine.units import Action
 from penstock.ops import REGISTRY
-from penstock_runtime import compare
+from penstock_runtime import expected
 
-ELSEWHERE = (*compare.TRACED, "argmax", "output")
+ELSEWHERE = (*expected.TRACED, "argmax", "output")
 """Traced by the kernel, or results."""
 EVERYTHING = (
-    *compare.TRACED,
+    *expected.TRACED,
     *(kind for kind, op in REGISTRY.items() if not op.is_source and kind not in ELSEWHERE),
 )
 """The operations that check compares inside ``compared``."""
@@ -30,7 +30,7 @@ EVERYTHING = (
 @contextmanager
 def compared() -> Iterator[None]:
     """Let check compare every computed value, of a project that ``observe`` has changed."""
-    with mock.patch.object(compare, "TRACED", EVERYTHING):
+    with mock.patch.object(expected, "TRACED", EVERYTHING):
         yield
 
 
