@@ -178,7 +178,7 @@ def test_readme_states_the_cycles_of_the_schedule(project):
     plan, order = project.compiled.plan, project.compiled.machine.order
     readme = project.texts["README.md"]
     cycles = order.step_cycles
-    assert f"**{cycles} cycles a step** ({cycles / 200:.2f} us at 200 MHz)" in readme
+    assert f"**{cycles} cycles per step** ({cycles / 200:.2f} us at 200 MHz)" in readme
     assert f"the bound is {order.bound_cycles}.\n" in readme
     for phase in plan.products:
         assert re.search(rf"^\| {phase.code.name} \|.*\| {phase.code.words} \|", readme, re.M)
