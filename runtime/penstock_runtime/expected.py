@@ -77,7 +77,7 @@ def vectors_of(project: Project, expected: list[Expected]) -> bytes:
     calls = [
         Call(
             item.stimulus.x, item.stimulus.lengths, item.stimulus.start,
-            index == 0 or item.stimulus.start == START_GIVEN,
+            index == 0 or item.stimulus.reload,
             ports.state_to_beats({name: item.stimulus.state[name] for name in layouts}, layouts)
             if item.stimulus.start == START_GIVEN and item.stimulus.state is not None
             else b"",

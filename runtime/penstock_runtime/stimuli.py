@@ -13,13 +13,17 @@ from penstock.packing.vectors import START_CARRIED, START_GIVEN, START_ZERO
 
 @dataclass(frozen=True)
 class Stimulus:
-    """One call: x (lanes, steps, inputs) raw, lengths (lanes), and where the state comes from."""
+    """One call: x (lanes, steps, inputs) raw, lengths (lanes), and where the state comes from.
+
+    reload: the kernel reads its parameters again.
+    """
 
     name: str
     x: IntArray
     lengths: IntArray
     start: int
     state: dict[str, IntArray] | None = None
+    reload: bool = False
 
 
 def stimuli(
@@ -43,8 +47,10 @@ def stimuli(
         yield Stimulus(f"{name}, carried on", x[:, ::-1], ragged, START_CARRIED)
     x = frames["random"]
     for name, state in _states(states, lanes, generator).items():
-        yield Stimulus(f"random from {name} state", x, full, START_GIVEN, state)
-    yield Stimulus("random from a given state, carried on", x[:, ::-1], full, START_CARRIED)
+        yield Stimulus(f"random from {name} state", x, full, START_GIVEN, state, reload=True)
+    yield Stimulus(
+        "random from a given state, carried on", x[:, ::-1], full, START_CARRIED, reload=True
+    )
 
 
 def _frames(

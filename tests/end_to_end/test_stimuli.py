@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from penstock.fixed import Fixed
-from penstock.packing.vectors import START_CARRIED, START_GIVEN, START_ZERO
+from penstock.packing.vectors import (
+    START_CARRIED,
+    START_GIVEN,
+    START_ZERO,
+    Ports,
+    parse_vector_file,
+)
+from penstock_runtime.expected import Expected, vectors_of
 from penstock_runtime.stimuli import own_stimuli, stimuli
 
 KIND = Fixed(12, 8)
@@ -52,6 +61,18 @@ def test_a_random_state_is_of_its_type_and_is_carried_on(calls):
         assert kind.fits(given.state[name]) and len(np.unique(given.state[name])) > 1
     assert list(calls)[-1] == "random from a given state, carried on"
     assert list(calls.values())[-1].start == START_CARRIED
+
+
+def test_parameters_are_loaded_again_between_calls_and_a_carried_state_survives_it(calls):
+    """START_CARRIED with and without a reload; only the first call of all needs one."""
+    carried = {call.reload for call in calls.values() if call.start == START_CARRIED}
+    assert carried == {True, False}
+    project = SimpleNamespace(ports=Ports(512, 16, LANES), state_layouts={})
+    expected = [Expected(call, call.x, {}, {}) for call in calls.values()]
+    found = parse_vector_file(vectors_of(project, expected), project.ports, INPUTS)
+    assert [call.reload for call in found] == [
+        number == 0 or call.reload for number, call in enumerate(calls.values())
+    ]
 
 
 def test_another_seed_gives_other_calls(calls):
