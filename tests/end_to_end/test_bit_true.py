@@ -12,6 +12,7 @@ from support import random_model
 from penstock import Hardware, Precision
 from penstock.driver import compile_model
 from penstock.fixed import Fixed, Overflow, Rounding
+from penstock.packing.validate import validate
 from penstock_runtime import Interpreter, load_project
 from penstock_runtime.compare import check
 from penstock_runtime.csim import build, run_testbench
@@ -116,6 +117,35 @@ def test_sequences_of_ones_own_are_compared_too(cpp_flags, tmp_path):
     assert result.passed and result.calls == plain.calls + 2
     cells = (8 + 7 + 5 + 5) * lengths.sum()  # c and y of both layers, of every step that counts
     assert result.values["states"] - plain.values["states"] == cells
+
+
+WATCH = """
+          static std::map<std::pair<const void *, unsigned>, unsigned> used;
+          const std::pair<const void *, unsigned> sum(&acc[p][bank][address][lane], phase.id);
+          const auto last = used.find(sum);
+          if (last != used.end() && n > last->second && n - last->second < DISTANCE) std::exit(5);
+          used[sum] = n;
+"""
+
+
+def test_sums_are_used_again_as_late_as_the_validator_says_and_no_later(cpp_flags, tmp_path):
+    """It proves a distance of the words; the kernel must spread them over the ways as it does."""
+    project = compiled(
+        tmp_path / "project", *MATRIX["scarce slots and a long hazard distance need bubbles"]
+    )
+    files = [(project.folder / name).read_bytes() for name in project.manifest.file_bytes()]
+    least = validate(project.graph, project.manifest, files, 9).min_distance
+    use = "          acc[p][bank][address][lane] += product;\n"
+    folders = [tmp_path / "proven", tmp_path / "more"]
+    for folder, distance in zip(folders, (least, least + 1), strict=True):
+        shutil.copytree(project.folder, folder)
+        path = folder / "kernel/pe_array.h"
+        text = path.read_text()
+        assert text.count(use) == 1
+        watched = text.replace(use, use + WATCH.replace("DISTANCE", str(distance)))
+        path.write_text("#include <cstdlib>\n#include <map>\n" + watched)
+    made = batch.build(folders, tmp_path)
+    assert [run_testbench(folder, made[folder]).passed for folder in folders] == [True, False]
 
 
 SANITIZED = (
