@@ -36,7 +36,8 @@ def stimuli(
 ) -> Iterator[Stimulus]:
     """Pairs of consecutive calls; the second of a pair carries the state of the first on.
 
-    ``states``: name -> (length, type). Lengths differ between lanes in every second call.
+    ``states``: name -> (length, type). Lengths differ between lanes in every second call, and where
+    states are given, a lane (of several) has no steps once: its state stays as it was given.
     """
     generator = np.random.default_rng(seed)
     frames = _frames(dtype, (lanes, steps, inputs), generator)
@@ -45,9 +46,10 @@ def stimuli(
         ragged = generator.integers(0, steps, lanes, endpoint=True)
         yield Stimulus(name, x, full, START_ZERO)
         yield Stimulus(f"{name}, carried on", x[:, ::-1], ragged, START_CARRIED)
-    x = frames["random"]
+    x, idle = frames["random"], np.where(np.arange(lanes) + 1 < lanes, steps, 0)
     for name, state in _states(states, lanes, generator).items():
-        yield Stimulus(f"random from {name} state", x, full, START_GIVEN, state, reload=True)
+        lengths = idle if name == "an all-min" and lanes > 1 else full
+        yield Stimulus(f"random from {name} state", x, lengths, START_GIVEN, state, reload=True)
     yield Stimulus(
         "random from a given state, carried on", x[:, ::-1], full, START_CARRIED, reload=True
     )

@@ -55,6 +55,13 @@ def test_states_are_given_at_the_ends_of_their_types(edge, calls):
         assert call.state[name].shape == (LANES, length) and (call.state[name] == wanted).all()
 
 
+def test_a_state_is_given_to_a_lane_without_steps_unless_it_is_the_only_one(calls):
+    lengths = calls["random from an all-min state"].lengths
+    assert lengths.tolist() == [STEPS] * (LANES - 1) + [0]
+    for call in stimuli(KIND, INPUTS, 1, STEPS, STATES, seed=1):
+        assert call.start != START_GIVEN or call.lengths.tolist() == [STEPS]
+
+
 def test_a_random_state_is_of_its_type_and_is_carried_on(calls):
     given = calls["random from a given state"]
     for name, (_, kind) in STATES.items():
