@@ -120,6 +120,12 @@ def test_more_banks_are_taken_where_bubbles_cost_more_than_a_hundredth():
     assert words == {4: 40, 8: 38, 16: 36, None: 36}
 
 
+def test_few_banks_are_enough_for_several_phases_almost_without_bubbles():
+    _, plan = planned(Hardware(pes=2), cells=(48,), outputs=24, density=0.5)
+    assert len(plan.products) == 2
+    assert plan.banks == 4
+
+
 def test_weights_are_as_wide_as_the_widest_matrix_of_the_phase():
     network = random_model(cells=(9,))
     wide = Precision(weights=6, overrides={"l0.W_fr": Fixed(16, 12)})
