@@ -63,11 +63,11 @@ class Hardware:
     lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8 or 16.")] = 1
     elements_per_cycle: Annotated[
         int | None,
-        Option("Elements that the cell unit computes per cycle. Default: up to 8."),
+        Option("Elements per cycle of the cell unit; must divide the PEs. Default: up to 8."),
     ] = None
     accumulator_banks: Annotated[
         int | None,
-        Option("Accumulator banks per PE: 4, 8 or 16. Default: as few as possible."),
+        Option("Accumulator banks per PE: 4, 8 or 16. Default: the fewest with < 1 % bubbles."),
     ] = None
     hazard_distance: Annotated[
         int, Option("Minimum cycles between two uses of an accumulator.")
@@ -171,7 +171,9 @@ class Precision:
     logits: Annotated[int | Fixed, Option("Bits of a head's result.", "--logit-bits")] = 16
     accumulators: Annotated[
         int | None,
-        Option("Bits of an accumulator. Default: the proven width.", "--accumulator-bits"),
+        Option(
+            "Bits of an accumulator. Default: what the overflow proof needs.", "--accumulator-bits"
+        ),
     ] = None
     table_entries: Annotated[int, Option("Entries of the sigma and tanh tables.")] = 2048
     interpolate_bits: Annotated[int, Option("Extra input bits to interpolate over.")] = 0

@@ -10,6 +10,7 @@ from penstock.fixed import IntArray
 from penstock.ir import Graph
 from penstock.ir.evaluate import ReferenceEngine, initial_state
 from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call, vector_file
+from penstock_runtime.golden import result_bytes
 from penstock_runtime.project import Project
 from penstock_runtime.stimuli import Stimulus
 
@@ -99,7 +100,7 @@ def first_difference(
     ends = np.flatnonzero(records[:, 0] < 0)
     first = start = 0
     for item, end in zip(expected, ends, strict=True):
-        size = _result_bytes(project, item)
+        size = sum(result_bytes(project, item.stimulus.x.shape[1]))
         difference = _compare_trace(project, item, records[first:end], values)
         if difference is None:
             difference = _compare_results(project, item, results[start : start + size], values)
@@ -107,13 +108,6 @@ def first_difference(
             return difference, values
         first, start = int(end) + 1, start + size
     return None, values
-
-
-def _result_bytes(project: Project, item: Expected) -> int:
-    ports = project.ports
-    beats = item.y.shape[1] * ports.beats(item.y.shape[2])
-    beats += sum(ports.beats(layout.positions) for layout in project.state_layouts.values())
-    return int(beats) * ports.port_bits // 8
 
 
 def _compare_trace(
@@ -152,7 +146,7 @@ def _compare_results(
 ) -> Difference | None:
     ports = project.ports
     frames, outputs = item.y.shape[1:]
-    y_bytes = frames * ports.beats(outputs) * ports.port_bits // 8
+    y_bytes, _ = result_bytes(project, item.stimulus.x.shape[1])
     y = ports.from_beats(content[:y_bytes], frames, outputs)
     state = ports.state_from_beats(content[y_bytes:], project.state_layouts)
     for lane, step, index in np.argwhere(y != item.y)[:1]:

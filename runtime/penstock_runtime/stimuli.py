@@ -37,7 +37,7 @@ def stimuli(
     """Pairs of consecutive calls; the second of a pair carries the state of the first on.
 
     ``states``: name -> (length, type). Lengths differ between lanes in every second call, and where
-    states are given, a lane (of several) has no steps once: its state stays as it was given.
+    states are given, one lane of several has no steps: its state stays as it was given.
     """
     generator = np.random.default_rng(seed)
     frames = _frames(dtype, (lanes, steps, inputs), generator)
@@ -46,9 +46,9 @@ def stimuli(
         ragged = generator.integers(0, steps, lanes, endpoint=True)
         yield Stimulus(name, x, full, START_ZERO)
         yield Stimulus(f"{name}, carried on", x[:, ::-1], ragged, START_CARRIED)
-    x, idle = frames["random"], np.where(np.arange(lanes) + 1 < lanes, steps, 0)
-    for name, state in _states(states, lanes, generator).items():
-        lengths = idle if name == "an all-min" and lanes > 1 else full
+    x = frames["random"]
+    for number, (name, state) in enumerate(_states(states, lanes, generator).items()):
+        lengths = np.where(np.arange(lanes) == number, 0, steps) if lanes > 1 else full
         yield Stimulus(f"random from {name} state", x, lengths, START_GIVEN, state, reload=True)
     yield Stimulus(
         "random from a given state, carried on", x[:, ::-1], full, START_CARRIED, reload=True
