@@ -201,12 +201,9 @@ class Drawing:
         """A value of the sweep becomes the state, converted where the types differ."""
         found = self.values(state.length)
         same = [node for node in found if node.tensor.type == state.type]
-        if source is not None:
-            pass
-        elif found:
+        if source is None and found:
             source = self.pick(same if same and self.chance(2) else found).name
-        else:
-            source = self.made_of_length(state.length)
+        source = source or self.made_of_length(state.length)
         if self.graph[source].tensor.type != state.type:
             source = self.add("new", Requant(state.type), source)
         state.is_written = self.add("keep", StateWrite(state.name), source) is not None
