@@ -1,212 +1,33 @@
-"""Writing a project folder: killed at any moment, interfered with, with links in the way."""
+"""Writing a project folder: readers, what stays, and links in the way."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
-import random
-import signal
 import time
-from pathlib import Path
 
 import pytest
+from project.given import (
+    MINE,
+    NEW,
+    OLD,
+    SYNTHESIS,
+    contents,
+    killed_at,
+    open_project,
+    put,
+    state,
+    whole,
+)
 
 from penstock import PenstockError, journal, locking
 from penstock.atomic import IDLE_SECONDS, write_files
 from penstock.locking import locked
 from penstock.marker import Marker, read_marker
-from penstock.project import check_target, reading, write_project
-
-OLD = {
-    "Makefile": b"old", "README.md": b"same", "graph.json": b"old", "kernel/top.cpp": b"old",
-    "kernel/same.h": b"same", "kernel/tables/old.inc": b"old", "tb/tb.cpp": b"same",
-}  # fmt: skip
-NEW = {
-    "Makefile": b"new", "README.md": b"same", "graph.json": b"new", "kernel/top.cpp": b"new",
-    "kernel/same.h": b"same", "kernel/more/new.inc": b"new", "tb/tb.cpp": b"same",
-}  # fmt: skip
-MINE = {"mine.txt": b"1", "kernel/mine.h": b"2", "kernel/tables/mine.inc": b"3"}
-SYNTHESIS = {"vitis/csynth.rpt": b"4", "csim/lstm_tb": b"5"}
-CHANGES = ("rename", "unlink", "rmdir", "mkdir")
+from penstock.project import reading, write_project
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*was built from an earlier kernel")
-
-
-@pytest.fixture(autouse=True)
-def unsynced(monkeypatch):
-    """A kill takes nothing from the disk; without fsync the tests are ten times as fast."""
-    monkeypatch.setattr(journal, "_sync", lambda path: None)
-
-
-def put(folder, files):
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-
-
-def contents(folder):
-    paths = sorted(folder.rglob("*"))
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths if p.is_file()}
-
-
-def whole(files):
-    return {**files, "penstock.json": Marker.of(files).text().encode()}
-
-
-@pytest.fixture
-def project(tmp_path):
-    """An old project that was synthesized, with files of the user's."""
-    folder = tmp_path / "project"
-    write_project(OLD, folder)
-    put(folder, {**MINE, **SYNTHESIS})
-    return folder
-
-
-def killed_at(moment, act):
-    """Run ``act`` in a process that gets SIGKILL before its change of that number.
-
-    -> whether it was killed: False, it had fewer.
-    """
-    child = os.fork()
-    if child == 0:
-        count = [0]
-
-        def hooked(change):
-            def call(*words, **options):
-                count[0] += 1
-                if count[0] == moment:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return change(*words, **options)
-
-            return call
-
-        for name in CHANGES:
-            setattr(os, name, hooked(getattr(os, name)))
-        Path.write_bytes = hooked(Path.write_bytes)
-        try:
-            act()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert status in (0, -signal.SIGKILL)
-    return status != 0
-
-
-def open_project(folder):
-    with reading(folder):
-        pass
-
-
-def state(folder):
-    """Whether an opened folder holds the old project or the new one, and all that is the user's."""
-    found = {k: v for k, v in contents(folder).items() if not k.startswith(".penstock.")}
-    after = {**MINE, "vitis.stale/csynth.rpt": b"4"}
-    if found == {**whole(OLD), **MINE, **SYNTHESIS}:
-        return "old"
-    assert found == {**whole(NEW), **after}
-    assert not (folder / "kernel/old").exists()
-    return "new"
-
-
-def moments(make, act):
-    """Kill ``act`` before each of its changes, in a folder of its own each time."""
-    moment = 0
-    while True:
-        moment += 1
-        folder = make(moment)
-        if not killed_at(moment, lambda folder=folder: act(folder)):
-            return
-        yield folder
-
-
-def old_project(tmp_path):
-    def make(number):
-        folder = tmp_path / str(number)
-        write_project(OLD, folder)
-        put(folder, {**MINE, **SYNTHESIS})
-        return folder
-
-    return make
-
-
-def test_killed_at_any_moment_the_folder_is_the_old_project_or_the_new_one(tmp_path):
-    states = []
-    for folder in moments(old_project(tmp_path), lambda folder: write_project(NEW, folder)):
-        open_project(folder)
-        states.append(state(folder))
-        write_project(NEW, folder)
-        assert state(folder) == "new"
-        assert not list(folder.glob(".penstock.*"))
-    assert states == sorted(states, reverse=True) and set(states) == {"old", "new"}
-    assert len(states) > 40
-
-
-def test_killed_at_any_moment_a_new_compile_needs_nobody_to_open_the_folder(tmp_path):
-    for folder in moments(old_project(tmp_path), lambda folder: write_project(NEW, folder)):
-        check_target(folder)
-        write_project(NEW, folder)
-        assert state(folder) == "new"
-        assert not list(folder.glob(".penstock.*"))
-
-
-def test_killed_while_files_move_no_tool_finds_a_script_to_start(tmp_path):
-    def inner(files):
-        ours = OLD.keys() | NEW.keys()
-        return {k: v for k, v in files.items() if "/" in k and k in ours}
-
-    cut = 0
-    for folder in moments(old_project(tmp_path), lambda folder: write_project(NEW, folder)):
-        found = contents(folder)
-        if "Makefile" in found:
-            assert inner(found) in (inner(OLD), inner(NEW))
-        else:
-            cut += 1
-    assert cut > 10
-
-
-def test_killed_again_while_it_completes_the_folder_is_still_one_of_the_two(tmp_path):
-    draw = random.Random(3)
-    acts = (open_project, lambda folder: write_project(NEW, folder))
-    for folder in moments(old_project(tmp_path), acts[1]):
-        act = draw.choice(acts)
-        while killed_at(draw.randint(1, 80), lambda act=act, folder=folder: act(folder)):
-            pass
-        open_project(folder)
-        state(folder)
-
-
-@pytest.mark.parametrize("exists", [False, True])
-def test_a_first_compile_that_was_killed_is_followed_by_another(exists, tmp_path):
-    def make(number):
-        folder = tmp_path / str(number) / "project"
-        (folder if exists else tmp_path).mkdir(parents=True, exist_ok=True)
-        return folder
-
-    for folder in moments(make, lambda folder: write_project(OLD, folder)):
-        write_project(NEW, folder)
-        assert contents(folder) == whole(NEW)
-
-
-def test_two_compiles_leave_one_of_the_two_projects(tmp_path):
-    other = {**NEW, "graph.json": b"other", "tb/other.dat": b"other"}
-    for trial in range(20):
-        folder = tmp_path / str(trial)
-        if trial % 2:
-            write_project(OLD, folder)
-        children = []
-        for files in (NEW, other):
-            child = os.fork()
-            if child == 0:
-                try:
-                    write_project(files, folder)
-                    os._exit(0)
-                finally:
-                    os._exit(1)
-            children.append(child)
-        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
-        assert contents(folder) in (whole(NEW), whole(other))
 
 
 @pytest.fixture
