@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz fuzz-loaders replay mutants wheel clean
+.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -70,6 +70,11 @@ mutants: $(READY)
 	$(BIN)/python tests/mutants/mutants.py --jobs $(JOBS) $(ARGS)
 
 # Damaged checkpoints, arrays, formats, progress and projects: our errors or the right result.
+# Random torch modules, from a seed on each: equal to torch, or refused.
+MODULES ?= 200
+fuzz-modules: $(READY)
+	$(BIN)/python tests/fuzz/modules.py $(MODULES)
+
 fuzz-loaders: $(READY)
 	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS) $(ARGS)
 

@@ -11,7 +11,7 @@ import pytest
 from penstock.compress import pe_balanced_mask
 from penstock.layers import DenseHead, Lstm
 from penstock.layers.lstm import GATES, PEEPHOLES
-from penstock.model import RecurrentModel, Stacked
+from penstock.model import stack
 
 
 def random_direction(
@@ -60,14 +60,14 @@ def random_model(
             )
             for _ in range(2 if both else 1)
         ]
-        layers.append(Stacked(*parts))
-        width = layers[-1].outputs
+        layers.append(tuple(parts))
+        width = sum(part.outputs for part in parts)
     dense = None
     if head:
         dense = DenseHead(
-            generator.normal(0, 1, (head, width)), generator.normal(0, 0.2, head), at, activation
+            generator.normal(0, 1, (head, width)), generator.normal(0, 0.2, head), activation
         )
-    return RecurrentModel(layers, dense)
+    return stack(layers, dense, at)
 
 
 def run_example(example, *arguments):

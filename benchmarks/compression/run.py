@@ -32,7 +32,7 @@ from penstock.compress.forward import forward_of
 from penstock.compress.qat import QuantizedNetwork
 from penstock.compress.training import Forward, Loop, Stage
 from penstock.driver import compile_model
-from penstock.frontend import HeadOptions, from_module
+from penstock.frontend import from_module
 from tasks import PES, PHONES, TASKS, Task, adapt_to
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -263,9 +263,9 @@ class Runner:
         """A pruned network with these formats, untrained in them."""
         module = self.pruned(LONGER if formats.longer else PATTERN, formats.density)
         adapt_to(module, formats.density)
-        model = from_module(module, HeadOptions(self.task.head_at))
         embedding = getattr(module, "embedding", None)
         sample = self.data.train.part(np.arange(CALIBRATION_SEQUENCES))
+        model = from_module(module, calibration=sample.x)
 
         def frames(x: torch.Tensor) -> torch.Tensor:
             return x if embedding is None else embedding(x).detach()

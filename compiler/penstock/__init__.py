@@ -2,6 +2,7 @@
 
 from penstock.driver import Compiled, compile, compile_checkpoint
 from penstock.errors import PenstockError
+from penstock.fidelity import Validation
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.frontend import HeadOptions
 from penstock.settings import Hardware, Precision
@@ -9,5 +10,5 @@ from penstock.version import __version__
 
 __all__ = [
     "Compiled", "Fixed", "Hardware", "HeadOptions", "Overflow", "PenstockError", "Precision",
-    "Rounding", "__version__", "compile", "compile_checkpoint",
+    "Rounding", "Validation", "__version__", "compile", "compile_checkpoint",
 ]  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from penstock.arrays import as_array, as_floats
+from penstock.calibration_data import checked_frames, states_of
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.layers.ranges import Ranges
-from penstock.model import RecurrentModel
+from penstock.model import INPUT, RecurrentModel
 
-__all__ = ["Ranges", "calibrate", "checked_frames"]
+__all__ = ["Ranges", "calibrate", "check_ranges"]
 
 DEFAULT_SEQUENCES, DEFAULT_STEPS = 16, 32
 DEFAULT_SEED = 0
@@ -23,21 +25,34 @@ def calibrate(
     sequences: FloatArray | None,
     where: str = "calibration",
     lengths: IntArray | None = None,
+    states: Any = None,
 ) -> Ranges:
     """Find the ranges of all tensors of ``model``.
 
-    sequences: (steps, inputs) or (lanes, steps, inputs).
+    sequences: real numbers, (steps, inputs) or (sequences, steps, inputs). lengths: (sequences)
+    steps of each; what lies beyond is not looked at. states: where they begin (default: zero), see
+    ``calibration_data.states_of``; they belong to the ranges.
 
     Without data, normally distributed frames of a fixed seed stand in (``is_synthetic``).
-    Raises PenstockError for data of another width, of no frames or with values that are not finite.
+    Raises PenstockError for data of another width, of no frames, of integers or with values that
+    are not finite.
     """
     ranges = Ranges(is_synthetic=sequences is None)
     if sequences is None:
         generator = np.random.default_rng(DEFAULT_SEED)
         sequences = generator.standard_normal((DEFAULT_SEQUENCES, DEFAULT_STEPS, model.inputs))
-    frames = checked_frames(sequences, model.inputs, where)
+    frames, counts = checked_frames(sequences, model.inputs, where, lengths)
+    initial = states_of(model, states, len(frames), where)
+    for name, values in initial.items():
+        ranges.watch(name, 0, values)
+
+    def watch(name: str, step: int, rows: FloatArray) -> None:
+        ranges.watch(name, step, rows)
+        if name == INPUT:
+            ranges.columns = tuple(np.abs(rows).max(axis=0).tolist())
+
     with np.errstate(over="ignore", invalid="ignore"):
-        model.run(frames if frames.ndim == 3 else frames[None], lengths, ranges.observe)
+        model.run(frames, counts, watch, initial)
     for name, peak in ranges.peak.items():
         if not np.isfinite(peak):
             raise PenstockError(
@@ -58,24 +73,3 @@ def check_ranges(model: RecurrentModel, ranges: Ranges, where: str) -> None:
             raise PenstockError(
                 f"the calibrated range of {name} is {peak}", where, "calibrate this network"
             )
-
-
-def checked_frames(frames: FloatArray, inputs: int, where: str) -> FloatArray:
-    """``frames`` as float64; PenstockError unless they are finite, (..., steps, inputs)."""
-    frames = as_array(frames, where)
-    if frames.dtype.kind not in "fiu":
-        raise PenstockError(
-            f"frames of type {frames.dtype} are not numbers", where, "save floats or integers"
-        )
-    if frames.ndim not in (2, 3) or frames.shape[-1] != inputs:
-        raise PenstockError(
-            f"frames of shape {frames.shape} do not fit a network of {inputs} inputs",
-            where,
-            f"give (steps, {inputs}) or (sequences, steps, {inputs})",
-        )
-    if frames.size == 0:
-        raise PenstockError("there are no frames", where, "give at least one step")
-    frames = as_floats(frames)
-    if not np.isfinite(frames).all():
-        raise PenstockError("a frame has NaN or infinite values", where, "clean the data first")
-    return frames

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from penstock.arrays import as_array
 from penstock.calibration import Ranges, calibrate, check_ranges
+from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
+from penstock.compress.network_text import NetworkText
 from penstock.compress.saved import load_formats
 from penstock.errors import PenstockError
-from penstock.fixed import FloatArray
-from penstock.frontend import HeadOptions, from_state_dict, read_checkpoint
+from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
+from penstock.fixed import FloatArray, IntArray
+from penstock.folding import fold_inputs
+from penstock.frontend import (
+    HeadOptions,
+    from_onnx,
+    from_pt2,
+    from_state_dict,
+    is_onnx,
+    is_pt2,
+    read_checkpoint,
+)
 from penstock.frontend.given import check_arguments, model_of
 from penstock.golden import GOLDEN_STARTS, GOLDEN_STEPS, golden_vectors
 from penstock.ir import Graph
@@ -36,13 +50,17 @@ from penstock.settings import Hardware, Precision
 
 @dataclass(frozen=True)
 class Compiled:
-    """What a compile gives. files: path -> content of the whole project folder."""
+    """What a compile gives. files: path -> content of the whole project folder.
+
+    error: how far the graph is from the float network; None for a graph without one.
+    """
 
     machine: Machine
     manifest: Manifest
     proof: Proof
     report: dict[str, Any]
     notes: list[str]
+    error: Fidelity | None
     files: dict[str, bytes] = field(repr=False)
 
     @property
@@ -71,28 +89,75 @@ def compile_model(
     hardware: Hardware | None = None,
     precision: Precision | None = None,
     calibration_name: str = "calibration",
+    calibration_lengths: IntArray | None = None,
+    calibration_states: Any = None,
+    validation: Validation | None = None,
+    strict: bool = False,
 ) -> Compiled:
     """Compile a float model into a project.
 
-    calibration: ranges, or typical frames to find them on, (steps, inputs) or (sequences, steps,
-    inputs); without, normally distributed frames stand in, and a note says so. calibration_name:
-    what errors call them. Raises PenstockError for what the user can mend.
+    calibration: ranges, or typical frames to find them on: real numbers, (steps, inputs) or
+    (sequences, steps, inputs), in the order of the model if it has the steps first, or the tokens
+    of an embedding; without, normally distributed frames stand in, and a note says so.
+    calibration_name: what errors call them. calibration_lengths: (sequences) steps of each; what
+    lies beyond is not looked at. calibration_states: where the sequences begin: name -> (sequences,
+    n), or PyTorch's (h_0, c_0). The graph is compared with the float network on these frames, or on
+    those of ``validation``; beyond the limits of ``penstock.thresholds`` it warns (UserWarning),
+    or, if ``strict``, refuses. Raises PenstockError for what the user can mend.
     """
-    ranges = calibration
-    if not isinstance(ranges, Ranges):
-        ranges = calibrate(model, ranges, calibration_name)
-    else:
-        check_ranges(model, ranges, calibration_name)
+    about = (calibration_lengths, calibration_states)
+    ranges = _ranges(model, calibration, calibration_name, *about)
+    precision = precision or Precision()
+    folded = fold_inputs(model, ranges, precision)
+    trial = trial_of(model, calibration, calibration_lengths, validation, calibration_name)
+    trial = trial.scaled(folded.exponents)
     try:
-        graph = lower(model, ranges, precision or Precision())
+        graph = lower(folded.model, folded.ranges, precision)
     except ValueError as error:
         raise PenstockError(
             f"these number formats can't be combined: {error}",
             calibration_name,
             "choose other widths or types, or calibrate on typical frames",
         ) from error
-    notes = [*model.notes, *_notes(ranges)]
-    return compile_graph(graph, hardware, model.batch_first, model, notes)
+    notes = [*model.notes, *_notes(ranges), *folded.notes]
+    compiled = compile_graph(
+        graph, hardware, model.batch_first, folded.model, notes, folded.exponents, trial
+    )
+    _judge(compiled, calibration_name, strict)
+    return compiled
+
+
+def _ranges(
+    model: RecurrentModel,
+    calibration: FloatArray | Ranges | None,
+    where: str,
+    lengths: IntArray | None,
+    states: Any,
+) -> Ranges:
+    is_frames = calibration is not None and not isinstance(calibration, Ranges)
+    if not is_frames and (lengths is not None or states is not None):
+        raise PenstockError(
+            "calibration lengths or states were given without frames",
+            where,
+            "give the frames as well (--calibration)",
+        )
+    if isinstance(calibration, Ranges):
+        check_ranges(model, calibration, where)
+        return calibration
+    return calibrate(model, frames_of(model, calibration, where), where, lengths, states)
+
+
+def _judge(compiled: Compiled, where: str, strict: bool) -> None:
+    """Warn of what is beyond the thresholds, or refuse it."""
+    found = compiled.error.warnings if compiled.error is not None else []
+    if found and strict:
+        raise PenstockError(
+            "; ".join(found),
+            where,
+            "calibrate on typical frames, give more bits, or leave out --strict",
+        )
+    for warning in found:
+        warnings.warn(warning, stacklevel=3)
 
 
 def compile_graph(
@@ -101,11 +166,14 @@ def compile_graph(
     batch_first: bool = True,
     model: RecurrentModel | None = None,
     notes: Sequence[str] = (),
+    input_exponents: tuple[int, ...] = (),
+    trial: Trial | None = None,
 ) -> Compiled:
     """Compile a graph of typed integer operations into a project.
 
-    model: the float network behind it, for the report. Raises PenstockError for a graph that is not
-    well formed, or that the accelerator can't hold.
+    model: the float network behind it, for the report; trial: what both are compared on.
+    input_exponents: k_j of each input, or none: the graph's x_j stands for 2**k_j times as much.
+    Raises PenstockError for a graph that is not well formed, or that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
     try:
@@ -118,24 +186,30 @@ def compile_graph(
     check_types(graph)
     machine = describe(graph, schedule(graph, hardware))
     check_memories(machine)
-    manifest, weights = pack(machine, batch_first)
+    manifest, weights = pack(machine, batch_first, input_exponents)
     proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)
     graph_json, graph_tensors = dump_graph(graph)
     binaries = {f"weights/group_{g}.bin": content for g, content in enumerate(weights[:-1])}
     binaries["weights/parameters.bin"] = weights[-1]
     binaries["graph.json"] = graph_json.encode()
     binaries["graph.safetensors"] = graph_tensors
-    report = build_report(machine, proof, model, notes)
+    compared = None
+    if model is not None and trial is not None:
+        compared = measure(model, graph, trial)
+    report = build_report(machine, proof, model, notes, input_exponents, compared)
     texts = emit_kernel(machine, GOLDEN_STEPS)
-    texts |= emit_project_files(machine, texts)
+    texts |= emit_project_files(machine, texts, input_exponents)
     texts |= render_report(report)
     texts["weights/manifest.json"] = manifest.to_json()
     binaries["tb/vectors.dat"] = golden_vectors(machine)
     files = binaries | {name: text.encode() for name, text in texts.items()}
-    return Compiled(machine, manifest, proof, report, report["notes"], dict(sorted(files.items())))
+    files = dict(sorted(files.items()))
+    return Compiled(machine, manifest, proof, report, report["notes"], compared, files)
 
 
-def pack(machine: Machine, batch_first: bool) -> tuple[Manifest, list[bytes]]:
+def pack(
+    machine: Machine, batch_first: bool, input_exponents: tuple[int, ...] = ()
+) -> tuple[Manifest, list[bytes]]:
     """The manifest, and the content of each group's weight file followed by parameters.bin."""
     plan, kept = machine.plan, machine.kept
     manifest = Manifest(
@@ -144,7 +218,7 @@ def pack(machine: Machine, batch_first: bool) -> tuple[Manifest, list[bytes]]:
         tuple(array.name for array in kept.parameters),
         Interface(
             plan.hardware.lanes, machine.beats.io_bits, batch_first, machine.max_steps,
-            {state.name: plan.layout_of[state.read] for state in kept.states},
+            {state.name: plan.layout_of[state.read] for state in kept.states}, input_exponents,
         ),
         KernelChoices(
             plan.hardware.hazard_distance, plan.hardware.cell_units, kept.activations.depth,
@@ -178,22 +252,37 @@ def compile(
     hardware: Hardware | None = None,
     precision: Precision | None = None,
     head: HeadOptions | None = None,
+    *,
+    calibration_lengths: IntArray | None = None,
+    calibration_states: Any = None,
+    validation: Validation | None = None,
+    strict: bool = False,
 ) -> Compiled:
     """Compile a live ``torch.nn.Module``, its state dict, a checkpoint's path or a RecurrentModel.
 
-    calibration: typical frames, (steps, inputs) or (sequences, steps, inputs), or the ranges found
-    on some. The result's ``write(folder)`` makes the project. Raises PenstockError.
+    calibration: typical frames, (steps, inputs) or (sequences, steps, inputs), in the order of the
+    module's own; or the ranges found on some. calibration_lengths, calibration_states, validation,
+    strict: see ``compile_model``. The result's ``write(folder)`` makes the project. Raises
+    PenstockError.
     """
+    more: dict[str, Any] = {
+        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
+        "validation": validation, "strict": strict,
+    }  # fmt: skip
     if isinstance(module, str | PathLike):
-        return compile_checkpoint(module, calibration, hardware, precision, head)
-    _check_settings(hardware, precision, head)
-    return compile_model(model_of(module, head), calibration, hardware, precision)
+        return compile_checkpoint(module, calibration, hardware, precision, head, **more)
+    _check_settings(hardware, precision, head, validation)
+    frames = calibration
+    if frames is not None and not isinstance(frames, Ranges):
+        frames = as_array(frames, "calibration")
+    model = model_of(module, head, None if isinstance(frames, Ranges) else frames)
+    return compile_model(model, frames, hardware, precision, **more)
 
 
-def _check_settings(hardware: Any, precision: Any, head: Any) -> None:
+def _check_settings(hardware: Any, precision: Any, head: Any, validation: Any) -> None:
     check_arguments({
         "hardware": (hardware, Hardware), "precision": (precision, Precision),
-        "head": (head, HeadOptions),
+        "head": (head, HeadOptions), "validation": (validation, Validation),
     })  # fmt: skip
 
 
@@ -207,17 +296,47 @@ def compile_checkpoint(
     batch_first: bool = True,
     name: str | None = None,
     calibration_name: str | None = None,
+    takes_pes: bool | None = None,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    calibration_lengths: IntArray | None = None,
+    calibration_states: Any = None,
+    validation: Validation | None = None,
+    strict: bool = False,
 ) -> Compiled:
     """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
 
+    takes_pes: also take the number of PEs that it is balanced for; default: if no hardware is
+    given. key: which of the dictionaries in the file. only: the prefixes of what is compiled. The
+    program of an .onnx or .pt2 file says itself how its arrays are ordered.
     Raises PenstockError, also for formats given to a checkpoint that has its own.
     """
-    _check_settings(hardware, precision, head)
+    _check_settings(hardware, precision, head, validation)
     if not isinstance(path, str | PathLike):
         raise PenstockError(
             f"a {type(path).__name__} is not a path", "compile_checkpoint", "use penstock.compile"
         )
     path = Path(path)
+    more: dict[str, Any] = {
+        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
+        "validation": validation, "strict": strict,
+    }  # fmt: skip
+    takes_pes = hardware is None if takes_pes is None else takes_pes
+    if is_onnx(path) or is_pt2(path):
+        frames = calibration
+        if frames is not None and not isinstance(frames, Ranges):
+            frames = as_array(frames, calibration_name or "calibration")
+        if not batch_first:
+            raise PenstockError(
+                "the file says itself how its arrays are ordered",
+                str(path),
+                "leave out --time-first",
+            )
+        follow = from_onnx if is_onnx(path) else from_pt2
+        model = follow(path, head, None if isinstance(frames, Ranges) else frames, name)
+        return compile_model(
+            model, frames, hardware, precision, calibration_name or str(path), **more
+        )
     formats = load_formats(path)
     if formats is not None:
         if calibration is not None or precision is not None:
@@ -226,6 +345,22 @@ def compile_checkpoint(
                 str(path),
                 "leave out --calibration and the options for bits and tables",
             )
-        calibration, precision, head = formats.ranges, formats.precision, head or formats.head
-    model = from_state_dict(read_checkpoint(path), str(path), head, batch_first, name or path.stem)
-    return compile_model(model, calibration, hardware, precision, calibration_name or str(path))
+        calibration, precision = formats.ranges, formats.precision
+        head = _completed(head, formats.head)
+        if takes_pes and formats.pes is not None:
+            hardware = replace(hardware or Hardware(), pes=formats.pes)
+    tensors, title = read_checkpoint(path, key), name or path.stem
+    if formats is not None and isinstance(formats.network, NetworkText):
+        model = formats.network.to_model(tensors, title, str(path))
+    else:
+        model = from_state_dict(tensors, str(path), head, batch_first, title, only)
+    return compile_model(
+        model, calibration, hardware, precision, calibration_name or str(path), **more
+    )
+
+
+def _completed(head: HeadOptions | None, saved: HeadOptions | None) -> HeadOptions | None:
+    """What is said of the head, and what a checkpoint says where that says nothing."""
+    if head is None or saved is None or head.at is not None:
+        return head or saved
+    return replace(head, at=saved.at)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 MAX_WIDTH = 60
 """Raw values live in int64, with bits to spare for what overflows."""

@@ -1,77 +1,120 @@
-"""RecurrentModel: a trained network as plain arrays, and its float semantics.
+"""RecurrentModel: a trained network as layers in a dataflow graph, and its float semantics.
 
 What a frontend gives and the compiler lowers. No torch objects, no fixed point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from penstock.fixed import FloatArray, IntArray
+from penstock.fixed import BoolArray, FloatArray, IntArray
 from penstock.layers.head import DenseHead
 from penstock.layers.layer import Layer, Observe, matrices_of
+from penstock.layers.pool import Pool
 
+INPUT = "x"
+"""The value that comes from outside: the frames."""
 HEAD = "head"
-"""The head's name; those of the other layers are ``layer_name``'s."""
+"""The name of a head; those of other layers in a stack are ``layer_name``'s."""
+
+Watch = Callable[[str, int, FloatArray], None]
+"""Called with a tensor's name, the step, and its rows: (sequences that have this step, n)."""
 
 
-def layer_name(index: int, suffix: str) -> str:
-    """The name of a direction of layer ``index``: ``l0``, ``l0_reverse``."""
+def layer_name(index: int, suffix: str = "") -> str:
+    """The name of a direction of layer ``index`` of a stack: ``l0``, ``l0_reverse``."""
     return f"l{index}{suffix}"
 
 
 @dataclass(frozen=True)
-class Stacked:
-    """A layer in its place in the stack; ``backward``: of a bidirectional one, the other direction.
+class Place:
+    """A layer in its place.
 
-    Both read the same frames; their outputs stand side by side, forward first.
+    name: of the place, and of the value that the layer gives; a state of the layer that others read
+    is a value of its own, ``l0.c``. sources: the values that the layer reads, side by side.
+    is_backward: the layer runs from the last step to the first.
     """
 
-    forward: Layer
-    backward: Layer | None = None
+    name: str
+    layer: Layer
+    sources: tuple[str, ...]
+    is_backward: bool = False
 
     @property
-    def directions(self) -> list[tuple[str, Layer]]:
-        """(name suffix, direction): PyTorch's order."""
-        both = [("", self.forward)]
-        return [*both, ("_reverse", self.backward)] if self.backward else both
-
-    @property
-    def outputs(self) -> int:
-        """Width of the output frame."""
-        return sum(direction.outputs for _, direction in self.directions)
+    def is_pool(self) -> bool:
+        """True if it makes one vector of a whole sequence."""
+        return isinstance(self.layer, Pool)
 
 
 @dataclass(frozen=True)
 class RecurrentModel:
-    """A stack of layers with an optional dense head; at least one of the two.
+    """Layers in the order in which they can be computed; ``outputs`` are the values that leave it.
 
-    notes: what the frontend left to the host or wants the user to know, a sentence each.
-    batch_first: how the source model orders its arrays; ``run`` follows it.
+    A value is a vector at every step, or, behind a pool, one a sequence. All outputs, side by side,
+    are of the same kind. notes: what the frontend assumed, left to the host or wants the user to
+    know, a sentence each. batch_first: how the source model orders its arrays; ``run`` of a project
+    follows it. table: (entries, inputs) of an embedding, whose look-up on the host gives the
+    frames.
     """
 
-    layers: list[Stacked]
-    head: DenseHead | None = None
+    inputs: int
+    places: tuple[Place, ...]
+    outputs: tuple[str, ...]
     name: str = "lstm"
     batch_first: bool = True
     notes: list[str] = field(default_factory=list)
+    table: FloatArray | None = field(default=None, repr=False)
 
-    @property
-    def inputs(self) -> int:
-        """Width of the input frame."""
-        _, first = next(self.named_layers())
-        return first.inputs
+    def __post_init__(self) -> None:
+        known = {INPUT}
+        for place in self.places:
+            _check_place(self, place, known)
+            known.update(_values_of(place))
+        if not self.outputs or not known.issuperset(self.outputs):
+            raise ValueError(f"the outputs are {self.outputs}")
+        if len({self.is_once(value) for value in self.outputs}) > 1:
+            raise ValueError(f"of {self.outputs}, some come at every step and some once")
+
+    def place(self, value: str) -> Place | None:
+        """Where a value comes from; None for the input."""
+        found = (place for place in self.places if value in _values_of(place))
+        return next(found, None)
+
+    def width(self, value: str) -> int:
+        """Elements of a value."""
+        place = self.place(value)
+        if place is None:
+            return self.inputs
+        return place.layer.outputs if value == place.name else _state_width(place, value)
+
+    def is_once(self, value: str) -> bool:
+        """True for a value that a sequence has once, at its end."""
+        place = self.place(value)
+        return place is not None and (place.is_pool or self.is_once(place.sources[0]))
+
+    def __getitem__(self, name: str) -> Layer:
+        """The layer of the place of this name."""
+        return dict(self.named_layers())[name]
+
+    def find(self, name: str) -> Layer | None:
+        """The same, or None."""
+        return dict(self.named_layers()).get(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in dict(self.named_layers())
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
-        """Every direction of every layer, then the head, by the names the compiler gives them."""
-        for index, place in enumerate(self.layers):
-            for suffix, layer in place.directions:
-                yield layer_name(index, suffix), layer
-        if self.head is not None:
-            yield HEAD, self.head
+        """Every layer by the name of its place."""
+        for place in self.places:
+            yield place.name, place.layer
+
+    def with_layers(self, layers: Mapping[str, Layer]) -> RecurrentModel:
+        """The same network with other layers in the places named."""
+        places = (replace(one, layer=layers.get(one.name, one.layer)) for one in self.places)
+        return replace(self, places=tuple(places))
 
     def weights(self) -> dict[str, FloatArray]:
         """All weight matrices by the names the compiler gives them (``l0.W_ix``, ``head.W``)."""
@@ -81,55 +124,160 @@ class RecurrentModel:
             for name, values in matrices_of(part).items()
         }
 
+    def states(self) -> dict[str, int]:
+        """Every state by its name (``l0.c``), and its elements."""
+        return {
+            f"{layer}.{name}": count
+            for layer, part in self.named_layers()
+            for name, count in part.states().items()
+        }
+
     def run(
         self,
         x: FloatArray,
         lengths: IntArray | None = None,
-        observe: Observe = lambda name, value: None,
+        watch: Watch = lambda name, step, rows: None,
+        state: Mapping[str, FloatArray] | None = None,
     ) -> FloatArray:
-        """Float64 reference: x (lanes, steps, inputs) -> (lanes, steps or 1, outputs), zero state.
+        """Float64 reference: x (lanes, steps, inputs) -> (lanes, steps or 1, outputs).
 
-        Semantics of packed ``torch.nn.LSTM``: steps beyond a lane's length leave its state alone
-        and give zeros. A head gives its logits; ``activation`` is not applied.
+        state: name -> (lanes, n) before the first step; zero without. Semantics of packed
+        ``torch.nn.LSTM``: steps beyond a lane's length leave its state alone and give zeros; they
+        are never watched. A head gives its logits; ``activation`` is not applied.
         """
         lanes, steps, _ = x.shape
         length = np.full(lanes, steps) if lengths is None else np.asarray(lengths)
-        frames = np.asarray(x, dtype=np.float64)
-        finals = [frames[np.arange(lanes), np.maximum(length - 1, 0)]]
-        observe("x", frames.reshape(lanes * steps, -1))
-        for index, place in enumerate(self.layers):
-            parts, finals = [], []
-            for suffix, layer in place.directions:
-                watch = _under(layer_name(index, suffix), observe)
-                part, final = _run_direction(layer, frames, length, bool(suffix), watch)
-                parts.append(part)
-                finals.append(final)
-            frames = np.concatenate(parts, axis=2)
-        if self.head is None:
-            return frames
-        if self.head.at != "step":
-            last = frames[np.arange(lanes), np.maximum(length - 1, 0)][:, None]
-            is_final = self.head.at == "final"
-            frames = np.concatenate(finals, axis=1)[:, None] if is_final else last
-        logits, _ = self.head.step(frames, {}, _under(HEAD, observe))
-        return logits
+        run = _Run(length, length[:, None] > np.arange(steps), watch, state or {})
+        values = {INPUT: np.where(run.valid[:, :, None], x, 0.0).astype(np.float64)}
+        run.observe_all(INPUT, values[INPUT])
+        for place in self.places:
+            x = np.concatenate([values[source] for source in place.sources], axis=2)
+            values |= run.values(place, x, self.is_once(place.name))
+        return np.concatenate([values[name] for name in self.outputs], axis=2)
 
 
-def _under(layer: str, observe: Observe) -> Observe:
-    return lambda name, values: observe(f"{layer}.{name}", values)
+def _check_place(model: RecurrentModel, place: Place, known: set[str]) -> None:
+    unknown = [source for source in place.sources if source not in known]
+    if unknown or not place.sources:
+        raise ValueError(f"{place.name} reads {unknown or 'nothing'}, which is not before it")
+    if place.name in known:
+        raise ValueError(f"there are two places named {place.name}")
+    width = sum(model.width(source) for source in place.sources)
+    if width != place.layer.inputs:
+        raise ValueError(f"{place.name} takes {place.layer.inputs} values, but is given {width}")
+    rates = {model.is_once(source) for source in place.sources}
+    if len(rates) > 1 or (rates == {True} and (place.is_pool or place.layer.states())):
+        raise ValueError(f"{place.name} reads values that a sequence has only once")
 
 
-def _run_direction(
-    layer: Layer, frames: FloatArray, length: IntArray, is_backward: bool, observe: Observe
-) -> tuple[FloatArray, FloatArray]:
-    """frames (lanes, steps, inputs) -> (lanes, steps, outputs), and the output of the last step."""
-    lanes, steps, _ = frames.shape
-    state = {name: np.zeros((lanes, count)) for name, count in layer.states().items()}
-    result, final = np.zeros((lanes, steps, layer.outputs)), np.zeros((lanes, layer.outputs))
-    for t in reversed(range(steps)) if is_backward else range(steps):
-        valid = (t < length)[:, None]
-        y, after = layer.step(frames[:, t], state, observe)
-        state = {name: np.where(valid, after[name], before) for name, before in state.items()}
-        final = np.where(valid, y, final)
-        result[:, t] = np.where(valid, y, 0.0)
-    return result, final
+def _values_of(place: Place) -> list[str]:
+    return [place.name, *(f"{place.name}.{name}" for name in place.layer.states())]
+
+
+def _state_width(place: Place, value: str) -> int:
+    return place.layer.states()[value.removeprefix(f"{place.name}.")]
+
+
+@dataclass
+class _Run:
+    """One run of a float network. lengths: (lanes); valid: (lanes, steps)."""
+
+    lengths: IntArray
+    valid: BoolArray
+    watch: Watch
+    state: Mapping[str, FloatArray]
+
+    def observe_all(self, name: str, values: FloatArray, is_once: bool = False) -> None:
+        """Watch a value (lanes, steps, n) of all steps at once, in the order of the steps."""
+        valid = self.lengths[:, None] > 0 if is_once else self.valid
+        self.watch(name, 0, values.swapaxes(0, 1)[valid.T])
+
+    def values(self, place: Place, x: FloatArray, is_once: bool) -> dict[str, FloatArray]:
+        """What a place makes of x (lanes, steps, inputs): its value, and those of its states."""
+        layer = place.layer
+        if layer.states():
+            return self._recurrence(place, x)
+
+        def observe(name: str, rows: FloatArray) -> None:
+            values = rows.reshape(len(x), -1, rows.shape[-1])
+            self.observe_all(f"{place.name}.{name}", values, is_once)
+
+        if isinstance(layer, Pool):
+            y = layer.reduce(x, self.lengths)
+            observe("y", y)
+        else:
+            y, _ = layer.step(x.reshape(-1, x.shape[2]), {}, observe)
+        valid = self.lengths[:, None] > 0 if is_once else self.valid
+        y = y.reshape(*valid.shape, -1)
+        return {place.name: np.where(valid[:, :, None], y, 0.0)}
+
+    def _recurrence(self, place: Place, x: FloatArray) -> dict[str, FloatArray]:
+        lanes, steps, _ = x.shape
+        layer, counts = place.layer, place.layer.states()
+        state = {
+            name: np.array(self.state.get(f"{place.name}.{name}", np.zeros((lanes, count))))
+            for name, count in counts.items()
+        }
+        y = np.zeros((lanes, steps, layer.outputs))
+        kept = {name: np.zeros((lanes, steps, count)) for name, count in counts.items()}
+        for t in reversed(range(steps)) if place.is_backward else range(steps):
+            valid = self.valid[:, t]
+            observe = self._observe(place.name, t, valid)
+            now, after = layer.step(x[:, t], state, observe)
+            y[valid, t] = now[valid]
+            for name, value in after.items():
+                state[name] = np.where(valid[:, None], value, state[name])
+                kept[name][valid, t] = value[valid]
+        return {place.name: y} | {f"{place.name}.{name}": v for name, v in kept.items()}
+
+    def _observe(self, place: str, t: int, valid: BoolArray) -> Observe:
+        return lambda name, values: self.watch(f"{place}.{name}", t, values[valid])
+
+
+def stack(
+    layers: Sequence[Layer | tuple[Layer, ...]],
+    head: DenseHead | None = None,
+    at: str = "last",
+    name: str = "lstm",
+    batch_first: bool = True,
+    notes: Sequence[str] = (),
+) -> RecurrentModel:
+    """A network of layers one behind the other, and a head at their end; at least one of the two.
+
+    A pair is the two directions of a bidirectional layer: both read the same frames, and their
+    outputs stand side by side, forward first. at: where the head runs, one of
+    ``layers.head.PLACES`` or the pools ``mean`` and ``max``.
+    """
+    places: list[Place] = []
+    values: tuple[str, ...] = (INPUT,)
+    for index, layer in enumerate(layers):
+        both = layer if isinstance(layer, tuple) else (layer,)
+        suffixes = ("", "_reverse")[: len(both)]
+        places += [
+            Place(layer_name(index, suffix), part, values, bool(suffix))
+            for suffix, part in zip(suffixes, both, strict=True)
+        ]
+        values = tuple(layer_name(index, suffix) for suffix in suffixes)
+    if head is not None:
+        widths = [head.inputs] if not places else [p.layer.outputs for p in places[-len(values) :]]
+        values = _pooled(places, values, widths, at)
+        places.append(Place(HEAD, head, values))
+        values = (HEAD,)
+    first = places[0].layer.inputs
+    return RecurrentModel(first, tuple(places), values, name, batch_first, list(notes))
+
+
+def _pooled(
+    places: list[Place], values: tuple[str, ...], widths: list[int], at: str
+) -> tuple[str, ...]:
+    """What a head reads; of a backward direction, the final state is its first frame."""
+    if at == "step":
+        return values
+    backward = {place.name for place in places if place.is_backward}
+    found = []
+    for value, width in zip(values, widths, strict=True):
+        how = "first" if at == "final" and value in backward else "last"
+        how = at if at in ("mean", "max") else how
+        places.append(Place(f"{value}_{how}", Pool(width, how), (value,)))
+        found.append(places[-1].name)
+    return tuple(found)

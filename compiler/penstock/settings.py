@@ -25,6 +25,7 @@ MAX_STEPS = 1 << 20
 """Longest sequence that a network can be asked to buffer."""
 MAX_MEMORY_BYTES = 1 << 30
 """The kernel's memories in C simulation, where an element takes 1, 2, 4 or 8 bytes."""
+RANGE_METHODS = ("error", "peak", "percentile")
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,9 @@ class Precision:
     is refused where the proof needs more. ``interpolate_bits`` > 0 interpolates linearly between
     table entries over that many more input bits. ``row_scales``: every row of a weight matrix has a
     power of two of its own, up to 2**7, which its sum is divided by; ``row_exponents`` gives them
-    by the matrix's name, one for each row. ``overrides`` maps a tensor's name (``l0.W_ix``,
+    by the matrix's name, one for each row. ``range_method``: what a binary point and the reach of a
+    table are chosen by: the least ``error`` for what calibration saw, its ``peak``, or the
+    ``percentile`` that holds 99.9 % of it. ``overrides`` maps a tensor's name (``l0.W_ix``,
     ``l0.c``) to its type.
     """
 
@@ -180,6 +183,9 @@ class Precision:
     row_scales: Annotated[
         bool, Option("Give every row of a matrix its own power-of-two scale.")
     ] = False
+    range_method: Annotated[
+        str, Option("What binary points are chosen by: error, peak or percentile.")
+    ] = "error"
     row_exponents: dict[str, list[int]] = field(default_factory=dict)
     overrides: dict[str, Fixed] = field(default_factory=dict)
 
@@ -214,6 +220,12 @@ class Precision:
                 f"{self.interpolate_bits} bits of interpolation can't be built",
                 "precision",
                 "choose 0 to 8",
+            )
+        if self.range_method not in RANGE_METHODS:
+            raise PenstockError(
+                f"there is no range method {self.range_method!r}",
+                "precision",
+                "choose error, peak or percentile",
             )
         if self.accumulators is not None and not 8 <= self.accumulators <= 60:
             raise PenstockError(

@@ -28,6 +28,8 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
         "parameters": list(manifest.parameters) == parameters,
         "results": sorted(manifest.kernel.results)
         == sorted({node.name for node in results_of(graph)}),
+        "input_exponents": len(interface.input_exponents)
+        in (0, graph.of_kind("input")[0].tensor.length),
         "max_steps": (interface.max_steps is not None) == bool(frames(graph)),
         "io_bits": interface.io_bits == (16 if _widest_element(graph) <= 16 else 32),
         "layouts": all(_is_permutation(layout) for layout in manifest.layouts.values()),
@@ -67,7 +69,7 @@ def results_of(graph: Graph) -> list[Node]:
 
 def activation_bits(graph: Graph) -> int:
     """Bits of the signed integers that the activation memory and the buffers hold."""
-    nodes = [*graph.of_kind("input"), *graph.of_kind("capture"), *frames(graph)]
+    nodes = [*graph.of_kind("input"), *frames(graph)]
     nodes += [source for node in graph.of_kind("matvec") for source in graph.vectors(node)]
     return max(signed_bits(node) for node in nodes)
 

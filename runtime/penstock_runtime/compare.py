@@ -8,6 +8,7 @@ from pathlib import Path
 
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
+from penstock.ir.saturation import Saturation, merged
 from penstock.marker import read_marker
 from penstock.packing.validate import validate
 from penstock_runtime.csim import build, run_testbench
@@ -46,7 +47,9 @@ class CheckResult:
 
     calls: kernel calls that were compared. values: how many values, by what they are. constants:
     entries of the kernel's constants and tables that were compared. difference: the first one.
-    wrong_constants: every constant that differs. edited: emitted files that were changed since.
+    saturations: what was out of range in the user's own sequences. saturated: how many values were
+    in the others, which go to the extremes on purpose. wrong_constants: every constant that
+    differs. edited: emitted files that were changed since.
     """
 
     calls: int
@@ -56,6 +59,8 @@ class CheckResult:
     constants: int = 0
     wrong_constants: tuple[WrongConstant, ...] = ()
     edited: tuple[str, ...] = ()
+    saturations: tuple[Saturation, ...] = ()
+    saturated: int = 0
 
     @property
     def passed(self) -> bool:
@@ -128,7 +133,13 @@ def _simulate(project: Project, executable: Path, calls: list[Stimulus]) -> Chec
         difference, values = first_difference(
             project, expected, results.read_bytes(), trace.read_bytes()
         )
-    return CheckResult(len(calls), values, difference, done.output)
+    own = merged(*(item.saturations for item in expected if item.stimulus.is_own))
+    ours = [one for item in expected if not item.stimulus.is_own for one in item.saturations]
+    return CheckResult(
+        len(calls), values, difference, done.output,
+        saturations=tuple(one for one in own if one.count),
+        saturated=sum(one.count for one in ours),
+    )  # fmt: skip
 
 
 def _wrong_constants(

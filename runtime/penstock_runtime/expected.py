@@ -9,6 +9,7 @@ import numpy as np
 from penstock.fixed import IntArray
 from penstock.ir import Graph
 from penstock.ir.evaluate import ReferenceEngine, initial_state
+from penstock.ir.saturation import Saturation
 from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call, vector_file
 from penstock_runtime.golden import result_bytes
 from penstock_runtime.project import Project
@@ -43,13 +44,14 @@ class Difference:
 class Expected:
     """One call as the interpreter sees it.
 
-    trace: (node, step) -> raw values and lanes that count.
+    trace: (node, step) -> raw values and lanes that count. saturations: as the reference counts.
     """
 
     stimulus: Stimulus
     y: IntArray
     state: dict[str, IntArray]
     trace: dict[tuple[str, int], tuple[IntArray, IntArray]]
+    saturations: tuple[Saturation, ...] = ()
 
 
 def interpret(graph: Graph, calls: list[Stimulus], lanes: int) -> list[Expected]:
@@ -68,7 +70,7 @@ def interpret(graph: Graph, calls: list[Stimulus], lanes: int) -> list[Expected]
 
         result = reference.run(call.x, call.lengths, state, observe)
         state = result.state
-        found.append(Expected(call, result.y, state, trace))
+        found.append(Expected(call, result.y, state, trace, result.saturations))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from penstock.arrays import as_array
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.ir import Direction
+from penstock.ir.saturation import Kind, Saturation, merged
 from penstock_runtime.interpreter import Interpreter
 from penstock_runtime.project import Project
+from penstock_runtime.saturated import is_alarming, warn
 
 
 class Session:
@@ -18,7 +21,8 @@ class Session:
 
     sequences: how many independent streams advance together. state: where they begin, as
     ``Interpreter.run`` takes it; default: zero. Raises PenstockError for a network
-    that can't stream: a backward direction begins at a sequence's end.
+    that can't stream: a backward direction begins at a sequence's end. Warns, once for each tensor,
+    as ``Interpreter.run`` does.
     """
 
     def __init__(
@@ -37,11 +41,23 @@ class Session:
                 "run whole sequences, with Interpreter.run",
             )
         self._state: dict[str, IntArray] = {}
+        self._counted: tuple[Saturation, ...] = ()
+        self._steps = 0
+        self._warned: set[tuple[str, Kind]] = set()
         self.reset(state)
 
-    def step(self, frame: Any) -> FloatArray:
+    @property
+    def saturations(self) -> list[Saturation]:
+        """The tensors of which values were out of range since the session began or was reset.
+
+        first_step: of the session.
+        """
+        return [one for one in self._counted if one.count]
+
+    def step(self, frame: Any, raw_input: bool = False) -> FloatArray:
         """Take one frame, (inputs) or (sequences, inputs), and give one: (outputs) or (sequences,
         outputs). A head on the last step, or on the final state, takes this frame for the last.
+        raw_input: see ``Interpreter.run``.
 
         Raises PenstockError for a frame that does not fit.
         """
@@ -53,12 +69,26 @@ class Session:
                 f"session of {self._interpreter.project.folder}",
                 f"give ({self.sequences}, {self._interpreter.project.inputs})",
             )
-        result = self._interpreter.run(rows[:, None], state=self._state, batch_first=True)
+        result = self._interpreter.run_quietly(
+            rows[:, None], state=self._state, batch_first=True, raw_input=raw_input
+        )
         self._state = result.state
+        self._count(one.later(self._steps) for one in result.counted)
+        self._steps += 1
         dtype = self._interpreter.project.output_type
         values: FloatArray = dtype.to_float(result.raw[:, 0])
         return values[0] if frame.ndim == 1 else values
 
     def reset(self, state: Any = None) -> None:
         """Begin anew, from ``state`` or from zero. Raises PenstockError if it does not fit."""
-        self._state = self._interpreter.checked_state(state, self.sequences)
+        given = self._interpreter.given_state(state, self.sequences)
+        self._state, self._steps, self._counted = given.state, 0, ()
+        self._warned.clear()
+        self._count(given.saturations)
+
+    def _count(self, more: Iterable[Saturation]) -> None:
+        self._counted = merged(self._counted, more)
+        alarming = [one for one in self._counted if is_alarming(one)]
+        new = [one for one in alarming if (one.name, one.kind) not in self._warned]
+        self._warned.update((one.name, one.kind) for one in new)
+        warn(new, str(self._interpreter.project.folder), stacklevel=3)

@@ -15,7 +15,7 @@ from penstock.packing.vectors import START_CARRIED, START_GIVEN, START_ZERO
 class Stimulus:
     """One call: x (lanes, steps, inputs) raw, lengths (lanes), and where the state comes from.
 
-    reload: the kernel reads its parameters again.
+    reload: the kernel reads its parameters again. is_own: the user's sequences, not ours.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Stimulus:
     start: int
     state: dict[str, IntArray] | None = None
     reload: bool = False
+    is_own: bool = False
 
 
 def stimuli(
@@ -95,5 +96,5 @@ def own_stimuli(x: IntArray, lengths: IntArray, lanes: int) -> Iterator[Stimulus
         idle = lanes - len(part)
         yield Stimulus(
             f"input, sequences from {start}", np.pad(part, ((0, idle), (0, 0), (0, 0))),
-            np.pad(counts, (0, idle)), START_ZERO,
+            np.pad(counts, (0, idle)), START_ZERO, is_own=True,
         )  # fmt: skip

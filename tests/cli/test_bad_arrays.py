@@ -108,6 +108,49 @@ def test_frames_for_run_are_refused(case, refused, project):
     assert_says(line, message.replace("(*)", "(input for project)"))
 
 
+INTEGERS = "the frames are integers (int16) (input for project); hint: give floats, or --raw-input "
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_integers_are_refused_unless_they_are_called_raw(command, refused, project):
+    np.save("f.npy", np.ones((3, 4), dtype=np.int16))
+    output = ["-o", "y.npy"] if command == "run" else []
+    line = refused(command, "project", "-i", "f.npy", *output)
+    assert line == INTEGERS + "if these are raw integers"
+
+
+def test_real_numbers_are_refused_where_raw_integers_were_promised(refused, project):
+    np.save("f.npy", np.ones((3, 4)))
+    line = refused("run", "project", "-i", "f.npy", "-o", "y.npy", "--raw-input")
+    assert line == (
+        "frames of type float64 are no raw integers (input for project); "
+        "hint: leave out --raw-input"
+    )
+
+
+def test_integers_for_calibration_are_refused(refused):
+    np.save("f.npy", np.ones((3, 4), dtype=np.uint8))
+    line = refused("compile", "model.safetensors", "-o", "out", *PES, "--calibration", "f.npy")
+    assert line == (
+        "the frames are integers (uint8), but calibration takes real numbers (f.npy); hint: give "
+        "floats: .astype(float), if the integers are what the network is to see"
+    )
+
+
+@pytest.mark.parametrize("option", ["lengths", "state"])
+def test_what_belongs_to_calibration_frames_is_refused_without_them(option, refused):
+    np.save("f.npy", np.array([3]))
+    np.savez("s.npz", h_0=np.zeros((1, 1, CELLS)))
+    file = {"lengths": "f.npy", "state": "s.npz"}[option]
+    line = refused(
+        "compile", "model.safetensors", "-o", "out", *PES, f"--calibration-{option}", file
+    )
+    assert line == (
+        "calibration lengths or states were given without frames (model.safetensors); "
+        "hint: give the frames as well (--calibration)"
+    )
+
+
 @pytest.fixture
 def narrow_project(penstock, work):
     """Inputs of 4 bits, so that int8 can be out of range."""
@@ -126,17 +169,19 @@ def narrow_project(penstock, work):
 )  # fmt: skip
 def test_raw_integers_out_of_range_are_refused(raw, refused, narrow_project):
     np.save("f.npy", raw)
-    line = refused("run", "narrow", "-i", "f.npy", "-o", "y.npy")
+    line = refused("run", "narrow", "-i", "f.npy", "-o", "y.npy", "--raw-input")
     assert line.startswith("raw integers outside -8..7 (input for narrow); hint: the input type is")
     assert line.endswith("; give floats to have them quantized")
 
 
-def test_real_numbers_out_of_range_saturate_in_silence(penstock, narrow_project):
+def test_real_numbers_out_of_range_saturate_and_are_told(penstock, narrow_project):
     np.save("f.npy", np.full((3, 4), 1e308))
-    done = penstock("run", "narrow", "-i", "f.npy", "-o", "y.npy")
+    with pytest.warns(UserWarning, match=r"x \(input frame\): 12 of 12 values, first at step 0"):
+        done = penstock("run", "narrow", "-i", "f.npy", "-o", "y.npy")
     assert (done.status, done.err) == (0, "")
+    assert "out of range and cut off: x (input frame): 12 of 12 values" in done.out
     np.save("f.npy", np.full((3, 4), 7, dtype=np.int8))
-    assert penstock("run", "narrow", "-i", "f.npy", "-o", "z.npy").status == 0
+    assert penstock("run", "narrow", "-i", "f.npy", "-o", "z.npy", "--raw-input").status == 0
     assert Path("y.npy").read_bytes() == Path("z.npy").read_bytes()
 
 

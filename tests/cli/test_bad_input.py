@@ -38,22 +38,21 @@ def spoiled_checkpoints():
     norm = {"norm.weight": np.ones(CELLS, "f4"), "norm.running_mean": np.zeros(CELLS, "f4")}
     damaged = "the file is damaged, or was not written by torch.save"
     objects = "the file holds Python objects, which could run code and so are not loaded"
-    rest = "not part of an LSTM, a Linear head or an embedding"
-    alone = "save only the LSTM and the Linear layer that reads it"
-    one_lstm = (
-        "their order can't be known from names; stack them in one nn.LSTM, or compile one at a time"
-    )
+    unsaid = "a state dict does not say what forward does with it"
+    live = "compile the live module, an .onnx or a .pt2 file, or only a part with --only PREFIX"
     return {
         "missing": ("m.pt", lambda path: None,
             "the checkpoint can't be read: No such file or directory (m.pt); hint: check the path"),
         "a folder": ("m.pt", Path.mkdir,
             "the checkpoint can't be read: Is a directory (m.pt); hint: check the path"),
-        "of an unknown kind": ("m.onnx", text(b"x"),
-            "checkpoints can't be read from .onnx (m.onnx); "
-            "hint: give a .pt state dict or a .safetensors file"),
+        "of an unknown kind": ("m.tflite", text(b"x"),
+            "checkpoints can't be read from .tflite (m.tflite); "
+            "hint: give a .pt state dict, a .safetensors or an .onnx file"),
+        "no ONNX": ("m.onnx", text(b"x"),
+            "not a complete ONNX file (m.onnx); hint: was it cut short? export it again"),
         "without a suffix": ("m", text(b"x"),
             "checkpoints can't be read from a file without a suffix (m); "
-            "hint: give a .pt state dict or a .safetensors file"),
+            "hint: give a .pt state dict, a .safetensors or an .onnx file"),
         "empty .pt": ("m.pt", text(b""), f"{damaged} (m.pt); hint: {SAVE}"),
         "text .pt": ("m.pt", text(b"hello world\n"), f"{damaged} (m.pt); hint: {SAVE}"),
         "truncated .pt": ("m.pt", halved(torched(torch.nn.LSTM(3, 4).state_dict())),
@@ -71,7 +70,8 @@ def spoiled_checkpoints():
         "a list": ("m.pt", torched([torch.ones(3)]),
             f"the file holds a list (m.pt); hint: {SAVE}"),
         "a training state under another key": ("m.pt", torched({"net": {"a": torch.ones(2)}}),
-            f"net is a dict, not a tensor (m.pt); hint: {SAVE}"),
+            "there is no LSTM, GRU or RNN among a (m.pt); "
+            "hint: an LSTM, GRU or RNN has weight_ih_l0, and a cell weight_ih"),
         "a state dict that holds itself": ("m.pt", torched(within_itself()),
             f"model is a dict, not a tensor (m.pt); hint: {SAVE}"),
         "no tensors": ("m.pt", torched({}),
@@ -83,24 +83,19 @@ def spoiled_checkpoints():
             "not a complete safetensors file: * (m.safetensors); "
             "hint: was it cut short? copy or save it again"),
         "a .pt in disguise": ("m.safetensors", torched({}),
-            "not a complete safetensors file: * (m.safetensors); "
-            "hint: was it cut short? copy or save it again"),
+            "the checkpoint holds no tensors (m.safetensors); hint: save model.state_dict()"),
         "NaN": ("m.safetensors", safe(nan),
             "bias_hh_l0 has 24 NaN or infinite values (m.safetensors); "
             "hint: did training diverge? use an earlier checkpoint"),
-        "a GRU": ("m.safetensors", safe(lstm_tensors(gates=3)),
-            "weight_hh_l0 is of a GRU, which is not supported (m.safetensors); "
-            "hint: only LSTM layers can be compiled so far"),
-        "an Elman RNN": ("m.safetensors", safe(lstm_tensors(gates=1)),
-            "weight_hh_l0 is of an Elman RNN, which is not supported (m.safetensors); "
-            "hint: only LSTM layers can be compiled so far"),
         "two LSTMs": ("m.safetensors", safe(lstm_tensors(prefix="a.") | lstm_tensors(prefix="b.")),
-            f"there are 2 LSTMs: a, b (m.safetensors); hint: {one_lstm}"),
+            "there are 2 recurrent modules: a (4 -> 6), b (4 -> 6) (m.safetensors); "
+            f"hint: neither names nor sizes tell their order; {live}"),
         "a batch norm": ("m.safetensors", safe(LSTM | norm),
-            f"can't compile norm.running_mean, norm.weight: {rest} (m.safetensors); "
-            f"hint: {alone}"),
+            f"can't compile norm.running_mean, norm.weight (a BatchNorm): {unsaid} "
+            f"(m.safetensors); hint: {live}"),
         "a convolution": ("m.safetensors", safe(LSTM | {"conv.weight": np.ones((3, 2, 5), "f4")}),
-            f"can't compile conv.weight: {rest} (m.safetensors); hint: {alone}"),
+            f"can't compile conv.weight (a convolution or a Bilinear): {unsaid} (m.safetensors); "
+            f"hint: {live}"),
         "half a bias": ("m.safetensors", safe(omit(LSTM, "bias_ih_l0")),
             "bias_ih_l0 is missing (m.safetensors); hint: it is needed because biases come in "
             "pairs, in all layers or none"),

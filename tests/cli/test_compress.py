@@ -77,9 +77,9 @@ def test_compress_then_compile_needs_no_further_options(workplace, monkeypatch, 
     assert penstock(monkeypatch, *made) == 0
     shown = capsys.readouterr().out
     assert "trained quantized" in shown
-    assert "; now: penstock compile small.safetensors -o DIR --pes 4\n" in shown
-    assert penstock(monkeypatch, "compile", "small.safetensors", "-o", "out", "--pes", "4") == 0
-    assert "no calibration data" not in capsys.readouterr().out
+    assert "; now: penstock compile small.safetensors -o DIR\n" in shown
+    assert penstock(monkeypatch, "compile", "small.safetensors", "-o", "out") == 0
+    assert "out: 4 PEs" in (said := capsys.readouterr().out) and "no calibration data" not in said
     graph = (workplace / "out/graph.json").read_text()
     assert '"type": "s5.' in graph and '"type": "s12.' not in graph
     assert not list(workplace.glob(".*")), "temporary files are left"
@@ -132,7 +132,7 @@ def test_what_can_not_be_compressed_is_refused_in_one_line(
     "added, message",
     [
         (("--bank", "4"), "the pattern pe_balanced has no banks"),
-        (("--head", "final"), "for labelling, the head runs at every step"),
+        (("--loss", "mape"), "there is no loss 'mape'"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(added, message, workplace, monkeypatch, capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli.given import AGAIN, CELLS, run_words
+from cli.given import AGAIN, CELLS, INPUTS, run_words
 from safetensors.numpy import load_file, save_file
 
 from penstock.marker import MARKER, Marker, read_marker
@@ -281,7 +281,7 @@ MANIFESTS = {
         "schema", "pes", "group_pes", "port_bits", "phases", "layouts", "layout_of", "parameters",
         "interface", "kernel", "golden")},
     **{f"no {key} of the interface": dropped("interface", key) for key in (
-        "lanes", "io_bits", "batch_first", "max_steps", "states")},
+        "lanes", "io_bits", "batch_first", "max_steps", "states", "input_exponents")},
     **{f"no {key} of the kernel": dropped("kernel", key) for key in (
         "hazard_distance", "elements_per_cycle", "vector_depth", "segments", "operand_bases",
         "beat_depth", "word_depth")},
@@ -352,6 +352,9 @@ MANIFESTS = {
     "steps in words": interface(max_steps="9"),
     "a limit of steps where none are buffered": interface(max_steps=9),
     "elements wider than they are": interface(io_bits=32),
+    "exponents of fewer inputs": interface(input_exponents=[1]),
+    "an exponent too great": interface(input_exponents=[25] + [0] * (INPUTS - 1)),
+    "an exponent below zero": interface(input_exponents=[-1] + [0] * (INPUTS - 1)),
     "states in another order": lambda fields: fields["interface"].update(
         states=dict(reversed(fields["interface"]["states"].items()))
     ),

@@ -23,6 +23,7 @@ from penstock.compress.saved import (
     metadata_of,
     save_compressed,
 )
+from penstock.layers.types import Types
 from penstock.settings import Hardware
 
 MATRICES = [f"l0.W_{gate}{source}" for gate in "ifgo" for source in "xr"]
@@ -146,6 +147,20 @@ def reshape(tensors):
     tensors["bias_hh_l0"] = tensors["bias_hh_l0"].reshape(2, -1)
 
 
+def test_what_calibration_saw_is_saved_whole():
+    """So that a checkpoint compiles to the binary points it was trained for, by every method."""
+    seen = np.random.default_rng(0).laplace(0, 1, (500, 2))
+    ranges = Ranges()
+    ranges.watch("x", 0, seen)
+    for method in ("error", "peak", "percentile"):
+        formats = Formats(ranges, Precision(inputs=5, range_method=method))
+        again = Formats.from_json(formats.to_json())
+        assert again == formats and again.ranges.counts.keys() == {"x"}
+        assert (again.ranges.counts["x"] == ranges.counts["x"]).all()
+        types = [Types(one.precision, one.ranges).input() for one in (formats, again)]
+        assert types[0] == types[1]
+
+
 @pytest.mark.parametrize("change", [flip, rename, swap, reshape])
 def test_tensors_that_were_changed_are_refused(change, checkpoint):
     resave(checkpoint, change_tensors=change)
@@ -154,12 +169,12 @@ def test_tensors_that_were_changed_are_refused(change, checkpoint):
 
 ENVELOPES = {
     "of an older schema": (
-        '{"schema": 1, "peak": {"x": 1}}', "are damaged: schema 1, but this version reads schema 2",
+        '{"schema": 1, "peak": {"x": 1}}', "are damaged: schema 1, but this version reads schema 3",
     ),
-    "without a digest": ('{"schema": 2, "formats": {}}', "do not match its tensors"),
-    "without formats": ('{"schema": 2, "sha256": "0"}', "do not match its tensors"),
+    "without a digest": ('{"schema": 3, "formats": {}}', "do not match its tensors"),
+    "without formats": ('{"schema": 3, "sha256": "0"}', "do not match its tensors"),
     "deep": ("[" * 200_000, "are damaged: Expected `object`, got `array`"),
-    "deep within": ('{"schema": 2, "formats": ' + "[" * 200_000, "are damaged: "),
+    "deep within": ('{"schema": 3, "formats": ' + "[" * 200_000, "are damaged: "),
     "of no JSON": ("formats", "are damaged: JSON is malformed"),
     "empty": ("", "are damaged: Input data was truncated"),
     "of no number": ('{"schema": true}', "are damaged: Expected `int`, got `bool`"),
@@ -173,6 +188,11 @@ def test_metadata_of_another_kind_are_refused(case, checkpoint):
     assert fault(checkpoint).startswith(f"the checkpoint's number formats {message}")
 
 
+def test_formats_are_found_whatever_the_files_suffix(checkpoint):
+    wanted = load_formats(checkpoint)
+    assert load_formats(checkpoint.rename(checkpoint.with_suffix(".ckpt"))) == wanted is not None
+
+
 def test_without_metadata_it_is_an_ordinary_checkpoint(checkpoint):
     save_file(load_file(checkpoint), checkpoint, {"format": "pt"})
     assert load_formats(checkpoint) is None
@@ -182,6 +202,11 @@ def test_without_metadata_it_is_an_ordinary_checkpoint(checkpoint):
 
 
 BOUNDS = {
+    "a bin beyond all": (set_at("counts", value={"x": [[5000, 1]]}), "Expected `int` <= 1024"),
+    "a bin of nothing": (set_at("counts", value={"x": [[5, 0]]}), "Expected `int` >= 1"),
+    "an unknown method": (
+        set_at("precision", "range_method", value="best"), "Invalid enum value 'best'",
+    ),
     "a list for precision": (set_at("precision", value=[]), "Expected `object`, got `array`"),
     "a list for overrides": (set_at("overrides", value=[]), "Expected `object`, got `array`"),
     "a list for peak": (set_at("peak", value=[]), "Expected `object`, got `array`"),

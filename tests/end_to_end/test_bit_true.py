@@ -86,10 +86,25 @@ def compiled(folder, model, hardware, precision, seed=3):
     return load_project(folder)
 
 
+POOLED = {
+    "the mean over the steps, 4 lanes": (
+        {"cells": (9,), "head": 3, "at": "mean"}, {"pes": 3, "lanes": 4}, {},
+    ),
+    "the max over the steps of both directions, 4 lanes": (
+        {"cells": (6,), "bidirectional": True, "head": 3, "at": "max"}, {"pes": 2, "lanes": 4}, {},
+    ),
+    "the mean over the steps of both directions, coarse": (
+        {"cells": (7,), "bidirectional": True, "outputs": 5, "head": 2, "at": "mean"},
+        {"pes": 3, "lanes": 2}, {"outputs": 9},
+    ),
+}  # fmt: skip
+"""Networks that no state dict says."""
+
+
 def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
     """Built as one program, in which a warning is an error."""
     projects = {}
-    for number, (name, case) in enumerate(MATRIX.items()):
+    for number, (name, case) in enumerate((MATRIX | POOLED).items()):
         project = compiled(tmp_path / str(number), *case)
         projects[project.folder] = name, project
     made = batch.build(list(projects), tmp_path, batch.STRICT)

@@ -7,7 +7,7 @@ import pytest
 
 from end_to_end.error_bound import BoundedRun
 from penstock import Hardware, Precision
-from penstock.compress import calibrate
+from penstock.compress import Ranges, calibrate
 from penstock.driver import compile_model
 from penstock.frontend import from_module
 from penstock.ir.evaluate import evaluate
@@ -27,10 +27,9 @@ CASES = {
 
 def float_constants(model):
     found = dict(model.weights())
-    for index, layer in enumerate(model.layers):
-        for suffix, part in layer.directions:
-            for gate, bias in part.bias.items():
-                found[f"l{index}{suffix}.b_{gate}"] = bias
+    for name, part in model.named_layers():
+        for gate, bias in part.bias.items():
+            found[f"{name}.b_{gate}"] = bias
     return found
 
 
@@ -41,8 +40,8 @@ def test_the_error_stays_within_the_bound_of_the_types(case):
     module = torch.nn.LSTM(7, batch_first=True, dtype=torch.float64, **arguments)
     x = np.random.default_rng(2).normal(0, 1, (6, 5, 7))
     model = from_module(module)
-    ranges = calibrate(model, 1.2 * x)
-    ranges.peak.update({name: 1.5 * peak for name, peak in ranges.peak.items()})
+    seen = calibrate(model, 1.2 * x)
+    ranges = Ranges({name: 1.5 * peak for name, peak in seen.peak.items()})
     graph = lower(model, ranges, Precision(**precision))
     raw = graph["x"].tensor.type.quantize(x)
     run = BoundedRun(graph, float_constants(model))

@@ -54,7 +54,7 @@ def test_tones_are_recognized_bit_true_and_in_a_stream(ran):
     assert rows["streamed, frame by frame"].endswith("frames, the same bits")
     assert rows["values, interpreter against C simulation"].endswith(" equal")
     report = json.loads((folder / "project/report.json").read_text())
-    (layer,) = report["network"]["layers"]
+    layer = report["network"]["layers"][0]
     assert layer["projection"] and layer["inputs"] == 39
 
 

@@ -58,7 +58,9 @@ def run_torch(lstm, x, lengths=None, head=None, at="step"):
     elif at == "final":
         directions = 2 if lstm.bidirectional else 1
         y = h_n[-directions:].transpose(0, 1).flatten(1)[:, None]
-    return head(y).numpy()
+    values = head(y).numpy()
+    counts = np.arange(STEPS)[:, None] < lengths[:, None, None]
+    return np.where(counts, values, 0) if at == "step" else values
 
 
 def assert_same(values, expected):

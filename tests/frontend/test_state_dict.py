@@ -32,7 +32,7 @@ variants = pytest.mark.parametrize(
 def test_an_lstm_equals_torch_at_every_step(options, lengths):
     lstm, x = make_lstm(**options), frames()
     model = read(lstm.state_dict())
-    assert model.head is None and model.notes == []
+    assert "head" not in model and model.notes == []
     assert_same(model.run(x.numpy(), lengths), run_torch(lstm, x, lengths))
 
 
@@ -84,7 +84,7 @@ def test_pruned_weights_are_those_that_the_mask_leaves(suffix, tmp_path):
     for part, name in pruned:
         prune.remove(part, name)
     model = from_state_dict(read_checkpoint(path))
-    assert np.count_nonzero(model.layers[0].forward.projection) == 18 - round(0.6 * 18)
+    assert np.count_nonzero(model["l0"].projection) == 18 - round(0.6 * 18)
     assert_same(model.run(x.numpy(), LENGTHS), run_torch(lstm, x, LENGTHS, head, "last"))
 
 
@@ -113,7 +113,7 @@ def test_peepholes_and_sigma_survive_both_kinds_of_file(tmp_path):
     for suffix in (".pt", ".safetensors"):
         path = saved(tmp_path / f"ours{suffix}", with_prefix("rnn.", lstm.state_dict()))
         model = from_state_dict(read_checkpoint(path))
-        assert model.layers[0].forward.g_function == "sigma"
+        assert model["l0"].g_function == "sigma"
         assert_same(model.run(x.numpy()), run_torch(lstm, x))
 
 
@@ -126,9 +126,11 @@ def test_an_embedding_stays_on_the_host_with_a_note():
         | with_prefix("fc.", head.state_dict())
     )
     assert model.notes == [
-        "lookup.weight is an embedding of 9 entries: the look-up stays on the host"
+        "lookup.weight is an embedding of 9 entries: the look-up stays on the host",
+        "head: fc (5 x 6), at the last step, assumed; --head to change",
     ]
-    assert model.head is not None and model.head.weight.shape == (5, CELLS)
+    assert (model.table == table.weight.detach().numpy()).all()
+    assert "head" in model and model["head"].weight.shape == (5, CELLS)
 
 
 def test_a_square_embedding_is_known_by_its_name():
@@ -136,5 +138,5 @@ def test_a_square_embedding_is_known_by_its_name():
     table, head = torch.nn.Embedding(9, CELLS), torch.nn.Linear(CELLS, 5)
     state = with_prefix("lstm.", lstm.state_dict()) | with_prefix("fc.", head.state_dict())
     model = read(state | with_prefix("embed.", table.state_dict()))
-    assert "embed.weight is an embedding of 9 entries" in model.notes[0]
-    assert model.head.weight.shape == (5, CELLS)
+    assert "embed.weight is an embedding of 9 entries" in model.notes[-1]
+    assert model["head"].weight.shape == (5, CELLS)

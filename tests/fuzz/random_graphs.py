@@ -17,13 +17,16 @@ from hypothesis import strategies as st
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph, Node
 from penstock.ops import (
+    CAPTURES,
     Add,
     ArgMax,
     Capture,
+    Clamp,
     Const,
     Input,
     Lut,
     MatVec,
+    Mean,
     Mul,
     Output,
     Relu,
@@ -40,7 +43,7 @@ SWEEPS = ([F], [F], [F], [F, ONCE], [F, ONCE], [F, F], [F, B, F], [F, B, ONCE], 
 STEPS = {
     "matvec": 8, "requant": 8, "add": 4, "sub": 2, "mul": 4, "lut": 4, "relu": 1, "scale": 2,
     "const": 3, "new_state": 4, "read_state": 2, "write_state": 4, "capture": 2, "gru": 1,
-    "shift_register": 1, "residual": 2,
+    "clamp": 1, "mean": 2, "shift_register": 1, "residual": 2,
 }  # fmt: skip
 """What may come next, and how often."""
 
@@ -115,6 +118,21 @@ class RandomGraph(Drawing):
         rounded = self.add("at", Requant(x), *names)
         return self.add("f", Lut(function, to, fine), rounded, *tables)
 
+    def clamp(self) -> str | None:
+        names = self.operands(1)
+        if not names:
+            return None
+        dtype = self.graph[names[0]].tensor.type
+        low, high = sorted(self.number(dtype.raw_min, dtype.raw_max) for _ in range(2))
+        return self.add("limited", Clamp(low, high), *names)
+
+    def mean(self) -> str | None:
+        """Of any vector, in any sweep: sums over a sequence are among them."""
+        names = self.operands(1)
+        to = self.type()
+        to = Fixed(to.width, to.frac, to.signed, Rounding.RND, to.overflow)
+        return self.add("mean", Mean(to), *names) if names else None
+
     def const(self) -> str:
         return self.constant((self.pick(self.lengths),), self.type())
 
@@ -124,7 +142,7 @@ class RandomGraph(Drawing):
         if not is_read or not names or self.graph.sweeps[self.sweep] is ONCE:
             return None
         name = self.name("taken")
-        op = Capture(name, self.pick(("last", "final")))
+        op = Capture(name, self.pick(CAPTURES))
         return self.graph.add(name, op, *names, sweep=self.sweep)
 
     def shift_register(self) -> None:

@@ -129,7 +129,8 @@ def torch_target() -> Target:
 
 def _read_torch(path: Path) -> dict[str, Any]:
     content = torch.load(path, weights_only=True)
-    state = content.get("state_dict", content)
+    nested = [value for value in content.values() if isinstance(value, dict)]
+    state = nested[0] if nested else content  # whatever its key has become
     return {str(name): value.double().numpy() for name, value in state.items()}
 
 

@@ -17,7 +17,7 @@ from penstock.schedule import schedule
 
 HARDWARE = {"pes": 4, "lanes": 2, "elements_per_cycle": 2}
 RANDOM = 8
-DRAWN = 150
+DRAWN = 300
 
 
 def test_kernel_and_interpreter_agree_on_graphs_that_no_frontend_gives(cpp_flags, tmp_path):

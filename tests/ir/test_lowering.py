@@ -7,7 +7,7 @@ import pytest
 from support import random_model
 
 from penstock import Fixed, Hardware, PenstockError, Precision
-from penstock.compress import calibrate
+from penstock.compress import Ranges, calibrate
 from penstock.driver import compile_model
 from penstock.fixed import largest_frac
 from penstock.ir.evaluate import evaluate
@@ -28,7 +28,7 @@ def agreement(model, graph, x):
 @pytest.mark.parametrize("what", ["w_x", "w_r", "bias", "peephole"])
 def test_a_matrix_of_another_magnitude_neither_overflows_nor_vanishes(what, scale):
     model = random_model(inputs=6, cells=(12,), outputs=5, peephole=True)
-    for values in getattr(model.layers[0].forward, what).values():
+    for values in getattr(model["l0"], what).values():
         values *= scale
     x = np.random.default_rng(0).normal(0, 1, (3, 6, 6))
     graph = lowered(model, frames=x)
@@ -39,7 +39,7 @@ def test_a_matrix_of_another_magnitude_neither_overflows_nor_vanishes(what, scal
 @pytest.mark.parametrize("scale", [1e-12, 1e-5, 1e5])
 def test_inputs_of_another_magnitude_keep_their_effect(scale):
     model = random_model(inputs=6, cells=(12,))
-    for values in model.layers[0].forward.w_x.values():
+    for values in model["l0"].w_x.values():
         values /= scale
     x = scale * np.random.default_rng(0).normal(0, 1, (3, 6, 6))
     assert agreement(model, lowered(model, frames=x), x) < 0.02
@@ -54,16 +54,15 @@ def test_frames_of_any_size_give_a_network_that_saturates_as_float_does(scale):
 
 
 def test_types_reach_as_far_as_calibration_did_and_further():
-    """Twice for a cell, a quarter for outputs of matrices, whose directions have one type."""
+    """A quarter further; outputs of matrices have one type in both directions."""
     model = random_model(cells=(6,), outputs=4, bidirectional=True, head=3, at="step")
-    ranges = calibrate(model, None)
-    peaks = {"l0.c": 1.5, "l0_reverse.c": 0.9, "l0.y": 0.3, "l0_reverse.y": 0.9,
+    peaks = {"l0.c": 1.7, "l0_reverse.c": 0.7, "l0.y": 0.3, "l0_reverse.y": 0.9,
              "head.logits": 0.9}  # fmt: skip
-    ranges.peak.update(peaks)
+    ranges = Ranges(calibrate(model, None).peak | peaks)
     graph = lower(model, ranges, Precision())
     fracs = {name: graph[name].tensor.type.frac for name in peaks}
     assert fracs == {
-        "l0.c": 13, "l0_reverse.c": 14, "l0.y": 14, "l0_reverse.y": 14, "head.logits": 14,
+        "l0.c": 13, "l0_reverse.c": 15, "l0.y": 14, "l0_reverse.y": 14, "head.logits": 14,
     }  # fmt: skip
     gate = graph["l0.f"].tensor.type
     assert gate.to_float(gate.quantize(1.0)) == 1.0 and gate.frac == 15
@@ -71,26 +70,25 @@ def test_types_reach_as_far_as_calibration_did_and_further():
 
 def test_the_sigmoid_of_a_head_reaches_as_far_as_a_sigma():
     model = random_model(cells=(6,), head=2, activation="sigmoid")
-    ranges = calibrate(model, None)
-    ranges.peak["head.logits"] = 6.0
+    ranges = Ranges(calibrate(model, None).peak | {"head.logits": 6.0})
     index = lower(model, ranges, Precision())["head.probability_in"].tensor.type
     assert index.to_float(index.raw_min) == -8.0
 
 
 def test_a_bias_is_left_out_only_where_all_of_it_is_zero():
     model = random_model(cells=(6,), head=3)
-    part = model.layers[0].forward
-    part.bias["i"][2], part.bias["f"][:], model.head.bias[0] = 0.0, 0.0, 0.0
+    part = model["l0"]
+    part.bias["i"][2], part.bias["f"][:], model["head"].bias[0] = 0.0, 0.0, 0.0
     graph = lowered(model)
     assert "l0.b_i" in graph and "l0.b_f" not in graph and "head.b" in graph
 
 
 def test_a_matrix_of_zeros_does_not_make_the_others_coarse():
     model = random_model(cells=(6,))
-    model.layers[0].forward.w_x["i"][:] = 0.0
+    model["l0"].w_x["i"][:] = 0.0
     frames = 1000 * np.random.default_rng(0).normal(0, 1, (2, 6, 5))
     graph = lowered(model, frames=frames)
-    values = model.layers[0].forward.w_r["i"]
+    values = model["l0"].w_r["i"]
     assert graph["l0.W_ir"].tensor.type.frac == largest_frac(np.abs(values).max(), 12)
 
 
@@ -139,11 +137,27 @@ def test_types_that_do_not_go_together_are_refused_in_one_line():
     assert compile_model(random_model(), None, Hardware(pes=4), Precision(overrides=rounds))
     for overrides in (
         {"l0.W_ix": Fixed(12, 11, signed=False)},
-        {"l0.m": Fixed(10, 9)},
         {"l0.c": Fixed(16, 70)},
     ):
         with pytest.raises(PenstockError):
             compile_model(model, None, Hardware(pes=4), Precision(overrides=overrides))
+
+
+def test_peepholes_of_few_bits_do_not_vanish_beside_a_fine_cell():
+    model = random_model(cells=(6,), peephole=True)
+    graph = lower(model, calibrate(model, None), Precision(weights=6, inputs=8, outputs=8))
+    for gate, values in model["l0"].peephole.items():
+        node = graph[f"l0.w_{gate}c"].tensor
+        error = np.abs(node.type.to_float(node.constant) - values).max()
+        assert error <= np.abs(values).max() / 16
+
+
+def test_results_of_two_types_get_one_that_reaches_as_far_as_both():
+    model = random_model(bidirectional=True)
+    precision = Precision(overrides={"l0.m": Fixed(10, 9), "l0_reverse.m": Fixed(16, 13)})
+    graph = lower(model, calibrate(model, None), precision)
+    dtype = graph["y"].tensor.type
+    assert graph["y"].inputs == ("y.part0", "y.part1") and (dtype.width, dtype.frac) == (16, 13)
 
 
 def test_a_row_is_scaled_by_as_much_as_all_of_its_matrices_allow():

@@ -98,13 +98,13 @@ def test_only_what_a_later_sweep_reads_is_remembered():
                     (0, {"s", "r"}), (1, {"s", "r"})]  # fmt: skip
 
 
-def test_captures_take_the_last_and_the_final_step_of_each_lane():
+def test_captures_take_the_last_and_the_first_step_of_each_lane():
     graph = Graph("captures", [Direction.FORWARD, Direction.BACKWARD, Direction.ONCE])
     graph.add("x", Input(1, S8))
     graph.add("again", Requant(S8), "x", sweep=1)
-    for when in ("last", "final"):
+    for when in ("last", "first"):
         graph.add(f"at_{when}", Capture(f"kept_{when}", when), "again", sweep=1)
-    graph.add("y", Output(), "at_last", "at_final", sweep=2)
+    graph.add("y", Output(), "at_last", "at_first", sweep=2)
     verify(graph)
     x = np.array([[[1], [2], [3]], [[4], [5], [6]], [[7], [8], [9]]])
     result = evaluate(graph, x, np.array([3, 2, 0]))

@@ -8,10 +8,21 @@ from support import random_direction
 from penstock import Precision
 from penstock.calibration import calibrate
 from penstock.ir.evaluate import evaluate
-from penstock.layers import Activation, DenseHead, Gru, Linear, Relu
+from penstock.layers import (
+    Activation,
+    Clamp,
+    DenseHead,
+    Gru,
+    Linear,
+    Pool,
+    Product,
+    Relu,
+    Rnn,
+    Sum,
+)
 from penstock.layers.gru import GATES
 from penstock.lowering import lower
-from penstock.model import RecurrentModel, Stacked
+from penstock.model import stack
 
 INPUTS = 5
 
@@ -29,19 +40,28 @@ def random_gru(generator, inputs, cells):
     return Gru(gates(inputs), gates(cells), bias)
 
 
-def random_head(generator, inputs, at="step", activation="none"):
-    return DenseHead(
-        generator.normal(0, 1, (3, inputs)), generator.normal(0, 0.2, 3), at, activation
-    )
+def random_rnn(generator, inputs, cells, nonlinearity="tanh"):
+    w_x, w_r = (generator.normal(0, 0.7 * n**-0.5, (cells, n)) for n in (inputs, cells))
+    bias = generator.uniform(-0.5, 0.5, cells)
+    return Rnn({"h": w_x}, {"h": w_r}, {"h": bias}, nonlinearity)
+
+
+def random_head(generator, inputs, activation="none"):
+    return DenseHead(generator.normal(0, 1, (3, inputs)), generator.normal(0, 0.2, 3), activation)
 
 
 EXAMPLES = {
     "Lstm": lambda g, inputs: random_direction(g, inputs, 8, 6, peephole=True),
     "Gru": lambda g, inputs: random_gru(g, inputs, 8),
+    "Rnn": lambda g, inputs: random_rnn(g, inputs, 8),
     "Linear": lambda g, inputs: random_linear(g, inputs, 7),
     "DenseHead": random_head,
     "Activation": lambda g, inputs: Activation(inputs, "sigma"),
     "Relu": lambda g, inputs: Relu(inputs),
+    "Clamp": lambda g, inputs: Clamp(inputs, -0.3, 0.7),
+    "Sum": lambda g, inputs: Sum(inputs, 1),
+    "Product": lambda g, inputs: Product(inputs, 1),
+    "Pool": lambda g, inputs: Pool(inputs, "mean"),
 }
 """Class -> (generator, inputs) -> a layer of it."""
 
@@ -50,13 +70,10 @@ def example(kind, inputs=INPUTS):
     return EXAMPLES[kind](np.random.default_rng(1), inputs)
 
 
-def network(*layers):
+def network(*layers, at="step"):
     """A stack; a pair is a bidirectional layer, and a head stands at the end."""
     head = layers[-1] if isinstance(layers[-1], DenseHead) else None
-    stack = layers[:-1] if head else layers
-    return RecurrentModel(
-        [Stacked(*(layer if isinstance(layer, tuple) else (layer,))) for layer in stack], head
-    )
+    return stack(layers[:-1] if head else layers, head, at)
 
 
 def frames(inputs=INPUTS):

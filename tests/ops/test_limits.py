@@ -127,15 +127,29 @@ def test_interpolation_that_would_leave_int64_is_refused():
 
 
 @pytest.mark.parametrize("function", ["sigma", "tanh"])
-def test_every_rise_of_a_table_leads_to_the_function_at_its_next_step(function):
-    """The last one, too: there is no entry behind it."""
+def test_every_rise_of_a_table_leads_to_its_next_entry(function):
+    """Between the ends, where the entries are the limits, an entry is the function's value."""
     x = Fixed(10, 9)  # -1 .. 1, where the function still climbs at both ends
     to = Fixed(16, 14, True, Rounding.RND, Overflow.SAT)
-    table, rise = lut_tables(function, x, to, 5)
-    at = np.array([*range(16), *range(-16, 0)])  # x of entry k, in table steps
-    assert (table == to.quantize(FUNCTIONS[function](at / 16))).all()
-    assert (table + rise == to.quantize(FUNCTIONS[function]((at + 1) / 16))).all()
-    assert (rise > 0).all()
+    table, rise = (np.roll(values, 16) for values in lut_tables(function, x, to, 5))
+    at = np.arange(-16, 16)[1:-1] / 16
+    assert (table[1:-1] == to.quantize(FUNCTIONS[function](at))).all()
+    assert (table[:-1] + rise[:-1] == table[1:]).all()
+    assert (rise[:-1] > 0).all() and rise[-1] == 0
+
+
+@pytest.mark.parametrize("bits", [0, 5])
+@pytest.mark.parametrize("reach", [2.0, 4.0, 8.0, 16.0])
+@pytest.mark.parametrize("function", ["sigma", "tanh"])
+def test_saturated_inputs_give_the_limit_of_the_function(function, reach, bits):
+    to = Fixed(16, 15, function == "tanh", Rounding.RND, Overflow.SAT)
+    x = lut_input_type(2048, bits, reach)
+    tables = [Value(raw, to) for raw in lut_tables(function, x, to, bits)]
+    raw = np.arange(x.raw_min, x.raw_max + 1)
+    got = Lut(function, to, bits).eval(None, Value(raw[None], x), *tables)[0]
+    top = to.raw_max if function == "tanh" else 1 << 15
+    assert got[0] == (to.raw_min if function == "tanh" else 0) and got[-1] == top
+    assert (np.diff(got) >= 0).all() and got[raw == 0] == to.quantize(FUNCTIONS[function](0.0))
 
 
 def test_relu_needs_no_sign_bit():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from penstock.codegen.hls.names import cpp, short
 from penstock.codegen.hls.tables import table_functions, table_texts
-from penstock.codegen.hls.units import requant_operand
+from penstock.codegen.hls.units import mean_operands, requant_operand
 from penstock.codegen.render import render, template_folder
 from penstock.fixed import Fixed, Overflow, Rounding, requantize
 from penstock.ir import Direction, Graph, Value
@@ -19,9 +20,11 @@ from penstock.ops import (
     ALL,
     REGISTRY,
     Add,
+    Clamp,
     Const,
     Input,
     Lut,
+    Mean,
     Mul,
     Relu,
     Requant,
@@ -65,12 +68,18 @@ def cases():
         yield Scale(), [x, EXPONENT], []
     for x in (wide, unsigned, Fixed(5, -3), Fixed(3, 90)):
         yield Relu(), [x], []
+    for x, low, high in ((wide, -70000, 1 << 20), (narrow, 0, 8191), (unsigned, 3, 65535)):
+        yield Clamp(low, high), [x], []
     for rounding, overflow in product(Rounding, Overflow):
         yield Requant(Fixed(12, 9, True, rounding, overflow)), [wide], []
         yield Requant(Fixed(6, 9, True, rounding, overflow)), [Fixed(12, 22)], []
         yield Requant(Fixed(6, 4, False, rounding, overflow)), [Fixed(3, 25)], []
         yield Requant(Fixed(6, 4, True, rounding, overflow)), [Fixed(3, 90)], []
     yield Requant(Fixed(16, 20, True, Rounding.RND, Overflow.SAT)), [narrow], []
+    for frac in (9, 15, 20, 22):
+        yield Mean(Fixed(16, frac, True, Rounding.RND, Overflow.SAT)), [Fixed(36, 15)], []
+    yield Mean(Fixed(12, 3, True, Rounding.RND, Overflow.WRAP)), [unsigned], []
+    yield Mean(Fixed(12, 9, False, Rounding.RND, Overflow.SAT)), [narrow], []
     yield Requant(Fixed(11, 8, False, Rounding.RND, Overflow.SAT)), [wide], []
     for function, bits, entries in product(("sigma", "tanh"), (0, 5), (64, 2048)):
         to = unsigned if function == "sigma" else Fixed(16, 15)
@@ -102,6 +111,8 @@ static void case_{{ loop.index0 }}() {
 {%- for values in case["values"] %}
   static const long long VALUES_{{ loop.index0 }}[] = { {{- values | join(", ") -}} };
 {%- endfor %}
+  const unsigned length[1] = { {{- case.steps -}} }, lane = 0;
+  (void)length, (void)lane;
   for (unsigned k = 0; k < {{ case["values"][0] | length }}; ++k) {
 {%- for type in case.types %}
     const {{ type }} in{{ loop.index0 }} = from_raw<{{ type }} >(ap_int<64>(VALUES_{{ loop.index0
@@ -181,11 +192,17 @@ def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
             for column, kind in zip(columns, operands, strict=True)
         ]
         operand_values += [Value(raw, op.to) for raw in raws]
-        expected.append(node.op.eval(None, *operand_values)[0].tolist())
+        steps = 1 + number % 13
+        step = SimpleNamespace(length=np.array([[steps]]))
+        expected.append(node.op.eval(step, *operand_values)[0].tolist())
         line = {
             "id": "result", "cpp": cpp(node.tensor.type), "number": 0,
             "inputs": [short(name) for name in node.inputs],
         }  # fmt: skip
+        if op.kind == "clamp":
+            line |= {"bits": node.tensor.type.width + 1, "low": op.low, "high": op.high}
+        if op.kind == "mean":
+            line |= mean_operands(op, graph[node.inputs[0]].tensor)
         if op.kind == "requant":
             line["operand"] = requant_operand(operands[0], op.to, "in0")
         if op.kind == "scale":
@@ -198,8 +215,15 @@ def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
                 target.parent.mkdir(exist_ok=True)
                 target.write_text(text)
         fragment = render("hls", f"ops/{op.kind}.h.j2", {"node": line})
-        found.append({"values": columns, "types": [cpp(k) for k in operands], "fragment": fragment})
-    context = {"version": "test", "model": "twins", "tables": tables}
+        types = [cpp(kind) for kind in operands]
+        found.append({"values": columns, "types": types, "fragment": fragment, "steps": steps})
+    context = {
+        "takes_means": True,
+        "clamps": True,
+        "version": "test",
+        "model": "twins",
+        "tables": tables,
+    }
     (tmp_path / "config.h").write_text("#include <ap_fixed.h>\n#include <ap_int.h>\n")
     (tmp_path / "raw.h").write_text(render("hls", "kernel/raw.h.j2", context))
     (tmp_path / "tables.h").write_text(render("hls", "kernel/tables.h.j2", context))
@@ -227,7 +251,11 @@ def test_a_table_is_as_close_to_its_function_as_its_step_allows(function):
         )
         table_step = 2.0 ** (bits - x.frac)
         curve = slope * table_step**2 / 4 if bits else 0.0
-        assert np.abs(got - real).max() <= curve + 2 * to.step
+        error = np.abs(got - real)
+        table_steps = 1 << bits
+        inner = slice(table_steps, -2 * table_steps)  # the ends lead to the limits
+        assert error[inner].max() <= curve + 2 * to.step
+        assert error.max() <= 1 - np.abs(real[inner]).max() + 2 * to.step
 
 
 def test_an_operation_refuses_operands_that_do_not_fit():

@@ -96,8 +96,24 @@ def _joined(paths, head):
         from_state_dict(read_checkpoint(path), path.name, head if path == paths[-1] else None)
         for path in paths
     ]
-    layers = [layer for model in models for layer in model.layers]
-    return dataclasses.replace(models[-1], layers=layers)
+    if hasattr(models[-1], "layers"):  # a revision before networks were graphs of layers
+        layers = [layer for model in models for layer in model.layers]
+        return dataclasses.replace(models[-1], layers=layers)
+    from penstock.model import stack
+
+    layers = []
+    head, at = None, "step"
+    for place in (place for model in models for place in model.places):
+        if place.name == "head":
+            head = place.layer
+        elif place.is_pool:
+            at = "last" if place.layer.how == "last" and at != "final" else "final"
+        elif place.is_backward:
+            layers[-1] += (place.layer,)
+        else:
+            layers.append((place.layer,))
+    last = models[-1]
+    return stack(layers, head, at, last.name, last.batch_first, last.notes)
 
 
 def main():

@@ -30,7 +30,7 @@ from test_bit_true import MATRIX
 
 from penstock.fixed import Fixed
 from penstock.frontend.to_state_dict import to_state_dict
-from penstock.model import RecurrentModel
+from penstock.model import HEAD, stack
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,18 @@ def _drawn(
 ) -> Case:
     """A case of ``support.random_model``'s arguments."""
     network = random_model(**model, pes=hardware["pes"], seed=3)
-    head = network.head and {"at": network.head.at, "activation": network.head.activation}
-    flags = {layer.backward is not None for layer in network.layers}
+    head, dense, at = None, None, model.get("at", "last")
+    layers: list[tuple[Any, ...]] = []
+    for place in network.places:
+        if place.name == HEAD:
+            dense = network[HEAD]
+            head = {"at": at, "activation": dense.activation}
+        elif place.is_backward:
+            layers[-1] += (place.layer,)
+        elif not place.is_pool:
+            layers.append((place.layer,))
     parts = [network]
-    if len(flags) > 1:
-        parts = [RecurrentModel([layer]) for layer in network.layers]
-        parts[-1] = replace(parts[-1], head=network.head)
+    if len({len(layer) for layer in layers}) > 1:
+        parts = [stack([layer]) for layer in layers[:-1]] + [stack(layers[-1:], dense, at)]
     tensors = [to_state_dict(part, "lstm", "head") for part in parts]
     return Case(name, tensors, hardware, precision, head)

@@ -8,7 +8,7 @@ from support import random_direction, random_model
 
 from penstock.driver import compile_model
 from penstock.layers import DenseHead
-from penstock.model import RecurrentModel, Stacked
+from penstock.model import stack
 from penstock.settings import Hardware, Precision
 
 
@@ -17,10 +17,8 @@ def rich():
     generator = np.random.default_rng(3)
     first = (random_direction(generator, 5, 9, 4, True, density=1.0, pes=3) for _ in range(2))
     second = random_direction(generator, 8, 6, density=0.5, pes=3)
-    head = DenseHead(
-        generator.uniform(-1, 1, (3, 6)), generator.uniform(-1, 1, 3), "last", "argmax"
-    )
-    return RecurrentModel([Stacked(*first), Stacked(second)], head)
+    head = DenseHead(generator.uniform(-1, 1, (3, 6)), generator.uniform(-1, 1, 3), "argmax")
+    return stack([tuple(first), second], head)
 
 
 def pruned():

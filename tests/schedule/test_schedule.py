@@ -62,7 +62,7 @@ def test_gathered_vectors_lie_side_by_side_on_whole_groups_of_cell_units():
 
 def test_balance_is_chosen_where_it_needs_fewer_words():
     heavy = random_model(inputs=6, cells=(16,), density=1.0)
-    for part in (heavy.layers[0].forward.w_x, heavy.layers[0].forward.w_r):
+    for part in (heavy["l0"].w_x, heavy["l0"].w_r):
         for matrix in part.values():
             matrix[np.arange(16) % 4 != 0] *= np.random.default_rng(0).random(matrix.shape[1]) < 0.1
     graph = lower(heavy, calibrate(heavy, None), Precision())

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from penstock.compress.training import Update
 
 out = Console(highlight=False, soft_wrap=True)
-OVER_PES = ("pe_balanced", "column_balanced")
-"""Patterns that are balanced over a number of PEs: only on so many do they pay."""
 
 Factory = Annotated[
     str, typer.Argument(metavar="FACTORY", help="file.py:function or package.module:function.")
@@ -32,7 +30,7 @@ Factory = Annotated[
 DataFile = Annotated[
     Path, typer.Argument(metavar="DATA", help=".npz with x_train, y_train, x_valid, y_valid.")
 ]
-Task = Annotated[str, typer.Option(help="classification, labelling or language-model.")]
+Task = Annotated[str, typer.Option(help="classification, labelling, language-model or regression.")]
 Weights = Annotated[
     Path | None, typer.Option(help="Checkpoint to start from, for the factory's module.")
 ]
@@ -85,9 +83,7 @@ def compress_command(
         float, typer.Option(help="Share of the loss that comes from the dense network's outputs.")
     ] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
-    head: Annotated[
-        str, typer.Option(help="Where a classifier's head runs: last or final.")
-    ] = "last",
+    loss: Annotated[str, typer.Option(help="Of a regression: mse or mae.")] = "mse",
 ) -> None:
     """Train, prune, retrain and quantize a model; save a checkpoint that compiles as it is."""
     if output.suffix != ".safetensors":
@@ -98,6 +94,7 @@ def compress_command(
     try:
         from penstock.compress.dataset import load_dataset
         from penstock.compress.recipe import Recipe, run_recipe
+        from penstock.compress.training import loss_text, score_name
     except ModuleNotFoundError as missing:
         raise _without_torch("penstock compress", missing) from missing
     recipe = Recipe(
@@ -105,7 +102,7 @@ def compress_command(
         densities=read_densities(densities) if densities else {}, weight_bits=weight_bits,
         activation_bits=activation_bits, row_scales=row_scales, learn_ranges=learn_ranges,
         dense_epochs=dense_epochs, prune_epochs=prune_epochs, qat_epochs=qat_epochs, rate=rate,
-        batch=batch, patience=patience, distill=distill, seed=seed, head_at=head,
+        batch=batch, patience=patience, distill=distill, seed=seed, loss=loss,
     )  # fmt: skip
     try:
         with _Bar() as bar:
@@ -116,12 +113,13 @@ def compress_command(
             file=sys.stderr,
         )
         raise
-    table = Table("model", "loss", "accuracy", title=f"on the {outcome.split} set")
-    for name, (loss, accuracy) in outcome.scores.items():
-        table.add_row(name, f"{loss:.4f}", f"{accuracy:.2%}")
+    table = Table("model", "loss", score_name(task), title=f"on the {outcome.split} set")
+    for name, (found, accuracy) in outcome.scores.items():
+        table.add_row(name, loss_text(task, found), f"{accuracy:.2%}")
     out.print(table)
-    options = f" --pes {pes}" if pattern in OVER_PES else ""
-    then = f"penstock compile {shlex.quote(str(output))} -o DIR{options}"
+    for remark in outcome.remarks():
+        out.print(f"note: {remark}")
+    then = f"penstock compile {shlex.quote(str(output))} -o DIR"
     out.print(escape(f"{output}: density {outcome.density:.1%}; now: {then}"))
 
 
@@ -213,7 +211,7 @@ def sensitivity_command(
     if plot is not None:
         check_plot(plot)
     split, module = load_dataset(data, task).valid, make().eval()
-    forward, loop = forward_of(module, split), Loop(Path(), batch)
+    forward, loop = forward_of(module, split), Loop(Path(), batch, task=task)
     takes_banks = pattern == "bank_balanced"
     with out.status("measuring") as status:
         found = measure_sensitivity(

@@ -22,8 +22,10 @@ from penstock.cli.files import check_suffix
 from penstock.cli.options import with_settings
 from penstock.driver import Compiled, compile_checkpoint
 from penstock.errors import PenstockError
+from penstock.fidelity import Validation
 from penstock.frontend import HeadOptions
 from penstock.project import check_target, reading
+from penstock.report.error import error_lines
 from penstock.settings import Hardware, Precision
 from penstock.version import __version__
 
@@ -37,7 +39,7 @@ out = Console(highlight=False, soft_wrap=True)
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A project folder written by penstock compile.")
 ]
-
+RAW_INPUT = "The input holds raw integers of the input type, not real numbers."
 
 UsageError: Any = typer.BadParameter.__base__
 """What typer raises for a wrong command, option or value: click's, wherever it is kept."""
@@ -103,52 +105,83 @@ app.command("sensitivity")(sensitivity_command)
 def compile_command(
     *,
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A .pt state dict or a .safetensors file.")
+        Path,
+        typer.Argument(metavar="MODEL", help="A .pt state dict, a .safetensors or an .onnx file."),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Project folder to write.")
     ],
     calibration: Annotated[
         Path | None,
-        typer.Option(help=".npy of typical frames: (steps, inputs) or (sequences, ...)."),
+        typer.Option(
+            help=".npy of typical frames: real numbers, (steps, inputs) or (sequences, ...)."
+        ),
+    ] = None,
+    calibration_lengths: Annotated[
+        Path | None,
+        typer.Option(help=".npy of each calibration sequence's number of steps."),
+    ] = None,
+    calibration_state: Annotated[
+        Path | None,
+        typer.Option(help=".npz with the states in which they begin: h_0 and c_0, or by name."),
     ] = None,
     hardware: Hardware,
     precision: Precision | None,
+    chosen: frozenset[str],
     head: Annotated[
         str | None, typer.Option(help="Where a Linear head runs: step, last or final.")
     ] = None,
     head_activation: Annotated[
         str | None, typer.Option(help="What follows the head: none, sigmoid or argmax.")
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which dictionary of a checkpoint holds the network."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Compile only the tensors under it; may be repeated."),
+    ] = None,
     time_first: Annotated[
         bool, typer.Option(help="Arrays are (steps, sequences, inputs), PyTorch's default.")
+    ] = False,
+    validate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Compare with the float network on x, of lengths, against y (labels or targets).",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse to write what the comparison warns of.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace emitted files even if they were edited.")
     ] = False,
 ) -> None:
-    """Compile a checkpoint into a Vitis HLS project."""
+    """Compile a checkpoint or an ONNX model into a Vitis HLS project.
+
+    Then compare it with the float network.
+    """
     check_target(output, overwrite)
     options = None
     if head is not None or head_activation is not None:
-        options = HeadOptions(head or "last", head_activation or "none")
+        options = HeadOptions(head, head_activation or "none")
     compiled = compile_checkpoint(
-        model, _calibration_frames(calibration, time_first), hardware,
+        model, None if calibration is None else read_array(calibration), hardware,
         precision, options,
         batch_first=not time_first,
         name=_printable(model.stem, "_"),  # goes into comments of the sources
-        calibration_name=str(calibration or model),
+        calibration_name=str(calibration or model), takes_pes="pes" not in chosen,
+        key=key, only=only or (),
+        calibration_lengths=read_array(calibration_lengths) if calibration_lengths else None,
+        calibration_states=read_arrays(calibration_state) if calibration_state else None,
+        validation=None if validate is None
+        else Validation.of(read_arrays(validate), str(validate)),
+        strict=strict,
     )  # fmt: skip
     compiled.write(output, overwrite)
     _print_summary(compiled, output)
-
-
-def _calibration_frames(path: Path | None, time_first: bool) -> Any:
-    """Frames with the sequences first, or None."""
-    if path is None:
-        return None
-    frames = read_array(path)
-    return frames.swapaxes(0, 1) if time_first and frames.ndim == 3 else frames
 
 
 def _print_summary(compiled: Compiled, output: Path) -> None:
@@ -172,6 +205,9 @@ def _print_summary(compiled: Compiled, output: Path) -> None:
         f"{cycles / hardware.clock_mhz:,.1f} us at {hardware.clock_mhz:g} MHz; "
         f"{compiled.proof.weights:,} weights proven to be packed"
     )
+    if compiled.error is not None:
+        for line in error_lines(compiled.report["error"]):
+            out.print(escape(line))
     for note in compiled.notes:
         out.print(f"note: {escape(note)}")
 
@@ -194,9 +230,11 @@ def run(
         Path | None, typer.Option(help=".npz for the final state: h_n and c_n.")
     ] = None,
     raw: Annotated[bool, typer.Option(help="Write raw integers instead of real numbers.")] = False,
+    raw_input: Annotated[bool, typer.Option("--raw-input", help=RAW_INPUT)] = False,
 ) -> None:
-    """Run the bit-true interpreter on a project."""
+    """Run the bit-true interpreter on a project, and say what was out of range."""
     from penstock_runtime import Interpreter
+    from penstock_runtime.saturated import lines
 
     check_suffix(output, ".npy")
     if state_output is not None:
@@ -210,6 +248,7 @@ def run(
         read_array(source),
         read_array(lengths) if lengths is not None else None,
         interpreter.state_from_arrays(read_arrays(state), str(state)) if state else None,
+        raw_input=raw_input,
     )
     values = result.arranged_raw if raw else result.values
     saves: dict[Path, Callable[[IO[bytes]], None]] = {output: lambda file: np.save(file, values)}
@@ -218,6 +257,8 @@ def run(
         saves[state_output] = lambda file: np.savez(file, h_n=h_n, c_n=c_n)
     write_files(saves)
     out.print(f"{escape(str(output))}: {' x '.join(map(str, values.shape))}")
+    for line in lines(result.counted):
+        out.print(escape(line))
 
 
 @app.command()
@@ -243,26 +284,36 @@ def check(
     lengths: Annotated[
         Path | None, typer.Option(help=".npy of each sequence's number of steps.")
     ] = None,
+    raw_input: Annotated[bool, typer.Option("--raw-input", help=RAW_INPUT)] = False,
 ) -> None:
     """Compare the interpreter with C simulation, every value of every step."""
     from penstock_runtime import Interpreter
     from penstock_runtime.compare import check as compare
+    from penstock_runtime.saturated import lines, warn
 
     if lengths is not None and source is None:
         raise PenstockError("--lengths was given without --input", "check", "give both, or neither")
     with reading(folder):
-        interpreter, own = Interpreter(folder), None
+        interpreter, frames = Interpreter(folder), None
         if source is not None:
             counts = read_array(lengths) if lengths is not None else None
-            own = interpreter.quantize(read_array(source), counts)
+            frames = interpreter.given_frames(read_array(source), counts, raw_input=raw_input)
+        own = (frames.raw, frames.lengths) if frames is not None else None
         result = compare(interpreter.project, steps, seed, own)
-    counted = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
+    values = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
     total = sum(result.values.values())
     for name in result.edited:
         out.print(f"note: {escape(name)} was edited after the compiler wrote it")
     out.print(f"{result.constants:,} constants and table entries compared")
-    out.print(f"{total:,} values compared in {result.calls} calls: {counted or 'none'}")
+    out.print(f"{total:,} values compared in {result.calls} calls: {values or 'none'}")
     if not result.passed:
         out.print(f"FAIL: first difference: {escape(str(result.difference))}")
         raise typer.Exit(1)
+    if result.saturated:
+        out.print(f"{result.saturated:,} values were out of range in our own calls, as is meant")
+    if frames is not None:
+        counted = [*frames.saturations, *result.saturations]
+        for line in lines(counted):
+            out.print(f"{escape(str(source))}: {escape(line)}")
+        warn(counted, str(source), stacklevel=1)
     out.print("PASS: interpreter and C simulation agree to the last bit")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TypeVar
-
 import numpy as np
 
 from penstock.fixed import FloatArray
 from penstock.ir import Graph
 from penstock.layers.build import part_names, parts_of
 from penstock.layers.layer import Layer, Parameter, Role
-from penstock.model import HEAD, RecurrentModel, Stacked, layer_name
-
-AnyLayer = TypeVar("AnyLayer", bound=Layer)
+from penstock.model import RecurrentModel
 
 
 def parameters_of(model: RecurrentModel) -> dict[str, Parameter]:
@@ -41,18 +36,13 @@ def float_constants(model: RecurrentModel, graph: Graph) -> dict[str, FloatArray
 def with_constants(model: RecurrentModel, trained: dict[str, FloatArray]) -> RecurrentModel:
     """The same model with other values; ``trained`` by node name, split matrices in parts."""
 
-    def changed(name: str, layer: AnyLayer) -> AnyLayer:
+    def changed(name: str, layer: Layer) -> Layer:
         return layer.with_parameters({
             own: _joined(f"{name}.{own}", parameter.values, trained)
             for own, parameter in layer.parameters().items()
         })  # fmt: skip
 
-    layers = [
-        Stacked(*(changed(layer_name(index, suffix), part) for suffix, part in place.directions))
-        for index, place in enumerate(model.layers)
-    ]
-    head = None if model.head is None else changed(HEAD, model.head)
-    return replace(model, layers=layers, head=head)
+    return model.with_layers({name: changed(name, layer) for name, layer in model.named_layers()})
 
 
 def _joined(name: str, old: FloatArray, trained: dict[str, FloatArray]) -> FloatArray:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penstock.arrays import read_arrays
 from penstock.errors import PenstockError
 
-TASKS = ("classification", "labelling", "language-model")
+TASKS = ("classification", "labelling", "language-model", "regression")
 IGNORED = -1
 """The label of a step that does not count."""
 
@@ -22,11 +22,13 @@ class Split:
     """x: (sequences, steps, inputs) floats, or (sequences, steps) token numbers.
 
     y: classes, (sequences) for classification, else (sequences, steps) with -1 where none counts.
+    For a regression, floats, (sequences, outputs) or (sequences, steps, outputs), with NaN where
+    none counts.
     lengths: (sequences) valid steps.
     """
 
     x: NDArray[Any]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     lengths: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -37,9 +39,8 @@ class Split:
         lengths = self.lengths[chosen]
         steps = slice(0, int(lengths.max()))
         labels = self.y[chosen]
-        return Split(
-            self.x[chosen, steps], labels[:, steps] if labels.ndim > 1 else labels, lengths
-        )
+        is_of_steps = labels.ndim == (3 if labels.dtype.kind == "f" else 2)
+        return Split(self.x[chosen, steps], labels[:, steps] if is_of_steps else labels, lengths)
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,19 @@ class Dataset:
             if tokens is not None:
                 _check_numbers(f"x_{name}", split.x, 0, tokens)
 
-    def check_labels(self, classes: int) -> None:
-        """Refuse labels of more classes than a model has. Raises PenstockError."""
+    def check_outputs(self, count: int) -> None:
+        """Refuse labels of more classes, or of other outputs, than a model has.
+
+        Raises PenstockError.
+        """
         for name, split in self.splits.items():
-            _check_numbers(f"y_{name}", split.y, IGNORED, classes)
+            if split.y.dtype.kind != "f":
+                _check_numbers(f"y_{name}", split.y, IGNORED, max(count, 2))
+            elif split.y.shape[-1] != count:
+                raise PenstockError(
+                    f"y_{name} has {split.y.shape[-1]} values, but the model gives {count}",
+                    "data set", "give a target for each output",
+                )  # fmt: skip
 
     @property
     def measured(self) -> tuple[str, Split]:
@@ -132,11 +142,22 @@ def _split(arrays: dict[str, NDArray[Any]], name: str, task: str, where: str) ->
         )
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise PenstockError(f"x_{name} has NaN or infinite values", where, "clean the data first")
+    lengths = _lengths(arrays, name, x, where)
+    if task == "regression":
+        y = _targets(y, name, x, lengths, where)
+        return Split(x if is_tokens else x.astype(np.float32), y, lengths)
     wanted = x.shape[:1] if task == "classification" else x.shape[:2]
     if y.shape != wanted or y.dtype.kind not in "iu":
         raise PenstockError(
             f"y_{name} is {y.dtype} of shape {y.shape}", where, f"give integers of shape {wanted}"
         )
+    labels = y.astype(np.int64)
+    if task != "classification":  # what lies beyond a sequence's end never counts
+        labels = np.where(np.arange(x.shape[1]) < lengths[:, None], labels, IGNORED)
+    return Split(x if is_tokens else x.astype(np.float32), labels, lengths)
+
+
+def _lengths(arrays: dict[str, NDArray[Any]], name: str, x: Any, where: str) -> NDArray[np.int64]:
     lengths = np.asarray(arrays.get(f"lengths_{name}", np.full(len(x), x.shape[1])))
     fits = lengths.shape == (len(x),) and lengths.dtype.kind in "iu"
     if not fits or lengths.min() < 1 or lengths.max() > x.shape[1]:
@@ -145,7 +166,22 @@ def _split(arrays: dict[str, NDArray[Any]], name: str, task: str, where: str) ->
             where,
             "count the valid steps of each sequence",
         )
-    labels = y.astype(np.int64)
-    if task != "classification":  # what lies beyond a sequence's end never counts
-        labels = np.where(np.arange(x.shape[1]) < lengths[:, None], labels, IGNORED)
-    return Split(x if is_tokens else x.astype(np.float32), labels, lengths.astype(np.int64))
+    return lengths.astype(np.int64)
+
+
+def _targets(y: Any, name: str, x: Any, lengths: NDArray[np.int64], where: str) -> NDArray[Any]:
+    """Of a regression: what lies beyond a sequence's end never counts."""
+    if y.dtype.kind not in "fiu" or y.ndim not in (1, 2, 3) or len(y) != len(x) or y.size == 0 or (
+        y.ndim == 3 and y.shape[1] != x.shape[1]
+    ):  # fmt: skip
+        raise PenstockError(
+            f"y_{name} is {y.dtype} of shape {y.shape}", where,
+            f"give floats of shape ({len(x)}, outputs) or ({len(x)}, {x.shape[1]}, outputs)",
+        )  # fmt: skip
+    targets = (y[:, None] if y.ndim == 1 else y).astype(np.float32)
+    counts = np.ones(len(y), dtype=bool)[:, None]
+    if y.ndim == 3:
+        counts = (np.arange(x.shape[1]) < lengths[:, None])[..., None]
+    if not np.isfinite(np.where(counts, targets, 0.0)).all():
+        raise PenstockError(f"y_{name} has NaN or infinite values", where, "clean the data first")
+    return np.where(counts, targets, np.nan)

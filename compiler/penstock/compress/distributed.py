@@ -32,10 +32,11 @@ def same_on_all_ranks(model: RecurrentModel) -> RecurrentModel:
 
 
 def widest_of_all_ranks(ranges: Ranges) -> Ranges:
-    """Each tensor's greatest peak on any rank: every rank calibrates on its own share of data."""
+    """What any rank saw of each tensor: every rank calibrates on its own share of data."""
     if _is_alone():
         return ranges
     found: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(found, ranges)
     peak = {name: max(other.peak[name] for other in found) for name in ranges.peak}
-    return Ranges(peak, any(other.is_synthetic for other in found))
+    counts = {name: sum(other.counts[name] for other in found) for name in ranges.counts}
+    return Ranges(peak, any(other.is_synthetic for other in found), counts)

@@ -13,7 +13,7 @@ from penstock.compress.straight_through import fake_quantize
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.ir import Graph, Node
-from penstock.ir.walk import Program, Walker
+from penstock.ir.walk import Program, Walker, empty_capture
 
 EXACT = 2**53
 """float64 holds every integer up to here."""
@@ -39,8 +39,10 @@ class Execution(Walker[Tensor]):
         program = Program.of(graph)
         _check_exact(program)
         self._rules = _rules_of(program)
-        kept = {**program.states, **program.captures}
-        memory = {name: x.new_zeros(len(x), tensor.length) for name, tensor in kept.items()}
+        memory = {name: x.new_zeros(len(x), kept.length) for name, kept in program.states.items()}
+        for name, node in program.captures.items():
+            empty = empty_capture(node) * node.tensor.type.step
+            memory[name] = x.new_full((len(x), node.tensor.length), empty)
         untrained = {
             node.name: _real(node, x)
             for node in graph.nodes()

@@ -6,20 +6,26 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from penstock.calibration import NEGLIGIBLE, Ranges
-from penstock.fixed import MAX_WIDTH, Fixed, Overflow, Rounding
-from penstock.frontend.state_dict import HeadOptions
-from penstock.settings import Precision
+from penstock.compress.network_text import NetworkText, text_of_network
+from penstock.fixed import MAX_WIDTH, Fixed, IntArray, Overflow, Rounding
+from penstock.frontend.state_dict import ASSUMED, HeadOptions
+from penstock.layers.ranges import BINS
+from penstock.model import RecurrentModel
+from penstock.settings import MAX_PES, Precision
 
-SCHEMA = 2
+SCHEMA = 3
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Peak = Annotated[float, Meta(ge=0, lt=1e300)]
 """Reached in calibration."""
 Width = Annotated[int, Meta(ge=1, le=MAX_WIDTH)]
 Frac = Annotated[int, Meta(ge=-1000, le=1000)]
 Exponent = Annotated[int, Meta(ge=0, le=7)]
+Bin = tuple[Annotated[int, Meta(ge=0, le=BINS)], Annotated[int, Meta(ge=1, lt=1 << 53)]]
+"""Number of a bin of magnitudes, and how many values lay in it."""
 
 
 class Metadata(msgspec.Struct):
@@ -65,20 +71,35 @@ class PrecisionText(msgspec.Struct, forbid_unknown_fields=True):
     table_entries: Annotated[int, Meta(ge=1, le=1 << 16)]
     interpolate_bits: Annotated[int, Meta(ge=0, le=16)]
     row_scales: bool
+    range_method: Literal["error", "peak", "percentile"]
 
 
 class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
-    """All of it. head: (at, activation)."""
+    """All of it. counts: see ``Ranges``, without empty bins. head: (at, activation); pes: that the
+    pattern is balanced for; network: if the tensors don't say it.
+    """
 
     peak: dict[Name, Peak]
+    counts: dict[Name, Annotated[list[Bin], Meta(max_length=BINS + 1)]]
     precision: PrecisionText
     overrides: dict[Name, FixedText]
     row_exponents: dict[Name, list[Exponent]]
     head: tuple[Literal["step", "last", "final"], Literal["none", "sigmoid", "argmax"]] | None
+    pes: Annotated[int, Meta(ge=1, le=MAX_PES)] | None
+    network: NetworkText | None
 
     def __post_init__(self) -> None:
         if any(0 < peak < NEGLIGIBLE for peak in self.peak.values()):
             raise ValueError("a peak is too small")
+
+    def to_ranges(self) -> Ranges:
+        """What calibration saw."""
+        found = Ranges(self.peak)
+        for name, bins in self.counts.items():
+            found.counts[name] = np.zeros(BINS + 1, dtype=np.int64)
+            for index, count in bins:
+                found.counts[name][index] = count
+        return found
 
     def to_precision(self) -> Precision:
         """Raises PenstockError for what can't be built."""
@@ -94,7 +115,10 @@ class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
         return None if self.head is None else HeadOptions(*self.head)
 
 
-def text_of(ranges: Ranges, precision: Precision, head: HeadOptions | None) -> str:
+def text_of(
+    ranges: Ranges, precision: Precision, head: HeadOptions | None, pes: int | None = None,
+    network: RecurrentModel | None = None,
+) -> str:  # fmt: skip
     """The text, of sorted keys. Raises ValueError or TypeError for what could not be read back."""
     single = ("overrides", "row_exponents")
     settings = {
@@ -104,13 +128,19 @@ def text_of(ranges: Ranges, precision: Precision, head: HeadOptions | None) -> s
     }
     content = {
         "peak": ranges.peak, "precision": settings,
+        "counts": {name: _filled(counts) for name, counts in ranges.counts.items()},
         "overrides": {name: dtype.to_json() for name, dtype in precision.overrides.items()},
         "row_exponents": precision.row_exponents,
-        "head": None if head is None else [head.at, head.activation],
+        "head": None if head is None else [head.at or ASSUMED, head.activation],
+        "pes": pes, "network": None if network is None else text_of_network(network),
     }  # fmt: skip
     text = msgspec.json.encode(content, order="sorted")
     msgspec.json.decode(text, type=FormatsText)
     return text.decode()
+
+
+def _filled(counts: IntArray) -> list[tuple[int, int]]:
+    return [(int(index), int(counts[index])) for index in np.flatnonzero(counts)]
 
 
 def _plain(value: Any) -> Any:

@@ -37,8 +37,8 @@ def forward_of(module: nn.Module, data: Split) -> Forward:
             )
 
     def forward(x: Tensor, lengths: Tensor) -> Tensor:
-        logits: Tensor = module(x, lengths) if takes_lengths else module(x)
-        return logits
+        given = module(x, lengths) if takes_lengths else module(x)
+        return given if isinstance(given, Tensor) else _beside(given, where)
 
     _try(forward, data, where)
     return forward
@@ -54,6 +54,9 @@ def _try(forward: Forward, data: Split, where: str) -> None:
         first = str(error).strip().splitlines()[0]
         hint = f"it is called with x {part.x.dtype} of shape {part.x.shape}"
         raise PenstockError(f"forward fails on the data: {first}", where, hint) from error
+    if part.y.dtype.kind == "f":
+        _try_regression(logits, part, where)
+        return
     if logits.shape[:-1] not in (part.y.shape, (*part.y.shape, 1)):
         hint = f"give logits of shape {(*part.y.shape, 'classes')}"
         raise PenstockError(f"forward gives {tuple(logits.shape)}", where, hint)
@@ -64,3 +67,27 @@ def _try(forward: Forward, data: Split, where: str) -> None:
             where,
             "labels count from 0",
         )
+
+
+def _try_regression(values: Tensor, part: Split, where: str) -> None:
+    if values.numel() != part.y.size or values.shape[0] != len(part.y):
+        hint = f"give values of shape {part.y.shape}"
+        raise PenstockError(f"forward gives {tuple(values.shape)}", where, hint)
+
+
+def _beside(given: object, where: str) -> Tensor:
+    """Several outputs, side by side; what else a module returns (a state) does not count."""
+    found = [part for part in _leaves(given) if isinstance(part, Tensor)]
+    first = found[0].shape[:-1] if found else ()
+    parts = [part for part in found if part.shape[:-1] == first]
+    if not parts:
+        raise PenstockError("forward gives no tensor", where, "return logits")
+    return torch.cat(parts, dim=-1)
+
+
+def _leaves(given: object) -> list[object]:
+    if isinstance(given, dict):
+        given = list(given.values())
+    if isinstance(given, tuple | list):
+        return [leaf for part in given for leaf in _leaves(part)]
+    return [given]

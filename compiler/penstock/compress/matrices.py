@@ -82,7 +82,9 @@ def choose_matrices(model: nn.Module, density: float | Mapping[str, float]) -> l
     """
     found = list(_matrices(model))
     if not found:
-        hint = "give a model with an nn.LSTM, a penstock.nn.LSTM or an nn.Linear"
+        hint = (
+            "give a model with a recurrent module of torch.nn, a penstock.nn.LSTM or an nn.Linear"
+        )
         raise PenstockError("there is no matrix to prune", type(model).__name__, hint)
     names = [name for name, *_ in found]
     densities = density if isinstance(density, Mapping) else {"*": density}

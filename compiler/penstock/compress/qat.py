@@ -21,6 +21,7 @@ from penstock.compress.straight_through import fake_quantize
 from penstock.fixed import Fixed
 from penstock.ir import Node
 from penstock.layers.build import exponents_of
+from penstock.layers.head import DenseHead
 from penstock.layers.layer import Role
 from penstock.lowering import lower
 from penstock.model import RecurrentModel
@@ -53,8 +54,7 @@ class QuantizedNetwork(nn.Module):
         learn_ranges: bool = False,
     ) -> None:
         super().__init__()
-        if model.head is not None and model.head.activation == "argmax":  # trained on its logits
-            model = replace(model, head=replace(model.head, activation="none"))
+        model = _of_logits(model)
         model, self.ranges = same_on_all_ranks(model), widest_of_all_ranks(ranges)
         self.model = model
         self.precision = precision or Precision()
@@ -78,7 +78,7 @@ class QuantizedNetwork(nn.Module):
     def _has_learned_range(self, node: Node) -> bool:
         if node.op.kind == "const":
             return _key(node.name) in self.weights and node.name not in _biases(self.model)
-        return node.op.kind in ("input", "requant") and node.name in _learned(self.model)
+        return node.op.kind in ("input", "requant", "mean") and node.name in _learned(self.model)
 
     def parameter_groups(self, rate: float) -> list[dict[str, Any]]:
         """For an optimizer: weights at ``rate``, ranges at RANGE_RATE times as much."""
@@ -161,6 +161,16 @@ class QuantizedNetwork(nn.Module):
         return with_constants(self.model, trained)
 
 
+def _of_logits(model: RecurrentModel) -> RecurrentModel:
+    """What gives a label is trained on its logits."""
+    heads = {
+        name: replace(layer, activation="none")
+        for name, layer in model.named_layers()
+        if isinstance(layer, DenseHead) and layer.activation == "argmax"
+    }
+    return model.with_layers(heads)
+
+
 def _biases(model: RecurrentModel) -> set[str]:
     parameters = parameters_of(model).items()
     return {name for name, parameter in parameters if parameter.role is Role.BIAS}
@@ -169,7 +179,7 @@ def _biases(model: RecurrentModel) -> set[str]:
 def _learned(model: RecurrentModel) -> set[str]:
     """The activations whose range can be learned; the others have it by their nature."""
     tensors = {f"{name}.{own}" for name, part in model.named_layers() for own in part.learned}
-    if any(place.backward for place in model.layers):  # both directions have one type of y
+    if any(place.is_backward for place in model.places):  # both directions have one type of y
         tensors = {name for name in tensors if not name.endswith(".y")}
     return tensors | {"x"}
 

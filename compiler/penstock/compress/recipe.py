@@ -8,6 +8,7 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,32 @@ from torch import Tensor, nn
 
 from penstock.calibration import calibrate
 from penstock.compress.dataset import Dataset
+from penstock.compress.followed import Followed, follow
 from penstock.compress.forward import forward_of
 from penstock.compress.matrices import cell_of
+from penstock.compress.network_text import tensors_of_network
 from penstock.compress.patterns import check_density
 from penstock.compress.progress import open_progress
 from penstock.compress.pruner import Pruner
 from penstock.compress.qat import QuantizedNetwork
 from penstock.compress.saved import Formats, save_compressed
 from penstock.compress.schedules import Cubic, OneShot, Schedule
-from penstock.compress.training import Forward, Loop, Score, Stage, Update
+from penstock.compress.training import LOSSES, Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
-from penstock.frontend import HeadOptions, from_module
 from penstock.frontend.to_state_dict import to_state_dict
 from penstock.settings import Precision
 
 CALIBRATION_SEQUENCES = 256
 QUANTIZED_RATE = 1 / 3
 """The learning rate in fixed point, as a share of the dense network's."""
+OVER_PES = ("pe_balanced", "column_balanced")
+"""Patterns that are balanced over a number of PEs: only on so many do they pay."""
+MUCH = 0.02
+"""A fall of accuracy that is remarked upon."""
+ADVICE = {
+    "pruned": "a greater --density, or more --prune-epochs, may win it back",
+    "quantized": "more --qat-epochs, --row-scales or --weight-bits may win it back",
+}
 ROWS_A_PE = 4
 """A Linear layer with fewer can't be balanced without loss."""
 
@@ -44,6 +54,7 @@ class Recipe:
 
     densities: of single matrices, by name or glob pattern; ``density`` is for all others.
     distill: the share of the loss, when pruned and quantized, that the dense network's answers are.
+    loss: of a regression, mse or mae.
     """
 
     task: str = "classification"
@@ -64,18 +75,17 @@ class Recipe:
     patience: int = 8
     distill: float = 0.5
     seed: int = 0
-    head_at: str = "last"
+    loss: str = "mse"
 
     def check(self) -> None:
         """Refuse what can't be built before any training. Raises PenstockError."""
-        HeadOptions(self.head_at)
+        if self.loss not in LOSSES:
+            raise PenstockError(
+                f"there is no loss {self.loss!r}", "recipe", f"choose {' or '.join(LOSSES)}"
+            )
         if self.bank is not None and self.pattern != "bank_balanced":
             raise PenstockError(
                 f"the pattern {self.pattern} has no banks", "recipe", "leave --bank out"
-            )
-        if self.head_at != "last" and self.task != "classification":
-            raise PenstockError(
-                f"for {self.task}, the head runs at every step", "recipe", "leave --head out"
             )
         check_density(self.density, "recipe")
         if not 0.0 <= self.distill <= 1.0:
@@ -104,6 +114,16 @@ class Outcome:
     checkpoint: Path
     history: list[dict[str, Any]] = field(repr=False)
 
+    def remarks(self) -> list[str]:
+        """What became much worse on the way, and what to try."""
+        found, names = [], list(self.scores)
+        for before, after in pairwise(names):
+            fall = self.scores[before].accuracy - self.scores[after].accuracy
+            if fall > MUCH:
+                advice = ADVICE["pruned" if after == "pruned" else "quantized"]
+                found.append(f"{after}: {fall:.1%} below {before}; {advice}")
+        return found
+
 
 def run_recipe(
     factory: Callable[[], nn.Module],
@@ -127,7 +147,8 @@ def run_recipe(
     forward = forward_of(module, data.train)
     _rehearse(module, data, recipe)
     loop = Loop(_progress_folder(recipe, module, data, output), recipe.batch, recipe.patience,
-                recipe.seed, log=log, on_update=on_update)  # fmt: skip
+                recipe.seed, log=log, on_update=on_update, task=recipe.task,
+                regression_loss=recipe.loss)  # fmt: skip
     split_name, split = data.measured
     scores = {}
 
@@ -138,7 +159,7 @@ def run_recipe(
     teacher = forward_of(copy.deepcopy(module), data.train)
     density = prune(loop, module, forward, data, recipe, teacher)
     scores["pruned"] = loop.measure(forward, split)
-    network, embed = _quantize(module, data, recipe)
+    network, embed, followed = _quantize(module, data, recipe)
 
     def quantized(x: Tensor, lengths: Tensor) -> Tensor:
         logits: Tensor = network(embed(x), lengths)
@@ -152,7 +173,7 @@ def run_recipe(
         )  # fmt: skip
         loop.fit(stage, data.train, data.valid)
         scores["trained quantized"] = loop.measure(quantized, split)
-    _save(network, recipe, output, module)
+    _save(network, followed, recipe, output, module)
     return Outcome(split_name, scores, density, output, loop.history)
 
 
@@ -162,9 +183,9 @@ def _rehearse(module: nn.Module, data: Dataset, recipe: Recipe) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the weights aren't those that will be pruned
         _pruner(module, recipe, OneShot()).finalize()
-        network, _ = _quantize(module, data, recipe)
+        network, _, _ = _quantize(module, data, recipe)
     (output,) = network.graph.of_kind("output")
-    data.check_labels(max(output.tensor.length, 2))
+    data.check_outputs(output.tensor.length)
 
 
 def _progress_folder(recipe: Recipe, module: nn.Module, data: Dataset, output: Path) -> Path:
@@ -178,7 +199,7 @@ def _digest(recipe: Recipe, module: nn.Module, data: Dataset) -> str:
     digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode())
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     for split in (data.train, data.valid):
         for array in (split.x, split.y, split.lengths):
             digest.update(f"{array.shape} {array.dtype}".encode())
@@ -208,7 +229,7 @@ def prune(
 def _pruner(module: nn.Module, recipe: Recipe, schedule: Schedule) -> Pruner:
     return Pruner(
         module, recipe.pattern, _densities(module, recipe), schedule,
-        pes=recipe.pes if recipe.pattern in ("pe_balanced", "column_balanced") else None,
+        pes=recipe.pes if recipe.pattern in OVER_PES else None,
         bank=recipe.bank if recipe.pattern == "bank_balanced" else None,
     )  # fmt: skip
 
@@ -225,41 +246,52 @@ def _densities(module: nn.Module, recipe: Recipe) -> dict[str, float]:
 
 def _quantize(
     module: nn.Module, data: Dataset, recipe: Recipe
-) -> tuple[QuantizedNetwork, Callable[[Tensor], Tensor]]:
-    """The network in fixed point, and the embedding that stays on the host."""
+) -> tuple[QuantizedNetwork, Callable[[Tensor], Tensor], Followed]:
+    """The network in fixed point, the embedding that stays on the host, and what was followed."""
     module.eval()
     embed = _embedding(module)
 
     def frames(x: Tensor) -> Tensor:
         return x if embed is None else embed(x).detach()
 
-    at = recipe.head_at if recipe.task == "classification" else "step"
-    model = from_module(module, HeadOptions(at))
     sample = data.train.part(np.arange(min(len(data.train), CALIBRATION_SEQUENCES)))
-    ranges = calibrate(model, frames(torch.from_numpy(sample.x)).numpy(), lengths=sample.lengths)
-    network = QuantizedNetwork(model, ranges, recipe.precision, learn_ranges=recipe.learn_ranges)
-    return network, frames
+    followed = follow(module, sample.x)
+    ranges = calibrate(followed.model, frames(torch.from_numpy(sample.x)).numpy(),
+                       lengths=sample.lengths)  # fmt: skip
+    network = QuantizedNetwork(
+        followed.model, ranges, recipe.precision, learn_ranges=recipe.learn_ranges
+    )
+    return network, frames, followed
 
 
 def _embedding(module: nn.Module) -> nn.Embedding | None:
     return next((part for part in module.modules() if isinstance(part, nn.Embedding)), None)
 
 
-def _save(network: QuantizedNetwork, recipe: Recipe, output: Path, module: nn.Module) -> None:
-    """All tensors of the module by its own names, those of LSTM and head as they were trained."""
-    precision = network.trained_precision
-    at = recipe.head_at if recipe.task == "classification" else "step"
-    formats = Formats(network.ranges, precision, HeadOptions(at) if network.model.head else None)
+def _save(
+    network: QuantizedNetwork, followed: Followed, recipe: Recipe, output: Path, module: nn.Module
+) -> None:
+    """All tensors of the module by its own names, those of LSTM and head as they were trained.
+
+    Where they don't say what forward computes, the network itself, with tensors of its own.
+    """
+    precision, trained = network.trained_precision, network.to_model(quantized=True)
+    pes = recipe.pes if recipe.pattern in OVER_PES else None
+    formats = Formats(network.ranges, precision, followed.head, pes,
+                      None if followed.is_stack else trained)  # fmt: skip
     tensors = {
         name: value.detach().cpu().float().numpy().copy()
         for name, value in module.state_dict().items()
     }
-    trained = to_state_dict(
-        network.to_model(quantized=True),
+    if not followed.is_stack:
+        save_compressed(tensors | tensors_of_network(trained), formats, output)
+        return
+    found = to_state_dict(
+        trained,
         _name(module, lambda part: cell_of(part) is not None),
         _name(module, lambda part: isinstance(part, nn.Linear)),
     )  # a bias that the module has not is zero
-    tensors |= {name: value for name, value in trained.items() if name in tensors or value.any()}
+    tensors |= {name: value for name, value in found.items() if name in tensors or value.any()}
     save_compressed(tensors, formats, output)
 
 

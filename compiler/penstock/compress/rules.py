@@ -14,13 +14,16 @@ from torch import Tensor
 
 from penstock.compress.straight_through import fake_quantize, look_up
 from penstock.ir import Node
+from penstock.ir.walk import ENDS
 from penstock.ops import (
     Add,
     ArgMax,
     Capture,
+    Clamp,
     Input,
     Lut,
     MatVec,
+    Mean,
     Mul,
     Output,
     Relu,
@@ -97,6 +100,12 @@ def _relu(run: Execution, node: Node, op: Relu, x: Tensor) -> Tensor:
     return torch.relu(x)
 
 
+@rule(Clamp)
+def _clamp(run: Execution, node: Node, op: Clamp, x: Tensor) -> Tensor:
+    step = node.tensor.type.step
+    return torch.clamp(x, op.low * step, op.high * step)
+
+
 @rule(Requant)
 def _requant(run: Execution, node: Node, op: Requant, x: Tensor) -> Tensor:
     return run.to_type(node, x)
@@ -127,12 +136,19 @@ def _slopes(run: Execution, node: Node, op: Lut, table: Tensor) -> Tensor:
 @rule(Capture)
 def _capture(run: Execution, node: Node, op: Capture, x: Tensor) -> Tensor:
     before = run.memory[op.name]
-    if op.when == "last":
-        taken = torch.where(run.moment.last, x, before)
+    if op.when in ENDS:
+        taken = torch.where(run.moment.counts(op.when), x, before)
     else:
-        taken = run.where_valid(x, before)
+        taken = run.where_valid(
+            torch.maximum(x, before) if op.when == "max" else before + x, before
+        )
     run.write(op.name, taken)
     return taken
+
+
+@rule(Mean)
+def _mean(run: Execution, node: Node, op: Mean, x: Tensor) -> Tensor:
+    return run.to_type(node, x / run.moment.length.clamp(min=1))
 
 
 @rule(ArgMax)

@@ -21,8 +21,10 @@ from safetensors.numpy import save
 from penstock.atomic import write_files
 from penstock.calibration import Ranges
 from penstock.compress.formats_schema import SCHEMA, FormatsText, Metadata, text_of
+from penstock.compress.network_text import NetworkText
 from penstock.errors import PenstockError
 from penstock.frontend.state_dict import HeadOptions
+from penstock.model import RecurrentModel
 from penstock.settings import Precision
 
 KEY = "penstock"
@@ -30,21 +32,30 @@ KEY = "penstock"
 
 @dataclass(frozen=True)
 class Formats:
-    """What a compressed checkpoint says beside its tensors."""
+    """What a compressed checkpoint says beside its tensors.
+
+    pes: that its pattern is balanced for. network: what is computed, unless it is the stack and the
+    head that any reader of the tensors finds; then ``head`` says where it runs.
+    """
 
     ranges: Ranges
     precision: Precision
     head: HeadOptions | None = None
+    pes: int | None = None
+    network: RecurrentModel | NetworkText | None = None
 
     def to_json(self) -> str:
         """Text for the file's metadata."""
-        return text_of(self.ranges, self.precision, self.head)
+        network = self.network
+        assert not isinstance(network, NetworkText), "it was read, and is written as it was read"
+        return text_of(self.ranges, self.precision, self.head, self.pes, network)
 
     @classmethod
     def from_json(cls, text: str) -> Formats:
         """Inverse of ``to_json``. Raises ValueError or PenstockError for anything else."""
         found = msgspec.json.decode(text, type=FormatsText)
-        return cls(Ranges(found.peak), found.to_precision(), found.to_head())
+        ranges, precision = found.to_ranges(), found.to_precision()
+        return cls(ranges, precision, found.to_head(), found.pes, found.network)
 
 
 def save_compressed(tensors: dict[str, NDArray[np.float32]], formats: Formats, path: Path) -> None:
@@ -79,8 +90,6 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def load_formats(path: Path) -> Formats | None:
     """The formats in a checkpoint's metadata; None if it has none. Raises PenstockError."""
-    if path.suffix != ".safetensors":
-        return None
     try:
         with safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get(KEY)

@@ -21,6 +21,8 @@ from penstock.fixed import IntArray
 Forward = Callable[[Tensor, Tensor], Tensor]
 """(x, lengths) -> logits, (sequences, classes) or (sequences, steps, classes); classes may be 1."""
 
+LOSSES = {"mse": functional.mse_loss, "mae": functional.l1_loss}
+"""Of a regression."""
 TEMPERATURE = 2.0
 """Of a teacher's answers: how much what it thinks of wrong ones counts."""
 MEASURED_FRAMES = 16_384
@@ -53,10 +55,16 @@ class Stage:
     groups: Callable[[float], Any] | None = None
     teacher: Forward | None = None
     distill_weight: float = 0.5
+    regression_loss: str = "mse"
 
     def loss(self, part: Split) -> Tensor:
-        """Mean cross entropy of the labels that count; with a teacher, and of its answers."""
+        """Mean cross entropy of the labels that count; with a teacher, and of its answers.
+
+        Of a regression, its own loss, of the targets and of the teacher's answers.
+        """
         logits, labels = _flat(self.forward, part)
+        if labels.is_floating_point():
+            return self._regression(logits, labels, part)
         loss = functional.cross_entropy(logits, labels, ignore_index=IGNORED)
         if self.teacher is None or not self.distill_weight:
             return loss
@@ -69,6 +77,16 @@ class Stage:
         )
         apart = functional.kl_div(mine, theirs, reduction="batchmean", log_target=True)
         return (1 - self.distill_weight) * loss + self.distill_weight * TEMPERATURE**2 * apart
+
+    def _regression(self, values: Tensor, targets: Tensor, part: Split) -> Tensor:
+        counts, apart = ~targets.isnan(), LOSSES[self.regression_loss]
+        loss = apart(values[counts], targets[counts].to(values.dtype))
+        if self.teacher is None or not self.distill_weight:
+            return loss
+        with torch.no_grad():
+            answers, _ = _flat(self.teacher, part)
+        follows = apart(values[counts], answers[counts].to(values.dtype))
+        return (1 - self.distill_weight) * loss + self.distill_weight * follows
 
 
 class Update(NamedTuple):
@@ -83,7 +101,10 @@ class Update(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Over the labels that count: mean cross entropy, and the share that was right."""
+    """Over the labels that count: mean cross entropy in nats, and the share that was right.
+
+    Of a regression: the mean loss, and the share of the targets' variance that is explained (R2).
+    """
 
     loss: float
     accuracy: float
@@ -101,6 +122,8 @@ class Loop:
     log: Callable[[str], None] = lambda text: None
     on_update: Callable[[Update], None] = lambda update: None
     history: list[dict[str, Any]] = field(default_factory=list)
+    task: str = "classification"
+    regression_loss: str = "mse"
 
     def fit(self, stage: Stage, train: Split, valid: Split) -> float:
         """Train to the best validation loss, which is returned; the module holds its weights, and
@@ -108,6 +131,7 @@ class Loop:
 
         Raises PenstockError if a loss is not finite; the best weights so far stay in ``folder``.
         """
+        stage.regression_loss = self.regression_loss
         parameters = stage.groups(stage.rate) if stage.groups else stage.module.parameters()
         optimizer = torch.optim.Adam(parameters, lr=stage.rate)
         for group in optimizer.param_groups:
@@ -125,6 +149,8 @@ class Loop:
         for epoch in range(first, stage.epochs):
             if epoch - best_epoch > self.patience:
                 break
+            if saved is not None and epoch == first:
+                self.log(f"{stage.name}: going on after epoch {first} of {stage.epochs}")
             trained = self._epoch(stage, optimizer, train, epoch)
             stage.module.eval()
             loss, accuracy = self.measure(stage.forward, valid)
@@ -135,8 +161,9 @@ class Loop:
             self.history.append(
                 {"stage": stage.name, "epoch": epoch, "loss": loss, "score": accuracy}
             )
-            self.log(f"{stage.name} {epoch + 1}/{stage.epochs}: loss {trained:.4f}, "
-                      f"validation {loss:.4f}, accuracy {accuracy:.4f}")  # fmt: skip
+            self.log(f"{stage.name} {epoch + 1}/{stage.epochs}: loss {trained:.4f}, validation "
+                     f"{loss_text(self.task, loss)}, {score_name(self.task)} {accuracy:.4f}"
+                     )  # fmt: skip
             save_stage(self.folder, stage.name, {
                 "weights": stage.module.state_dict(), "optimizer": optimizer.state_dict(),
                 "extra": stage.extra_state.state_dict() if stage.extra_state is not None else None,
@@ -179,6 +206,8 @@ class Loop:
 
     def measure(self, forward: Forward, split: Split) -> Score:
         """Loss and accuracy on ``split``."""
+        if split.y.dtype.kind == "f":
+            return self._measure_regression(forward, split)
         loss = correct = count = 0.0
         for _, logits, labels in self.answers(forward, split):
             flat, wanted = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
@@ -189,6 +218,17 @@ class Loop:
             correct += (flat.argmax(1) == wanted)[counts].sum().item()
             count += counts.sum().item()
         return Score(loss / count, correct / count)
+
+    def _measure_regression(self, forward: Forward, split: Split) -> Score:
+        values, targets = [], []
+        for _, given, wanted in self.answers(forward, split):
+            counts = ~wanted.isnan()
+            values.append(given[counts].double())
+            targets.append(wanted[counts].double())
+        y, t = torch.cat(values), torch.cat(targets)
+        loss = LOSSES[self.regression_loss](y, t).item()
+        variance = max(float(((t - t.mean()) ** 2).sum()), 1e-30)
+        return Score(loss, 1.0 - float(((y - t) ** 2).sum()) / variance)
 
     def answers(self, forward: Forward, split: Split) -> Iterator[tuple[IntArray, Tensor, Tensor]]:
         """(which sequences, their logits, their labels), sequences of like length together."""
@@ -228,6 +268,8 @@ def _run(forward: Forward, part: Split) -> tuple[Tensor, Tensor]:
     """
     logits = forward(torch.from_numpy(part.x), torch.from_numpy(part.lengths))
     labels = torch.from_numpy(part.y)
+    if labels.is_floating_point():
+        return logits.reshape(labels.shape) if labels.ndim == 2 else logits, labels
     if logits.shape[-1] == 1:
         logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
     if labels.ndim == 1 and logits.ndim == 3:
@@ -237,7 +279,25 @@ def _run(forward: Forward, part: Split) -> tuple[Tensor, Tensor]:
 
 def _flat(forward: Forward, part: Split) -> tuple[Tensor, Tensor]:
     logits, labels = _run(forward, part)
+    if labels.is_floating_point():
+        return logits, labels
     return logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+
+
+def loss_text(task: str, loss: float) -> str:
+    """A loss with its unit; a language model's also as perplexity."""
+    match task:
+        case "regression":
+            return f"{loss:.4f}"
+        case "language-model":
+            return f"{loss:.4f} nats, perplexity {math.exp(min(loss, 700.0)):.2f}"
+        case _:
+            return f"{loss:.4f} nats"
+
+
+def score_name(task: str) -> str:
+    """What the second number of a score is called."""
+    return "R2" if task == "regression" else "accuracy"
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

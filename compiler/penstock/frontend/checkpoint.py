@@ -1,4 +1,4 @@
-"""Files of tensors -> arrays by name: ``.safetensors``, and ``.pt`` / ``.pth`` state dicts."""
+"""Files of tensors -> arrays by name: safetensors, and what torch.save wrote."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ STORED = {
 """Element types of safetensors. NumPy has no bfloat16: it is the upper half of a float32."""
 LONGEST_REASON = 200
 """Of what safetensors says, which may quote much of the file."""
+TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
+"""Of files that are said to be damaged if torch can't read them."""
 AGAIN = "save it again, as float32"
 
 
-def read_checkpoint(path: Path) -> dict[str, FloatArray]:
-    """Every tensor of a checkpoint as float64. Pickles are loaded with ``weights_only=True``.
+def read_checkpoint(path: Path, key: str | None = None) -> dict[str, FloatArray]:
+    """Every tensor of a checkpoint as float64, in the file's order where it has one.
 
-    Raises PenstockError for a missing or damaged file, for one that holds no tensors, and for odd
-    names and values that are not finite or beyond all bounds.
+    The content decides how it is read. Pickles are loaded with ``weights_only=True``. key: which of
+    the dictionaries in the file. Raises PenstockError for a missing or damaged file, for one that
+    holds no tensors, and for odd names and values that are not finite or beyond all bounds.
     """
     where = str(path)
     try:
@@ -39,19 +42,29 @@ def read_checkpoint(path: Path) -> dict[str, FloatArray]:
         raise PenstockError(
             f"the checkpoint can't be read: {error.strerror}", where, "check the path"
         ) from error
-    if path.suffix == ".safetensors":
+    if _is_safetensors(content, path.suffix):
+        if key is not None:
+            raise PenstockError(
+                "a safetensors file has no dictionaries to choose from", where, "leave out --key"
+            )
         tensors = _from_safetensors(content, where)
-    elif path.suffix in (".pt", ".pth", ".bin"):
-        tensors = arrays(from_torch(content, where), where)
+    elif content.startswith((b"PK", b"\x80")) or path.suffix in TORCH_SUFFIXES:
+        tensors = arrays(from_torch(content, where, key), where)
     else:
         raise PenstockError(
             f"checkpoints can't be read from {path.suffix or 'a file without a suffix'}",
             where,
-            "give a .pt state dict or a .safetensors file",
+            "give a .pt state dict, a .safetensors or an .onnx file",
         )
     if not tensors:
         raise PenstockError("the checkpoint holds no tensors", where, "save model.state_dict()")
     return tensors
+
+
+def _is_safetensors(content: bytes, suffix: str) -> bool:
+    """A header's length and a brace; what is neither that nor of torch is what it is called."""
+    is_of_torch = content.startswith((b"PK\x03\x04", b"\x80"))
+    return content[8:9] == b"{" or (suffix == ".safetensors" and not is_of_torch)
 
 
 def _from_safetensors(content: bytes, where: str) -> dict[str, FloatArray]:
@@ -108,16 +121,23 @@ def _floats(name: str, value: Any, where: str) -> FloatArray:
 
 
 def _masked(plain: dict[str, FloatArray], where: str) -> dict[str, FloatArray]:
-    """``X_orig`` and ``X_mask`` -> X = X_orig * X_mask."""
-    for name in [name for name in plain if name.endswith("_orig")]:
+    """``X_orig`` and ``X_mask`` -> X = X_orig * X_mask, in the place of the first."""
+    found: dict[str, FloatArray] = {}
+    masks = {
+        f"{name.removesuffix('_orig')}_mask"
+        for name in plain if name.endswith("_orig")
+    }  # fmt: skip
+    for name, value in plain.items():
         stem = name.removesuffix("_orig")
-        if f"{stem}_mask" in plain:
-            value, mask = plain.pop(name), plain.pop(f"{stem}_mask")
+        if name.endswith("_orig") and f"{stem}_mask" in plain:
+            mask = plain[f"{stem}_mask"]
             if value.shape != mask.shape:
                 raise PenstockError(
                     f"{stem}_mask is of another shape than {name}",
                     where,
                     "was the checkpoint saved from another model?",
                 )
-            plain[stem] = value * mask
-    return plain
+            found[stem] = value * mask
+        elif name not in masks:
+            found.setdefault(name, value)
+    return found

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from numpy.typing import NDArray
+
 from penstock.errors import PenstockError
 from penstock.frontend.checkpoint import arrays
 from penstock.frontend.module import from_module
+from penstock.frontend.nested import network_in
 from penstock.frontend.state_dict import HeadOptions, from_state_dict
 from penstock.model import RecurrentModel
 
 
-def model_of(given: Any, head: HeadOptions | None = None) -> RecurrentModel:
-    """A live module, its state dict, or a RecurrentModel, as it is. Raises PenstockError."""
+def model_of(
+    given: Any, head: HeadOptions | None = None, calibration: NDArray[Any] | None = None
+) -> RecurrentModel:
+    """A live module, its state dict, or a RecurrentModel, as it is. Raises PenstockError.
+
+    calibration: what the module and its network are compared on.
+    """
     if isinstance(given, RecurrentModel):
         return given
     if isinstance(given, Mapping):
         where = "state dict"
         if not given:
             raise PenstockError("it contains no tensors", where, "give model.state_dict()")
-        return from_state_dict(arrays(given, where), where, head)
+        return from_state_dict(arrays(network_in(given, where), where), where, head)
     kind = given.__name__ if isinstance(given, type) else type(given).__name__
     if isinstance(given, type) or not hasattr(given, "named_modules"):
         raise PenstockError(
@@ -36,7 +44,7 @@ def model_of(given: Any, head: HeadOptions | None = None) -> RecurrentModel:
                 getattr(given, "original_name", kind),
                 "compile the module that was scripted or traced, or its state_dict()",
             )
-    return from_module(given, head)
+    return from_module(given, head, calibration)
 
 
 def check_arguments(kinds: Mapping[str, tuple[Any, type]]) -> None:

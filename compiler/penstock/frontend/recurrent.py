@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from penstock import layers
@@ -12,10 +12,11 @@ from penstock.fixed import FloatArray
 from penstock.frontend.reader import Reader
 from penstock.layers import Cell
 from penstock.layers.pytorch import PROJECTION, REQUIRED
-from penstock.model import Stacked
 
-OTHER_CELLS = {1: "an Elman RNN", 3: "a GRU"}
-"""Gates -> what PyTorch's other modules are called."""
+Directions = tuple[Cell, ...]
+"""A layer: forward, and the backward direction if it has one."""
+OF_CELLS = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<kind>(?:weight|bias)_(?:ih|hh))")
+"""Names in LSTMCell, GRUCell and RNNCell: one layer, without its number."""
 
 
 def tensor_pattern() -> re.Pattern[str]:
@@ -24,31 +25,63 @@ def tensor_pattern() -> re.Pattern[str]:
     return re.compile(rf"(?P<prefix>.*?)(?P<kind>{kinds})_l(?P<layer>\d+)(?P<reverse>_reverse)?")
 
 
-def modules(ending: str = "") -> str:
+def modules() -> str:
     """The recurrent modules of PyTorch that can be read, in words."""
-    return " or ".join(f"{cell.torch.module}{ending}" for cell in layers.CELLS)
+    *most, last = (cell.torch.module for cell in layers.CELLS)
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def titles() -> str:
-    """The same, each with its article."""
-    return " or ".join(cell.torch.title for cell in layers.CELLS)
+    """The same with an article."""
+    return f"{layers.CELLS[0].torch.title.split()[0]} {modules()}"
 
 
-def read_layers(reader: Reader, prefix: str, matches: list[re.Match[str]]) -> list[Stacked]:
-    """All layers of the module ``prefix``; matches: of its tensors' names with the pattern."""
+@dataclass(frozen=True)
+class Found:
+    """A recurrent module among tensors. matches: of its tensors' names; is_cell: one layer."""
+
+    prefix: str
+    matches: list[re.Match[str]]
+    is_cell: bool
+
+    @property
+    def title(self) -> str:
+        """What the module is called."""
+        return self.prefix.rstrip(".") or "(root)"
+
+    def tensor(self, kind: str) -> str:
+        """The name of a tensor of its first layer."""
+        return f"{self.prefix}{kind}" + ("" if self.is_cell else "_l0")
+
+
+def find_modules(names: Iterable[str]) -> list[Found]:
+    """The recurrent modules whose tensors are among these, by their names."""
+    pattern, found = tensor_pattern(), dict[tuple[str, bool], list[re.Match[str]]]()
+    for name in names:
+        if match := pattern.fullmatch(name):
+            found.setdefault((match["prefix"], False), []).append(match)
+        elif match := OF_CELLS.fullmatch(name):
+            found.setdefault((match["prefix"], True), []).append(match)
+    return [Found(prefix, found[prefix, is_cell], is_cell) for prefix, is_cell in sorted(found)]
+
+
+def read_layers(reader: Reader, module: Found) -> list[Directions]:
+    """All layers of a module."""
+    prefix, matches = module.prefix, module.matches
+    kinds = {match["kind"] for match in matches}
+    if module.is_cell:
+        return [(DirectionReader(reader, prefix, "", kinds).read(None),)]
     count = max(int(match["layer"]) for match in matches) + 1
     both = any(match["reverse"] for match in matches)
-    kinds = {match["kind"] for match in matches}
-    stack: list[Stacked] = []
+    stack: list[Directions] = []
     for index in range(count):
-        inputs = stack[-1].outputs if stack else None
+        inputs = sum(part.outputs for part in stack[-1]) if stack else None
         forward = DirectionReader(reader, prefix, f"_l{index}", kinds).read(inputs)
-        backward = None
         if both:
             direction = DirectionReader(reader, prefix, f"_l{index}_reverse", kinds)
             backward = direction.read(None)
             direction.check_twin(backward, forward)
-        stack.append(Stacked(forward, backward))
+        stack.append((forward, backward) if both else (forward,))
     return stack
 
 
@@ -101,13 +134,8 @@ class DirectionReader:
         gates, name = rows / cells, self.name("weight_hh")
         if gates in known:
             return known[int(gates)]
-        if gates in OTHER_CELLS:
-            raise PenstockError(
-                f"{name} is of {OTHER_CELLS[int(gates)]}, which is not supported",
-                self.reader.where,
-                f"only {modules()} layers can be compiled so far",
-            )
-        counts = " or ".join(map(str, sorted(known)))
+        *most, last = map(str, sorted(known))
+        counts = f"{', '.join(most)} or {last}" if most else last
         raise PenstockError(
             f"{name} has {rows} rows, which is not {counts} gates of {cells} cells",
             self.reader.where,

@@ -1,40 +1,30 @@
-"""Architecture from names and shapes: a recurrent module's parameters, and a Linear head."""
+"""Architecture from names and shapes: recurrent modules' parameters, and a Linear head.
+
+A state dict does not say what ``forward`` does. What is assumed is noted, and where nothing decides
+between two readings, the choices are listed in an error.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
+from penstock.frontend.chain import Stack, check_chain, in_order
+from penstock.frontend.folding import check_no_copy, folded
+from penstock.frontend.names import under
+from penstock.frontend.options import ASSUMED, HeadOptions
 from penstock.frontend.reader import Reader, some
-from penstock.frontend.recurrent import modules, read_layers, tensor_pattern, titles
-from penstock.layers import DenseHead
-from penstock.layers.head import ACTIVATIONS, PLACES
-from penstock.model import RecurrentModel, Stacked
+from penstock.frontend.recurrent import Found, find_modules, modules, read_layers, titles
+from penstock.frontend.rest import Rest
+from penstock.layers import Rnn
+from penstock.layers.rnn import NONLINEARITY_CODE
+from penstock.model import RecurrentModel, stack
 
-
-@dataclass(frozen=True)
-class HeadOptions:
-    """What a state dict does not say about its Linear head; see ``layers.DenseHead``."""
-
-    at: str = "last"
-    activation: str = "none"
-
-    def __post_init__(self) -> None:
-        for value, choices in (
-            (self.at, PLACES),
-            (self.activation, ACTIVATIONS),
-        ):
-            if value not in choices:
-                raise PenstockError(
-                    f"a head can't run at {value!r}" if choices is PLACES
-                    else f"a head can't end in {value!r}",
-                    "head options",
-                    f"choose one of {', '.join(choices)}",
-                )  # fmt: skip
+__all__ = ["ASSUMED", "HeadOptions", "check_finalized", "from_state_dict"]
 
 
 def from_state_dict(
@@ -43,40 +33,66 @@ def from_state_dict(
     head: HeadOptions | None = None,
     batch_first: bool = True,
     name: str = "lstm",
+    only: Sequence[str] = (),
 ) -> RecurrentModel:
-    """Find the recurrent module, its layers and directions, a Linear head and an embedding.
+    """Find the recurrent modules, their layers and directions, a Linear head and an embedding.
 
-    An embedding table stays on the host, and a note says so. Raises PenstockError for anything that
-    can't be compiled, by name.
+    only: the prefixes of what is compiled; all without. An embedding table stays on the host.
+    Whatever is assumed or left out is noted. Raises PenstockError, by name, for anything that can't
+    be compiled or could be read in more ways than one.
     """
+    notes: list[str] = []
+    if only:
+        tensors = under(tensors, only, where, notes)
+    tensors = folded(tensors, where, notes)
     check_finalized(tensors, where)
+    check_no_copy(tensors, where)
     _check_finite(tensors, where)
     reader = Reader(tensors, where)
-    pattern = tensor_pattern()
-    found = {key: match for key in tensors if (match := pattern.fullmatch(key))}
-    prefixes = sorted({match["prefix"] for match in found.values()})
-    if not prefixes:
-        raise PenstockError(
-            f"there is no {modules()} among {some(tensors)}",
-            where,
-            f"{titles()} has weight_ih_l0",
-        )
-    if len(prefixes) > 1:
-        names = ", ".join(prefix.rstrip(".") or "(root)" for prefix in prefixes)
-        raise PenstockError(
-            f"there are {len(prefixes)} {modules('s')}: {names}",
-            where,
-            f"their order can't be known from names; stack them in one nn.{modules()}, or compile "
-            "one at a time",
-        )
-    stack = read_layers(reader, prefixes[0], list(found.values()))
-    notes: list[str] = []
-    model_head = _read_rest(reader, stack, head or HeadOptions(), notes)
+    found = find_modules(tensors)
+    if not found:
+        raise _no_module(reader)
+    stacks = [Stack(module.title, read_layers(reader, module)) for module in found]
+    notes += _of_functions(reader, found, stacks)
+    stacks = in_order(stacks, where, notes)
+    rest = Rest(reader, stacks, {match.string for one in found for match in one.matches})
+    model_head, table = rest.read(head, notes)
     if head is not None and model_head is None:
         raise PenstockError(
             "there is no Linear head to apply the head options to", where, "leave them out"
         )
-    return RecurrentModel(stack, model_head, name, batch_first, notes)
+    if model_head is None:
+        check_chain(stacks, where)
+    at = (head.at if head else None) or ASSUMED
+    layers = [layer for one in stacks for layer in one.layers]
+    model = stack(layers, model_head, at, name, batch_first, notes)
+    return replace(model, table=table)
+
+
+def _no_module(reader: Reader) -> PenstockError:
+    gates = [name for name in reader.tensors if "igates" in name or "hgates" in name]
+    if gates:
+        return PenstockError(
+            f"{some(gates)}: this is the quantizable LSTM of torch.ao, in gates of its own",
+            reader.where,
+            "compile the torch.nn.LSTM that it was made from; Penstock quantizes by itself",
+        )
+    return PenstockError(
+        f"there is no {modules()} among {some(reader.tensors)}",
+        reader.where,
+        f"{titles()} has weight_ih_l0, and a cell weight_ih",
+    )
+
+
+def _of_functions(reader: Reader, found: list[Found], stacks: list[Stack]) -> list[str]:
+    """What is assumed of an Elman network."""
+    return [
+        f"{module.tensor('weight_hh')} is of an RNN, whose function a state dict does not say: "
+        "tanh, assumed"
+        for module, one in zip(found, stacks, strict=True)
+        if isinstance(one.layers[0][0], Rnn)
+        and f"{module.prefix}{NONLINEARITY_CODE}" not in reader.tensors
+    ]
 
 
 def check_finalized(names: Iterable[str], where: str) -> None:
@@ -101,52 +117,3 @@ def _check_finite(tensors: dict[str, FloatArray], where: str) -> None:
             )
         if value.size == 0:
             raise PenstockError(f"{name} is empty", where, "was the model built with size 0?")
-
-
-def _read_rest(
-    reader: Reader, stack: list[Stacked], options: HeadOptions, notes: list[str]
-) -> DenseHead | None:
-    """The Linear head and the embedding among the tensors that are left; nothing else may be."""
-    inputs, outputs = stack[0].forward.inputs, stack[-1].outputs
-    head: DenseHead | None = None
-    for name in sorted(reader.left):
-        value = reader.tensors[name]
-        stem = name.removesuffix("weight")
-        if not name.endswith("weight") or value.ndim != 2:
-            continue
-        has_bias = f"{stem}bias" in reader.tensors
-        if _is_embedding(reader, name, has_bias, inputs, outputs):
-            reader.left.discard(name)
-            notes.append(embedding_note(name, value))
-        elif value.shape[1] == outputs and head is None:
-            reader.left.discard(name)
-            because = f"{name} gives {value.shape[0]} outputs"
-            bias = reader.take(f"{stem}bias", value.shape[:1], because) if has_bias else None
-            head = DenseHead(value, bias, options.at, options.activation)
-    if reader.left:
-        raise PenstockError(
-            f"can't compile {some(reader.left)}: not part of {titles()}, a Linear head or an "
-            "embedding",
-            reader.where,
-            f"save only the {modules()} and the Linear layer that reads it",
-        )
-    return head
-
-
-def _is_embedding(reader: Reader, name: str, has_bias: bool, inputs: int, outputs: int) -> bool:
-    """A matrix without bias, whose rows are as long as the input frame."""
-    if has_bias or reader.tensors[name].shape[1] != inputs:
-        return False
-    if inputs == outputs and "emb" not in name:
-        raise PenstockError(
-            f"{name} could be an embedding or a Linear head without bias: both have "
-            f"{inputs} columns",
-            reader.where,
-            "save an embedding as emb.weight, and a head with its bias (zeros do)",
-        )
-    return True
-
-
-def embedding_note(name: str, table: FloatArray) -> str:
-    """What is said of an embedding."""
-    return f"{name} is an embedding of {len(table)} entries: the look-up stays on the host"

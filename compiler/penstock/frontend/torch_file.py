@@ -9,16 +9,39 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.errors import PenstockError
+from penstock.frontend.nested import network_in
 
-NESTED = ("state_dict", "model_state_dict", "model")
-"""Keys under which training scripts keep the state dict beside the optimizer's."""
 SAVE = "save it with torch.save(model.state_dict(), path)"
 EXPANDED, FLOOR = 16, 1 << 16
 """Elements that a byte of the file may stand for, as in a sparse tensor; so many are always few."""
+OBJECTS = "the file holds Python objects, which could run code and so are not loaded"
+QUANTIZED = ("_packed_params", "_all_weight_values")
+"""In the names of what torch.ao's dynamic quantization saves in place of weights."""
 
 
-def from_torch(content: bytes, where: str) -> Mapping[str, Any]:
-    """Tensors by name, loaded with ``weights_only=True``. Raises PenstockError."""
+class Inert:
+    """What stands in a loaded file for an object of any other class: nothing, and it does nothing.
+
+    So a date, a NumPy scalar or a trainer's settings beside the weights do not keep them from being
+    read.
+    """
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        """Forget what the object was made of."""
+
+    def __new__(cls, *arguments: Any, **more: Any) -> Inert:
+        """Likewise."""
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        """Likewise."""
+
+
+def from_torch(content: bytes, where: str, key: str | None = None) -> Mapping[str, Any]:
+    """Tensors by name, loaded with ``weights_only=True``. Raises PenstockError.
+
+    key: which of the dictionaries in the file, see ``network_in``.
+    """
     try:
         import torch
     except ImportError as error:
@@ -28,22 +51,30 @@ def from_torch(content: bytes, where: str) -> Mapping[str, Any]:
             "pip install 'penstock[torch]', or save the weights as .safetensors",
         ) from error
     try:
-        loaded = from_torch_bytes(content)
+        loaded = _loaded(content)
     except Exception as error:  # torch raises a different type for every way to be damaged
         raise PenstockError(_why_not_loaded(str(error)), where, SAVE) from error
-    for key in NESTED * 2:  # in whatever order they are nested
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping):
-        raise PenstockError(f"the file holds a {type(loaded).__name__}", where, SAVE)
+    state = network_in(loaded, where, key)
+    if not isinstance(state, Mapping):
+        is_object = isinstance(state, Inert)
+        what = OBJECTS if is_object else f"the file holds a {type(state).__name__}"
+        raise PenstockError(what, where, SAVE)
     elements = 0
-    for name, value in loaded.items():
+    for name, value in state.items():
         if not isinstance(value, torch.Tensor):
-            raise PenstockError(f"{name} is a {type(value).__name__}, not a tensor", where, SAVE)
-        elements += value.numel()
+            raise PenstockError(_no_tensor(str(name), value), where, SAVE)
+        elements += 0 if value.is_meta else value.numel()  # those are refused by name later
         if elements > max(EXPANDED * len(content), FLOOR):
             raise PenstockError(f"{name} claims more elements than the file can hold", where, SAVE)
-    return loaded
+    return state
+
+
+def _no_tensor(name: str, value: Any) -> str:
+    if any(part in name for part in QUANTIZED):
+        return f"{name} belongs to a dynamically quantized module; compile the one before it"
+    if isinstance(value, Inert):
+        return OBJECTS
+    return f"{name} is a {type(value).__name__}, not a tensor"
 
 
 def from_torch_bytes(content: bytes) -> Any:
@@ -54,6 +85,28 @@ def from_torch_bytes(content: bytes) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _loaded(content: bytes) -> Any:
+    """The same, but objects of other classes are ``Inert``: their classes are never imported."""
+    try:
+        return from_torch_bytes(content)
+    except Exception as error:
+        if "GLOBAL" not in str(error):
+            raise
+        try:
+            return _loaded_without_objects(content)
+        except Exception:
+            raise error from None
+
+
+def _loaded_without_objects(content: bytes) -> Any:
+    import torch
+
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content))
+    inert: Any = [(Inert, name) for name in names]
+    with torch.serialization.safe_globals(inert):
+        return from_torch_bytes(content)
 
 
 def _check_records(content: bytes) -> None:
@@ -73,7 +126,7 @@ def _check_records(content: bytes) -> None:
 def _why_not_loaded(text: str) -> str:
     """torch's own words advise to load the file without ``weights_only``: not for a user's ears."""
     if "GLOBAL" in text:
-        return "the file holds Python objects, which could run code and so are not loaded"
+        return OBJECTS
     if "TorchScript" in text:
         return "the file is a TorchScript archive"
     return "the file is damaged, or was not written by torch.save"

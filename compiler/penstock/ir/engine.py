@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
 from penstock.ir.graph import Graph
+from penstock.ir.saturation import Saturation
 
 Observer = Callable[[str, int, IntArray, NDArray[np.bool_]], None]
 """Called with a node's name, the step, its raw values (lanes, n) and which lanes count."""
@@ -18,10 +19,15 @@ Observer = Callable[[str, int, IntArray, NDArray[np.bool_]], None]
 
 @dataclass
 class Result:
-    """What a run leaves. y: (lanes, frames, n); state: name -> (lanes, n). All raw integers."""
+    """What a run leaves. y: (lanes, frames, n); state: name -> (lanes, n). All raw integers.
+
+    saturations: one of every node of ``ir.saturation.saturable``, in that order, with what the
+    reference counts; ``ir.saturation.Counter`` adds up.
+    """
 
     y: IntArray
     state: dict[str, IntArray]
+    saturations: tuple[Saturation, ...]
 
 
 class Executable(Protocol):

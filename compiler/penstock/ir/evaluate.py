@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
 from penstock.ir.engine import Observer, Result
-from penstock.ir.graph import Graph, Node
+from penstock.ir.graph import Direction, Graph, Node
 from penstock.ir.op import Tensor, Value
-from penstock.ir.walk import Program, Walker
+from penstock.ir.saturation import Counter, Saturable, saturable
+from penstock.ir.walk import Program, Walker, empty_capture
 
 
 def initial_state(graph: Graph, lanes: int) -> dict[str, IntArray]:
@@ -52,6 +53,7 @@ class Evaluator:
             for node in graph.nodes()
             if node.tensor.constant is not None
         }
+        self._saturable = saturable(graph)
 
     def run(
         self,
@@ -62,13 +64,14 @@ class Evaluator:
     ) -> Result:
         """See ``Executable.run``."""
         program = self._program
-        memory = {name: _zeros(len(x), kept) for name, kept in program.captures.items()}
+        memory = {name: _empty(len(x), kept) for name, kept in program.captures.items()}
         for name, kept in program.states.items():
             memory[name] = _zeros(len(x), kept) if state is None else Value(state[name], kept.type)
-        walk = _Walk(program, self._constants, memory, x, lengths, observe)
+        counter = Counter(self._saturable, program.graph.sweeps)
+        walk = _Walk(program, self._constants, memory, x, lengths, observe, counter)
         walk.walk(x.shape[1])
         after = {name: walk.memory[name].raw for name in program.states}
-        return Result(np.stack(walk.outputs, axis=1), after)
+        return Result(np.stack(walk.outputs, axis=1), after, counter.result(lengths))
 
 
 class _Walk(Walker[Value]):
@@ -82,8 +85,10 @@ class _Walk(Walker[Value]):
         x: IntArray,
         lengths: IntArray,
         observe: Observer | None,
+        counter: Counter,
     ) -> None:
         super().__init__(program, constants, memory, lengths)
+        self._counter, self._saturable = counter, counter.nodes
         self.outputs: list[IntArray] = []
         self._x, self._observe = x, observe
 
@@ -96,6 +101,16 @@ class _Walk(Walker[Value]):
     def last(self) -> NDArray[np.bool_]:
         mask: NDArray[np.bool_] = self.moment.last
         return mask
+
+    @property
+    def first(self) -> NDArray[np.bool_]:
+        mask: NDArray[np.bool_] = self.moment.first
+        return mask
+
+    @property
+    def length(self) -> IntArray:
+        counts: IntArray = self.moment.length
+        return counts
 
     def read_input(self, name: str) -> IntArray:
         return self._x[:, self.moment.frame]
@@ -112,12 +127,34 @@ class _Walk(Walker[Value]):
 
     def execute(self, node: Node, *operands: Value) -> Value:
         raw = node.op.eval(self, *operands)
+        limits = self._saturable.get(node.name)
+        if limits is not None and not _is_within(operands[0].raw, limits):
+            self._count(node, *operands)
         if raw.ndim == 1:  # computed of constants alone
             raw = np.broadcast_to(raw, (len(self._x), *raw.shape))
         if self._observe is not None:
-            counts = self.last if node.op.when == "last" else self.valid
+            counts = self.moment.counts(node.op.when)
             self._observe(node.name, self.moment.t, raw, counts[:, 0])
         return Value(raw, node.tensor.type)
+
+    def _count(self, node: Node, *operands: Value) -> None:
+        """What was brought into range just now, in the lanes that have this step."""
+        lost, moment = node.op.outside(self, *operands) & self.valid, self.moment
+        is_once = moment.sweep.direction is Direction.ONCE
+        steps = self.length[:, 0] - 1 if is_once else np.full(len(self._x), moment.t)
+        self._counter.add(node.name, lost, steps)
+
+
+def _is_within(raw: IntArray, limits: Saturable) -> bool:
+    """What is asked at every step: two passes, and no array."""
+    least, greatest = np.minimum.reduce(raw, axis=None), np.maximum.reduce(raw, axis=None)
+    return bool(least >= limits.lo and greatest <= limits.hi)
+
+
+def _empty(lanes: int, node: Node) -> Value:
+    """A capture before the first step."""
+    raw = np.full((lanes, node.tensor.length), empty_capture(node), dtype=np.int64)
+    return Value(raw, node.tensor.type)
 
 
 def _zeros(lanes: int, kept: Tensor) -> Value:

@@ -72,6 +72,16 @@ class Step(Protocol):
         """(lanes, 1): this is the last step of the lane's sequence."""
         ...
 
+    @property
+    def first(self) -> NDArray[np.bool_]:
+        """(lanes, 1): this is the first step of the lane's sequence."""
+        ...
+
+    @property
+    def length(self) -> IntArray:
+        """(lanes, 1): steps of the lane's sequence."""
+        ...
+
     def read_input(self, name: str) -> IntArray:
         """The frame of this step."""
         ...
@@ -110,6 +120,9 @@ class Traits:
     tables: ClassVar[slice] = slice(0, 0)
     """Which operands are constant tables, looked up by value."""
 
+    reads_length: ClassVar[bool] = False
+    """It asks for the number of steps of the lane's sequence."""
+
     @property
     def reads(self) -> str | None:
         """The state whose old value this is."""
@@ -127,10 +140,25 @@ class Traits:
 
     @property
     def when(self) -> str:
-        """In which steps the result counts: ``step``, all of the lane's sequence; ``last``, the
-        last of them; ``final``, the one that the sweep runs last, which all lead to.
+        """In which steps of the lane's sequence the result counts: ``first`` or ``last``, in that
+        one; any other word, in all.
         """
         return "step"
+
+    @property
+    def accumulates(self) -> bool:
+        """True for a capture that depends on what it was in the step before."""
+        return False
+
+    def fitting(self, *inputs: Tensor) -> tuple[int, int] | None:
+        """Raw values lo..hi of the first operand that ``eval`` need not bring into range; None if
+        it never brings any.
+        """
+        return None
+
+    def outside(self, step: Step, *inputs: Value) -> NDArray[np.bool_]:
+        """(lanes, n): the values that ``eval`` brings into range, where ``fitting`` is not None."""
+        raise NotImplementedError
 
 
 class Op(Protocol):
@@ -147,6 +175,7 @@ class Op(Protocol):
     vectors: ClassVar[slice]
     matrices: ClassVar[slice]
     tables: ClassVar[slice]
+    reads_length: ClassVar[bool]
 
     @property
     def reads(self) -> str | None: ...  # noqa: D102
@@ -159,6 +188,13 @@ class Op(Protocol):
 
     @property
     def when(self) -> str: ...  # noqa: D102
+
+    @property
+    def accumulates(self) -> bool: ...  # noqa: D102
+
+    def fitting(self, *inputs: Tensor) -> tuple[int, int] | None: ...  # noqa: D102
+
+    def outside(self, step: Step, *inputs: Value) -> NDArray[np.bool_]: ...  # noqa: D102
 
     @property
     def infer(self) -> Callable[..., Tensor]:

@@ -15,6 +15,8 @@ from penstock.ir.graph import Direction, Graph, Node
 from penstock.ir.op import Tensor
 
 V = TypeVar("V")
+ENDS = ("first", "last")
+"""The steps of a sequence for which a capture can wait."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,20 @@ class Sweep:
 class Program:
     """A graph, prepared for any number of runs: all that an engine asks of it.
 
-    states and captures: name -> shape and type of what is kept.
+    states: name -> shape and type of what is kept; captures: name -> node.
     """
 
     graph: Graph
     sweeps: tuple[Sweep, ...]
     states: Mapping[str, Tensor]
-    captures: Mapping[str, Tensor]
+    captures: Mapping[str, Node]
 
     @classmethod
     def of(cls, graph: Graph) -> Program:
         """Raises ValueError where states or captures are not as ``ir.verify`` wants them."""
         states = {name: state.read.tensor for name, state in graph.states().items()}
-        captures = {name: node.tensor for name, node in graph.captures().items()}
         sweeps = tuple(_sweep(graph, index) for index in range(len(graph.sweeps)))
-        return cls(graph, sweeps, states, captures)
+        return cls(graph, sweeps, states, graph.captures())
 
 
 def _sweep(graph: Graph, index: int) -> Sweep:
@@ -78,6 +79,11 @@ def _sweep(graph: Graph, index: int) -> Sweep:
     return Sweep(graph.sweeps[index], nodes, captured, frozenset(read_later))
 
 
+def empty_capture(node: Node) -> int:
+    """The raw integer of a capture before the first step: zero, or the least that it can be."""
+    return node.tensor.lo if node.op.when == "max" else 0
+
+
 class Moment:
     """Where a walk stands: step ``t`` of a sweep, and which lanes have it.
 
@@ -86,6 +92,7 @@ class Moment:
     """
 
     def __init__(self, sweep: Sweep, frame: int, lengths: Any, shortest: int) -> None:
+        self.sweep = sweep
         self.frame = frame
         self.t = 0 if sweep.direction is Direction.ONCE else frame
         self.in_all_lanes = self.t < shortest
@@ -100,6 +107,20 @@ class Moment:
     def last(self) -> Any:
         """(lanes, 1): this is the last step of the lane's sequence."""
         return (self._lengths == self.frame + 1)[:, None]
+
+    @cached_property
+    def first(self) -> Any:
+        """(lanes, 1): this is the first step of the lane's sequence."""
+        return ((self._lengths > 0) & (self.frame == 0))[:, None]
+
+    @cached_property
+    def length(self) -> Any:
+        """(lanes, 1): steps of the lane's sequence."""
+        return self._lengths[:, None]
+
+    def counts(self, when: str) -> Any:
+        """(lanes, 1): the lanes in which the result of an operation counts; see ``Traits.when``."""
+        return {"first": self.first, "last": self.last}[when] if when in ENDS else self.valid
 
 
 class Walker(ABC, Generic[V]):

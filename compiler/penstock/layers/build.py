@@ -56,8 +56,10 @@ class Builder:
         self.graph.add(self.named(f"{name}_after"), write, value, sweep=self.sweep)
 
     def vector(self, name: str, values: FloatArray, beside: str, x: str) -> str:
-        """Quantized weights of x's elements, no finer than the accumulator that they add to."""
-        max_frac = self.graph[beside].tensor.type.frac - self.graph[x].tensor.type.frac
+        """Quantized weights of x's elements; their products are little finer than the accumulator
+        that they add to.
+        """
+        max_frac = self.graph[beside].tensor.type.frac - self.graph[x].tensor.type.frac + SPREAD
         return self.constant(name, self.types.weight(self.named(name), values, max_frac), values)
 
     def bias(self, name: str, values: FloatArray, beside: str) -> str:

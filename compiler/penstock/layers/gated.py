@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
 from penstock.fixed import FloatArray
 from penstock.layers.build import Builder
+from penstock.layers.clamp import add_clamp
 from penstock.layers.layer import Parameter, Role
 from penstock.layers.pytorch import TorchCell
 
@@ -19,6 +20,7 @@ class Gated:
     """The arrays of a cell whose gates each have a matrix for x and one for the y before.
 
     w_x: gate -> (cells, inputs); w_r: gate -> (cells, outputs); bias: name of a sum -> (cells).
+    clip: greatest magnitude of what a gate's function is given (ONNX's attribute); infinity: none.
     """
 
     torch: ClassVar[TorchCell]
@@ -26,6 +28,7 @@ class Gated:
     w_x: dict[str, FloatArray]
     w_r: dict[str, FloatArray]
     bias: dict[str, FloatArray]
+    clip: float = field(default=np.inf, kw_only=True)
 
     @property
     def cells(self) -> int:
@@ -75,9 +78,25 @@ class Gated:
         bias = self.bias[name]
         return [total, build.bias(f"b_{name}", bias, total)] if bias.any() else [total]
 
-    @staticmethod
-    def gate(build: Builder, name: str, function: str, *terms: str) -> str:
-        """The gate's function of the sum of ``terms``."""
+    def clipped(self, pre: FloatArray) -> FloatArray:
+        """A gate's sum, within ``clip``."""
+        return pre if self.clip == np.inf else np.clip(pre, -self.clip, self.clip)
+
+    def gate_sum(self, build: Builder, name: str, *terms: str) -> str:
+        """The sum of ``terms``, exact; or, within ``clip``, rounded to an activation's type."""
         pre = build.add(f"pre_{name}", *terms)
+        if self.clip == np.inf:
+            return pre
+        to = build.types.activation(build.named(f"pre_{name}"))
+        rounded = build.requant(f"rounded_{name}", pre, to)
+        return add_clamp(build, f"clipped_{name}", rounded, -self.clip, self.clip)
+
+    def described_clip(self) -> dict[str, float]:
+        """``clip`` for ``describe``, if there is one."""
+        return {} if self.clip == np.inf else {"clip": self.clip}
+
+    def gate(self, build: Builder, name: str, function: str, *terms: str) -> str:
+        """The gate's function of the sum of ``terms``."""
+        pre = self.gate_sum(build, name, *terms)
         reach = build.types.reach(build.named(f"pre_{name}"), function)
         return build.function(name, function, pre, reach)

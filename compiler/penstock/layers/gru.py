@@ -21,18 +21,21 @@ GATES = ("r", "z", "n")
 
 @dataclass(frozen=True)
 class Gru(Gated):
-    """One direction of one GRU layer; the reset gate scales W_nr y' + b_nr ("reset after").
+    """One direction of one GRU layer; the reset gate scales W_nr y' + b_nr ("reset after"), or y'.
 
     r = sigma(W_rx x + W_rr y' + b_r)         u = W_nr y' + b_nr
     z = sigma(W_zx x + W_zr y' + b_z)         n = tanh(W_nx x + b_nx + r . u)
     y = n + z . (y' - n)
 
-    bias: r, z, nx, nr -> (cells).
+    bias: r, z, nx, nr -> (cells). resets_before: n = tanh(W_nx x + b_nx + W_nr (r . y') + b_nr), as
+    first published, and as ONNX and Keras can have it.
     """
 
     kind: ClassVar[str] = "gru"
     learned: ClassVar[tuple[str, ...]] = ("u",)
     torch: ClassVar[TorchCell] = TorchCell("GRU", "a GRU", GATES)
+
+    resets_before: bool = False
 
     def states(self) -> dict[str, int]:
         """y."""
@@ -41,9 +44,18 @@ class Gru(Gated):
     def step(self, x: FloatArray, state: State, observe: Observe) -> tuple[FloatArray, State]:
         """See ``Layer``."""
         y, sigma = state["y"], FUNCTIONS["sigma"]
-        pre = {g: x @ self.w_x[g].T + y @ self.w_r[g].T + self.bias[g] for g in ("r", "z")}
-        u = y @ self.w_r["n"].T + self.bias["nr"]
-        pre["n"] = x @ self.w_x["n"].T + self.bias["nx"] + sigma(pre["r"]) * u
+        pre = {
+            g: self.clipped(x @ self.w_x[g].T + y @ self.w_r[g].T + self.bias[g])
+            for g in ("r", "z")
+        }
+        r, of_x = sigma(pre["r"]), x @ self.w_x["n"].T + self.bias["nx"]
+        if self.resets_before:
+            u = r * y
+            pre["n"] = of_x + u @ self.w_r["n"].T + self.bias["nr"]
+        else:
+            u = y @ self.w_r["n"].T + self.bias["nr"]
+            pre["n"] = of_x + r * u
+        pre["n"] = self.clipped(pre["n"])
         n = FUNCTIONS["tanh"](pre["n"])
         y = n + sigma(pre["z"]) * (y - n)
         for gate in GATES:
@@ -60,16 +72,20 @@ class Gru(Gated):
         of_y = {gate: (y_before, f"W_{gate}r", self.w_r[gate]) for gate in GATES}
         of_x = {gate: split_columns(f"W_{gate}x", self.w_x[gate], sources) for gate in GATES}
         acc = {gate: build.matvec(f"acc_{gate}", *of_x[gate], of_y[gate]) for gate in ("r", "z")}
-        acc |= {
-            "nx": build.matvec("acc_nx", *of_x["n"]),
-            "nr": build.matvec("acc_nr", of_y["n"]),
-        }
+        acc["nx"] = build.matvec("acc_nx", *of_x["n"])
+        if not self.resets_before:
+            acc["nr"] = build.matvec("acc_nr", of_y["n"])
         r = self.gate(build, "r", "sigma", *self.biased(build, acc["r"], "r"))
         z = self.gate(build, "z", "sigma", *self.biased(build, acc["z"], "z"))
-        inner = build.add("inner", *self.biased(build, acc["nr"], "nr"))
-        u = build.requant("u", inner, types.activation(build.named("u")))
-        reset = build.mul("reset", r, u)
-        n = self.gate(build, "n", "tanh", *self.biased(build, acc["nx"], "nx"), reset)
+        if self.resets_before:
+            kept = build.requant("u", build.mul("reset", r, y_before), y_type)
+            acc["nr"] = build.matvec("acc_nr", (kept, "W_nr", self.w_r["n"]))
+            inner = self.biased(build, acc["nr"], "nr")
+        else:
+            total = build.add("inner", *self.biased(build, acc["nr"], "nr"))
+            u = build.requant("u", total, types.activation(build.named("u")))
+            inner = [build.mul("reset", r, u)]
+        n = self.gate(build, "n", "tanh", *self.biased(build, acc["nx"], "nx"), *inner)
         kept = build.mul("kept", z, build.sub("change", y_before, n))
         y = build.requant("y", build.add("y_sum", n, kept), y_type)
         build.write_state("y", y)
@@ -79,7 +95,8 @@ class Gru(Gated):
         """See ``Layer``."""
         return {
             "inputs": self.inputs, "cells": self.cells, "outputs": self.outputs,
-            "gates": len(GATES),
+            "gates": len(GATES), "resets": "before" if self.resets_before else "after",
+            **self.described_clip(),
         }  # fmt: skip
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The dense head at the end of a network: at which steps it runs, and what follows it."""
+"""The dense head at the end of a network, and what follows it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,24 @@ from penstock.layers.linear import Linear
 from penstock.ops import ArgMax
 
 PLACES = ("step", "last", "final")
+"""Where a head of a stack runs: at every step; on the last step's frame (output[:, -1]); on the
+final state of each direction (h_n). Without a backward direction the last two are the same."""
 ACTIVATIONS = ("none", "sigmoid", "argmax")
 
 
 @dataclass(frozen=True)
 class DenseHead(Linear):
-    """Logits W x + b, then ``activation``, one of ``ACTIVATIONS``.
-
-    at: one of ``PLACES``: ``step``, for every step; ``last``, for the last step's frame
-    (output[:, -1]); ``final``, for the final state of each direction (h_n). Without a backward
-    direction the last two are the same.
-    """
+    """Logits W x + b, then ``activation``, one of ``ACTIVATIONS``."""
 
     kind: ClassVar[str] = "head"
     learned: ClassVar[tuple[str, ...]] = ("logits",)
 
-    at: str = "last"
     activation: str = "none"
 
     def step(self, x: FloatArray, state: State, observe: Observe) -> tuple[FloatArray, State]:
-        """The logits of any number of steps, x (lanes, steps, inputs); see ``Layer``."""
+        """See ``Layer``."""
         logits = self._affine(x)
-        observe("logits", logits.reshape(-1, self.outputs))
+        observe("logits", logits)
         return logits, {}
 
     def lower(self, build: Builder, sources: list[Source]) -> list[str]:
@@ -50,4 +46,4 @@ class DenseHead(Linear):
     def describe(self) -> dict[str, Any]:
         """See ``Layer``."""
         function = {"sigmoid": "sigma"}.get(self.activation, self.activation)
-        return {**super().describe(), "at": self.at, "activation": function}
+        return {**super().describe(), "activation": function}

@@ -83,10 +83,13 @@ class Lstm(Gated):
         for gate in ("i", "f"):
             if self.peephole:
                 pre[gate] = pre[gate] + self.peephole[gate] * c
+        for gate in ("i", "f", "g"):
+            pre[gate] = self.clipped(pre[gate])
         i, f, g = sigma(pre["i"]), sigma(pre["f"]), FUNCTIONS[self.g_function](pre["g"])
         c = f * c + i * g
         if self.peephole:
             pre["o"] = pre["o"] + self.peephole["o"] * c
+        pre["o"] = self.clipped(pre["o"])
         m = sigma(pre["o"]) * np.tanh(c)
         y = m if self.projection is None else m @ self.projection.T
         for gate in GATES:
@@ -140,7 +143,7 @@ class Lstm(Gated):
         return {
             "inputs": self.inputs, "cells": self.cells, "outputs": self.outputs,
             "projection": self.projection is not None, "peepholes": bool(self.peephole),
-            "gates": len(GATES),
+            "gates": len(GATES), **self.described_clip(),
         }  # fmt: skip
 
     @classmethod

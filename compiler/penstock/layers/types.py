@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from penstock.errors import PenstockError
-from penstock.fixed import Fixed, FloatArray, IntArray, Overflow, Rounding, largest_frac
-from penstock.layers.ranges import Ranges
+from penstock.fixed import (
+    MAX_FRAC,
+    Fixed,
+    FloatArray,
+    IntArray,
+    Overflow,
+    Rounding,
+    largest_frac,
+)
+from penstock.layers.ranges import Magnitudes, Ranges
+from penstock.ops.lut import table_error
 from penstock.settings import Precision
 
-SIGMA_REACH = (4.0, 8.0)
-TANH_REACH = (2.0, 4.0)
-"""Least and greatest range of a table; beyond the greatest, the function is within 0.07 % of 1."""
+REACHES = {"sigma": (4.0, 8.0, 16.0), "tanh": (2.0, 4.0, 8.0)}
+"""How far a table can reach. Beyond the second, the function is within 0.07 % of its limit."""
+EXACT = 2.0**-30 / 12
+"""A mean squared error that nobody sees behind 15 fraction bits."""
 FINEST = 60
 """Most fraction bits of any tensor."""
 FINEST_CELL = 30
@@ -22,6 +33,8 @@ EXPONENT_BITS = 3
 """A row of a matrix may be stored up to 2**7 times as great as it is."""
 HEADROOM = 1.25
 """Unseen data may reach this much further than calibration did."""
+PERCENTILE = 0.999
+"""The share of the values that the method ``percentile`` holds."""
 
 
 @dataclass(frozen=True)
@@ -46,26 +59,46 @@ class Types:
         self,
         name: str,
         setting: int | Fixed,
-        peak: float,
+        frac_of: Callable[[int], int],
         signed: bool = True,
         max_frac: int = FINEST,
     ) -> Fixed:
+        """frac_of: the fraction bits of so many bits in all."""
         if name in self.precision.overrides:
             self.overridden.add(name)
             return self.precision.overrides[name]
         if isinstance(setting, Fixed):
             return setting
-        frac = min(largest_frac(peak, setting, signed), max_frac)
+        frac = min(frac_of(setting), max_frac)
         return Fixed(setting, frac, signed, Rounding.RND, Overflow.SAT)
+
+    def _calibrated(
+        self, *names: str, headroom: float = HEADROOM, is_state: bool = False
+    ) -> Callable[[int], int]:
+        """The fraction bits of a signed type for tensors, by ``precision.range_method``.
+
+        A state is never so fine that it would clip a value that calibration saw: a clipped value
+        would be wrong in every step that follows, which no error of the tensor shows.
+        """
+        peak = max(self.ranges.peak[name] for name in names)
+        seen, method = self.ranges.magnitudes(*names), self.precision.range_method
+
+        def frac_of(width: int) -> int:
+            frac = largest_frac(headroom * peak, width)
+            if method == "percentile" and seen is not None:
+                frac = largest_frac(headroom * seen.percentile(PERCENTILE), width)
+            if method == "error" and seen is not None:
+                frac = _of_least_error(seen, width, frac, headroom)
+            return min(frac, largest_frac(peak, width)) if is_state else frac
+
+        return frac_of
 
     def weight(self, name: str, values: FloatArray, max_frac: int = FINEST) -> Fixed:
         """A weight matrix or peephole vector: the finest scale that holds its greatest weight.
 
         max_frac: fraction bits beyond which nothing would be gained.
         """
-        dtype = self._choose(
-            name, self.precision.weights, float(np.abs(values).max()), max_frac=max_frac
-        )
+        dtype = self._choose(name, self.precision.weights, _holding(values), max_frac=max_frac)
         if not dtype.signed:
             raise PenstockError(
                 f"{name} can't have the unsigned type {dtype}", "precision", "weights are signed"
@@ -95,51 +128,92 @@ class Types:
 
     def bias(self, name: str, values: FloatArray, max_frac: int = FINEST) -> Fixed:
         """A bias vector."""
-        return self._choose(
-            name, self.precision.biases, float(np.abs(values).max()), max_frac=max_frac
-        )
+        return self._choose(name, self.precision.biases, _holding(values), max_frac=max_frac)
 
     def input(self) -> Fixed:
-        """The input frame: as far as calibration reached."""
-        return self._choose("x", self.precision.inputs, self.ranges.peak["x"])
+        """The input frame, without headroom."""
+        return self._choose("x", self.precision.inputs, self._calibrated("x", headroom=1.0))
 
     def gate(self, name: str, function: str) -> Fixed:
         """The result of sigma, unsigned with 1.0 exact, or tanh, signed and just below 1."""
         signed = function == "tanh"
         width = self.precision.gates
-        return self._choose(name, width, 0.0 if signed else 1.0, signed)
+        return self._choose(name, width, lambda bits: bits - 1, signed)
 
     def cell(self, name: str) -> Fixed:
-        """Cell state: twice as far as calibration reached, for it is a sum over time."""
-        peak = 2.0 * self.ranges.peak[name]
-        return self._choose(name, self.precision.cell_state, peak, max_frac=FINEST_CELL)
+        """Cell state, with headroom; it holds all that calibration saw."""
+        frac_of = self._calibrated(name, is_state=True)
+        return self._choose(name, self.precision.cell_state, frac_of, max_frac=FINEST_CELL)
 
     def product(self, name: str) -> Fixed:
         """A product or mean of results of sigma and tanh, below 1 by its nature."""
-        return self._choose(name, self.precision.outputs, 0.0)
+        return self._choose(name, self.precision.outputs, lambda bits: bits - 1)
 
     def output(self, name: str) -> Fixed:
         """The output of a matrix product: one type for both directions, with headroom."""
-        both = [
-            peak
-            for tensor, peak in self.ranges.peak.items()
-            if _undirected(tensor) == _undirected(name)
-        ]
-        return self._choose(name, self.precision.outputs, HEADROOM * max(both))
+        both = [tensor for tensor in self.ranges.peak if _undirected(tensor) == _undirected(name)]
+        return self._choose(name, self.precision.outputs, self._calibrated(*both, is_state=True))
 
     def activation(self, name: str) -> Fixed:
         """A value between two operations of a step, with headroom."""
-        return self._choose(name, self.precision.outputs, HEADROOM * self.ranges.peak[name])
+        return self._choose(name, self.precision.outputs, self._calibrated(name))
+
+    def pooled(self, name: str) -> Fixed:
+        """A mean over the steps of values of a type."""
+        return self._choose(name, self.precision.outputs, self._calibrated(name))
 
     def logits(self, name: str) -> Fixed:
         """The head's results, with headroom."""
-        return self._choose(name, self.precision.logits, HEADROOM * self.ranges.peak[name])
+        return self._choose(name, self.precision.logits, self._calibrated(name))
+
+    @staticmethod
+    def common(types: list[Fixed]) -> Fixed:
+        """A type that reaches as far as any of these, of the bits of the widest."""
+        width = max(dtype.width for dtype in types)
+        signed = any(dtype.signed for dtype in types)
+        ahead = max(dtype.width - dtype.signed - dtype.frac for dtype in types)
+        return Fixed(width, width - signed - ahead, signed, Rounding.RND, Overflow.SAT)
 
     def reach(self, name: str, function: str) -> float:
-        """How far a table must reach for pre-activation ``name``: a power of two."""
-        least, greatest = SIGMA_REACH if function == "sigma" else TANH_REACH
-        peak = max(HEADROOM * self.ranges.peak.get(name, greatest), least)
+        """How far a table must reach for pre-activation ``name``: a power of two.
+
+        By error: where the table is closest to the function for what calibration saw; if that is
+        no matter, the middle one. Else the least that covers it with headroom, up to where the
+        function is almost at its limit.
+        """
+        least, greatest, further = REACHES[function]
+        seen = self.ranges.magnitudes(name)
+        if self.precision.range_method == "error" and seen is not None:
+            return min(
+                (greatest, least, further),
+                key=lambda reach: max(self._table_error(seen, function, reach), EXACT),
+            )
+        peak = self.ranges.peak.get(name, greatest)
+        if self.precision.range_method == "percentile" and seen is not None:
+            peak = seen.percentile(PERCENTILE)
+        peak = max(HEADROOM * peak, least)
         return float(min(2.0 ** np.ceil(np.log2(peak)), greatest))
+
+    def _table_error(self, seen: Magnitudes, function: str, reach: float) -> float:
+        entries, bits = self.precision.table_entries, self.precision.interpolate_bits
+        points = HEADROOM * seen.points()
+        errors = table_error(function, points, entries, bits, reach)
+        return float(np.average(errors.mean(axis=1), weights=seen.counts)) if len(errors) else 0.0
+
+
+def _of_least_error(seen: Magnitudes, width: int, coarsest: int, headroom: float) -> int:
+    """The fraction bits whose type has the least error; the fewest of equals."""
+    if not len(seen.values):
+        return coarsest
+
+    def error(frac: int) -> float:
+        return seen.error(Fixed(width, frac, overflow=Overflow.SAT), headroom)
+
+    return min(range(coarsest, min(coarsest + width, MAX_FRAC)), key=error, default=coarsest)
+
+
+def _holding(values: FloatArray) -> Callable[[int], int]:
+    return lambda width: largest_frac(float(np.abs(values).max()), width)
 
 
 def _undirected(name: str) -> str:

@@ -60,11 +60,12 @@ def carried(graph: Graph, plan: Schedule) -> list[Node]:
 
 
 def kept_captures(graph: Graph, plan: Schedule) -> list[Node]:
-    """Captures that an element-wise unit reads, or that are results as they are."""
+    """Captures that an element-wise unit reads, that accumulate, or are results as they are."""
     read: set[str] = set()
     for phase in plan.phases:
         read.update(phase.results, *(graph[name].inputs for name in phase.elementwise))
-    return [node for node in graph.of_kind("capture") if node.name in read]
+    captures = graph.of_kind("capture")
+    return [node for node in captures if node.name in read or node.op.accumulates]
 
 
 def loaded_frames(graph: Graph, sweep: int, results: list[Node]) -> list[str]:

@@ -47,11 +47,11 @@ class Memory:
 
 
 def activation_bits(kept: Storage) -> int:
-    """Width of a gathered, buffered, captured or loaded value: a signed integer."""
+    """Width of a gathered, buffered or loaded value: a signed integer."""
     graph = kept.graph
     nodes = [graph[source] for phase in kept.plan.phases for source in phase.operands]
     nodes += [graph[array.name] for array in kept.frames]
-    nodes += [*graph.of_kind("input"), *graph.of_kind("capture")]
+    nodes += graph.of_kind("input")
     return max(signed_bits(node.tensor.type) for node in nodes)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.ir import Graph, Node
-from penstock.machine.arrays import Array
+from penstock.machine.arrays import Array, Role
 from penstock.machine.storage import Storage
 from penstock.schedule import PhaseNodes
 
@@ -34,6 +34,7 @@ class Need(StrEnum):
     ACTIVATIONS = "activations"  # the activation memory
     VALID = "valid"  # lanes whose sequence has this step
     LAST = "last"  # lanes whose sequence ends with this step
+    LENGTH = "length"  # steps of each lane's sequence
     STEP = "step"  # the number of the step
     RESULTS = "results"  # the stream of results
 
@@ -151,13 +152,33 @@ def _uses(kept: Storage, lines: list[Line]) -> tuple[Array | Need, ...]:
             found[Need.SUMS] = None
         if line.action is Action.CAPTURE and node.op.when == "last":
             found[Need.LAST] = None
+        if node.op.reads_length:
+            found[Need.LENGTH] = None
         if line.action is Action.RESULT:
             found[Need.RESULTS] = None
         if line.array is not None:
             found[line.array] = None
         if line.segment is not None:
             found[Need.ACTIVATIONS] = None
-    return (*found, Need.VALID, Need.STEP)
+    if any(_looks_at_lanes(kept, line) for line in lines):
+        found[Need.VALID] = None
+    if any(_looks_at_step(line) for line in lines):
+        found[Need.STEP] = None
+    return tuple(found)
+
+
+def _looks_at_lanes(kept: Storage, line: Line) -> bool:
+    """True for what happens only in lanes that have this step, or is traced there."""
+    if line.action is Action.CAPTURE:
+        return kept.graph[line.node].op.when != "last"
+    return line.action in (Action.SUM, Action.WRITE_STATE, Action.RESULT)
+
+
+def _looks_at_step(line: Line) -> bool:
+    """True for what is kept by the number of the step, or traced with it."""
+    if line.array is not None and line.array.role is Role.FRAMES:
+        return True
+    return line.action in (Action.SUM, Action.WRITE_STATE, Action.CAPTURE)
 
 
 def depth_cycles(graph: Graph, phase: PhaseNodes) -> int:

@@ -6,21 +6,22 @@ compress/rules.py, a case in tests/ops/test_twins.py, which tells what is missin
 
 from typing import Any
 
-from penstock.ops.eltwise import Add, Mul, Relu, Scale, Sub
+from penstock.ops.capture import CAPTURES, Capture, Mean
+from penstock.ops.eltwise import Add, Clamp, Mul, Relu, Scale, Sub
 from penstock.ops.lut import Lut
 from penstock.ops.matvec import MatVec
-from penstock.ops.output import ArgMax, Capture, Output
+from penstock.ops.output import ArgMax, Output
 from penstock.ops.requant import Requant
 from penstock.ops.source import Const, Input
 from penstock.ops.state import StateRead, StateWrite
 
 ALL: tuple[type[Any], ...] = (
-    Input, Const, StateRead, MatVec, Add, Sub, Mul, Scale, Relu, Requant, Lut, StateWrite, Capture,
-    ArgMax, Output,
+    Input, Const, StateRead, MatVec, Add, Sub, Mul, Scale, Relu, Clamp, Requant, Lut, StateWrite,
+    Capture, Mean, ArgMax, Output,
 )  # fmt: skip
 REGISTRY: dict[str, type[Any]] = {op.kind: op for op in ALL}
 
 __all__ = [
-    "ALL", "REGISTRY", "Add", "ArgMax", "Capture", "Const", "Input", "Lut", "MatVec", "Mul",
-    "Output", "Relu", "Requant", "Scale", "StateRead", "StateWrite", "Sub",
+    "ALL", "CAPTURES", "REGISTRY", "Add", "ArgMax", "Capture", "Clamp", "Const", "Input", "Lut",
+    "MatVec", "Mean", "Mul", "Output", "Relu", "Requant", "Scale", "StateRead", "StateWrite", "Sub",
 ]  # fmt: skip

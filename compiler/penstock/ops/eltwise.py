@@ -1,7 +1,7 @@
-"""Add, Sub, Mul, Scale, Relu: exact arithmetic, element by element.
+"""Add, Sub, Mul, Scale, Relu, Clamp: exact arithmetic, element by element.
 
-Twins: templates/hls/ops/{add,sub,mul,scale,relu}.h.j2. The results' types refuse intervals beyond
-60 bits; so must be aligned operands, which int64 holds on the way.
+Twins: templates/hls/ops/{add,sub,mul,scale,relu,clamp}.h.j2. The results' types refuse intervals
+beyond 60 bits; so must be aligned operands, which int64 holds on the way.
 """
 
 from __future__ import annotations
@@ -140,6 +140,32 @@ class Relu(Traits):
 
     def eval(self, step: Step, x: Value) -> IntArray:
         return np.maximum(x.raw, 0)
+
+    def cost(self, x: Tensor) -> Cost:
+        return Cost(latency_cycles=1)
+
+
+@dataclass(frozen=True)
+class Clamp(Traits):
+    """min(max(x, low), high), element by element; low <= high are raw integers of x's type.
+
+    x: (n)  ->  (n) of the same type, exact.
+    """
+
+    kind: ClassVar[str] = "clamp"
+    is_elementwise: ClassVar[bool] = True
+    low: int
+    high: int
+
+    def infer(self, x: Tensor) -> Tensor:
+        require_vectors(x)
+        require(x.type.raw_min <= self.low <= self.high <= x.type.raw_max,
+                f"limits {self.low}..{self.high} for {x.type}")  # fmt: skip
+        lo, hi = (min(max(end, self.low), self.high) for end in (x.lo, x.hi))
+        return Tensor(x.shape, x.type, lo, hi)
+
+    def eval(self, step: Step, x: Value) -> IntArray:
+        return np.clip(x.raw, self.low, self.high)
 
     def cost(self, x: Tensor) -> Cost:
         return Cost(latency_cycles=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -23,6 +23,10 @@ def tanh(x: FloatArray) -> FloatArray:
 
 
 FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {"sigma": sigma, "tanh": tanh}
+LIMITS = {"sigma": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""What each function approaches far below and far above zero."""
+FINE = 40
+"""Fraction bits of results that count as not rounded."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,32 @@ def lut_input_type(entries: int, interpolate_bits: int, reach: float) -> Fixed:
 
 
 def lut_tables(function: str, x: Fixed, to: Fixed, interpolate_bits: int) -> list[IntArray]:
-    """The raw table (with interpolation, also the rises) of ``function`` for inputs of type x."""
+    """The raw table (with interpolation, also the rises) of ``function`` for inputs of type x.
+
+    The first and the last entry stand for all that saturates, so they are the function's limits:
+    sigma's 0.0 and 1.0, tanh's -1.0 and 1.0 (or what ``to`` has nearest to it). With interpolation
+    the last interval is flat, and its neighbour leads to the limit.
+    """
     entries = 1 << (x.width - interpolate_bits)
     signed_index = (np.arange(entries) + entries // 2) % entries - entries // 2
     x_of = Fixed(x.width, x.frac - interpolate_bits).to_float
-    table = to.quantize(FUNCTIONS[function](x_of(signed_index)))
-    if interpolate_bits == 0:
-        return [table]
-    return [table, to.quantize(FUNCTIONS[function](x_of(signed_index + 1))) - table]
+
+    def at(index: IntArray) -> IntArray:
+        values = FUNCTIONS[function](x_of(index))
+        values = np.where(index <= -(entries // 2), LIMITS[function][0], values)
+        return to.quantize(np.where(index >= entries // 2 - 1, LIMITS[function][1], values))
+
+    table = at(signed_index)
+    return [table] if interpolate_bits == 0 else [table, at(signed_index + 1) - table]
+
+
+def table_error(
+    function: str, values: FloatArray, entries: int, interpolate_bits: int, reach: float
+) -> FloatArray:
+    """The squared error of a table over [-reach, reach) for each value, results not rounded."""
+    x = lut_input_type(entries, interpolate_bits, reach)
+    to = Fixed(FINE + 2, FINE, True, Rounding.RND, Overflow.SAT)
+    tables = [Value(raw, to) for raw in lut_tables(function, x, to, interpolate_bits)]
+    index = Value(x.quantize(values), x)
+    got = Lut(function, to, interpolate_bits).eval(cast(Step, None), index, *tables)
+    return np.asarray((to.to_float(got) - FUNCTIONS[function](values)) ** 2)

@@ -1,6 +1,6 @@
-"""Capture, ArgMax and Output: how values leave the step.
+"""ArgMax and Output: how values leave the network.
 
-Twins: templates/hls/ops/{capture,argmax,output}.h.j2.
+Twins: templates/hls/ops/{argmax,output}.h.j2.
 """
 
 from __future__ import annotations
@@ -12,38 +12,6 @@ import numpy as np
 
 from penstock.fixed import Fixed, IntArray
 from penstock.ir.op import Cost, Step, Tensor, Traits, Value, require, require_vectors
-
-
-@dataclass(frozen=True)
-class Capture(Traits):
-    """Keep one step's x for a later ``once`` sweep, lane by lane.
-
-    when: ``last``, the value at the last step of the lane's sequence (PyTorch's output[:, -1]);
-    ``final``, the value at the step that the sweep runs last (PyTorch's h_n), which differs from it
-    in a backward sweep.  x: (n)  ->  (n); zero in a lane without steps.
-    """
-
-    kind: ClassVar[str] = "capture"
-    name: str
-    when: str = "last"
-
-    @property
-    def captures(self) -> str:
-        return self.name
-
-    def infer(self, x: Tensor) -> Tensor:
-        require_vectors(x)
-        require(self.when in ("last", "final"), f"when {self.when!r}")
-        return Tensor(x.shape, x.type, min(x.lo, 0), max(x.hi, 0))
-
-    def eval(self, step: Step, x: Value) -> IntArray:
-        taken = step.last if self.when == "last" else step.valid
-        value = np.where(taken, x.raw, step.read_state(self.name))
-        step.write_state(self.name, value)
-        return value
-
-    def cost(self, x: Tensor) -> Cost:
-        return Cost(latency_cycles=1)
 
 
 @dataclass(frozen=True)

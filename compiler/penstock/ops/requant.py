@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from penstock.fixed import Fixed, IntArray, requantize
 from penstock.ir.op import Cost, Step, Tensor, Traits, Value, require_vectors
+from penstock.ir.saturation import outside, range_within
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,13 @@ class Requant(Traits):
 
     def eval(self, step: Step, x: Value) -> IntArray:
         return requantize(x.raw, x.type.frac, self.to)
+
+    def fitting(self, *inputs: Tensor) -> tuple[int, int]:
+        return range_within(self.to, inputs[0].type.frac)
+
+    def outside(self, step: Step, *inputs: Value) -> NDArray[np.bool_]:
+        (x,) = inputs
+        return outside(x.raw, *range_within(self.to, x.type.frac))
 
     def cost(self, x: Tensor) -> Cost:
         return Cost(latency_cycles=1)

@@ -27,6 +27,7 @@ Steps = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
 Address = Annotated[int, Meta(ge=0, le=1 << 31)]
 Base = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
 Operand = Annotated[int, Meta(ge=0, lt=1 << 10)]
+Exponent = Annotated[int, Meta(ge=0, le=24)]
 Element = Annotated[int, Meta(ge=-1, lt=MAX_LENGTH)]
 
 
@@ -52,7 +53,8 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     io_bits: one element of x, y or the state in one lane. batch_first: the source model's order of
     arrays. max_steps: longest sequence, or None if no frames are buffered. states: name -> layout,
-    in the order of the state port.
+    in the order of the state port. input_exponents: k_j of each input, whose raw integer stands for
+    2**k_j times its value; empty if all are zero.
     """
 
     lanes: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]
@@ -60,6 +62,7 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_first: bool
     max_steps: Steps | None
     states: dict[Name, Name]
+    input_exponents: Annotated[tuple[Exponent, ...], Meta(max_length=MAX_LENGTH)]
 
 
 class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,9 +6,10 @@ text keeps its size.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from penstock.report.text import interval, number, percent, plural
+from penstock.report.text import interval, number, percent, plural, significant
 
 LEAST_PERCENT = 0.25
 """What is narrower would not be seen."""
@@ -133,6 +134,29 @@ def _bars(heights: list[int], top: int) -> str:
     if len(heights) > GAPPED_PES:
         return f"M0 {top}" + "".join(f"V{top - height}h1" for height in heights) + f"V{top}Z"
     return "".join(f"M{pe}.1 {top}V{top - height}h.8V{top}Z" for pe, height in enumerate(heights))
+
+
+def range_charts(error: dict[str, Any]) -> list[dict[str, Any]]:
+    """For each tensor with a type of its own, where its float values lie in the type's range."""
+    return [_range_chart(row) for row in error["tensors"] if row["histogram"] is not None]
+
+
+def _range_chart(row: dict[str, Any]) -> dict[str, Any]:
+    """Heights are logarithms: a single value can be seen beside a million."""
+    found = row["histogram"]
+    heights = [
+        round(CHART_HEIGHT * math.log2(1 + count) / math.log2(1 + max(*found["counts"], 1)))
+        for count in found["counts"]
+    ]
+    reach = max(abs(found["lo"]), found["hi"])
+    lost = found["below"] + found["above"]
+    return {
+        "name": row["name"], "type": row["type"], "bins": len(heights),
+        "bars": _bars(heights, CHART_HEIGHT), "height": CHART_HEIGHT,
+        "lo": significant(found["lo"], 3), "hi": significant(found["hi"], 3),
+        "below": number(found["below"]), "above": number(found["above"]), "is_cut": lost > 0,
+        "used": percent((found["peak"] or 0.0) / reach),
+    }  # fmt: skip
 
 
 def bits_bar(totals: dict[str, Any]) -> list[dict[str, Any]]:

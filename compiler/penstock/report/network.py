@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from penstock.fixed import Fixed
 from penstock.ir import Direction
-from penstock.layers.head import DenseHead
 from penstock.layers.layer import Layer, matrices_of
 from penstock.machine import Machine
-from penstock.model import HEAD, RecurrentModel, Stacked, layer_name
+from penstock.model import Place, RecurrentModel
 from penstock.packing.validate import Proof
 
 
-def network_section(machine: Machine, model: RecurrentModel | None) -> dict[str, Any]:
+def network_section(
+    machine: Machine, model: RecurrentModel | None, input_exponents: Sequence[int] = ()
+) -> dict[str, Any]:
     """Layers and their shapes, sweeps over the sequence, the dense head.
 
     Without a model, the graph's operations are not known to be layers.
@@ -25,8 +27,9 @@ def network_section(machine: Machine, model: RecurrentModel | None) -> dict[str,
         "name": graph.name,
         "inputs": source.tensor.length,
         "outputs": output.tensor.length,
-        "layers": _layers(model.layers if model else []),
-        "head": _head(model.head) if model and model.head else None,
+        "input_exponents": list(input_exponents),
+        "layers": [_layer(model, place) for place in model.places] if model else [],
+        "results": list(model.outputs) if model else [],
         "sweeps": [_sweep(machine, index) for index in range(len(graph.sweeps))],
     }
 
@@ -36,27 +39,16 @@ def _sweep(machine: Machine, index: int) -> dict[str, Any]:
     return {"index": index, "direction": str(machine.graph.sweeps[index]), "phases": phases}
 
 
-def _layers(stack: list[Stacked]) -> list[dict[str, Any]]:
-    """One row for each direction."""
-    return [
-        _layer(layer_name(index, suffix), layer,
-               Direction.BACKWARD if suffix else Direction.FORWARD)
-        for index, place in enumerate(stack)
-        for suffix, layer in place.directions
-    ]  # fmt: skip
-
-
-def _layer(name: str, layer: Layer, direction: Direction) -> dict[str, Any]:
-    """What the layer says of itself, and the size of its matrices."""
-    weights = _dense_size(layer)
+def _layer(model: RecurrentModel, place: Place) -> dict[str, Any]:
+    """What the layer says of itself, what it reads, and the size of its matrices."""
+    direction = Direction.BACKWARD if place.is_backward else Direction.FORWARD
+    if model.is_once(place.name):
+        direction = Direction.ONCE
     return {
-        "name": name, "kind": layer.kind, "direction": str(direction), **layer.describe(),
-        "weights": weights,
+        "name": place.name, "kind": place.layer.kind, "direction": str(direction),
+        "sources": list(place.sources), **place.layer.describe(),
+        "weights": _dense_size(place.layer),
     }  # fmt: skip
-
-
-def _head(head: DenseHead) -> dict[str, Any]:
-    return {"name": HEAD, **head.describe(), "weights": _dense_size(head)}
 
 
 def _dense_size(layer: Layer) -> int:

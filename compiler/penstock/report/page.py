@@ -8,6 +8,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from penstock.report import charts, summary, tables
+from penstock.report.error import (
+    clipped_lines,
+    decisions_text,
+    frames_text,
+    labels_text,
+    output_text,
+)
 from penstock.report.resources import NAMES
 from penstock.report.text import number, percent, plural, size
 from penstock.templating import template_folder
@@ -50,7 +57,9 @@ def page_context(report: dict[str, Any]) -> dict[str, Any]:
         "multipliers": tables.multipliers_table(resources),
         "kinds": tables.kinds_table(resources), "memories": tables.memories_table(resources),
         "proof_text": _proof_text(report["proof"]),
+        "clipped_text": summary.clipped_text(report["error"]),
         "accumulators": tables.accumulators_table(report["proof"]),
+        "error": _error(report["error"]),
         "layers": tables.layers_table(report["network"]),
         "quantization": tables.quantization_table(report["quantization"]),
         "tensors": tables.tensors_table(report["tensors"]),
@@ -85,6 +94,20 @@ def _proof_text(proof: dict[str, Any]) -> dict[str, str]:
         "asked": plural(proof["hazard_distance"], "word"),
         "least": "no address is used twice" if least is None
         else f"the closest two are {plural(least, 'word')} apart",
+    }  # fmt: skip
+
+
+def _error(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    texts = (decisions_text(error), labels_text(error))
+    return {
+        "frames": frames_text(error["frames"]), "is_synthetic": error["frames"]["is_synthetic"],
+        "output": output_text(error), "figures": [text for text in texts if text],
+        "worst": ", ".join(error["worst"]), "measure": error["measure"],
+        "warnings": error["warnings"], "clipped": clipped_lines(error),
+        "tensors": tables.errors_table(error), "outputs": tables.outputs_table(error),
+        "saturations": tables.saturations_table(error), "ranges": charts.range_charts(error),
     }  # fmt: skip
 
 

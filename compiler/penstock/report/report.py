@@ -1,12 +1,15 @@
 """report.json: everything that the compiler found out about one network on one hardware.
 
 Plain JSON in a stable order; the same compile gives the same bytes. ``render_report`` makes
-report.html from it and from nothing else. Schema 1:
+report.html from it and from nothing else. Schema 2:
 
 schema, penstock (version)
-network     name, inputs, outputs; layers [name, kind, direction, inputs, outputs, weights; and what
-            a layer of its kind has: cells, projection, peepholes, gates, function]; head {name,
-            inputs, outputs, at, activation, weights} or null; sweeps [index, direction, phases]
+network     name, inputs, outputs, input_exponents (k_j of each input, whose raw integer stands for
+            2**k_j times its value; empty: all are zero); layers [name, kind, direction (once: not
+            at every step), sources (the values that it reads: x, or those of other layers), inputs,
+            outputs, weights; and
+            what a layer of its kind has: cells, projection, peepholes, gates, function, activation,
+            how]; results (the values that leave); sweeps [index, direction, phases]
 hardware    the settings, and what follows: elements_per_cycle, groups, group_pes, banks
 tensors     every value: name, operation, sweep, shape, type (s16.12 = signed, 16 bits, 12 of them
             fraction), rounding, overflow (the modes of ap_fixed), proven raw interval lo..hi, the
@@ -32,6 +35,17 @@ resources   label, not_counted, device (null: not in the table), bandwidth_gb_pe
             bram18, uram, lut, ff {used (null: not estimated), total, planned_share, limit, share,
             fits}; multipliers [name, count, dsp_each, dsp]; memories [name, kind, count, depth,
             width, storage, bram18, lut]
+error       null without a float network; else, both compared on frames {source, is_synthetic,
+            sequences, steps (of all of them), of_sequences, of_steps (how many there were)}:
+            output {of (y, or the logits behind a label), max_abs_error, rms_error, float_rms,
+            relative_error = rms_error / float_rms, outputs, each [output, max_abs_error,
+            rms_error] (at most 64: those of the greatest error)}; decisions {rule, agree, of,
+            agreement}; labels {measure (accuracy, mean squared error), of, float, fixed} or null;
+            measure (how tensors are compared, in words); worst (names); tensors [name, type, the
+            four figures, values, histogram {lo, hi (of the type), counts (of float values, from lo
+            to hi), below, above, peak} or null]; clipped {count, of}: values out of range, without
+            tables' inputs; saturations [name, kind (input frame, value, table input), count, of,
+            first_step]; warnings. Measured figures have four significant digits
 quantization  [of (name in the model), columns of it, name, shape, type, step, peak, max_abs_error,
             rms_error, snr_db, float_nonzeros, nonzeros]: dequantized minus float weights
 notes       sentences
@@ -46,10 +60,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from penstock.fidelity.verdict import Fidelity
 from penstock.machine import Machine
 from penstock.machine.resources import estimate
 from penstock.model import RecurrentModel
 from penstock.packing.validate import Proof
+from penstock.report.error import error_section
 from penstock.report.network import network_section, proof_section, tensors_section
 from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
@@ -58,7 +74,7 @@ from penstock.report.resources import fit_notes, resources_section
 from penstock.report.timing import timeline_section
 from penstock.version import __version__
 
-SCHEMA = 1
+SCHEMA = 2
 LINE = 160
 
 
@@ -67,18 +83,20 @@ def build_report(
     proof: Proof,
     model: RecurrentModel | None,
     notes: Sequence[str],
+    input_exponents: Sequence[int] = (),
+    error: Fidelity | None = None,
 ) -> dict[str, Any]:
     """The report as plain values, see the module's text.
 
     model: the float network behind the graph, if there is one: layers, and what quantization
-    changed. What does not fit the device becomes a note.
+    changed. error: how far the graph is from it. What does not fit the device becomes a note.
     """
     float_weights = model.weights() if model else {}
     timeline, resources = timeline_section(machine), resources_section(estimate(machine))
     return {
         "schema": SCHEMA,
         "penstock": __version__,
-        "network": network_section(machine, model),
+        "network": network_section(machine, model, input_exponents),
         "hardware": _hardware(machine),
         "tensors": tensors_section(machine),
         "proof": proof_section(machine, proof),
@@ -86,6 +104,7 @@ def build_report(
         "totals": totals_section(machine, float_weights),
         "timeline": timeline,
         "resources": resources,
+        "error": error_section(error),
         "quantization": quantization_section(machine.graph, float_weights),
         "notes": [*notes, *fit_notes(resources, timeline)],
     }

@@ -11,13 +11,13 @@ from penstock.report.text import TIMES, number, percent, plural, size
 def network_line(network: dict[str, Any]) -> str:
     """``l0: 153 inputs, 1,024 cells, projection to 512``, layer after layer."""
     parts = []
-    for row in network["layers"]:
+    for row in (row for row in network["layers"] if row["weights"]):
+        if row["kind"] == "head":
+            parts.append(f"{row['name']}: {plural(row['outputs'], 'output')}")
+            continue
         count, what = (row["cells"], "cell") if "cells" in row else (row["outputs"], "output")
         part = f"{row['name']}: {plural(row['inputs'], 'input')}, {plural(count, what)}"
         parts.append(part + f", projection to {row['outputs']:,}" * row.get("projection", False))
-    head = network["head"]
-    if head:
-        parts.append(f"{head['name']}: {plural(head['outputs'], 'output')}")
     return " · ".join(parts)
 
 
@@ -36,7 +36,8 @@ def tiles(report: dict[str, Any]) -> list[dict[str, str]]:
     return [
         *_speed_tiles(report),
         *_size_tiles(report["totals"]),
-        _proof_tile(report["proof"]),
+        _proof_tile(report["proof"], report["error"]),
+        _error_tile(report["error"]),
         _fit_tile(report["resources"]),
     ]
 
@@ -71,13 +72,35 @@ def _size_tiles(totals: dict[str, Any]) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def _proof_tile(proof: dict[str, Any]) -> dict[str, str]:
+def _proof_tile(proof: dict[str, Any], error: dict[str, Any] | None) -> dict[str, str]:
+    """What is proven is said of accumulators alone; what was cut off is beside it."""
     least, accumulators = proof["min_distance"], proof["accumulators"]
     holds = all(row["proven_width"] <= row["chosen_width"] for row in accumulators)
     holds = holds and (least is None or least >= proof["hazard_distance"])
-    note = f"{plural(len(accumulators), 'accumulator')}, {plural(proof['weights'], 'weight')}"
+    note = f"{plural(len(accumulators), 'accumulator')}, no hazard; {clipped_text(error)}"
     value, tone = ("Proven", "good") if holds else ("Refuted", "bad")
-    return _tile("No overflow, no hazard", value, note, tone)
+    return _tile("No accumulator overflows", value, note, tone)
+
+
+def clipped_text(error: dict[str, Any] | None) -> str:
+    """How many values were out of range, on which frames."""
+    if error is None:
+        return "what saturates elsewhere was not measured"
+    count, of = error["clipped"]["count"], error["clipped"]["of"]
+    return f"clipped: {number(count)} of {number(of)} values on the {error['frames']['source']}"
+
+
+def _error_tile(error: dict[str, Any] | None) -> dict[str, str]:
+    if error is None:
+        return _tile("Output error", "Unknown", "there is no float network to compare with")
+    row, decisions, labels = error["output"], error["decisions"], error["labels"]
+    note = f"RMS, of the float outputs, on the {error['frames']['source']}"
+    if decisions is not None:
+        note += f"; {percent(decisions['agreement'], 2)} of decisions agree"
+    if labels is not None and labels["measure"] == "accuracy":
+        note += f"; accuracy {percent(labels['fixed'])}, float {percent(labels['float'])}"
+    figure = percent(row["relative_error"], 2)
+    return _tile("Output error", figure, note, "bad" if error["warnings"] else "")
 
 
 def _fit_tile(resources: dict[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.ir.saturation import Kind
 from penstock.report.charts import KINDS
 from penstock.report.phases import FLOAT_BYTES
 from penstock.report.text import (
@@ -95,22 +96,19 @@ def _floats(count: int) -> str:
 
 
 def layers_table(network: dict[str, Any]) -> Table:
-    """Shapes of the layers and of the head."""
+    """The layers in their places: what each reads, when it runs, its shape."""
     columns = {
-        "Layer": "name", "Kind": "text", "Runs": "text", "Inputs": "number", "Cells": "number",
-        "Outputs": "number", "Projection": "text", "Peepholes": "text", "Weights": "number",
+        "Layer": "name", "Kind": "text", "Reads": "name", "Runs": "text", "Inputs": "number",
+        "Cells": "number", "Outputs": "number", "Projection": "text", "Peepholes": "text",
+        "Weights": "number",
     }  # fmt: skip
     rows = [
-        [row["name"], row["kind"], row["direction"], number(row["inputs"]),
-         number(row["cells"]) if "cells" in row else NOTHING, number(row["outputs"]),
-         _yes(row.get("projection")), _yes(row.get("peepholes")), number(row["weights"])]
+        [row["name"], _kind(row), ", ".join(row["sources"]), row["direction"],
+         number(row["inputs"]), number(row["cells"]) if "cells" in row else NOTHING,
+         number(row["outputs"]), _yes(row.get("projection")), _yes(row.get("peepholes")),
+         number(row["weights"])]
         for row in network["layers"]
     ]  # fmt: skip
-    head = network["head"]
-    if head:
-        rows.append([head["name"], "linear", head_runs(head), number(head["inputs"]), NOTHING,
-                     number(head["outputs"]), NOTHING, NOTHING,
-                     number(head["weights"])])  # fmt: skip
     return Table(columns, rows)
 
 
@@ -119,11 +117,13 @@ def _yes(holds: bool | None) -> str:
     return NOTHING if holds is None else "yes" if holds else "no"
 
 
-def head_runs(head: dict[str, Any]) -> str:
-    """When the dense head runs and what follows it."""
-    when = {"step": "every step", "last": "on the last step", "final": "on the final state"}
-    activation = "" if head["activation"] == "none" else f", then {head['activation']}"
-    return f"{when.get(head['at'], head['at'])}{activation}"
+def _kind(row: dict[str, Any]) -> str:
+    """What the layer computes, in a few words."""
+    if row["kind"] == "head":
+        return "linear" if row["activation"] == "none" else f"linear, then {row['activation']}"
+    return str(
+        {"pool": row.get("how"), "activation": row.get("function")}.get(row["kind"], row["kind"])
+    )
 
 
 def accumulators_table(proof: dict[str, Any]) -> Table:
@@ -198,6 +198,52 @@ def quantization_table(rows: list[dict[str, Any]]) -> Table:
          NOTHING if row["snr_db"] is None else f"{row['snr_db']:.1f} dB",
          number(row["float_nonzeros"] - row["nonzeros"])]
         for row in rows
+    ])  # fmt: skip
+
+
+def errors_table(error: dict[str, Any]) -> Table:
+    """Every tensor that both networks have."""
+    columns = {
+        "Tensor": "name", "Type": "name", "Max error": "number", "RMS error": "number",
+        "Float RMS": "number", "Relative error": "number", "Out of range": "number",
+        "First at step": "number",
+    }  # fmt: skip
+    lost = {row["name"]: row for row in error["saturations"] if row["kind"] != Kind.TABLE}
+    return Table(columns, [
+        [row["name"], row["type"], *(
+            significant(row[key], 3) for key in ("max_abs_error", "rms_error", "float_rms")
+        ), percent(row["relative_error"], 2), *_lost(lost.get(row["name"]))]
+        for row in error["tensors"]
+    ])  # fmt: skip
+
+
+def _lost(row: dict[str, Any] | None) -> list[str]:
+    """A dash for what provably fits."""
+    if row is None:
+        return [NOTHING, NOTHING]
+    return [f"{number(row['count'])} of {number(row['of'])}", number(row["first_step"])]
+
+
+def outputs_table(error: dict[str, Any]) -> Table:
+    """Every output, or those of the greatest error."""
+    columns = {"Output": "number", "Max error": "number", "RMS error": "number"}
+    return Table(columns, [
+        [number(row["output"]), *(significant(row[key], 3) for key in ("max_abs_error",
+                                                                       "rms_error"))]
+        for row in error["output"]["each"]
+    ])  # fmt: skip
+
+
+def saturations_table(error: dict[str, Any]) -> Table:
+    """Whatever can be out of range, and was, or was not."""
+    columns = {
+        "Tensor": "name", "What": "text", "Out of range": "number", "Of": "number",
+        "First at step": "number",
+    }  # fmt: skip
+    return Table(columns, [
+        [row["name"], row["kind"], number(row["count"]), number(row["of"]),
+         number(row["first_step"])]
+        for row in error["saturations"]
     ])  # fmt: skip
 
 

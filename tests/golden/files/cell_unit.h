@@ -122,7 +122,7 @@ SLOTS_OF_PE:
             TRACE(51, step, lane, position, raw_of(y));
           }
           if (last[lane]) {
-            broadcast(vector, L0_Y_CAPTURED_BASE + position, lane, raw_of(y));
+            broadcast(vector, L0_Y_LAST_BASE + position, lane, raw_of(y));
             TRACE(52, step, lane, position, raw_of(y));
           }
         }
@@ -131,7 +131,7 @@ SLOTS_OF_PE:
   }
 }
 
-// head.dense: acc_head are the sums over l0.y.captured.
+// head.dense: acc_head are the sums over l0.y.last.
 static void head_dense_cells(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES],
     const ap_fixed<16, -1> head_b[2],
     result_stream &results,

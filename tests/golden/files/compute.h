@@ -133,12 +133,12 @@ static void compute(frame_stream &frames, word_stream words[GROUPS], const beat_
       }
     }
   }
-CLEAR_L0_Y_CAPTURED_BASE:  // a lane without steps captures zeros
+CLEAR_L0_Y_LAST_BASE:  // a lane without steps captures zeros
   for (unsigned position = 0; position < 2; ++position) {
 #pragma HLS PIPELINE II=1
     for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-      broadcast(vector, L0_Y_CAPTURED_BASE + position, lane, 0);
+      broadcast(vector, L0_Y_LAST_BASE + position, lane, 0);
     }
   }
 

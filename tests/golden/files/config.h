@@ -130,6 +130,6 @@ const unsigned char ALIGN[PHASES][4][OPERANDS] = {
 const unsigned X_0_BASE = 0;
 const unsigned L0_Y_BASE = 4;
 const unsigned L0_M_BASE = 6;
-const unsigned L0_Y_CAPTURED_BASE = 12;
+const unsigned L0_Y_LAST_BASE = 12;
 
 #endif

@@ -10,6 +10,7 @@ from penstock.codegen.hls.tables import numbers, table_functions, table_texts
 from penstock.codegen.hls.units import UnitCode, unit_code
 from penstock.codegen.render import render
 from penstock.formats.kernel import KernelFormat, kernel_format
+from penstock.ir.walk import empty_capture
 from penstock.machine import Machine
 from penstock.machine.order import Work
 from penstock.machine.phases import Load, Phase
@@ -91,6 +92,8 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "units": list(units.values()), "states": states,
         "state_beats": machine.port("state").beats,
         "captures": _captures(machine, names), "parameters": _parameters(machine, names),
+        "clamps": bool(machine.graph.of_kind("clamp")),
+        "takes_means": bool(machine.graph.of_kind("mean")),
         "step_arrays": _step_arrays(machine, names),
         "frame_arrays": [
             {"name": names.array(array), "positions": array.positions,
@@ -214,7 +217,8 @@ def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
         base = names.segment(segment) if segment is not None else None
         found.append({
             "base": base, "array": array, "label": base or array,
-            "positions": machine.plan.positions(node.name),
+            "positions": machine.plan.positions(node.name), "empty": empty_capture(node),
+            "cpp": plain_cpp(node.tensor.type),
         })  # fmt: skip
     return [capture for capture in found if capture["label"]]
 

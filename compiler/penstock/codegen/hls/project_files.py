@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from penstock.codegen.hls.kernel import BACK_END
 from penstock.codegen.hls.names import one_line
 from penstock.codegen.hls.readme import readme_context
 from penstock.codegen.render import render
+from penstock.fixed import Overflow, Rounding
 from penstock.machine import Machine
 from penstock.machine.devices import KERNEL_FAMILIES, SHELL_PORTS, device_of
 from penstock.version import __version__
@@ -24,14 +26,19 @@ TEMPLATES = {
 }
 OTHER_PLATFORM = ("DDR", 1, 1)
 """Memory, its banks and the die's regions, where no platform is known."""
+TOLD_INPUTS = 12
+"""So many scaled inputs are written out in the README; the manifest has all."""
 
 
-def emit_project_files(machine: Machine, sources: dict[str, str]) -> dict[str, str]:
+def emit_project_files(
+    machine: Machine, sources: dict[str, str], input_exponents: Sequence[int] = ()
+) -> dict[str, str]:
     """path -> text. ``sources``: the kernel's and the test bench's files, by path."""
     context = {
         **_names(machine, sources),
         **_device(machine),
         **_ends(machine),
+        **_quantization(machine, input_exponents),
         **readme_context(machine),
     }
     return {path: render(BACK_END, template, context) for path, template in TEMPLATES.items()}
@@ -87,6 +94,18 @@ def _memory_ports(machine: Machine, memory: str, banks: int) -> list[dict[str, s
         {"name": port.name, "bank": f"{memory}[{bank_of.get(port.name, 0)}]"}
         for port in machine.ports
     ]
+
+
+def _quantization(machine: Machine, input_exponents: Sequence[int]) -> dict[str, Any]:
+    """How real frames become raw integers."""
+    dtype = machine.input.tensor.type
+    scaled = [(index, k) for index, k in enumerate(input_exponents) if k]
+    told = [f"x_{index} / 2^{k}" for index, k in scaled[:TOLD_INPUTS]]
+    return {
+        "input_frac": dtype.frac,
+        "rounds_and_saturates": (dtype.rounding, dtype.overflow) == (Rounding.RND, Overflow.SAT),
+        "scaled_inputs": ", ".join([*told, *["..."] * (len(scaled) > TOLD_INPUTS)]),
+    }
 
 
 def _ends(machine: Machine) -> dict[str, Any]:

@@ -7,17 +7,19 @@ from typing import Any
 
 from penstock.codegen.hls.names import Names, cpp, one_line, plain_cpp, short
 from penstock.fixed import Fixed
-from penstock.ir import Node
+from penstock.ir import Node, Tensor
 from penstock.machine import Machine
 from penstock.machine.arrays import Array, Role
 from penstock.machine.phases import Phase
 from penstock.machine.units import Action, Line, Need
+from penstock.ops import Clamp, Mean
 
 DECLARATIONS = {
     Need.SUMS: "acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES]",
     Need.ACTIVATIONS: "activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES]",
     Need.VALID: "const bool valid[LANES]",
     Need.LAST: "const bool last[LANES]",
+    Need.LENGTH: "const unsigned length[LANES]",
     Need.STEP: "unsigned step",
     Need.RESULTS: "result_stream &results",
 }
@@ -132,7 +134,19 @@ def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -
         return {"wide": widened(node.tensor.type, least) if least else ""}
     if node.op.captures is not None:
         return {"when": node.op.when}
+    if isinstance(node.op, Clamp):
+        bits = node.tensor.type.width + 1
+        return {"bits": bits, "low": node.op.low, "high": node.op.high}
+    if isinstance(node.op, Mean):
+        return mean_operands(node.op, machine.graph[node.inputs[0]].tensor)
     return {}
+
+
+def mean_operands(op: Mean, x: Tensor) -> dict[str, Any]:
+    """How a mean is divided; the quotient has the fraction bits of the result."""
+    bits, (up, down) = op.quotient_bits(x), op.shifts(x)
+    quotient = f"ap_fixed<{bits}, {bits - op.to.frac}>"
+    return {"quotient": quotient, "bits": bits, "up": up, "down": down}
 
 
 def widened(dtype: Fixed, bits: int) -> str:

@@ -1,0 +1,147 @@
+"""What a user gives for calibration: frames, lengths and initial states, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from penstock.arrays import as_array, as_floats
+from penstock.errors import PenstockError
+from penstock.fixed import FloatArray, IntArray
+from penstock.model import RecurrentModel
+
+LETTERS = {"h": "y", "c": "c"}
+"""PyTorch's letter of a state -> the name of our states that it stands for."""
+
+
+def frames_of(model: RecurrentModel, given: Any, where: str) -> FloatArray | None:
+    """Calibration data as the model orders it -> the sequences first; tokens are looked up."""
+    if given is None:
+        return None
+    frames = as_array(given, where)
+    if model.table is not None and frames.dtype.kind in "iu" and frames.ndim in (1, 2):
+        if frames.size and not 0 <= int(frames.min()) <= int(frames.max()) < len(model.table):
+            raise PenstockError(
+                f"a token is outside 0..{len(model.table) - 1}",
+                where,
+                "give the model's own tokens",
+            )
+        frames = model.table[frames]
+    is_time_major = frames.ndim == 3 and not model.batch_first
+    return frames.swapaxes(0, 1) if is_time_major else frames
+
+
+def checked_frames(
+    frames: FloatArray, inputs: int, where: str, lengths: Any = None
+) -> tuple[FloatArray, IntArray | None]:
+    """(steps, inputs) or (sequences, steps, inputs) -> float64 with the sequences first, lengths.
+
+    What lies beyond a sequence's length may be anything, and becomes zero. PenstockError for
+    anything but real numbers that are finite.
+    """
+    _check_real(frames, "frames", where)
+    if frames.ndim not in (2, 3) or frames.shape[-1] != inputs:
+        raise PenstockError(
+            f"frames of shape {frames.shape} do not fit a network of {inputs} inputs",
+            where,
+            f"give (steps, {inputs}) or (sequences, steps, {inputs})",
+        )
+    if frames.size == 0:
+        raise PenstockError("there are no frames", where, "give at least one step")
+    found = as_floats(frames if frames.ndim == 3 else frames[None])
+    counts = None if lengths is None else _checked_lengths(lengths, found.shape, where)
+    if counts is not None:
+        valid = np.arange(found.shape[1]) < counts[:, None]
+        found = np.where(valid[:, :, None], found, 0.0)
+    if not np.isfinite(found).all():
+        raise PenstockError(
+            "a frame has NaN or infinite values", where, "clean the data, or give the lengths"
+        )
+    return found, counts
+
+
+def _check_real(values: Any, what: str, where: str) -> None:
+    """Raw integers mean nothing before calibration has chosen the types that they are of."""
+    if values.dtype.kind not in "fiu":
+        raise PenstockError(f"{what} of type {values.dtype} are not numbers", where, "save floats")
+    if values.dtype.kind in "iu":
+        raise PenstockError(
+            f"the {what} are integers ({values.dtype}), but calibration takes real numbers",
+            where,
+            "give floats: .astype(float), if the integers are what the network is to see",
+        )
+
+
+def _checked_lengths(lengths: Any, shape: tuple[int, ...], where: str) -> IntArray:
+    found = as_array(lengths, where)
+    is_fitting = found.shape == (shape[0],) and found.dtype.kind in "iu"
+    if not is_fitting or found.min() < 0 or found.max() > shape[1]:
+        raise PenstockError(
+            f"lengths must be {shape[0]} integers from 0 to {shape[1]}",
+            where,
+            "give one length for each sequence",
+        )
+    if not found.any():
+        raise PenstockError("there are no frames", where, "give at least one step")
+    return np.asarray(found, dtype=np.int64)
+
+
+def states_of(
+    model: RecurrentModel, given: Any, sequences: int, where: str
+) -> dict[str, FloatArray]:
+    """Initial states -> name -> (sequences, n); those not given are zero, and left out.
+
+    given: name (``l0.c``) -> (sequences, n); or PyTorch's (h_0, c_0), or h_0 alone, each (layers *
+    directions, sequences, n), also by these names. Raises PenstockError.
+    """
+    named = _by_name(model, given, where)
+    sizes = model.states()
+    found = {}
+    for name, values in named.items():
+        if name not in sizes:
+            raise PenstockError(
+                f"the states are {sorted(sizes)}, not {name}", where, "give h_0 and c_0, or these"
+            )
+        array = as_array(values, where)
+        _check_real(array, f"states {name}", where)
+        if array.shape != (sequences, sizes[name]) or not np.isfinite(array).all():
+            raise PenstockError(
+                f"state {name} must be finite numbers of shape ({sequences}, {sizes[name]}), "
+                f"not {array.shape}",
+                where,
+                "give a state for each calibration sequence",
+            )
+        found[name] = as_floats(array)
+    return found
+
+
+def _by_name(model: RecurrentModel, given: Any, where: str) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    letters = list(LETTERS)
+    if isinstance(given, Mapping):
+        stacked = {one: given[f"{one}_0"] for one in letters if f"{one}_0" in given}
+        if not stacked:
+            return given
+    else:
+        parts = given if isinstance(given, tuple | list) else (given,)
+        if len(parts) > len(letters):
+            raise PenstockError(
+                f"{len(parts)} arrays are not a state", where, "give (h_0, c_0) as in torch"
+            )
+        stacked = dict(zip(letters, parts, strict=False))
+    found: dict[str, Any] = {}
+    for letter, values in stacked.items():
+        array = as_array(values, where)
+        array = array[:, None] if array.ndim == 2 else array
+        names = [name for name in model.states() if name.endswith(f".{LETTERS[letter]}")]
+        if array.ndim != 3 or len(array) != len(names):
+            raise PenstockError(
+                f"{letter}_0 has shape {array.shape}, not ({len(names)}, sequences, n)",
+                where,
+                "give (layers * directions, sequences, n) as in torch",
+            )
+        found |= dict(zip(names, array, strict=True))
+    return found

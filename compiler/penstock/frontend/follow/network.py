@@ -1,0 +1,99 @@
+"""The end of a computation that was followed: its results, and what the host makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penstock.errors import PenstockError
+from penstock.fixed import FloatArray
+from penstock.frontend.follow.builder import Builder, Result
+from penstock.frontend.follow.labels import Labels, Unfollowed
+from penstock.model import RecurrentModel
+
+HINT = "run this part on the host, or compile the layers around it"
+Call = Callable[[Any], Any]
+"""Array -> array: what the host computes with a result."""
+
+
+@dataclass(frozen=True)
+class End:
+    """A result and what the host makes of it: nothing else may be computed with it.
+
+    call: on an array of the values that ``labels`` stand for.
+    """
+
+    labels: Labels
+    kind: str
+    axis: int
+    call: Call
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network of a program.
+
+    results: for each result of the program, where it is in the network's, and what the host does
+    with it; None for what is no result of the network (final states, constants). states: state ->
+    (the input that it starts from, which of its elements).
+    """
+
+    model: RecurrentModel
+    results: list[tuple[Result, Call | None] | None]
+    states: dict[str, tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was followed. where: its name in errors; subject: what gives results; advice: how."""
+
+    where: str
+    subject: str
+    advice: str
+
+
+def finished(
+    build: Builder, outputs: Sequence[Any], source: Source, name: str, is_time_major: bool,
+    table: FloatArray | None,
+) -> Network:  # fmt: skip
+    """The network of a program's outputs: Labels, Ends, or what does not depend on the input.
+
+    table: of the embedding that stays on the host. Raises PenstockError.
+    """
+    wanted = [index for index, item in enumerate(outputs) if isinstance(item, Labels | End)]
+    real = [index for index in wanted if not build.is_final_state(_labels_of(outputs[index]))]
+    if real:  # the final states leave through the state port
+        if len(real) < len(wanted):
+            build.notes.append("the final states are read with --state-output")
+        wanted = real
+    if not wanted:
+        raise PenstockError(
+            f"{source.subject} gives no result that depends on its input",
+            source.where,
+            source.advice,
+        )
+    chosen = [outputs[index] for index in wanted]
+    try:
+        activation = build.argmax_of(chosen)
+        model, results = build.finish(
+            [_labels_of(item) for item in chosen], name, not is_time_major, activation
+        )
+    except Unfollowed as refusal:
+        raise PenstockError(
+            f"its result can't be compiled: {refusal}", source.where, refusal.hint or HINT
+        ) from refusal
+    found: list[Any] = [None] * len(outputs)
+    for index, item, result in zip(wanted, chosen, results, strict=True):
+        found[index] = (result, item.call if isinstance(item, End) else None)
+        if isinstance(item, End) and not (item.kind == "argmax" and activation == "argmax"):
+            model.notes.append(f"{item.kind} of the result runs on the host")
+    if build.states:
+        given = ", ".join(dict.fromkeys(name for name, _ in build.states.values()))
+        model.notes.append(f"the initial state ({given}) is given with --state; zero without")
+    return Network(replace(model, table=table), found, build.states)
+
+
+def _labels_of(item: Any) -> Labels:
+    labels: Labels = item.labels if isinstance(item, End) else item
+    return labels

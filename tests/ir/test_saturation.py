@@ -1,0 +1,100 @@
+"""What an engine counts as out of range."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from penstock.fixed import Fixed, Overflow, Rounding, requantize
+from penstock.ir import Direction, Graph
+from penstock.ir.evaluate import evaluate
+from penstock.ir.saturation import (
+    Kind,
+    Saturation,
+    lowest_of,
+    merged,
+    range_within,
+    reals_outside,
+)
+from penstock.ops import Add, Capture, Const, Input, Lut, Mean, Output, Requant
+from penstock.ops.lut import lut_input_type, lut_tables
+
+WIDE = Fixed(8, 2)
+
+
+@pytest.mark.parametrize(
+    "modes", list(product(Rounding, Overflow)), ids=lambda modes: ",".join(modes)
+)
+def test_a_value_is_out_of_range_if_it_rounds_out_of_it(modes):
+    rounding, overflow = modes
+    raw = np.arange(-200, 200)
+    exact = Fixed(40, 0, True, rounding, Overflow.SAT)
+    for width, frac, signed, of in product((1, 2, 3), (-1, 0, 2), (True, False), range(-2, 6)):
+        to = Fixed(width, frac, signed, rounding, overflow)
+        wanted = requantize(raw, of, Fixed(40, frac, True, rounding, exact.overflow))
+        is_inside = (wanted >= lowest_of(to)) & (wanted <= to.raw_max)
+        lo, hi = range_within(to, of)
+        assert (((raw >= lo) & (raw <= hi)) == is_inside).all(), to
+        assert (reals_outside(to, raw * 2.0**-of) == ~is_inside).all(), to
+
+
+def chain(to):
+    """y = requant(x + x): sums beyond ``to`` are brought into its range."""
+    graph = Graph("chain", [Direction.FORWARD])
+    graph.add("x", Input(2, WIDE))
+    graph.add("sum", Add(), "x", "x")
+    graph.add("q", Requant(to), "sum")
+    graph.add("y", Output(), "q")
+    return graph
+
+
+X = np.array([[[1, 2], [3, 100], [-100, 100]], [[0, 0], [0, 0], [127, 127]]])
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+def test_values_are_counted_by_tensor_with_the_first_step(overflow):
+    to = Fixed(8, 2, True, Rounding.RND, overflow)
+    (found,) = evaluate(chain(to), X, np.array([3, 3])).saturations
+    assert found == Saturation("q", Kind.VALUE, 5, 12, 1)
+
+
+def test_steps_beyond_a_sequence_never_count():
+    to = Fixed(8, 2, True, Rounding.RND, Overflow.SAT)
+    (found,) = evaluate(chain(to), X, np.array([2, 2])).saturations
+    assert found == Saturation("q", Kind.VALUE, 1, 8, 1)
+    (found,) = evaluate(chain(to), X, np.array([1, 0])).saturations
+    assert found == Saturation("q", Kind.VALUE, 0, 2, None)
+
+
+def test_what_provably_fits_is_not_counted_at_all():
+    assert evaluate(chain(Fixed(9, 2)), X, np.array([3, 3])).saturations == ()
+
+
+def test_inputs_of_tables_stand_under_their_own_heading():
+    dtype, to = lut_input_type(16, 0, 4.0), Fixed(8, 7)
+    graph = Graph("table", [Direction.FORWARD])
+    graph.add("x", Input(2, WIDE))
+    graph.add("x_in", Requant(dtype), "x")
+    table = graph.add("table", Const(to, lut_tables("tanh", dtype, to, 0)[0]))
+    graph.add("tanh", Lut("tanh", to), "x_in", table)
+    graph.add("y", Output(), "tanh")
+    (found,) = evaluate(graph, X, np.array([3, 3])).saturations
+    assert (found.name, found.kind, found.count) == ("x_in", Kind.TABLE, 5)
+
+
+def test_a_mean_counts_once_a_sequence_at_its_last_step():
+    graph = Graph("mean", [Direction.FORWARD, Direction.ONCE])
+    graph.add("x", Input(2, WIDE))
+    graph.add("sum", Capture("sum", "sum"), "x")
+    graph.add("mean", Mean(Fixed(4, 2, True, Rounding.RND, Overflow.SAT)), "sum", sweep=1)
+    graph.add("y", Output(), "mean", sweep=1)
+    (found,) = evaluate(graph, X, np.array([3, 2])).saturations
+    assert found == Saturation("mean", Kind.VALUE, 2, 4, 2)  # -32 and 67.3 quarters; 0 and 0
+
+
+def test_counts_of_several_runs_add_up():
+    first, second = Saturation("a", Kind.VALUE, 0, 10), Saturation("a", Kind.VALUE, 2, 10, 1)
+    other = Saturation("a", Kind.STATE, 1, 4, 0)
+    assert merged([first, other], [second.later(5)]) == (
+        Saturation("a", Kind.VALUE, 2, 20, 6), other,
+    )  # fmt: skip
