@@ -83,7 +83,10 @@ class Drawing:
 
     def add(self, stem: str, op: Any, *inputs: str) -> str | None:
         """A new node, or None where the operation refuses its operands."""
-        name = self.name(stem)
+        return self.add_named(self.name(stem), op, *inputs)
+
+    def add_named(self, name: str, op: Any, *inputs: str) -> str | None:
+        """The same, of an operation that knows its node's name."""
         try:
             return self.graph.add(name, op, *inputs, sweep=self.sweep)
         except ValueError:

@@ -14,6 +14,7 @@ from unittest import mock
 
 from penstock.codegen.hls.names import Names
 from penstock.driver import Compiled
+from penstock.machine import units
 from penstock.machine.units import Action
 from penstock.ops import REGISTRY
 from penstock_runtime import expected
@@ -28,6 +29,16 @@ EVERYTHING = (
 
 
 @contextmanager
+def observable() -> Iterator[None]:
+    """Compile projects whose cell units all know the lanes and the step that a trace needs."""
+    with (
+        mock.patch.object(units, "_looks_at_lanes", return_value=True),
+        mock.patch.object(units, "_looks_at_step", return_value=True),
+    ):
+        yield
+
+
+@contextmanager
 def compared() -> Iterator[None]:
     """Let check compare every computed value, of a project that ``observe`` has changed."""
     with mock.patch.object(expected, "TRACED", EVERYTHING):
@@ -35,7 +46,7 @@ def compared() -> Iterator[None]:
 
 
 def observe(compiled: Compiled, folder: Path) -> None:
-    """Trace what the cell units compute in the project in ``folder``."""
+    """Trace what the cell units compute in the project in ``folder``, compiled ``observable``."""
     path = folder / "kernel/cell_unit.h"
     names = Names(compiled.machine)
     numbers = {node.name: number for number, node in enumerate(compiled.graph.nodes())}

@@ -143,7 +143,7 @@ class RandomGraph(Drawing):
             return None
         name = self.name("taken")
         op = Capture(name, self.pick(CAPTURES))
-        return self.graph.add(name, op, *names, sweep=self.sweep)
+        return self.add_named(name, op, *names)
 
     def shift_register(self) -> None:
         """A chain of states that starts at a value: taps of a convolution over time."""
@@ -289,7 +289,7 @@ def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
     divisors = [units for units in range(1, pes + 1) if pes % units == 0]
     port_bits = draw(st.sampled_from((128, 256, 512)))
     most_lanes = port_bits // (16 if draw(st.integers(1, 8)) == 8 else 32)
-    lanes = [lanes for lanes in (1, 1, 2, 2, 4, 8, 16) if lanes <= most_lanes]
+    lanes = [lanes for lanes in (1, 2, 2, 4, 8, 16, 16) if lanes <= most_lanes]
     return {
         "pes": pes, "lanes": draw(st.sampled_from(lanes)),
         "elements_per_cycle": draw(st.sampled_from([None, *divisors])),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from batch import build
 from fuzz.coverage import features
-from fuzz.observe import compared, observe
+from fuzz.observe import compared, observable, observe
 from fuzz.random_graphs import Case
 
 from penstock import Hardware, PenstockError
@@ -78,10 +78,9 @@ def run_batch(cases: Sequence[Attempt], scratch: Path, seed: int = 1) -> list[Ou
 def _prepare(case: Attempt, folder: Path) -> tuple[Project, dict[str, bool]] | Outcome:
     try:
         if isinstance(case, Case):
-            project = compiled(case)
             _check_saved(case.graph)
-        else:
-            project = case()
+        with observable():
+            project = compiled(case) if isinstance(case, Case) else case()
         project.write(folder)
         observe(project, folder)
     except PenstockError as error:
