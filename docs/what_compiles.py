@@ -13,6 +13,7 @@ from pathlib import Path
 
 from penstock.frontend.follow import (  # noqa: F401 - they add their rules
     aten,
+    aten_rules,
     onnx_cells,
     onnx_evaluate,
     onnx_file,
@@ -116,8 +117,8 @@ def page() -> str:
     return TEXT.format(
         layers=layers(), cells=", ".join(cell.torch.module for cell in CELLS),
         pools=", ".join(POOLS), activations=", ".join(ACTIVATIONS),
-        aten_rules=wrapped(aten.RULES), aten_moves=wrapped(aten.MOVES | aten.JOINS | aten.COPIES),
-        aten_why=table(aten.WHY_NOT), onnx_rules=wrapped(onnx_nodes.RULES),
+        aten_rules=wrapped(aten_rules.RULES), aten_moves=wrapped(aten.MOVES | aten.JOINS | aten.COPIES),
+        aten_why=table(aten_rules.WHY_NOT), onnx_rules=wrapped(onnx_nodes.RULES),
         onnx_moves=wrapped(onnx_evaluate.MOVES), onnx_constants=wrapped(onnx_evaluate.ARITHMETIC),
         onnx_why=table(onnx_nodes.WHY_NOT | loops),
     )  # fmt: skip

@@ -203,9 +203,9 @@ def test_the_head_of_a_module_runs_where_forward_says():
 
 def test_a_network_that_computes_something_else_is_refused(monkeypatch):
     """The follower's own faults are found by the numbers."""
-    from penstock.frontend.follow import aten
+    from penstock.frontend.follow import aten_rules
 
-    monkeypatch.setitem(aten.RULES, "relu", lambda f, title, x: x)
+    monkeypatch.setitem(aten_rules.RULES, "relu", lambda f, title, x: x)
     module = Module(lambda m, x: torch.relu(m.lstm(x)[0]), lstm=nn.LSTM(INPUTS, 8))
     with pytest.raises(PenstockError) as refusal:
         from_module(module)

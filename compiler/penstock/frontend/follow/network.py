@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock.errors import PenstockError
-from penstock.fixed import FloatArray
-from penstock.frontend.follow.builder import Builder, Result
+from penstock.frontend.follow.builder import Builder
+from penstock.frontend.follow.finish import Result, argmax_of, finish, is_final_state
 from penstock.frontend.follow.labels import Labels, Unfollowed
 from penstock.model import RecurrentModel
 
@@ -54,15 +54,14 @@ class Source:
 
 
 def finished(
-    build: Builder, outputs: Sequence[Any], source: Source, name: str, is_time_major: bool,
-    table: FloatArray | None,
-) -> Network:  # fmt: skip
+    build: Builder, outputs: Sequence[Any], source: Source, name: str, is_time_major: bool
+) -> Network:
     """The network of a program's outputs: Labels, Ends, or what does not depend on the input.
 
-    table: of the embedding that stays on the host. Raises PenstockError.
+    Raises PenstockError.
     """
     wanted = [index for index, item in enumerate(outputs) if isinstance(item, Labels | End)]
-    real = [index for index in wanted if not build.is_final_state(_labels_of(outputs[index]))]
+    real = [index for index in wanted if not is_final_state(build, _labels_of(outputs[index]))]
     if real:  # the final states leave through the state port
         if len(real) < len(wanted):
             build.notes.append("the final states are read with --state-output")
@@ -75,9 +74,9 @@ def finished(
         )
     chosen = [outputs[index] for index in wanted]
     try:
-        activation = build.argmax_of(chosen)
-        model, results = build.finish(
-            [_labels_of(item) for item in chosen], name, not is_time_major, activation
+        activation = argmax_of(build, chosen)
+        model, results = finish(
+            build, [_labels_of(item) for item in chosen], name, not is_time_major, activation
         )
     except Unfollowed as refusal:
         raise PenstockError(
@@ -91,7 +90,7 @@ def finished(
     if build.states:
         given = ", ".join(dict.fromkeys(name for name, _ in build.states.values()))
         model.notes.append(f"the initial state ({given}) is given with --state; zero without")
-    return Network(replace(model, table=table), found, build.states)
+    return Network(replace(model, table=build.table), found, build.states)
 
 
 def _labels_of(item: Any) -> Labels:

@@ -14,6 +14,7 @@ from penstock.frontend.follow.labels import Labels, Unfollowed
 from penstock.frontend.follow.onnx_file import Node
 from penstock.frontend.follow.onnx_layers import constant
 from penstock.frontend.follow.onnx_nodes import Lengths, OnnxFollower, rule
+from penstock.frontend.follow.recurrence import recurrence
 from penstock.frontend.follow.rules import labels_of, reads_through, stacked
 from penstock.layers import Cell, Gru, Lstm, Rnn
 
@@ -113,8 +114,8 @@ def _recurrent(f: OnnxFollower, node: Node, *operands: Any) -> list[Labels]:
     for index, is_reverse in enumerate(flags):
         cell = kind.make(node, weights[index], functions[index])
         initial = _initial(given, kind, index, (x.shape[1], hidden), is_batchwise)
-        y, final = f.build.recurrence(x, partial(reads_through, cell), x.shape[2], initial,
-                                      is_reverse, f.build.next_cell)  # fmt: skip
+        make = partial(reads_through, cell)
+        y, final = recurrence(f.build, x, make, x.shape[2], initial, is_reverse, f.build.next_cell)
         ys.append(y)
         for state in kind.states:
             finals[state].append(final[state])

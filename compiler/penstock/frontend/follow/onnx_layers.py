@@ -11,6 +11,7 @@ from penstock.frontend.follow.labels import Labels, Unfollowed
 from penstock.frontend.follow.network import End
 from penstock.frontend.follow.onnx_file import Node
 from penstock.frontend.follow.onnx_nodes import OnnxFollower, axes_of, rule, title_of
+from penstock.frontend.follow.pooling import pool
 from penstock.frontend.follow.rules import (
     Operand,
     added,
@@ -205,7 +206,7 @@ def _batch_norm(
 
 def _reduced(f: OnnxFollower, node: Node, x: Labels, axes: Any, how: str) -> Labels:
     chosen = axes_of(node, x, axes)
-    return f.build.pool(x, chosen, how, bool(node.get("keepdims", 1))) if chosen else x
+    return pool(f.build, x, chosen, how, bool(node.get("keepdims", 1))) if chosen else x
 
 
 @rule("ReduceMean")
@@ -226,7 +227,7 @@ def _reduce_sum(f: OnnxFollower, node: Node, x: Labels, axes: Any = None) -> Lab
 @rule("GlobalAveragePool", "GlobalMaxPool")
 def _global_pool(f: OnnxFollower, node: Node, x: Labels) -> Labels:
     how = "max" if node.op == "GlobalMaxPool" else "mean"
-    return f.build.pool(x, list(range(2, len(x.shape))), how, True)
+    return pool(f.build, x, list(range(2, len(x.shape))), how, True)
 
 
 @rule("Softmax", "LogSoftmax")

@@ -15,8 +15,9 @@ from penstock.fixed import FloatArray
 from penstock.frontend.checked import checked
 from penstock.frontend.follow import onnx_cells as cells
 from penstock.frontend.follow import onnx_layers as layers
-from penstock.frontend.follow.builder import LEAST_STEPS, Builder, Result
+from penstock.frontend.follow.builder import LEAST_STEPS, Builder
 from penstock.frontend.follow.compare import Ours, check_same_network, check_same_numbers
+from penstock.frontend.follow.finish import Result
 from penstock.frontend.follow.network import Network, Source, finished
 from penstock.frontend.follow.onnx_file import Input, OnnxGraph, read_onnx
 from penstock.frontend.follow.onnx_nodes import CELL_OPS, RULES, Lengths, OnnxFollower
@@ -158,7 +159,7 @@ class _Model:
         if any(isinstance(one, Lengths) for one in outputs):
             outputs = [None if isinstance(one, Lengths) else one for one in outputs]
         source = Source(self.graph.where, "the graph", "make the network's result an output")
-        return finished(build, outputs, source, self.name, trace.is_time_major, follower.table)
+        return finished(build, outputs, source, self.name, trace.is_time_major)
 
     def _shape(self, one: Input, trace: Trace) -> tuple[int, ...]:
         """Of an initial state: what is free in it is the number of sequences."""

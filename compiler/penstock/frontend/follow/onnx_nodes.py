@@ -175,12 +175,8 @@ class OnnxFollower:
         is_table = node.op == "Gather" and not isinstance(args[0], Labels) and args[0].ndim == 2
         if not is_table or node.get("axis", 0):
             raise Unfollowed("where it takes its elements from depends on the input")
-        self.table = np.asarray(args[0], dtype=np.float64)
-        name = title_of(node)
-        self.build.notes.append(
-            f"{name} is an embedding of {len(self.table)} entries: the look-up stays on the host"
-        )
-        return [self.build.embedded(args[1], self.table.shape[1])]
+        table = np.asarray(args[0], dtype=np.float64)
+        return [self.build.embedded(args[1], table, title_of(node))]
 
 
 def _constant(node: Node) -> Any:

@@ -52,4 +52,4 @@ class Follower:
                 env[node.name] = build.frames(width, is_time_major)
         outputs = [self._aten.value(item) for item in self._aten.run(self.program.graph.nodes)]
         source = Source(self.where, "forward", "return the network's output")
-        return finished(build, outputs, source, self.name, is_time_major, self._aten.table)
+        return finished(build, outputs, source, self.name, is_time_major)
