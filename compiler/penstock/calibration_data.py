@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,8 @@ import numpy as np
 from penstock.arrays import as_array, as_floats
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
+from penstock.hidden import by_name
 from penstock.model import RecurrentModel
-
-LETTERS = {"h": "y", "c": "c"}
-"""PyTorch's letter of a state -> the name of our states that it stands for."""
 
 
 def frames_of(model: RecurrentModel, given: Any, where: str) -> FloatArray | None:
@@ -93,11 +90,10 @@ def states_of(
 ) -> dict[str, FloatArray]:
     """Initial states -> name -> (sequences, n); those not given are zero, and left out.
 
-    given: name (``l0.c``) -> (sequences, n); or PyTorch's (h_0, c_0), or h_0 alone, each (layers *
-    directions, sequences, n), also by these names. Raises PenstockError.
+    given: see penstock.hidden. Raises PenstockError.
     """
-    named = _by_name(model, given, where)
     sizes = model.states()
+    named = {} if given is None else by_name(given, sizes, where)
     found = {}
     for name, values in named.items():
         if name not in sizes:
@@ -114,34 +110,4 @@ def states_of(
                 "give a state for each calibration sequence",
             )
         found[name] = as_floats(array)
-    return found
-
-
-def _by_name(model: RecurrentModel, given: Any, where: str) -> Mapping[str, Any]:
-    if given is None:
-        return {}
-    letters = list(LETTERS)
-    if isinstance(given, Mapping):
-        stacked = {one: given[f"{one}_0"] for one in letters if f"{one}_0" in given}
-        if not stacked:
-            return given
-    else:
-        parts = given if isinstance(given, tuple | list) else (given,)
-        if len(parts) > len(letters):
-            raise PenstockError(
-                f"{len(parts)} arrays are not a state", where, "give (h_0, c_0) as in torch"
-            )
-        stacked = dict(zip(letters, parts, strict=False))
-    found: dict[str, Any] = {}
-    for letter, values in stacked.items():
-        array = as_array(values, where)
-        array = array[:, None] if array.ndim == 2 else array
-        names = [name for name in model.states() if name.endswith(f".{LETTERS[letter]}")]
-        if array.ndim != 3 or len(array) != len(names):
-            raise PenstockError(
-                f"{letter}_0 has shape {array.shape}, not ({len(names)}, sequences, n)",
-                where,
-                "give (layers * directions, sequences, n) as in torch",
-            )
-        found |= dict(zip(names, array, strict=True))
     return found

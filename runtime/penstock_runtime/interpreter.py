@@ -11,14 +11,13 @@ import numpy as np
 
 from penstock.arrays import as_array
 from penstock.errors import PenstockError
-from penstock.fixed import Fixed, FloatArray, IntArray
-from penstock.ir import Node
+from penstock.fixed import FloatArray, IntArray
 from penstock.ir.engine import Engine
-from penstock.ir.evaluate import initial_state
 from penstock.ir.saturation import Kind, Saturation, counted, reals_outside
 from penstock_runtime.engines import engine_of
 from penstock_runtime.project import Project, load_project
 from penstock_runtime.saturated import warn
+from penstock_runtime.states import complete, fits, given_state, hidden, quantized, saved
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,6 @@ class GivenFrames:
     saturations: tuple[Saturation, ...] = ()
 
 
-@dataclass(frozen=True)
-class GivenState:
-    """A state as the network takes it, name -> (sequences, n) raw.
-
-    saturations: of every state that was given as real numbers.
-    """
-
-    state: dict[str, IntArray]
-    saturations: tuple[Saturation, ...] = ()
-
-
 class Interpreter:
     """Runs a project folder.
 
@@ -93,10 +81,10 @@ class Interpreter:
         inputs) if not ``batch_first`` (default: as the source model had it). Floats are quantized
         to the input type, those of input j divided by 2**k_j if the manifest has input_exponents;
         with ``raw_input`` they are integers, its raw values already. lengths: (sequences) steps of
-        each; frames beyond may hold anything. state: what a run left, or PyTorch's (h_0, c_0), each
-        (layers * directions, sequences, n). Raises PenstockError for anything else. Warns if more
-        values were out of range than ``penstock.thresholds`` takes for outliers, or any of
-        ``state``.
+        each; frames beyond may hold anything. state: what a run left; or PyTorch's (h_0, c_0), or
+        h_0 alone of a network without cells, each (layers * directions, sequences, n). Raises
+        PenstockError for anything else. Warns if more values were out of range than
+        ``penstock.thresholds`` takes for outliers, or any of ``state``.
         """
         result = self.run_quietly(x, lengths, state, batch_first, raw_input)
         warn(result.counted, str(self.project.folder), stacklevel=2)
@@ -114,7 +102,7 @@ class Interpreter:
         x = self._array(x, "input")
         first = self.project.manifest.interface.batch_first if batch_first is None else batch_first
         frames = self.given_frames(x, lengths, first, raw_input)
-        given = self.given_state(state, len(frames.raw))
+        given = given_state(self.project, state, len(frames.raw))
         result = self._executable.run(frames.raw, frames.lengths, given.state)
         arranged = result.y
         if x.ndim == 2:
@@ -154,54 +142,31 @@ class Interpreter:
         outside = reals_outside(dtype, frames)
         (source,) = self.project.graph.of_kind("input")
         lost = counted(source.name, Kind.INPUT, outside, counts)
-        return GivenFrames(_quantized(dtype, frames), counts, (lost,))
+        return GivenFrames(quantized(dtype, frames), counts, (lost,))
 
-    def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, FloatArray]:
-        """A state as PyTorch's (h_n, c_n): real numbers, (layers * directions, sequences, n).
+    def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, ...]:
+        """A state as PyTorch has it: (h_n, c_n), or (h_n,) of a network without cells.
 
-        Raises PenstockError for layers of different sizes, whose states are not one array.
+        Each is of real numbers, (layers * directions, sequences, n). Raises PenstockError for
+        layers of different sizes, whose states are not one array.
         """
-        for part in ("y", "c"):
-            lengths = [state[name].shape[1] for name in self._names(part)]
-            if len(set(lengths)) > 1:
-                raise PenstockError(
-                    f"layers of {lengths} elements can't share one array of states",
-                    str(self.project.folder),
-                    "take them by name, from Interpreter.run",
-                )
-        states = self.project.graph.states()
-        found = [
-            np.stack([
-                states[name].read.tensor.type.to_float(state[name])
-                for name in self._names(part)
-            ])
-            for part in ("y", "c")
-        ]  # fmt: skip
-        return found[0], found[1]
+        return hidden(self.project, state)
 
-    def state_from_arrays(self, arrays: dict[str, Any], where: str) -> dict[str, IntArray]:
-        """PyTorch's initial state, as ``run`` takes it.
+    def saved_state(self, state: dict[str, IntArray]) -> dict[str, FloatArray]:
+        """A state as the arrays of a file, which ``state_from_arrays`` reads.
+
+        ``h_n`` and ``c_n`` as PyTorch has them; each by its name where layers differ in size, or
+        where a state is of another kind. Raises PenstockError for a network without states.
+        """
+        return saved(self.project, state)
+
+    def state_from_arrays(self, arrays: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The initial state in a file, as ``run`` takes it: name -> (sequences, n).
 
         arrays: ``h_0`` and ``c_0`` (or ``h_n`` and ``c_n``), each (layers * directions, sequences,
-        n). Raises PenstockError.
+        n); or each state by its name. Raises PenstockError.
         """
-        state: dict[str, IntArray] = {}
-        for part, letter in (("y", "h"), ("c", "c")):
-            names = self._names(part)
-            given = arrays.get(f"{letter}_0", arrays.get(f"{letter}_n"))
-            given = None if given is None else as_array(given, where)
-            if given is None or given.ndim != 3 or len(given) != len(names):
-                raise PenstockError(
-                    f"the initial state needs {letter}_0 of shape ({len(names)}, sequences, n)",
-                    where,
-                    "save it with numpy.savez(file, h_0=..., c_0=...)",
-                )
-            state.update(zip(names, given, strict=True))
-        return state
-
-    def _names(self, part: str) -> list[str]:
-        states = self.project.manifest.interface.states
-        return [name for name in states if name.endswith(f".{part}")]
+        return complete(self.project, arrays, where)
 
     def _frames(self, x: Any, batch_first: bool, raw_input: bool) -> Any:
         """Frames of the right kind and shape, the sequences first."""
@@ -235,7 +200,7 @@ class Interpreter:
                 raise PenstockError("a frame has NaN or infinite values", where, "clean the data")
             exponents = self.project.manifest.interface.input_exponents
             return np.ldexp(x.astype(np.float64), -np.array(exponents)) if exponents else x
-        if not _fits(dtype, x):
+        if not fits(dtype, x):
             raise PenstockError(
                 f"raw integers outside {dtype.raw_min}..{dtype.raw_max}",
                 where,
@@ -263,48 +228,6 @@ class Interpreter:
     def _array(self, values: Any, what: str) -> Any:
         return as_array(values, f"{what} for {self.project.folder}")
 
-    def checked_state(self, state: Any, lanes: int) -> dict[str, IntArray]:
-        """What ``run`` makes of its state: name -> (sequences, n) raw integers."""
-        return self.given_state(state, lanes).state
-
-    def given_state(self, state: Any, lanes: int) -> GivenState:
-        """The same, and how many of its values had to be cut off."""
-        zero = initial_state(self.project.graph, lanes)
-        if state is None:
-            return GivenState(zero)
-        where = f"initial state for {self.project.folder}"
-        given = self._named_states(state, where)
-        if given.keys() != zero.keys():
-            raise PenstockError(
-                f"the states are {sorted(zero)}, not {sorted(map(str, given))}",
-                where,
-                "name each of them",
-            )
-        states = self.project.graph.states()
-        arrays = {name: as_array(given[name], where) for name in zero}
-        raw = {
-            name: _raw_state(name, values, states[name].read, lanes, where)
-            for name, values in arrays.items()
-        }
-        lost = [
-            _state_saturation(name, values, states[name].read.tensor.type)
-            for name, values in arrays.items()
-            if values.dtype.kind == "f"
-        ]
-        return GivenState(raw, tuple(lost))
-
-    def _named_states(self, state: Any, where: str) -> Mapping[str, Any]:
-        """A state by names, from what a run left or from PyTorch's (h_0, c_0)."""
-        if isinstance(state, tuple | list) and len(state) == 2:
-            both = (as_array(part, where) for part in state)
-            parts = [part[:, None] if part.ndim == 2 else part for part in both]
-            return self.state_from_arrays(dict(zip(("h_0", "c_0"), parts, strict=True)), where)
-        if isinstance(state, Mapping):
-            return state
-        raise PenstockError(
-            f"a {type(state).__name__} is not a state", where, "give (h_0, c_0) as in torch"
-        )
-
 
 def _check_kind(dtype: Any, raw_input: bool, where: str) -> None:
     """Integers could be real numbers as well as raw ones: only who gives them knows."""
@@ -322,41 +245,3 @@ def _check_kind(dtype: Any, raw_input: bool, where: str) -> None:
             where,
             "give floats, or --raw-input if these are raw integers",
         )
-
-
-def _raw_state(name: str, given: Any, read: Node, lanes: int, where: str) -> IntArray:
-    """One state's values as raw integers: floats are quantized, integers must lie in the type."""
-    dtype, shape = read.tensor.type, (lanes, read.tensor.length)
-    if given.dtype.kind not in "fiu":
-        raise PenstockError(
-            f"state {name} is of type {given.dtype}, not numbers",
-            where,
-            "give floats or raw integers",
-        )
-    if given.shape != shape:
-        raise PenstockError(
-            f"state {name} has shape {given.shape}, not {shape}",
-            where,
-            "give (sequences, elements)",
-        )
-    if not np.isfinite(given).all():
-        raise PenstockError(f"state {name} has NaN or infinite values", where, "reset the state")
-    raw = _quantized(dtype, given) if given.dtype.kind == "f" else given
-    if not _fits(dtype, raw):
-        raise PenstockError(f"state {name} is outside {dtype}", where, "give raw integers")
-    return raw.astype(np.int64)
-
-
-def _state_saturation(name: str, values: Any, dtype: Fixed) -> Saturation:
-    count = int(np.count_nonzero(reals_outside(dtype, values)))
-    return Saturation(name, Kind.STATE, count, values.size, 0 if count else None)
-
-
-def _quantized(dtype: Fixed, values: Any) -> IntArray:
-    with np.errstate(over="ignore"):  # what is far out of range saturates or wraps as the rest does
-        return dtype.quantize(values)
-
-
-def _fits(dtype: Fixed, raw: Any) -> bool:
-    """Integers of any NumPy type: int64 does not hold all of them."""
-    return dtype.raw_min <= int(raw.min()) and int(raw.max()) <= dtype.raw_max

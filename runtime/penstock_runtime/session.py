@@ -14,6 +14,7 @@ from penstock.ir.saturation import Kind, Saturation, merged
 from penstock_runtime.interpreter import Interpreter
 from penstock_runtime.project import Project
 from penstock_runtime.saturated import is_alarming, warn
+from penstock_runtime.states import given_state
 
 
 class Session:
@@ -81,7 +82,7 @@ class Session:
 
     def reset(self, state: Any = None) -> None:
         """Begin anew, from ``state`` or from zero. Raises PenstockError if it does not fit."""
-        given = self._interpreter.given_state(state, self.sequences)
+        given = given_state(self._interpreter.project, state, self.sequences)
         self._state, self._steps, self._counted = given.state, 0, ()
         self._warned.clear()
         self._count(given.saturations)

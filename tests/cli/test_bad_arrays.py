@@ -214,9 +214,12 @@ NEEDS = "the initial state needs {} of shape (1, sequences, n) (state.npz); hint
 STATES = {
     "c_0 is missing": ({"h_0": (1, 2, CELLS)}, NEEDS.format("c_0")),
     "h_0 is missing": ({"c_0": (1, 2, CELLS)}, NEEDS.format("h_0")),
-    "nothing of ours": ({"x": (3,)}, NEEDS.format("h_0")),
-    "two dimensions": ({"h_0": (2, CELLS), "c_0": (1, 2, CELLS)}, NEEDS.format("h_0")),
-    "two layers": ({"h_0": (2, 2, CELLS), "c_0": (2, 2, CELLS)}, NEEDS.format("h_0")),
+    "nothing of ours": ({"x": (3,)}, "the states are ['l0.c', 'l0.y'], not ['x'] (state.npz); "),
+    "two dimensions": ({"h_0": (2, CELLS), "c_0": (1, 2, CELLS)}, "h_0 has shape (2, 1, 6), not "),
+    "two layers": (
+        {"h_0": (2, 2, CELLS), "c_0": (2, 2, CELLS)},
+        "h_0 has shape (2, 2, 6), not (1, sequences, n) (state.npz); hint: give (layers * ",
+    ),
     "another number of sequences": (
         {"h_0": (1, 3, CELLS), "c_0": (1, 3, CELLS)},
         "state l0.y has shape (3, 6), not (2, 6) (initial state for project); hint: ",
@@ -279,14 +282,15 @@ def test_more_steps_than_the_kernel_buffers_are_refused(refused, compiled_projec
     )
 
 
-def test_states_that_are_not_one_array_are_refused_before_anything_is_written(
-    refused, penstock, compiled_projects
-):
+def test_states_that_are_not_one_array_go_by_their_names(penstock, compiled_projects):
     shutil.copytree(compiled_projects / "unequal", "unequal")
     words = ["run", "unequal", "-i", "x.npy", "-o", "y.npy"]
-    line = refused(*words, "--state-output", "state.npz")
-    assert line.startswith("layers of [6, 4] elements can't share one array of states (unequal)")
-    assert penstock(*words).status == 0
+    assert penstock(*words, "--state-output", "state.npz").status == 0
+    with np.load("state.npz") as final:
+        assert final["l0.y"].shape == (2, 6) and final["l1.c"].shape == (2, 4)
+    assert penstock(*words, "--state", "state.npz", "--state-output", "next.npz").status == 0
+    with np.load("state.npz") as first, np.load("next.npz") as final:
+        assert first.files == final.files
 
 
 def test_an_output_that_cant_be_written_leaves_no_other(refused, project):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support import random_model
 
+import penstock
 from penstock import Hardware, PenstockError
 from penstock.driver import compile_model
 from penstock_runtime import Interpreter, Session
@@ -66,10 +67,13 @@ def test_a_session_begins_where_it_is_told(interpreter, frames):
         ({"x": [[1.0], [1.0, 2.0]]}, "this list can't be read as an array"),
         ({"x": None}, "frames of type object are not numbers"),
         ({"lengths": [[1], [1, 2]]}, "this list can't be read as an array"),
-        ({"state": torch.zeros(2, 2, CELLS)}, "a Tensor is not a state"),
-        ({"state": (torch.zeros(2, 2, CELLS),)}, "a tuple is not a state"),
+        ({"state": torch.zeros(2, 2, CELLS)},
+         "the initial state needs c_0 of shape (2, sequences, n)"),
+        ({"state": (torch.zeros(2, 2, CELLS),)},
+         "the initial state needs c_0 of shape (2, sequences, n)"),
+        ({"state": ()}, "0 arrays are not a state"),
         ({"state": (torch.zeros(3, 2, CELLS), torch.zeros(3, 2, CELLS))},
-         "the initial state needs h_0 of shape (2, sequences, n)"),
+         "h_0 has shape (3, 2, 4), not (2, sequences, n)"),
         ({"state": (None, None)}, "the initial state needs h_0 of shape (2, sequences, n)"),
         ({"state": {1: 2, "l0.c": 3}},
          "the states are ['l0.c', 'l0.y', 'l1.c', 'l1.y'], not ['1', 'l0.c']"),
@@ -103,3 +107,53 @@ def test_the_initial_state_is_taken_where_the_final_one_is_given_too(interpreter
     found = interpreter.state_from_arrays(both, "here")
     wanted = interpreter.state_from_arrays({"h_n": h_n, "c_n": c_n}, "here")
     assert all((found[name] == wanted[name]).all() and found[name].any() for name in wanted)
+
+
+class Stepped(torch.nn.Module):
+    """A GRU whose initial state is an argument."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.rnn = torch.nn.GRU(INPUTS, CELLS, num_layers=2, batch_first=True)
+
+    def forward(self, x, h0):
+        """(sequences, steps, inputs), (2, sequences, cells) -> results and the final state."""
+        return self.rnn(x, h0)
+
+
+@pytest.fixture(scope="module")
+def gru(tmp_path_factory):
+    compiled = penstock.compile(Stepped().eval(), torch.randn(4, 6, INPUTS), Hardware(pes=2))
+    return Interpreter(compiled.write(tmp_path_factory.mktemp("gru") / "project"))
+
+
+def test_a_network_without_cells_has_h_alone(gru, frames):
+    x = frames.float()
+    h0 = torch.rand(2, 2, CELLS) - 0.5
+    with torch.no_grad():
+        wanted, h_n = Stepped()(x, h0)
+    result = gru.run(x, state=h0)
+    assert abs(result.values - wanted.numpy()).max() < 0.005
+    (found,) = gru.hidden(result.state)
+    assert abs(found - h_n.numpy()).max() < 0.005
+    again = [gru.run(x, state=state).raw for state in (result.state, (found,), [found], found)]
+    assert all((raw == again[0]).all() for raw in again)
+    saved = gru.saved_state(result.state)
+    assert list(saved) == ["h_n"]
+    assert (gru.run(x, state=gru.state_from_arrays(saved, "here")).raw == again[0]).all()
+
+
+def test_a_cell_state_of_a_network_without_cells_is_refused(gru, frames):
+    h = torch.zeros(2, 2, CELLS)
+    with pytest.raises(PenstockError, match="c_0 is given, but the network has no such state"):
+        gru.run(frames, state=(h, h))
+
+
+def test_a_network_without_states_has_none_to_save(frames, tmp_path):
+    compiled = penstock.compile(torch.nn.Linear(INPUTS, 2), frames.float(), Hardware(pes=2))
+    interpreter = Interpreter(compiled.write(tmp_path / "project"))
+    result = interpreter.run(frames)
+    assert interpreter.hidden(result.state) == ()
+    with pytest.raises(PenstockError, match="the network has no state"):
+        interpreter.saved_state(result.state)

@@ -224,10 +224,10 @@ def run(
         typer.Option(help=".npy of each sequence's number of steps; the rest is padding."),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help=".npz with the initial state: h_0 and c_0.")
+        Path | None, typer.Option(help=".npz with the initial state: h_0 and c_0, or by name.")
     ] = None,
     state_output: Annotated[
-        Path | None, typer.Option(help=".npz for the final state: h_n and c_n.")
+        Path | None, typer.Option(help=".npz for the final state: h_n and c_n, or by name.")
     ] = None,
     raw: Annotated[bool, typer.Option(help="Write raw integers instead of real numbers.")] = False,
     raw_input: Annotated[bool, typer.Option("--raw-input", help=RAW_INPUT)] = False,
@@ -253,8 +253,8 @@ def run(
     values = result.arranged_raw if raw else result.values
     saves: dict[Path, Callable[[IO[bytes]], None]] = {output: lambda file: np.save(file, values)}
     if state_output is not None:
-        h_n, c_n = interpreter.hidden(result.state)
-        saves[state_output] = lambda file: np.savez(file, h_n=h_n, c_n=c_n)
+        final = interpreter.saved_state(result.state)
+        saves[state_output] = lambda file: np.savez(file, allow_pickle=False, **final)
     write_files(saves)
     out.print(f"{escape(str(output))}: {' x '.join(map(str, values.shape))}")
     for line in lines(result.counted):
