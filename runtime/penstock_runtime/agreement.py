@@ -6,6 +6,7 @@ import numpy as np
 
 from penstock.formats import Layout, PhaseCode
 from penstock.ir import Graph, Node
+from penstock.ops.capture import LONGEST
 from penstock.packing.manifest import Manifest
 
 REDUCING = ("argmax", "output")
@@ -30,7 +31,7 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
         == sorted({node.name for node in results_of(graph)}),
         "input_exponents": len(interface.input_exponents)
         in (0, graph.of_kind("input")[0].tensor.length),
-        "max_steps": (interface.max_steps is not None) == bool(frames(graph)),
+        "max_steps": _is_right_limit(graph, interface.max_steps),
         "io_bits": interface.io_bits == (16 if _widest_element(graph) <= 16 else 32),
         "layouts": all(_is_permutation(layout) for layout in manifest.layouts.values()),
         "layout_of": needed <= manifest.layout_of.keys()
@@ -46,6 +47,14 @@ def check_manifest(manifest: Manifest, graph: Graph) -> None:
     for phase in manifest.phases:
         if not _fits(graph, manifest, phase):
             raise ValueError(f"phase {phase.name} does not match the graph")
+
+
+def _is_right_limit(graph: Graph, max_steps: int | None) -> bool:
+    """Buffers of frames may be of any size; sums over time are exact for ``LONGEST`` steps."""
+    if frames(graph):
+        return max_steps is not None
+    is_summed = any(node.op.when == "sum" for node in graph.of_kind("capture"))
+    return max_steps == (LONGEST if is_summed else None)
 
 
 def _fits(graph: Graph, manifest: Manifest, phase: PhaseCode) -> bool:

@@ -14,6 +14,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.ir.engine import Engine
 from penstock.ir.saturation import Kind, Saturation, counted, reals_outside
+from penstock_runtime.agreement import frames
 from penstock_runtime.engines import engine_of
 from penstock_runtime.project import Project, load_project
 from penstock_runtime.saturated import warn
@@ -185,10 +186,12 @@ class Interpreter:
             x = x.transpose(1, 0, 2)
         longest = project.manifest.interface.max_steps
         if longest is not None and x.shape[1] > longest:
+            is_buffered = bool(frames(project.graph))
             raise PenstockError(
-                f"{x.shape[1]} steps are more than the {longest} that the kernel can buffer",
+                f"{x.shape[1]} steps are more than the {longest} that the kernel can "
+                + ("buffer" if is_buffered else "sum up exactly"),
                 where,
-                "compile with a larger --max-steps",
+                "compile with a larger --max-steps" if is_buffered else "give shorter sequences",
             )
         return x
 

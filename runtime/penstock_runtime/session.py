@@ -22,7 +22,8 @@ class Session:
 
     sequences: how many independent streams advance together. state: where they begin, as
     ``Interpreter.run`` takes it; default: zero. Raises PenstockError for a network
-    that can't stream: a backward direction begins at a sequence's end. Warns, once for each tensor,
+    that can't stream: a backward direction begins at a sequence's end, a mean, a maximum or the
+    first step is of a whole sequence. Warns, once for each tensor,
     as ``Interpreter.run`` does.
     """
 
@@ -38,6 +39,13 @@ class Session:
         if Direction.BACKWARD in graph.sweeps:
             raise PenstockError(
                 "a bidirectional network can't stream: its first result follows its last input",
+                str(self._interpreter.project.folder),
+                "run whole sequences, with Interpreter.run",
+            )
+        taken = {node.op.when for node in graph.of_kind("capture")} - {"last"}
+        if taken:
+            raise PenstockError(
+                "a network that pools over time can't stream: its result is of a whole sequence",
                 str(self._interpreter.project.folder),
                 "run whole sequences, with Interpreter.run",
             )

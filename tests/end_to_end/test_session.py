@@ -9,6 +9,7 @@ from support import random_model
 from penstock import Hardware, PenstockError
 from penstock.driver import compile_model
 from penstock.ir.evaluate import ReferenceEngine
+from penstock.ops.capture import LONGEST
 from penstock_runtime import Interpreter, Session
 
 NETWORKS = {
@@ -55,6 +56,9 @@ def test_one_stream_takes_and_gives_plain_vectors(project):
 def test_what_cannot_stream_is_refused(project):
     with pytest.raises(PenstockError, match="a bidirectional network can't stream"):
         Session(project(cells=(6,), bidirectional=True))
+    for at in ("mean", "max"):
+        with pytest.raises(PenstockError, match="a network that pools over time can't stream"):
+            Session(project(cells=(6,), head=2, at=at))
 
 
 def test_a_frame_of_other_sequences_is_refused(project):
@@ -83,3 +87,10 @@ def test_an_unknown_engine_is_refused_in_one_line():
     with pytest.raises(PenstockError) as caught:
         Interpreter("nowhere", engine="warp")
     assert caught.value.line() == "unknown engine 'warp' (engine); hint: choose numpy"
+
+
+def test_a_mean_is_refused_of_more_steps_than_its_sum_is_proven_for(project):
+    interpreter = Interpreter(project(cells=(6,), head=2, at="mean"))
+    assert interpreter.project.manifest.interface.max_steps == LONGEST
+    with pytest.raises(PenstockError, match="1048577 steps are more than the 1048576 that the "):
+        interpreter.run(np.broadcast_to(0.0, (LONGEST + 1, 5)))

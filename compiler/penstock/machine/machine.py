@@ -16,6 +16,7 @@ from penstock.machine.phases import Load, Phase, loads, phases
 from penstock.machine.ports import PeGroups, Port, group, memory_ports
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
+from penstock.ops.capture import LONGEST
 from penstock.packing.manifest import beat_offsets
 from penstock.packing.vectors import Ports
 from penstock.schedule import Schedule
@@ -93,8 +94,11 @@ class Machine:
 
     @property
     def max_steps(self) -> int | None:
-        """Longest sequence, where frames are buffered for all steps; None: any."""
-        return self.hardware.max_steps if self.kept.frames else None
+        """Longest sequence, where frames are buffered or sums over time must fit; None: any."""
+        if self.kept.frames:
+            return self.hardware.max_steps
+        is_summed = any(node.op.when == "sum" for node in self.graph.of_kind("capture"))
+        return LONGEST if is_summed else None
 
     @property
     def accumulator_bits(self) -> int:

@@ -100,7 +100,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
              "about": one_line(array.name)}
             for array in machine.kept.frames
         ],
-        "buffers_frames": machine.max_steps is not None,
+        "buffers_frames": bool(machine.kept.frames),
         "length_names": lengths,
         "length_parameters": [f"unsigned {length}" for length in lengths],
         "scalars": ["steps", *lengths, "start", "reload"],

@@ -40,6 +40,8 @@ def _sizes(machine: Machine) -> dict[str, Any]:
         "acc_bits": machine.accumulator_bits,
         "lanes_about": "independent sequences that share the weight stream"
         if hardware.lanes > 1 else "one sequence at a time",
+        "max_steps_about": "frames are buffered between sweeps" if machine.kept.frames
+        else "sums over time are proven to fit",
         "max_steps_note": f"; at most {longest}" if longest else "",
         "inputs_about": _count(source.tensor.length, "element"),
         "outputs_about": _count(output.tensor.length, "element"),
