@@ -354,6 +354,8 @@ def compile_checkpoint(
         model = formats.network.to_model(tensors, title, str(path))
     else:
         model = from_state_dict(tensors, str(path), head, batch_first, title, only)
+    if formats is not None:
+        model = replace(model, is_regression=formats.is_regression)
     return compile_model(
         model, calibration, hardware, precision, calibration_name or str(path), **more
     )

@@ -57,7 +57,7 @@ class RecurrentModel:
     are of the same kind. notes: what the frontend assumed, left to the host or wants the user to
     know, a sentence each. batch_first: how the source model orders its arrays; ``run`` of a project
     follows it. table: (entries, inputs) of an embedding, whose look-up on the host gives the
-    frames.
+    frames. is_regression: its outputs are quantities, so that the greatest of them decides nothing.
     """
 
     inputs: int
@@ -67,6 +67,7 @@ class RecurrentModel:
     batch_first: bool = True
     notes: list[str] = field(default_factory=list)
     table: FloatArray | None = field(default=None, repr=False)
+    is_regression: bool = False
 
     def __post_init__(self) -> None:
         known = {INPUT}

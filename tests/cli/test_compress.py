@@ -169,6 +169,28 @@ def test_sensitivity_leads_to_densities_that_compress_takes(workplace, monkeypat
     assert left <= wanted + 0.05  # quantization may make some more zero
 
 
+def test_a_regression_is_measured_by_what_it_explains(workplace, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    with np.load("data.npz") as data:
+        arrays = {name: data[name] for name in ("x_train", "x_valid")}
+    targets = {f"y_{part}": arrays[f"x_{part}"][:, :, :2].cumsum(1) for part in ("train", "valid")}
+    np.savez("data.npz", **arrays, **targets)
+    words = ["sensitivity", "model.py:Tagger", "data.npz", "--task", "regression", "--pes", "4"]
+    words += ["--densities", "0.5", "--bits", "4", "-o", "found.json", "--plot", "found.svg"]
+    assert penstock(monkeypatch, *words) == 0
+    shown = capsys.readouterr().out
+    assert "R2 on the validation set, of " in shown and "%" not in shown.replace("50%", "")
+    found = json.loads((workplace / "found.json").read_text())
+    assert found["score"] == "R2" and found["trained"]["accuracy"] < 0.5
+    made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
+    made[made.index("labelling")] = "regression"
+    assert penstock(monkeypatch, *made) == 0
+    shown = capsys.readouterr().out
+    assert " R2 " in shown and "accuracy" not in shown
+    assert penstock(monkeypatch, "compile", "small.safetensors", "-o", "out") == 0
+    assert "decisions" not in capsys.readouterr().out
+
+
 def test_rows_and_ranges_that_were_trained_are_what_is_compiled(workplace, monkeypatch, capsys):
     uneven = "".join(
         f"        self.lstm.weight_{kind}_l0.data[:3] /= 16\n" for kind in ("ih", "hh")

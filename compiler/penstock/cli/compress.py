@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,7 +96,7 @@ def compress_command(
     try:
         from penstock.compress.dataset import load_dataset
         from penstock.compress.recipe import Recipe, run_recipe
-        from penstock.compress.training import loss_text, score_name
+        from penstock.compress.training import loss_text, score_name, score_text
     except ModuleNotFoundError as missing:
         raise _without_torch("penstock compress", missing) from missing
     recipe = Recipe(
@@ -115,7 +117,7 @@ def compress_command(
         raise
     table = Table("model", "loss", score_name(task), title=f"on the {outcome.split} set")
     for name, (found, accuracy) in outcome.scores.items():
-        table.add_row(name, loss_text(task, found), f"{accuracy:.2%}")
+        table.add_row(name, loss_text(task, found), score_text(task, accuracy))
     out.print(table)
     for remark in outcome.remarks():
         out.print(f"note: {remark}")
@@ -205,7 +207,7 @@ def sensitivity_command(
         from penstock.compress.plot import check_plot, plot_sensitivity
         from penstock.compress.saved import write_atomically
         from penstock.compress.sensitivity import measure_sensitivity
-        from penstock.compress.training import Loop
+        from penstock.compress.training import Loop, score_name, score_text
     except ModuleNotFoundError as missing:
         raise _without_torch("penstock sensitivity", missing) from missing
     if plot is not None:
@@ -220,23 +222,29 @@ def sensitivity_command(
             on_matrix=lambda matrix: status.update(f"measuring {matrix}"),
         )  # fmt: skip
     chosen = found.densities(density) if density else {}
-    title = f"accuracy on the validation set, of {found.trained.accuracy:.2%} as trained"
+    show = partial(score_text, task)
+    title = (
+        f"{score_name(task)} on the validation set, of {show(found.trained.accuracy)} as trained"
+    )
     heads = {value: f"{value:.0%}" for value in wanted}
-    out.print(_curves(found, "density", heads, chosen, f"{title}: one matrix pruned"))
+    out.print(_curves(found, "density", heads, chosen, f"{title}: one matrix pruned", show))
     heads = {width: f"{width} bits" for width in widths}
-    out.print(_curves(found, "bits", heads, {}, f"{title}: one matrix quantized"))
+    out.print(_curves(found, "bits", heads, {}, f"{title}: one matrix quantized", show))
     for name, reason in found.unfit.items():
         out.print(f"note: where there is a dash, {name} stays dense: {reason}")
     if plot is not None:
-        plot_sensitivity(found, plot)
+        plot_sensitivity(found, plot, task)
     if output is not None:
-        text = json.dumps(found.to_json() | {"densities": chosen}, indent=1)
+        text = json.dumps(
+            found.to_json() | {"score": score_name(task), "densities": chosen}, indent=1
+        )
         write_atomically(output, text.encode())
 
 
 def _curves(
-    found: Sensitivity, kind: str, heads: dict[float, str], chosen: dict[str, float], title: str
-) -> Table:
+    found: Sensitivity, kind: str, heads: dict[float, str], chosen: dict[str, float], title: str,
+    show: Callable[[float, int], str],
+) -> Table:  # fmt: skip
     """A row for each matrix; ``-`` where the pattern does not fit it."""
     last = ["chosen"] if chosen else []
     table = Table("matrix", "weights", *heads.values(), *last, title=title, title_justify="left")
@@ -245,7 +253,7 @@ def _curves(
         column.justify = "right"
     for name, size in found.sizes.items():
         scores = dict(found.curve(name, kind))
-        cells = [f"{scores[value].accuracy:.1%}" if value in scores else "-" for value in heads]
+        cells = [show(scores[value].accuracy, 1) if value in scores else "-" for value in heads]
         table.add_row(name, f"{size:,}", *cells, *([f"{chosen[name]:.1%}"] if chosen else []))
     return table
 

@@ -76,7 +76,7 @@ class PrecisionText(msgspec.Struct, forbid_unknown_fields=True):
 
 class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
     """All of it. counts: see ``Ranges``, without empty bins. head: (at, activation); pes: that the
-    pattern is balanced for; network: if the tensors don't say it.
+    pattern is balanced for; network: if the tensors don't say it; is_regression: its task.
     """
 
     peak: dict[Name, Peak]
@@ -87,6 +87,7 @@ class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
     head: tuple[Literal["step", "last", "final"], Literal["none", "sigmoid", "argmax"]] | None
     pes: Annotated[int, Meta(ge=1, le=MAX_PES)] | None
     network: NetworkText | None
+    is_regression: bool
 
     def __post_init__(self) -> None:
         if any(0 < peak < NEGLIGIBLE for peak in self.peak.values()):
@@ -117,7 +118,7 @@ class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
 
 def text_of(
     ranges: Ranges, precision: Precision, head: HeadOptions | None, pes: int | None = None,
-    network: RecurrentModel | None = None,
+    network: RecurrentModel | None = None, is_regression: bool = False,
 ) -> str:  # fmt: skip
     """The text, of sorted keys. Raises ValueError or TypeError for what could not be read back."""
     single = ("overrides", "row_exponents")
@@ -133,6 +134,7 @@ def text_of(
         "row_exponents": precision.row_exponents,
         "head": None if head is None else [head.at or ASSUMED, head.activation],
         "pes": pes, "network": None if network is None else text_of_network(network),
+        "is_regression": is_regression,
     }  # fmt: skip
     text = msgspec.json.encode(content, order="sorted")
     msgspec.json.decode(text, type=FormatsText)

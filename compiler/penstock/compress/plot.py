@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.compress.sensitivity import Sensitivity
+from penstock.compress.training import score_name
 from penstock.errors import PenstockError
 
 KINDS = ("png", "svg", "pdf")
@@ -35,9 +36,10 @@ def _pyplot() -> Any:
     return pyplot
 
 
-def plot_sensitivity(found: Sensitivity, path: Path) -> None:
-    """Accuracy against density and against bits, a line for each matrix."""
+def plot_sensitivity(found: Sensitivity, path: Path, task: str = "classification") -> None:
+    """Accuracy (R2 of a regression) against density and bits, a line for each matrix."""
     pyplot = _pyplot()
+    percent = 1 if task == "regression" else 100
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
     for axis, kind, label in zip(axes, ("density", "bits"), ("density, %", "bits of a weight"),
                                  strict=True):  # fmt: skip
@@ -45,8 +47,9 @@ def plot_sensitivity(found: Sensitivity, path: Path) -> None:
         for matrix in found.sizes:
             curve = found.curve(matrix, kind)
             x = [scale * value for value, _ in curve]
-            axis.plot(x, [100 * score.accuracy for _, score in curve], "o-", ms=4, label=matrix)
-        axis.axhline(100 * found.trained.accuracy, color="gray", lw=1, ls="--", label="as trained")
+            axis.plot(x, [percent * score.accuracy for _, score in curve], "o-", ms=4, label=matrix)
+        trained = percent * found.trained.accuracy
+        axis.axhline(trained, color="gray", lw=1, ls="--", label="as trained")
         axis.set_xlabel(label)
         axis.invert_xaxis()
         axis.grid(alpha=0.3)
@@ -54,7 +57,7 @@ def plot_sensitivity(found: Sensitivity, path: Path) -> None:
     ticks = sorted({100 * row.value for row in found.rows if row.kind == "density"})
     axes[0].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes[0].minorticks_off()
-    axes[0].set_ylabel("accuracy, %")
+    axes[0].set_ylabel(score_name(task) + (", %" if percent == 100 else ""))
     axes[0].set_title("one matrix pruned, nothing retrained")
     axes[1].set_title("one matrix quantized, nothing retrained")
     axes[1].legend(fontsize="small")

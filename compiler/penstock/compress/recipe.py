@@ -278,7 +278,8 @@ def _save(
     precision, trained = network.trained_precision, network.to_model(quantized=True)
     pes = recipe.pes if recipe.pattern in OVER_PES else None
     formats = Formats(network.ranges, precision, followed.head, pes,
-                      None if followed.is_stack else trained)  # fmt: skip
+                      None if followed.is_stack else trained,
+                      recipe.task == "regression")  # fmt: skip
     tensors = {
         name: value.detach().cpu().float().numpy().copy()
         for name, value in module.state_dict().items()

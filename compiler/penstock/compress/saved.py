@@ -35,7 +35,8 @@ class Formats:
     """What a compressed checkpoint says beside its tensors.
 
     pes: that its pattern is balanced for. network: what is computed, unless it is the stack and the
-    head that any reader of the tensors finds; then ``head`` says where it runs.
+    head that any reader of the tensors finds; then ``head`` says where it runs. is_regression: see
+    RecurrentModel.
     """
 
     ranges: Ranges
@@ -43,19 +44,23 @@ class Formats:
     head: HeadOptions | None = None
     pes: int | None = None
     network: RecurrentModel | NetworkText | None = None
+    is_regression: bool = False
 
     def to_json(self) -> str:
         """Text for the file's metadata."""
         network = self.network
         assert not isinstance(network, NetworkText), "it was read, and is written as it was read"
-        return text_of(self.ranges, self.precision, self.head, self.pes, network)
+        return text_of(
+            self.ranges, self.precision, self.head, self.pes, network, self.is_regression
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Formats:
         """Inverse of ``to_json``. Raises ValueError or PenstockError for anything else."""
         found = msgspec.json.decode(text, type=FormatsText)
         ranges, precision = found.to_ranges(), found.to_precision()
-        return cls(ranges, precision, found.to_head(), found.pes, found.network)
+        head, is_regression = found.to_head(), found.is_regression
+        return cls(ranges, precision, head, found.pes, found.network, is_regression)
 
 
 def save_compressed(tensors: dict[str, NDArray[np.float32]], formats: Formats, path: Path) -> None:

@@ -300,5 +300,10 @@ def score_name(task: str) -> str:
     return "R2" if task == "regression" else "accuracy"
 
 
+def score_text(task: str, score: float, digits: int = 2) -> str:
+    """An accuracy in percent, with so many digits; R2 as the number that it is."""
+    return f"{score:.{digits + 2}f}" if task == "regression" else f"{score:.{digits}%}"
+
+
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in state.items()}

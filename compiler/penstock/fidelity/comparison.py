@@ -41,6 +41,8 @@ def measure(model: RecurrentModel, graph: Graph, trial: Trial) -> Fidelity:
             trial.labels, (trial.sequences, frames), comparison.outputs.columns,
             comparison.rule, trial.where,
         )  # fmt: skip
+        if not answers.is_label:  # of quantities, the greatest decides nothing
+            comparison.rule = comparison.tally = None
     for part in _parts(model, trial):
         comparison.run(trial.frames[part], trial.lengths[part], _part_of(answers, part))
     return comparison.result(trial)

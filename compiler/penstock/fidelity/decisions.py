@@ -53,7 +53,9 @@ def delivered(model: RecurrentModel, y: FloatArray) -> FloatArray:
 
 
 def rule_of(model: RecurrentModel) -> Rule | None:
-    """How decisions are made; None for a network that ends in no linear layer: no decisions."""
+    """How decisions are made; None for a regression, and where the end is no linear layer."""
+    if model.is_regression:
+        return None
     layer = layer_of(model, model.outputs[0]) if len(model.outputs) == 1 else None
     if not isinstance(layer, Linear):
         return None
