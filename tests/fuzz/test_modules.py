@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch")
 from fuzz.modules import outcome
 
-SEEDS = 60
-PARTS = 6
+SEEDS = 200
+PARTS = 10
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -21,4 +21,4 @@ def test_a_random_module_is_equal_to_torch_or_refused(part):
     wrong = {seed: reason for seed, (kind, reason) in found.items() if kind == "wrong"}
     assert not wrong
     kinds = [kind for kind, _ in found.values()]
-    assert kinds.count("equal") >= 3, "the generator draws next to nothing that compiles"
+    assert kinds.count("equal") >= 8, "the generator draws next to nothing that compiles"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import operator
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -48,7 +49,19 @@ def exported(module: nn.Module, arguments: tuple[Any, ...], steps: int, lanes: i
     Raises whatever torch.export does.
     """
     with traceable(steps, lanes), torch.no_grad(), silent():
-        return torch.export.export(module, arguments, strict=False).run_decompositions({})
+        program = torch.export.export(module, arguments, strict=False)
+        return program if _is_functional(program) else program.run_decompositions({})
+
+
+def _is_functional(program: Any) -> bool:
+    """True if every operation only gives a result: to trace once more takes as long again."""
+    for node in program.graph.nodes:
+        if node.op in ("placeholder", "output") or node.target is operator.getitem:
+            continue
+        schema = getattr(node.target, "_schema", None)
+        if schema is None or schema.is_mutable:
+            return False
+    return True
 
 
 @contextmanager
