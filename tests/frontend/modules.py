@@ -264,6 +264,19 @@ FOLLOWED = {
                      a=nn.Linear(8, 8)),
         ["lstm", "linear", "clamp", "linear", "clamp", "linear", "clamp", "sum", "head"],
     ),
+    "a hard tangent called relu6": Case(
+        lambda: head(lambda m, y: m.relu6(m.a(y)), a=nn.Linear(8, 8), relu6=nn.Hardtanh(-0.1, 0.2)),
+        ["lstm", "linear", "clamp", "head"],
+    ),
+    "one vector and twice another": Case(
+        lambda: Module(lambda m, x: torch.add(m.a(x)[0], m.b(x)[0], alpha=2), a=lstm(), b=lstm()),
+        ["lstm", "lstm", "head"],
+    ),
+    "a product by einsum": Case(
+        lambda: Module(lambda m, x: torch.einsum("bti,ij->btj", m.lstm(x)[0], m.fc.weight),
+                       lstm=lstm(), fc=nn.Linear(8, 8)),
+        ["lstm", "head"],
+    ),
     "flattened steps": Case(
         lambda: Module(lambda m, x: m.fc(m.lstm(x)[0].reshape(-1, 8)).view(x.size(0), -1, 3),
                        lstm=lstm(), fc=nn.Linear(8, 3)),

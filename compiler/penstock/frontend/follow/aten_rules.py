@@ -214,10 +214,10 @@ def _tanh(build: Builder, title: str, x: Labels) -> Labels:
     return function_of(build, x, "tanh")
 
 
-@rule("hardtanh", "clamp", "relu6", "clip")
+@rule("hardtanh", "clamp", "clip")
 def _clamp(build: Builder, title: str, x: Labels, low: Any = None, high: Any = None) -> Labels:
-    if title == "relu6" or (low is None and high is None):
-        low, high = (0.0, 6.0) if title == "relu6" else (-1.0, 1.0)
+    if low is None and high is None:
+        low, high = -1.0, 1.0
     low = -np.inf if low is None else float(low)
     high = np.inf if high is None else float(high)
     return clamped(build, x, low, high)
