@@ -255,6 +255,14 @@ def test_with_ranges_alone_synthetic_frames_reach_as_far_as_calibration_did():
     assert np.abs(trial.frames).max() == 20.0
 
 
+def test_synthetic_frames_reach_as_far_as_each_input_did():
+    network, columns = random_model(cells=(6,)), np.array([300.0, 1.0, 2.0, 0.0, 0.5])
+    ranges = calibrate(network, np.full((1, 4, 5), columns))
+    assert (np.abs(trial_of(network, ranges).frames).max(axis=(0, 1)) == columns).all()
+    unknown = trial_of(network, replace(ranges, columns=())).frames
+    assert (np.abs(unknown).max(axis=(0, 1)) == 300.0).all()
+
+
 def test_a_good_compile_warns_of_nothing(recwarn):
     compiled = compile_model(random_model(**STEPWISE), None, Hardware(pes=2))
     assert compiled.error.warnings == [] and not recwarn.list
