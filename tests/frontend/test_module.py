@@ -258,3 +258,9 @@ def test_one_initial_state_of_a_gru_is_no_pair():
             return self.gru(x, state)[0]
 
     assert [place.layer.kind for place in from_module(Stateful()).places] == ["gru"]
+
+
+def test_directions_are_named_by_their_layer():
+    model = from_module(nn.LSTM(INPUTS, 4, num_layers=2, bidirectional=True))
+    names = [place.name for place in model.places]
+    assert names == ["l0", "l0_reverse", "l1", "l1_reverse"]

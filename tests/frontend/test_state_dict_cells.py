@@ -152,6 +152,15 @@ def test_two_embeddings_side_by_side_stay_on_the_host(names):
     assert model.table is None and model["head"].outputs == 3
 
 
+def test_an_embedding_of_a_part_of_the_frame_is_no_table_of_frames():
+    state = with_prefix("lstm.", nn.LSTM(12, CELLS).state_dict())
+    state |= with_prefix("tag_emb.", nn.Embedding(9, 4).state_dict())
+    model = read(state)
+    assert model.table is None and model.inputs == 12
+    assert model.notes == ["tag_emb.weight is an embedding of 9 entries: the look-up stays on the "
+                           "host"]  # fmt: skip
+
+
 def test_two_embeddings_that_are_added_up_stay_on_the_host():
     state = with_prefix("lstm.", nn.LSTM(12, CELLS).state_dict())
     for name in ("word", "place"):
