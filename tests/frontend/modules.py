@@ -105,6 +105,21 @@ def loop(m, x):
     return torch.stack(outputs, 1)
 
 
+def filled(m, x):
+    h, outputs = torch.zeros(x.size(0), 8), torch.zeros(x.size(0), x.size(1), 8)
+    for t in range(x.size(1)):
+        h = m.cell(x[:, t], h)
+        outputs[:, t] = h
+    return m.fc(outputs)
+
+
+def changed_in_place(m, x):
+    y = m.a(m.lstm(x)[0])
+    last = y[:, -1]
+    y.relu_()
+    return m.fc(last)
+
+
 FOLLOWED = {
     "the last step": Case(lambda: head(lambda m, y: y[:, -1]), ["lstm", "pool", "head"]),
     "every step": Case(lambda: head(lambda m, y: y), ["lstm", "head"]),
@@ -238,6 +253,13 @@ FOLLOWED = {
     "a loop over a cell": Case(
         lambda: Module(loop, cell=nn.LSTMCell(INPUTS, 8), fc=nn.Linear(8, 3)),
         ["lstm", "linear", "relu"],
+    ),
+    "outputs written into an array": Case(
+        lambda: Module(filled, cell=nn.GRUCell(INPUTS, 8), fc=nn.Linear(8, 3)), ["gru", "head"]
+    ),
+    "a view of what is changed in place": Case(
+        lambda: Module(changed_in_place, lstm=lstm(), a=nn.Linear(8, 8), fc=nn.Linear(8, 3)),
+        ["lstm", "pool", "linear", "relu", "head"],
     ),
     "an embedding": Case(
         lambda: Module(lambda m, x: m.fc(m.lstm(m.table(x))[0]), table=nn.Embedding(9, INPUTS),

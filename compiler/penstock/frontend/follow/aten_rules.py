@@ -129,6 +129,12 @@ def _addmm(
     )
 
 
+@rule("copy")
+def _copy(build: Builder, title: str, old: Any, new: Any, non_blocking: Any = False) -> Labels:
+    """What is written into an array takes its shape; a scatter puts it into its place."""
+    return labels(new).broadcast(tuple(old.shape))
+
+
 @rule("einsum")
 def _einsum(build: Builder, title: str, equation: str, operands: Any, path: Any = None) -> Labels:
     found = re.fullmatch(r"([a-z]*)([a-z]),([a-z])([a-z])->\1([a-z])", equation.replace(" ", ""))
