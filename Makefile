@@ -35,7 +35,8 @@ imports: $(READY)
 
 # The figures of docs/results.md; minutes.
 bench: $(READY)
-	$(BIN)/python benchmarks/ese_layer.py
+	$(BIN)/python benchmarks/ese_layer.py $(ARGS)
+	$(BIN)/python benchmarks/formats/run.py $(ARGS)
 
 # Error against density and number formats on the data in DATA; hours. What has been run stays.
 bench-compression: $(READY)
