@@ -114,6 +114,23 @@ FOLLOWED = {
     "relu in place": Case(
         lambda: head(lambda m, y: F.relu(y, inplace=True)), ["lstm", "relu", "head"]
     ),
+    "a leaky relu": Case(
+        lambda: head(lambda m, y: F.leaky_relu(y, 0.2)), ["lstm", "relu", "linear", "head"]
+    ),
+    "a slope for each channel": Case(
+        lambda: head(lambda m, y: m.slope(y.transpose(1, 2)).transpose(1, 2), slope=nn.PReLU(8)),
+        ["lstm", "relu", "linear", "head"],
+    ),
+    "an absolute value": Case(
+        lambda: head(lambda m, y: y[:, -1].abs()), ["lstm", "pool", "relu", "linear", "head"]
+    ),
+    "the greater and the lesser of two": Case(
+        lambda: Module(
+            lambda m, x: torch.minimum(torch.maximum(m.a(x), m.b(x)), m.a(x)[..., :1]),
+            a=nn.Linear(INPUTS, 3), b=nn.Linear(INPUTS, 3),
+        ),
+        ["linear", "linear", "linear", "relu", "linear", "relu", "head"],
+    ),
     "the mean over the steps": Case(lambda: head(lambda m, y: y.mean(1)), ["lstm", "pool", "head"]),
     "the max over the steps": Case(
         lambda: head(lambda m, y: y.max(1).values), ["lstm", "pool", "head"]

@@ -19,9 +19,11 @@ from penstock.frontend.follow.rules import (
     added,
     clamped,
     function_of,
+    greatest,
     matrix_product,
     multiplied,
     normalized,
+    sloped,
 )
 from penstock.layers import Relu
 
@@ -231,6 +233,34 @@ def _clamp_min(build: Builder, title: str, x: Labels, low: Any) -> Labels:
 @rule("clamp_max")
 def _clamp_max(build: Builder, title: str, x: Labels, high: Any) -> Labels:
     return _clamp(build, title, x, None, high)
+
+
+@rule("leaky_relu")
+def _leaky_relu(build: Builder, title: str, x: Labels, slope: float = 0.01) -> Labels:
+    return sloped(build, x, float(slope))
+
+
+@rule("prelu", "_prelu_kernel")
+def _prelu(build: Builder, title: str, x: Labels, slope: Any) -> Labels:
+    slopes = numbers(slope)
+    if slopes.ndim == 1:  # of channels, which are axis 1
+        slopes = slopes.reshape(-1, *[1] * (len(x.shape) - 2)) if len(x.shape) > 1 else slopes
+    return sloped(build, x, slopes)
+
+
+@rule("abs")
+def _abs(build: Builder, title: str, x: Labels) -> Labels:
+    return sloped(build, x, -1.0)
+
+
+@rule("maximum")
+def _maximum(build: Builder, title: str, a: Any, b: Any) -> Labels:
+    return greatest(build, labels(a), labels(b))
+
+
+@rule("minimum")
+def _minimum(build: Builder, title: str, a: Any, b: Any) -> Labels:
+    return greatest(build, labels(a), labels(b), -1)
 
 
 @rule("hardsigmoid")

@@ -17,10 +17,12 @@ from penstock.frontend.follow.rules import (
     added,
     clamped,
     function_of,
+    greatest,
     labels_of,
     matrix_product,
     multiplied,
     normalized,
+    sloped,
 )
 from penstock.layers import Relu
 
@@ -134,17 +136,17 @@ def _relu(f: OnnxFollower, node: Node, x: Labels) -> Labels:
 
 @rule("LeakyRelu")
 def _leaky(f: OnnxFollower, node: Node, x: Labels) -> Labels:
-    return _sloped(f, node, x, np.asarray(node.get("alpha", 0.01)))
+    return sloped(f.build, x, float(node.get("alpha", 0.01)))
 
 
 @rule("PRelu")
 def _prelu(f: OnnxFollower, node: Node, x: Labels, slope: Any) -> Labels:
-    return _sloped(f, node, x, constant(slope, "slope"))
+    return sloped(f.build, x, constant(slope, "slope"))
 
 
-def _sloped(f: OnnxFollower, node: Node, x: Labels, slope: FloatArray) -> Labels:
-    """slope x + (1 - slope) relu(x)."""
-    return f.build.combination([x.scaled(slope), _relu(f, node, x).scaled(1.0 - slope)])
+@rule("Abs")
+def _abs(f: OnnxFollower, node: Node, x: Labels) -> Labels:
+    return sloped(f.build, x, -1.0)
 
 
 @rule("Sigmoid")
@@ -167,8 +169,10 @@ def _clip(f: OnnxFollower, node: Node, x: Labels, low: Any = None, high: Any = N
 @rule("Max", "Min")
 def _limited(f: OnnxFollower, node: Node, *terms: Any) -> Labels:
     values = [term for term in terms if isinstance(term, Labels)]
-    if len(values) != 1 or len(terms) != 2:
-        raise Unfollowed("it compares values of the network")
+    if len(terms) != 2:
+        raise Unfollowed(f"it compares {len(terms)} values")
+    if len(values) == 2:
+        return greatest(f.build, values[0], values[1], 1 if node.op == "Max" else -1)
     (limit,) = (_limit(term) for term in terms if not isinstance(term, Labels))
     is_low = node.op == "Max"
     return clamped(f.build, values[0], limit if is_low else -np.inf, np.inf if is_low else limit)

@@ -13,7 +13,7 @@ import numpy as np
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import Builder
 from penstock.frontend.follow.labels import Labels, Unfollowed
-from penstock.layers import Activation, Cell, Clamp
+from penstock.layers import Activation, Cell, Clamp, Relu
 from penstock.layers.gated import Gated
 
 Operand = Labels | FloatArray
@@ -103,6 +103,20 @@ def clamped(build: Builder, x: Labels, low: float, high: float) -> Labels:
     """Every element between two limits; infinity is none."""
     kind = f"clamp_{low:g}_{high:g}".replace("-", "m").replace(".", "_").replace("+", "")
     return build.elementwise(x, kind, lambda n: Clamp(n, low, high))
+
+
+def sloped(build: Builder, x: Labels, slope: FloatArray | float) -> Labels:
+    """x where it is positive, slope x elsewhere: slope x + (1 - slope) relu(x)."""
+    positive = build.elementwise(x, "relu", Relu)
+    return build.combination([x.scaled(slope), positive.scaled(1.0 - np.asarray(slope))])
+
+
+def greatest(build: Builder, a: Labels, b: Labels, sign: int = 1) -> Labels:
+    """The greater of a and b, element by element: b + relu(a - b). sign -1: the lesser."""
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    a, b = a.broadcast(shape), b.broadcast(shape)
+    above = build.elementwise(added(build, a, b.scaled(-1.0)).scaled(sign), "relu", Relu)
+    return added(build, b, above.scaled(sign))
 
 
 def reads_through(cell: Cell, matrix: FloatArray, shift: FloatArray) -> Cell:
