@@ -159,7 +159,8 @@ class Interpreter:
     def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, FloatArray]:
         """A state as PyTorch's (h_n, c_n): real numbers, (layers * directions, sequences, n).
 
-        Raises PenstockError for layers of different sizes, whose states are not one array.
+        Without an LSTM there are no layers in c_n. Raises PenstockError for layers of different
+        sizes, whose states are not one array.
         """
         for part in ("y", "c"):
             lengths = [state[name].shape[1] for name in self._names(part)]
@@ -169,26 +170,26 @@ class Interpreter:
                     str(self.project.folder),
                     "take them by name, from Interpreter.run",
                 )
-        states = self.project.graph.states()
-        found = [
-            np.stack([
-                states[name].read.tensor.type.to_float(state[name])
-                for name in self._names(part)
-            ])
-            for part in ("y", "c")
-        ]  # fmt: skip
-        return found[0], found[1]
+        return self._stacked(state, "y"), self._stacked(state, "c")
+
+    def _stacked(self, state: dict[str, IntArray], part: str) -> FloatArray:
+        states, names = self.project.graph.states(), self._names(part)
+        if not names:
+            return np.zeros((0, len(next(iter(state.values()), ())), 0))
+        return np.stack([states[name].read.tensor.type.to_float(state[name]) for name in names])
 
     def state_from_arrays(self, arrays: dict[str, Any], where: str) -> dict[str, IntArray]:
         """PyTorch's initial state, as ``run`` takes it.
 
         arrays: ``h_0`` and ``c_0`` (or ``h_n`` and ``c_n``), each (layers * directions, sequences,
-        n). Raises PenstockError.
+        n); ``c_0`` is not needed where no layer is an LSTM. Raises PenstockError.
         """
         state: dict[str, IntArray] = {}
         for part, letter in (("y", "h"), ("c", "c")):
             names = self._names(part)
             given = arrays.get(f"{letter}_0", arrays.get(f"{letter}_n"))
+            if given is None and not names:
+                continue
             given = None if given is None else as_array(given, where)
             if given is None or given.ndim != 3 or len(given) != len(names):
                 raise PenstockError(

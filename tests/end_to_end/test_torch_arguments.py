@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support import random_model
 
+import penstock
 from penstock import Hardware, PenstockError
 from penstock.driver import compile_model
 from penstock_runtime import Interpreter, Session
@@ -103,3 +104,19 @@ def test_the_initial_state_is_taken_where_the_final_one_is_given_too(interpreter
     found = interpreter.state_from_arrays(both, "here")
     wanted = interpreter.state_from_arrays({"h_n": h_n, "c_n": c_n}, "here")
     assert all((found[name] == wanted[name]).all() and found[name].any() for name in wanted)
+
+
+def test_a_network_without_cells_has_a_hidden_state_alone(tmp_path):
+    module = torch.nn.GRU(INPUTS, CELLS, num_layers=2, batch_first=True)
+    interpreter = Interpreter(
+        penstock.compile(module, torch.randn(2, 5, INPUTS), Hardware(pes=2)).write(tmp_path / "gru")
+    )
+    x = np.random.default_rng(0).normal(size=(3, 6, INPUTS))
+    first, whole = interpreter.run(x[:, :2]), interpreter.run(x)
+    h_n, c_n = interpreter.hidden(first.state)
+    assert h_n.shape == (2, 3, CELLS) and c_n.size == 0
+    for state in ({"h_n": h_n}, {"h_n": h_n, "c_n": c_n}):
+        given = interpreter.state_from_arrays(state, "here")
+        assert (interpreter.run(x[:, 2:], state=given).raw == whole.raw[:, 2:]).all()
+    with pytest.raises(PenstockError):
+        interpreter.state_from_arrays({"h_0": h_n, "c_0": h_n}, "here")
