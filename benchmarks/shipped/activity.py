@@ -10,23 +10,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn.functional import conv1d, pad
+
 from measure import (
     RATE,
-    Both,
     Recording,
     Shipped,
     Story,
     area_under_curve,
     closing_rows,
+    clustered,
     compiled,
-    proportion,
+    padded,
     recordings,
 )
-from safetensors.torch import load_file
-from torch import nn
-from torch.nn.functional import conv1d, pad
-
 from penstock.fixed import FloatArray
 
 FRAME, CONTEXT, REFLECTED = 512, 64, 64
@@ -41,6 +42,8 @@ TEST_INDEX = 40
 THRESHOLD = 0.5
 PES = 16
 Weights = dict[str, torch.Tensor]
+Chances = list[FloatArray]
+"""Of each stream, its frames'."""
 
 
 class Decoder(nn.Module):
@@ -62,13 +65,17 @@ class Decoder(nn.Module):
         return torch.sigmoid(self.final(torch.relu(self.lstm(features)[0])))
 
 
+def pieces(sound: FloatArray) -> FloatArray:
+    """(frames, samples) of a stream's whole frames, each behind the end of the one before."""
+    before = np.pad(sound, (CONTEXT, 0)).astype(np.float32)
+    count = len(sound) // FRAME
+    return np.stack([before[n * FRAME : (n + 1) * FRAME + CONTEXT] for n in range(count)])
+
+
 @torch.no_grad()
 def features(weights: Weights, sound: FloatArray) -> FloatArray:
-    """(frames, features) of a stream, whole frames only: what the convolutions make of it."""
-    count = len(sound) // FRAME
-    before = np.pad(sound, (CONTEXT, 0))
-    pieces = np.stack([before[n * FRAME : (n + 1) * FRAME + CONTEXT] for n in range(count)])
-    x = pad(torch.from_numpy(pieces.astype(np.float32)), (0, REFLECTED), "reflect")[:, None]
+    """(frames, features) of a stream: what the convolutions make of it."""
+    x = pad(torch.from_numpy(pieces(sound)), (0, REFLECTED), "reflect")[:, None]
     basis = weights["stft_conv.weight"]
     real, imaginary = conv1d(x, basis, stride=basis.shape[2] // 2).chunk(2, dim=1)
     x = torch.hypot(real, imaginary)
@@ -78,7 +85,16 @@ def features(weights: Weights, sound: FloatArray) -> FloatArray:
     return x[:, :, 0].numpy()
 
 
-def stream(words: list[FloatArray], generator: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def chances_of_the_package(file: Path, sound: FloatArray) -> FloatArray:
+    """(frames) what the package's own ONNX file gives for a stream."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    start = {part: np.zeros((1, 1, session.get_inputs()[1].shape[2]), np.float32) for part in "hc"}
+    return session.run(["speech_probs"], {"input": pieces(sound), **start})[0].reshape(-1)
+
+
+def stream(
+    words: list[FloatArray], generator: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
     """Words with pauses, in noise; and of each whole frame, whether most of it is a word."""
     parts, spoken = [], []
     for word in words:
@@ -93,47 +109,54 @@ def stream(words: list[FloatArray], generator: np.random.Generator) -> tuple[Flo
     return sound + generator.normal(0, noise, len(sound)), shares > 0.5
 
 
-def streams(
-    found: list[Recording], count: int, seed: int, weights: Weights
-) -> list[tuple[FloatArray, FloatArray]]:
-    """(features, whether somebody speaks) of each stream, words drawn from these recordings."""
-    generator, made = np.random.default_rng(seed), []
-    for _ in range(count):
-        chosen = generator.choice(len(found), WORDS, replace=False)
-        sound, is_speech = stream([found[index].sound for index in chosen], generator)
-        made.append((features(weights, sound), is_speech))
-    return made
+def streams(found: list[Recording], count: int, seed: int) -> list[tuple[FloatArray, FloatArray]]:
+    """(sound, whether somebody speaks) of streams whose words are drawn from these recordings."""
+    generator = np.random.default_rng(seed)
+    return [
+        stream([found[index].sound for index in generator.choice(len(found), WORDS, replace=False)],
+               generator)
+        for _ in range(count)
+    ]  # fmt: skip
 
 
 def measure(packages: Path, data: Path, folder: Path, story: Story) -> bool:
     """See ``Shipped``."""
-    weights = load_file(packages / "silero_vad/data/silero_vad_16k.safetensors")
-    found = recordings(data)
+    own = packages / "silero_vad/data"
+    weights, found = load_file(own / "silero_vad_16k.safetensors"), recordings(data)
     parts = [[one for one in found if (one.index < TEST_INDEX) == is_test]
              for is_test in (True, False)]  # fmt: skip
-    tested, seen = (streams(part, count, seed, weights) for seed, (part, count) in
+    tested, seen = (streams(part, count, seed) for seed, (part, count) in
                     enumerate(zip(parts, (STREAMS, CALIBRATION), strict=True)))  # fmt: skip
-    shortest = min(len(frames) for frames, _ in seen)
-    frames = np.stack([frames[:shortest] for frames, _ in seen])
-    both = compiled(Decoder(weights), frames, folder, PES)
-    _compare(story, both, tested)
+    frames, lengths = padded([features(weights, sound) for sound, _ in seen])
+    both = compiled(Decoder(weights), frames, folder, PES, calibration_lengths=lengths)
+    heard = [features(weights, sound) for sound, _ in tested]
+    real = [both.in_float(x[None])[0, :, 0] for x in heard]
+    bits = [both.interpreter.run(x).values[:, 0] for x in heard]
+    package = chances_of_the_package(own / "silero_vad_16k_sequence.onnx", tested[0][0])
+    _compare(story, real, bits, [truth for _, truth in tested])
+    story.add("float chances against the package's ONNX file, greatest difference",
+              f"{np.abs(real[0] - package).max():.1e}")  # fmt: skip
     return closing_rows(story, both, frames[:2])
 
 
-def _compare(story: Story, both: Both, tested: list[tuple[FloatArray, FloatArray]]) -> None:
-    is_speech = np.concatenate([truth for _, truth in tested])
-    real = np.concatenate([both.in_float(x[None])[0, :, 0] for x, _ in tested])
-    bits = np.concatenate([both.interpreter.run(x).values[:, 0] for x, _ in tested])
-    story.add("test set", f"{len(tested)} streams, {len(real):,} frames of 32 ms, "
+def _compare(story: Story, real: Chances, bits: Chances, truth: Chances) -> None:
+    """Rows of both networks' chances, stream by stream."""
+    one, other, is_speech = (np.concatenate(part) for part in (real, bits, truth))
+    story.add("test set", f"{len(truth)} streams, {len(one):,} frames of 32 ms, "
               f"{is_speech.mean():.0%} speech")  # fmt: skip
-    for how, chance in (("float", real), ("bit-true", bits)):
-        right = float(np.mean((chance >= THRESHOLD) == is_speech))
-        story.add(f"frames rightly decided, {how}", proportion(right, len(real)))
-        story.add(f"area under the ROC curve, {how}", f"{area_under_curve(chance, is_speech):.4f}")
-    agree = np.mean((real >= THRESHOLD) == (bits >= THRESHOLD))
+    counts = np.array([len(part) for part in truth])
+    for how, chances in (("float", real), ("bit-true", bits)):
+        wrong = np.array([np.sum((chance >= THRESHOLD) != spoken)
+                          for chance, spoken in zip(chances, truth, strict=True)])  # fmt: skip
+        area = area_under_curve(np.concatenate(chances), is_speech)
+        right, error = 1 - wrong.sum() / counts.sum(), clustered(wrong, counts)
+        story.add(f"frames rightly decided, {how}", f"{right:.1%} +- {error:.1%}")
+        story.add(f"area under the ROC curve, {how}", f"{area:.4f}")
+    agree = np.mean((one >= THRESHOLD) == (other >= THRESHOLD))
     story.add("decisions, bit-true as in float", f"{agree:.2%}")
+    difference = np.abs(one - other)
     story.add("difference of the chances, mean, greatest",
-              f"{np.abs(real - bits).mean():.4f}, {np.abs(real - bits).max():.4f}")  # fmt: skip
+              f"{difference.mean():.4f}, {difference.max():.4f}")  # fmt: skip
 
 
 SHIPPED = Shipped(

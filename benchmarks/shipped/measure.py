@@ -15,14 +15,28 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 from speech.recordings import read_arrays
-from story import ROOT, Story, check_rows, hardware_rows, proportion
+from story import (
+    RESULTS,
+    ROOT,
+    Story,
+    check_rows,
+    clustered,
+    exit_status,
+    hardware_rows,
+    parse,
+    proportion,
+    replace_section,
+)
 
 import penstock
 from penstock import Hardware
 from penstock.fixed import FloatArray, IntArray
 from penstock_runtime import Interpreter
 
-__all__ = ["ROOT", "Shipped", "Story", "proportion"]
+__all__ = [
+    "RESULTS", "ROOT", "Shipped", "Story", "clustered", "exit_status", "parse", "proportion",
+    "replace_section",
+]  # fmt: skip
 RATE = 16_000
 CHECKED_STEPS = 12
 
@@ -88,8 +102,10 @@ def recordings(folder: Path) -> list[Recording]:
     audio, offset, speaker, index = arrays
     sound = librosa.resample(audio / 32768, orig_sr=8000, target_sr=RATE)
     ends = [2 * int(end) for end in offset]
-    return [Recording(sound[a:b].astype(np.float32), int(who), int(number))
-            for (a, b), who, number in zip(pairwise(ends), speaker, index, strict=True)]  # fmt: skip
+    return [
+        Recording(sound[a:b].astype(np.float32), int(who), int(number))
+        for (a, b), who, number in zip(pairwise(ends), speaker, index, strict=True)
+    ]
 
 
 def equal_error_rate(same: FloatArray, other: FloatArray) -> float:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct
 
 from penstock import PenstockError
 
 REQUIREMENTS = Path(__file__).parent / "requirements.txt"
-NUMPY = {"_reconstruct": _reconstruct, "ndarray": np.ndarray, "dtype": np.dtype}
+NUMPY = {"_reconstruct": np.zeros(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
 
 
 def fetched(cache: Path) -> Path:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import Both, Shipped, Story, closing_rows, compiled, padded, proportion
-from packages import unpickled
 from torch import nn
 
+from measure import Both, Shipped, Story, closing_rows, compiled, padded, proportion
+from packages import unpickled
 from penstock import PenstockError
 from penstock.fixed import IntArray
 

@@ -13,13 +13,12 @@ import sys
 from pathlib import Path
 
 import torch
-from measure import ROOT, Shipped, Story
 
 import activity
 import pinyin
 import voices
+from measure import RESULTS, ROOT, Shipped, Story, exit_status, parse, replace_section
 from packages import fetched
-from story import RESULTS, exit_status, parse, replace_section
 
 NETWORKS = {one.name.removeprefix("shipped-"): one
             for one in (voices.SHIPPED, pinyin.SHIPPED, activity.SHIPPED)}  # fmt: skip
@@ -31,7 +30,8 @@ def run(options: argparse.Namespace) -> bool:
     cache = Path(options.cache)
     packages = Path(options.packages) if options.packages else fetched(cache)
     wanted = [options.only] if options.only else list(NETWORKS)
-    return all([_one(NETWORKS[name], packages, cache, options) for name in wanted])
+    agree = [_one(NETWORKS[name], packages, cache, options) for name in wanted]
+    return all(agree)
 
 
 def _one(one: Shipped, packages: Path, cache: Path, options: argparse.Namespace) -> bool:

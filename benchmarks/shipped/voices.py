@@ -1,21 +1,24 @@
 """Resemblyzer's voice encoder: whose voice is it? Three LSTMs and a Linear layer over mel energies.
 
 Its forward ends with a division by the norm, which the host does here. Its voice detector, which
-cuts silence out, is left away: the recordings are trimmed.
+cuts silence out, is left away: the recordings are trimmed. The energies are not logarithms, and
+reach from 1e-15 to 60; what the network hears in the small ones needs more than 16 bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 import librosa
 import numpy as np
 import torch
+from torch import nn
+
 from measure import (
     RATE,
-    Both,
     Recording,
     Shipped,
     Story,
@@ -25,9 +28,8 @@ from measure import (
     proportion,
     recordings,
 )
-from torch import nn
-
-from penstock.fixed import FloatArray
+from penstock import Precision
+from penstock.fixed import FloatArray, IntArray
 
 MELS, WINDOW, HOP = 40, 400, 160
 PIECE, STRIDE = 160, 77
@@ -41,6 +43,14 @@ TESTED, ENROLLED = 80, 10
 """
 SEQUENCES_AT_ONCE = 96
 PES = 32
+FORMATS = {
+    "bit-true, 12-bit weights, 16-bit inputs": Precision(),
+    "bit-true, 16-bit weights, 24-bit inputs, interpolated tables": Precision(
+        weights=16, inputs=24, interpolate_bits=5
+    ),
+}
+"""The last is the one whose size is shown and whose C++ is run."""
+Run = Callable[[FloatArray], FloatArray]
 
 
 class Encoder(nn.Module):
@@ -93,7 +103,7 @@ def utterances(found: list[Recording]) -> dict[int, list[FloatArray]]:
     return made
 
 
-def embeddings(run: Callable[[FloatArray], FloatArray], heard: list[FloatArray]) -> FloatArray:
+def embeddings(run: Run, heard: list[FloatArray]) -> FloatArray:
     """(utterances, outputs): the mean of an utterance's pieces, each of norm 1, and again so."""
     together = np.concatenate(heard)
     values = [run(together[start : start + SEQUENCES_AT_ONCE])[:, 0]
@@ -106,12 +116,12 @@ def _unit(values: FloatArray) -> FloatArray:
     return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-9)
 
 
-def identified(tested: FloatArray, enrolled: FloatArray) -> FloatArray:
+def identified(tested: FloatArray, enrolled: FloatArray) -> IntArray:
     """The speaker whom each utterance is most like. enrolled: (speakers, outputs)."""
     return np.argmax(tested @ enrolled.T, axis=1)
 
 
-def verification_error(tested: FloatArray, speakers: FloatArray) -> float:
+def verification_error(tested: FloatArray, speakers: IntArray) -> float:
     """Equal error rate over all pairs of utterances: is it the same voice?"""
     pairs = np.array(list(combinations(range(len(tested)), 2)))
     scores = (tested @ tested.T)[pairs[:, 0], pairs[:, 1]]
@@ -123,33 +133,40 @@ def measure(packages: Path, data: Path, folder: Path, story: Story) -> bool:
     """See ``Shipped``."""
     by_speaker = utterances(recordings(data))
     seen = [one for own in by_speaker.values() for one in own[TESTED + ENROLLED :]]
-    both = compiled(encoder(packages), np.concatenate(seen), folder, PES)
     tested = [one for own in by_speaker.values() for one in own[:TESTED]]
     enrolled = [one for own in by_speaker.values() for one in own[TESTED : TESTED + ENROLLED]]
-    speakers = np.repeat(np.arange(len(by_speaker)), len(tested) // len(by_speaker))
     story.add("test set", f"{len(tested)} utterances of {len(by_speaker)} speakers")
-    _compare(story, both, (tested, enrolled), speakers)
+    trial = Trial(tested, enrolled, np.repeat(np.arange(len(by_speaker)), TESTED))
+    module, frames = encoder(packages), np.concatenate(seen)
+    for number, (how, precision) in enumerate(FORMATS.items()):
+        both = compiled(module, frames, folder / f"{number}", PES, precision=precision)
+        if number == 0:
+            real = trial.rows(story, "float", both.in_float)
+        bits = trial.rows(story, how, lambda x, one=both: one.interpreter.run(x).values)
+        cosine = np.sum(real * bits, axis=1)
+        story.add(f"cosine with float embeddings, mean, least, {how}",
+                  f"{cosine.mean():.4f}, {cosine.min():.4f}")  # fmt: skip
     return closing_rows(story, both, tested[0][:1])
 
 
-def _compare(
-    story: Story, both: Both, heard: tuple[list[FloatArray], ...], speakers: FloatArray
-) -> None:
-    count, answers, vectors = len(set(speakers)), [], []
-    runs = {"float": both.in_float, "bit-true": lambda x: both.interpreter.run(x).values}
-    for how, run in runs.items():
-        tested, enrolled = (embeddings(run, part) for part in heard)
-        middle = _unit(enrolled.reshape(count, -1, enrolled.shape[1]).mean(axis=1))
-        answers.append(identified(tested, middle))
-        vectors.append(tested)
-        right = float(np.mean(answers[-1] == speakers))
-        story.add(f"speakers identified, {how}", proportion(right, len(speakers)))
-        story.add(f"verification, equal error rate, {how}",
-                  f"{verification_error(tested, speakers):.2%}")  # fmt: skip
-    agree = float(np.mean(answers[0] == answers[1]))
-    story.add("speakers, bit-true as in float", f"{agree:.2%}")
-    cosine = np.sum(vectors[0] * vectors[1], axis=1).min()
-    story.add("cosine of bit-true and float embeddings, least", f"{cosine:.5f}")
+@dataclass(frozen=True)
+class Trial:
+    """Utterances that are tested, of these speakers; and as many of each that tell who they are."""
+
+    tested: list[FloatArray]
+    enrolled: list[FloatArray]
+    speakers: IntArray
+
+    def rows(self, story: Story, how: str, run: Run) -> FloatArray:
+        """What a network is worth, and its embeddings of the tested utterances."""
+        found, known = embeddings(run, self.tested), embeddings(run, self.enrolled)
+        count = len(set(self.speakers))
+        middle = _unit(known.reshape(count, -1, known.shape[1]).mean(axis=1))
+        right = float(np.mean(identified(found, middle) == self.speakers))
+        error = verification_error(found, self.speakers)
+        story.add(f"speakers identified, {how}", proportion(right, len(found)))
+        story.add(f"same voice or not, equal error rate, {how}", f"{error:.2%}")
+        return found
 
 
 SHIPPED = Shipped(
