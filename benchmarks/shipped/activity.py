@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import conv1d, pad
 
@@ -30,6 +30,7 @@ from measure import (
 )
 from penstock.fixed import FloatArray
 
+FILE = "silero_vad/data/silero_vad_16k_sequence.onnx"
 FRAME, CONTEXT, REFLECTED = 512, 64, 64
 STRIDES = (1, 2, 2, 1)
 """Of the four convolutions behind the spectrum."""
@@ -51,18 +52,30 @@ class Decoder(nn.Module):
 
     def __init__(self, weights: Weights):
         super().__init__()
-        rows, features = weights["lstm_cell.weight_ih"].shape
+        rows, features = weights["lstm.weight_ih_l0"].shape
         self.lstm = nn.LSTM(features, rows // 4, batch_first=True)
-        self.final = nn.Linear(rows // 4, 1)
-        parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        self.load_state_dict(
-            {f"lstm.{part}_l0": weights[f"lstm_cell.{part}"] for part in parts}
-            | {"final.weight": weights["final_conv.weight"][:, :, 0],
-               "final.bias": weights["final_conv.bias"]}
-        )  # fmt: skip
+        self.output = nn.Linear(rows // 4, 1)
+        self.load_state_dict({name: weights[name] for name in self.state_dict()})
 
     def forward(self, features):
-        return torch.sigmoid(self.final(torch.relu(self.lstm(features)[0])))
+        return torch.sigmoid(self.output(torch.relu(self.lstm(features)[0])))
+
+
+def weights_of(file: Path) -> Weights:
+    """Those of the package's ONNX file, by torch's names where a layer of torch takes them.
+
+    The package's .safetensors file is not taken: it holds those of another network.
+    """
+    graph = onnx.load(file).graph
+    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    node = next(node for node in graph.node if node.op_type == "LSTM")
+    w, r, b = (arrays[name][0] for name in node.input[1:4])
+    found = {"weight_ih": w, "weight_hh": r, "bias_ih": b[: len(w)], "bias_hh": b[len(w) :]}
+    for name, values in found.items():
+        i, o, f, g = np.split(values, 4)
+        arrays[f"lstm.{name}_l0"] = np.concatenate([i, f, g, o])
+    arrays["output.weight"] = arrays["output.weight"][:, :, 0]
+    return {name: torch.tensor(values) for name, values in arrays.items()}
 
 
 def pieces(sound: FloatArray) -> FloatArray:
@@ -76,11 +89,11 @@ def pieces(sound: FloatArray) -> FloatArray:
 def features(weights: Weights, sound: FloatArray) -> FloatArray:
     """(frames, features) of a stream: what the convolutions make of it."""
     x = pad(torch.from_numpy(pieces(sound)), (0, REFLECTED), "reflect")[:, None]
-    basis = weights["stft_conv.weight"]
+    basis = weights["stft.forward_basis_buffer"]
     real, imaginary = conv1d(x, basis, stride=basis.shape[2] // 2).chunk(2, dim=1)
     x = torch.hypot(real, imaginary)
-    for number, stride in enumerate(STRIDES, 1):
-        weight, bias = (weights[f"conv{number}.{part}"] for part in ("weight", "bias"))
+    for number, stride in enumerate(STRIDES):
+        weight, bias = (weights[f"encoder.{number}.{part}"] for part in ("weight", "bias"))
         x = torch.relu(conv1d(x, weight, bias, stride=stride, padding=1))
     return x[:, :, 0].numpy()
 
@@ -121,8 +134,8 @@ def streams(found: list[Recording], count: int, seed: int) -> list[tuple[FloatAr
 
 def measure(packages: Path, data: Path, folder: Path, story: Story) -> bool:
     """See ``Shipped``."""
-    own = packages / "silero_vad/data"
-    weights, found = load_file(own / "silero_vad_16k.safetensors"), recordings(data)
+    file, found = packages / FILE, recordings(data)
+    weights = weights_of(file)
     parts = [[one for one in found if (one.index < TEST_INDEX) == is_test]
              for is_test in (True, False)]  # fmt: skip
     tested, seen = (streams(part, count, seed) for seed, (part, count) in
@@ -132,7 +145,7 @@ def measure(packages: Path, data: Path, folder: Path, story: Story) -> bool:
     heard = [features(weights, sound) for sound, _ in tested]
     real = [both.in_float(x[None])[0, :, 0] for x in heard]
     bits = [both.interpreter.run(x).values[:, 0] for x in heard]
-    package = chances_of_the_package(own / "silero_vad_16k_sequence.onnx", tested[0][0])
+    package = chances_of_the_package(file, tested[0][0])
     _compare(story, real, bits, [truth for _, truth in tested])
     story.add("float chances against the package's ONNX file, greatest difference",
               f"{np.abs(real[0] - package).max():.1e}")  # fmt: skip
