@@ -23,7 +23,7 @@ def fetched(cache: Path) -> Path:
     if unpacked.is_dir():
         return unpacked
     wheels, part = cache / "wheels", cache / "unpacked.part"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary",
+    command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary",
                ":all:", "--require-hashes", "-r", str(REQUIREMENTS), "-d", str(wheels)]  # fmt: skip
     if subprocess.run(command).returncode:
         raise PenstockError(
