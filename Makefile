@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format bench bench-compression bench-shipped example-sentiment example-speech example-language_model fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -42,6 +42,10 @@ bench: $(READY)
 bench-compression: $(READY)
 	$(BIN)/python benchmarks/compression/run.py --data $(DATA)
 	$(BIN)/python benchmarks/compression/report.py --write
+
+# Trained networks of other people's packages, fetched by pip, on the data in DATA; minutes.
+bench-shipped: $(READY)
+	$(BIN)/python benchmarks/shipped/run.py --data $(DATA) --write
 
 # The examples on real data, minutes to an hour: DATA has a folder for each data set, and the figures
 # go into the docs. Without DATA, on generated data, in seconds.

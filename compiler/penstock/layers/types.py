@@ -134,20 +134,30 @@ class Types:
         """The input frame, without headroom."""
         return self._choose("x", self.precision.inputs, self._calibrated("x", headroom=1.0))
 
-    def gate(self, name: str, function: str) -> Fixed:
-        """The result of sigma, unsigned with 1.0 exact, or tanh, signed and just below 1."""
+    def gate(self, name: str, function: str, *states: str) -> Fixed:
+        """The result of sigma, unsigned with 1.0 exact, or tanh, signed and just below 1.
+
+        states: see ``product``.
+        """
         signed = function == "tanh"
-        width = self.precision.gates
-        return self._choose(name, width, lambda bits: bits - 1, signed)
+        return self._choose(name, self.precision.gates, self._below_one(*states), signed)
 
     def cell(self, name: str) -> Fixed:
         """Cell state, with headroom; it holds all that calibration saw."""
         frac_of = self._calibrated(name, is_state=True)
         return self._choose(name, self.precision.cell_state, frac_of, max_frac=FINEST_CELL)
 
-    def product(self, name: str) -> Fixed:
-        """A product or mean of results of sigma and tanh, below 1 by its nature."""
-        return self._choose(name, self.precision.outputs, lambda bits: bits - 1)
+    def product(self, name: str, *states: str) -> Fixed:
+        """A product or mean of results of sigma and tanh, below 1 by its nature.
+
+        states: those that it is written to. A sequence may begin with any values in them, and what
+        calibration saw there must fit.
+        """
+        return self._choose(name, self.precision.outputs, self._below_one(*states))
+
+    def _below_one(self, *states: str) -> Callable[[int], int]:
+        peak = max((self.ranges.peak[state] for state in states), default=0.0)
+        return lambda bits: min(bits - 1, largest_frac(peak, bits)) if peak > 1 else bits - 1
 
     def output(self, name: str) -> Fixed:
         """The output of a matrix product: one type for both directions, with headroom."""
