@@ -1,0 +1,273 @@
+"""Is a sentence positive? A transformer's encoder whose position-wise matrices are compiled.
+
+Trained dense, pruned in balance over the PEs, retrained. Query, key and value, the attention's
+output, and the feed-forward pair become a project each; the test set goes through their bit-true
+interpreters, with attention's scores, softmax and normalization computed by the host in between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from sentiment.corpus import (
+    PAD,
+    UNK,
+    Corpus,
+    Numbering,
+    Words,
+    dataset_of,
+    generated_corpus,
+    load_corpus,
+)
+from story import (
+    CHECK_STEPS,
+    ROOT,
+    Story,
+    exit_status,
+    hardware_rows,
+    in_a_row,
+    parse,
+    proportion,
+    say,
+)
+from transformer.encoder import Encoder, Size
+
+import penstock
+from penstock import Compiled, Hardware
+from penstock.compress import Recipe
+from penstock.compress.dataset import Dataset, Split
+from penstock.compress.recipe import prune
+from penstock.compress.training import Loop, Stage
+from penstock.fixed import FloatArray, IntArray
+from penstock_runtime import Interpreter
+from penstock_runtime.compare import check
+
+MIN_COUNT = 2
+CALIBRATION_SENTENCES, CHECKED = 256, 3
+NOT_SHOWN = "the host's time for attention, softmax and LayerNorm; Vitis and a card were not run"
+
+
+class Recorder(nn.Module):
+    """A block that keeps what it was given last."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block, self.seen = block, torch.empty(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the block."""
+        self.seen = x
+        return self.block(x)
+
+
+class BitTrue(nn.Module):
+    """A block as its project computes it: real numbers in, the kernel's very bits out."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        super().__init__()
+        self.interpreter = interpreter
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(sentences, positions, inputs) -> (sentences, positions, outputs)."""
+        return torch.from_numpy(self.interpreter.run(x.numpy(), batch_first=True).values).to(x)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """longer: dense, and trained on for as many epochs as ``pruned`` was."""
+
+    dense: Encoder
+    longer: Encoder
+    pruned: Encoder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``run`` leaves. inputs: what the blocks of the pruned encoder were calibrated on."""
+
+    story: Story
+    encoder: Encoder
+    interpreters: dict[str, Interpreter]
+    inputs: dict[str, FloatArray]
+    data: Dataset
+    passed: bool
+
+
+def numbering_of(texts: Iterable[Words]) -> Numbering:
+    """Of the words that ``texts`` has at least MIN_COUNT times, the frequent ones first."""
+    counts = Counter(word for words in texts for word in words)
+    known = [word for word, count in counts.most_common() if count >= MIN_COUNT]
+    return Numbering({word: number for number, word in enumerate([PAD, UNK, *known])})
+
+
+def train(encoder: Encoder, data: Dataset, recipe: Recipe) -> Trained:
+    """Dense, then pruned with the dense one as its teacher; validation chooses the epochs."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def loop(name: str) -> Loop:
+            own = Path(folder, name)
+            own.mkdir()
+            return Loop(own, recipe.batch, recipe.patience, recipe.seed, log=say)
+
+        stage = Stage("dense", encoder, encoder, recipe.dense_epochs, recipe.rate)
+        loop("dense").fit(stage, data.train, data.valid)
+
+        def retrained(name: str, density: float) -> Encoder:
+            say(f"{name}: density {density:.0%}")
+            own, wanted = copy.deepcopy(encoder), replace(recipe, density=density)
+            prune(loop(name), own, own, data, wanted, encoder)
+            return own
+
+        return Trained(encoder, retrained("longer", 1.0), retrained("pruned", recipe.density))
+
+
+def inputs_of_blocks(encoder: Encoder, split: Split) -> dict[str, FloatArray]:
+    """Block -> what it is given, (sentences, positions, inputs)."""
+    recorders = {name: Recorder(block) for name, block in encoder.blocks().items()}
+    with torch.no_grad():
+        encoder.with_blocks(recorders)(torch.from_numpy(split.x), torch.from_numpy(split.lengths))
+    return {name: recorder.seen.numpy() for name, recorder in recorders.items()}
+
+
+def compile_blocks(
+    encoder: Encoder, inputs: dict[str, FloatArray], lengths: IntArray, recipe: Recipe
+) -> dict[str, Compiled]:
+    """A project for each block, calibrated on what the encoder gives it."""
+    compiled = {
+        name: penstock.compile(
+            block, inputs[name], Hardware(pes=recipe.pes), recipe.precision,
+            calibration_lengths=lengths,
+        )
+        for name, block in encoder.blocks().items()
+    }  # fmt: skip
+    for name, one in compiled.items():
+        for note in one.notes:
+            say(f"note: {name}: {note}")
+    return compiled
+
+
+def decisions(encoder: Callable[[Tensor, Tensor], Tensor], split: Split) -> IntArray:
+    """1 for each sentence that is called positive."""
+    found = np.zeros(len(split), dtype=np.int64)
+    for chosen, logits, _ in Loop(Path()).answers(encoder, split):
+        found[chosen] = logits.argmax(1).numpy()
+    return found
+
+
+def accuracy_rows(
+    story: Story, trained: Trained, interpreters: dict[str, Interpreter], test: Split
+) -> None:
+    """The end task: in float, and with the blocks in the interpreter."""
+    fixed = trained.pruned.with_blocks({name: BitTrue(one) for name, one in interpreters.items()})
+    encoders = {
+        "float, dense": trained.dense,
+        "float, dense, trained on as long": trained.longer,
+        "float, pruned": trained.pruned,
+        "blocks bit-true, attention in float": fixed,
+    }
+    said = {title: decisions(encoder, test) for title, encoder in encoders.items()}
+    for title, found in said.items():
+        right = float(np.mean(found == test.y))
+        story.add(f"accuracy, {title} (n = {len(test):,})", proportion(right, len(test)))
+    same = np.count_nonzero(said["float, pruned"] == said["blocks bit-true, attention in float"])
+    story.add("same decision, float pruned and bit-true", f"{same:,} of {len(test):,}")
+
+
+def check_rows(
+    story: Story, interpreters: dict[str, Interpreter], encoder: Encoder, sample: Split
+) -> bool:
+    """Interpreter against C simulation, every project, on the check's own stimuli and on what the
+    encoder gives it for real sentences."""
+    given, compared, wrong = inputs_of_blocks(encoder, sample), 0, []
+    for name, interpreter in interpreters.items():
+        own = interpreter.quantize(given[name], sample.lengths, batch_first=True)
+        result = check(interpreter.project, CHECK_STEPS, own=own)
+        compared += sum(result.values.values())
+        wrong += [] if result.passed else [f"{name}: {result.difference}"]
+    verdict = f"DIFFERENT: {'; '.join(wrong)}" if wrong else "equal"
+    story.add("values, interpreters against C simulations", f"{compared:,} {verdict}")
+    story.add("of these calls, on the example's own data", f"{len(sample)} sentences a project")
+    return not wrong
+
+
+def cycle_rows(story: Story, compiled: dict[str, Compiled]) -> None:
+    """Of each project on its own."""
+    for name, one in compiled.items():
+        timeline = one.report["timeline"]
+        cycles, bound = timeline["cycles_per_step"], timeline["bound_per_step"]
+        story.add(f"cycles per position, {name} (bound)", f"{cycles:,} ({bound:,})")
+
+
+def run(corpus: Corpus, size: Size, recipe: Recipe, folder: Path, story: Story) -> Outcome:
+    """The whole example; a project for each block goes to ``folder``."""
+    torch.set_num_threads(1)
+    numbering = numbering_of(words for _, words in corpus.learned())
+    data = dataset_of(corpus, numbering)
+    say(f"{corpus.origin}: {len(data.train):,} sentences to learn from, {len(data.valid):,} to "
+        f"choose by, {len(numbering.number) - 2:,} words")  # fmt: skip
+    torch.manual_seed(recipe.seed)
+    encoder = Encoder(replace(size, words=len(numbering.number)))
+    trained = train(encoder, data, recipe)
+    sample = data.train.part(np.arange(min(len(data.train), CALIBRATION_SENTENCES)))
+    inputs = inputs_of_blocks(trained.pruned, sample)
+    compiled = compile_blocks(trained.pruned, inputs, sample.lengths, recipe)
+    interpreters = {
+        name: Interpreter(one.write(folder / name)) for name, one in compiled.items()
+    }
+    test = data.measured[1]
+    say(f"classifying {len(test):,} sentences, the blocks bit-true")
+    story.add("data", corpus.origin if "generated" in corpus.origin else "as given by --data")
+    story.add("encoder", f"{size.layers} layer(s) of {size.width}, {size.heads} heads, "
+              f"feed-forward {size.hidden}")  # fmt: skip
+    accuracy_rows(story, trained, interpreters, test)
+    hardware_rows(story, *compiled.values(), step="position")
+    cycle_rows(story, compiled)
+    say("checking against C simulation")
+    passed = check_rows(story, interpreters, trained.pruned, test.part(np.arange(CHECKED)))
+    story.add("not in these figures", NOT_SHOWN)
+    story.finish(in_a_row(compiled))
+    return Outcome(story, trained.pruned, interpreters, inputs, data, passed)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0; 1 if interpreter and C simulation differ; 2 for a user's fault."""
+    parser = argparse.ArgumentParser("python examples/transformer/main.py", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder with training_label.txt(.gz), ...")
+    parser.add_argument("--output", type=Path, default=ROOT / "build/transformer", metavar="DIR")
+    parser.add_argument("--density", type=float, default=0.15, help="share of weights to keep")
+    parser.add_argument("--weight-bits", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parse(parser, arguments)
+    is_made_up = options.data is None
+    size = Size(0, 64, 32, 4, 64, 1, 0.0, 0.0) if is_made_up else Size(0, 64, 128, 4, 256)
+    epochs, rate = ((8, 6), 4e-3) if is_made_up else ((12, 12), 1e-3)
+    recipe = Recipe(
+        pattern="pe_balanced", pes=4 if is_made_up else 8, density=options.density,
+        weight_bits=options.weight_bits, dense_epochs=epochs[0], prune_epochs=epochs[1],
+        rate=rate, batch=32, seed=options.seed,
+    )  # fmt: skip
+    title = "sentences, positive or negative, by a transformer"
+    story = Story("transformer", title, options.command, is_kept=options.write)
+
+    def example() -> bool:
+        recipe.check()
+        corpus = generated_corpus(2000, 400, options.seed) if is_made_up else load_corpus(options.data)
+        return run(corpus, size, recipe, options.output, story).passed
+
+    return exit_status(example)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
