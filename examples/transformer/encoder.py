@@ -1,5 +1,6 @@
-"""A transformer's encoder, cut where the accelerator ends: its position-wise matrices are modules of
-their own, the *blocks*; all else is the host's.
+"""A transformer's encoder, cut where the accelerator ends.
+
+Its position-wise matrices are modules of their own, the *blocks*; all else is the host's.
 """
 
 from __future__ import annotations
@@ -12,25 +13,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-SPREAD = 0.1
+SPREAD = 0.03
 """Of an embedding before training: training soon outweighs it, also for words that are rare."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """hidden: of the feed-forward pair; longest: the positions that have an embedding.
+    """longest: the positions that have an embedding; hidden: of the feed-forward pair.
 
     word_dropout: the share of the embedded words that training leaves out.
     """
 
-    words: int
     longest: int
-    width: int = 64
-    heads: int = 4
-    hidden: int = 256
-    layers: int = 1
-    dropout: float = 0.3
-    word_dropout: float = 0.3
+    width: int
+    heads: int
+    hidden: int
+    layers: int
+    dropout: float
+    word_dropout: float
 
 
 class QueryKeyValue(nn.Module):
@@ -96,10 +96,10 @@ def attention(query: Tensor, key: Tensor, value: Tensor, is_word: Tensor, heads:
 class Encoder(nn.Module):
     """Words and their positions, layers, and the logit of "positive" from the mean position."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, words: int, size: Size) -> None:
         super().__init__()
         self.word_dropout = size.word_dropout
-        self.words = nn.Embedding(size.words, size.width, padding_idx=0)
+        self.words = nn.Embedding(words, size.width)
         self.positions = nn.Embedding(size.longest, size.width)
         for table in (self.words, self.positions):
             nn.init.normal_(table.weight, std=SPREAD)

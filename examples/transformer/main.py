@@ -56,6 +56,10 @@ from penstock_runtime.compare import check
 
 MIN_COUNT = 2
 CALIBRATION_SENTENCES, CHECKED = 256, 3
+GENERATED = (2000, 400)
+LONGEST = 64
+SIZE = Size(LONGEST, width=64, heads=4, hidden=256, layers=1, dropout=0.3, word_dropout=0.6)
+SMALL = Size(LONGEST, width=32, heads=4, hidden=64, layers=1, dropout=0.0, word_dropout=0.0)
 NOT_SHOWN = "the host's time for attention, softmax and LayerNorm; Vitis and a card were not run"
 
 
@@ -218,14 +222,12 @@ def run(corpus: Corpus, size: Size, recipe: Recipe, folder: Path, story: Story) 
     say(f"{corpus.origin}: {len(data.train):,} sentences to learn from, {len(data.valid):,} to "
         f"choose by, {len(numbering.number) - 2:,} words")  # fmt: skip
     torch.manual_seed(recipe.seed)
-    encoder = Encoder(replace(size, words=len(numbering.number)))
+    encoder = Encoder(len(numbering.number), size)
     trained = train(encoder, data, recipe)
     sample = data.train.part(np.arange(min(len(data.train), CALIBRATION_SENTENCES)))
     inputs = inputs_of_blocks(trained.pruned, sample)
     compiled = compile_blocks(trained.pruned, inputs, sample.lengths, recipe)
-    interpreters = {
-        name: Interpreter(one.write(folder / name)) for name, one in compiled.items()
-    }
+    interpreters = {name: Interpreter(one.write(folder / name)) for name, one in compiled.items()}
     test = data.measured[1]
     say(f"classifying {len(test):,} sentences, the blocks bit-true")
     story.add("data", corpus.origin if "generated" in corpus.origin else "as given by --data")
@@ -251,19 +253,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parse(parser, arguments)
     is_made_up = options.data is None
-    size = Size(0, 64, 32, 4, 64, 1, 0.0, 0.0) if is_made_up else Size(0, 64, 128, 4, 256)
-    epochs, rate = ((8, 6), 4e-3) if is_made_up else ((12, 12), 1e-3)
+    size, pes = (SMALL, 4) if is_made_up else (SIZE, 8)
+    epochs, rate, batch = ((4, 4), 6e-3, 32) if is_made_up else ((8, 8), 1e-3, 64)
     recipe = Recipe(
-        pattern="pe_balanced", pes=4 if is_made_up else 8, density=options.density,
-        weight_bits=options.weight_bits, dense_epochs=epochs[0], prune_epochs=epochs[1],
-        rate=rate, batch=32, seed=options.seed,
+        pattern="pe_balanced", pes=pes, density=options.density, weight_bits=options.weight_bits,
+        dense_epochs=epochs[0], prune_epochs=epochs[1], rate=rate, batch=batch, seed=options.seed,
     )  # fmt: skip
     title = "sentences, positive or negative, by a transformer"
     story = Story("transformer", title, options.command, is_kept=options.write)
 
     def example() -> bool:
         recipe.check()
-        corpus = generated_corpus(2000, 400, options.seed) if is_made_up else load_corpus(options.data)
+        if is_made_up:
+            corpus = generated_corpus(*GENERATED, options.seed)
+        else:
+            corpus = load_corpus(options.data)
         return run(corpus, size, recipe, options.output, story).passed
 
     return exit_status(example)
