@@ -32,6 +32,10 @@ class Size:
     dropout: float
     word_dropout: float
 
+    def __str__(self) -> str:
+        layers = "a layer" if self.layers == 1 else f"{self.layers} layers"
+        return f"{layers} of {self.width}, {self.heads} heads, feed-forward {self.hidden}"
+
 
 class QueryKeyValue(nn.Module):
     """A block: x -> (query, key, value), for all heads side by side."""

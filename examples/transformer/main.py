@@ -45,7 +45,7 @@ from story import (
 from transformer.encoder import Encoder, Size
 
 import penstock
-from penstock import Compiled, Hardware
+from penstock import Compiled, Hardware, PenstockError
 from penstock.compress import Recipe
 from penstock.compress.dataset import Dataset, Split
 from penstock.compress.recipe import prune
@@ -117,7 +117,8 @@ def numbering_of(texts: Iterable[Words]) -> Numbering:
 
 
 def train(encoder: Encoder, data: Dataset, recipe: Recipe) -> Trained:
-    """Dense, then pruned with the dense one as its teacher; validation chooses the epochs."""
+    """Dense, to the last epoch, whose accuracy is best though its loss is not; then pruned with the
+    dense one as its teacher, validation choosing the epoch."""
     with tempfile.TemporaryDirectory() as folder:
 
         def loop(name: str) -> Loop:
@@ -125,7 +126,8 @@ def train(encoder: Encoder, data: Dataset, recipe: Recipe) -> Trained:
             own.mkdir()
             return Loop(own, recipe.batch, recipe.patience, recipe.seed, log=say)
 
-        stage = Stage("dense", encoder, encoder, recipe.dense_epochs, recipe.rate)
+        epochs = recipe.dense_epochs
+        stage = Stage("dense", encoder, encoder, epochs, recipe.rate, warmup_epochs=epochs)
         loop("dense").fit(stage, data.train, data.valid)
 
         def retrained(name: str, density: float) -> Encoder:
@@ -206,8 +208,9 @@ def check_rows(
     return not wrong
 
 
-def cycle_rows(story: Story, compiled: dict[str, Compiled]) -> None:
-    """Of each project on its own."""
+def speed_rows(story: Story, compiled: dict[str, Compiled]) -> None:
+    """Of all projects together, and the cycles of each on its own."""
+    hardware_rows(story, *compiled.values(), step="position")
     for name, one in compiled.items():
         timeline = one.report["timeline"]
         cycles, bound = timeline["cycles_per_step"], timeline["bound_per_step"]
@@ -216,6 +219,9 @@ def cycle_rows(story: Story, compiled: dict[str, Compiled]) -> None:
 
 def run(corpus: Corpus, size: Size, recipe: Recipe, folder: Path, story: Story) -> Outcome:
     """The whole example; a project for each block goes to ``folder``."""
+    if not corpus.test:
+        hint = "give testing_label.txt"
+        raise PenstockError("no sentence to test on has a label", corpus.origin, hint)
     torch.set_num_threads(1)
     numbering = numbering_of(words for _, words in corpus.learned())
     data = dataset_of(corpus, numbering)
@@ -231,11 +237,9 @@ def run(corpus: Corpus, size: Size, recipe: Recipe, folder: Path, story: Story) 
     test = data.measured[1]
     say(f"classifying {len(test):,} sentences, the blocks bit-true")
     story.add("data", corpus.origin if "generated" in corpus.origin else "as given by --data")
-    story.add("encoder", f"{size.layers} layer(s) of {size.width}, {size.heads} heads, "
-              f"feed-forward {size.hidden}")  # fmt: skip
+    story.add("encoder", str(size))
     accuracy_rows(story, trained, interpreters, test)
-    hardware_rows(story, *compiled.values(), step="position")
-    cycle_rows(story, compiled)
+    speed_rows(story, compiled)
     say("checking against C simulation")
     passed = check_rows(story, interpreters, trained.pruned, test.part(np.arange(CHECKED)))
     story.add("not in these figures", NOT_SHOWN)

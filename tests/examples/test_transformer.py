@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 from support import run_example
 
+import penstock
+from penstock import compress
+from penstock.frontend import from_module
+from penstock_runtime import Interpreter
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -61,8 +66,11 @@ def test_every_position_wise_matrix_is_pruned_and_nothing_else(ran):
 
 def test_the_cycles_of_a_position_are_those_of_all_blocks(ran):
     rows = dict(ran[2].story.rows)
-    figure = {what: int(value.split(" (")[0].replace(",", ""))
-              for what, value in rows.items() if what.startswith("cycles per position")}  # fmt: skip
+    figure = {
+        what: int(value.split(" (")[0].replace(",", ""))
+        for what, value in rows.items()
+        if what.startswith("cycles per position")
+    }
     total = figure.pop("cycles per position by the timeline (bound)")
     assert total == sum(figure.values()) and len(figure) == len(BLOCKS)
 
@@ -91,6 +99,22 @@ def test_a_position_gives_the_same_bits_wherever_it_stands(ran):
         alone = interpreter.run(x.reshape(-1, 1, x.shape[-1])).raw
         assert (interpreter.run(x).raw.reshape(alone.shape) == alone).all()
         assert (interpreter.run(x[:, ::-1]).raw[:, ::-1] == interpreter.run(x).raw).all()
+
+
+def test_a_block_can_be_trained_in_fixed_point(ran, tmp_path):
+    """For fewer bits than it can be rounded to: what is trained is what its project computes."""
+    block, frames = ran[2].encoder.blocks()["l0.feed"], ran[2].inputs["l0.feed"][:4, :5]
+    model, precision = from_module(block, calibration=frames), penstock.Precision(weights=8)
+    ranges = compress.calibrate(model, frames)
+    network = compress.QuantizedNetwork(model, ranges, precision)
+    y = network(torch.from_numpy(frames))
+    y.sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in network.weights.values())
+    trained = penstock.compile(
+        network.to_model(), ranges, penstock.Hardware(pes=4), network.trained_precision
+    )
+    interpreter = Interpreter(trained.write(tmp_path / "feed"))
+    assert (interpreter.run(frames).values == y.detach().numpy()).all()
 
 
 def test_padding_does_not_reach_a_word(example):
@@ -127,5 +151,9 @@ def test_a_fault_of_the_users_is_one_line_and_status_2(example, tmp_path, capsys
     assert example.main.main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: training_label.txt is missing") and shown.count("\n") == 1
+    (tmp_path / "training_label.txt").write_text("1 +++$+++ a fine film\n0 +++$+++ a bad film\n")
+    (tmp_path / "testing_data.txt").write_text("id,text\n1,fine\n")
+    assert example.main.main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("error: no sentence to test on has a label")
     assert example.main.main(["--density", "2", "--output", str(tmp_path / "out")]) == 2
     assert not (tmp_path / "out").exists()
