@@ -8,12 +8,10 @@ interpreters, with attention's scores, softmax and normalization computed by the
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +41,13 @@ from story import (
     say,
 )
 from transformer.encoder import Encoder, Size
+from transformer.training import Trained, train
 
 import penstock
 from penstock import Compiled, Hardware, PenstockError
 from penstock.compress import Recipe
 from penstock.compress.dataset import Dataset, Split
-from penstock.compress.recipe import prune
-from penstock.compress.training import Loop, Stage
+from penstock.compress.training import Loop
 from penstock.fixed import FloatArray, IntArray
 from penstock_runtime import Interpreter
 from penstock_runtime.compare import check
@@ -89,15 +87,6 @@ class BitTrue(nn.Module):
 
 
 @dataclass(frozen=True)
-class Trained:
-    """longer: dense, and trained on for as many epochs as ``pruned`` was."""
-
-    dense: Encoder
-    longer: Encoder
-    pruned: Encoder
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What ``run`` leaves. inputs: what the blocks of the pruned encoder were calibrated on."""
 
@@ -114,29 +103,6 @@ def numbering_of(texts: Iterable[Words]) -> Numbering:
     counts = Counter(word for words in texts for word in words)
     known = [word for word, count in counts.most_common() if count >= MIN_COUNT]
     return Numbering({word: number for number, word in enumerate([PAD, UNK, *known])})
-
-
-def train(encoder: Encoder, data: Dataset, recipe: Recipe) -> Trained:
-    """Dense, to the last epoch, whose accuracy is best though its loss is not; then pruned with the
-    dense one as its teacher, validation choosing the epoch."""
-    with tempfile.TemporaryDirectory() as folder:
-
-        def loop(name: str) -> Loop:
-            own = Path(folder, name)
-            own.mkdir()
-            return Loop(own, recipe.batch, recipe.patience, recipe.seed, log=say)
-
-        epochs = recipe.dense_epochs
-        stage = Stage("dense", encoder, encoder, epochs, recipe.rate, warmup_epochs=epochs)
-        loop("dense").fit(stage, data.train, data.valid)
-
-        def retrained(name: str, density: float) -> Encoder:
-            say(f"{name}: density {density:.0%}")
-            own, wanted = copy.deepcopy(encoder), replace(recipe, density=density)
-            prune(loop(name), own, own, data, wanted, encoder)
-            return own
-
-        return Trained(encoder, retrained("longer", 1.0), retrained("pruned", recipe.density))
 
 
 def inputs_of_blocks(encoder: Encoder, split: Split) -> dict[str, FloatArray]:
@@ -178,6 +144,7 @@ def accuracy_rows(
     """The end task: in float, and with the blocks in the interpreter."""
     fixed = trained.pruned.with_blocks({name: BitTrue(one) for name, one in interpreters.items()})
     encoders = {
+        "embeddings alone, without a layer": trained.bare,
         "float, dense": trained.dense,
         "float, dense, trained on as long": trained.longer,
         "float, pruned": trained.pruned,
@@ -227,9 +194,7 @@ def run(corpus: Corpus, size: Size, recipe: Recipe, folder: Path, story: Story) 
     data = dataset_of(corpus, numbering)
     say(f"{corpus.origin}: {len(data.train):,} sentences to learn from, {len(data.valid):,} to "
         f"choose by, {len(numbering.number) - 2:,} words")  # fmt: skip
-    torch.manual_seed(recipe.seed)
-    encoder = Encoder(len(numbering.number), size)
-    trained = train(encoder, data, recipe)
+    trained = train(len(numbering.number), size, data, recipe, say)
     sample = data.train.part(np.arange(min(len(data.train), CALIBRATION_SENTENCES)))
     inputs = inputs_of_blocks(trained.pruned, sample)
     compiled = compile_blocks(trained.pruned, inputs, sample.lengths, recipe)
@@ -252,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python examples/transformer/main.py", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with training_label.txt(.gz), ...")
     parser.add_argument("--output", type=Path, default=ROOT / "build/transformer", metavar="DIR")
-    parser.add_argument("--density", type=float, default=0.15, help="share of weights to keep")
+    parser.add_argument("--density", type=float, default=0.1, help="share of weights to keep")
     parser.add_argument("--weight-bits", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parse(parser, arguments)
