@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +77,19 @@ def test_the_cycles_of_a_position_are_those_of_all_blocks(ran):
     }
     total = figure.pop("cycles per position by the timeline (bound)")
     assert total == sum(figure.values()) and len(figure) == len(BLOCKS)
+
+
+def test_the_pictures_show_every_block_one_after_the_other(ran, tmp_path):
+    import story
+
+    reports = {name: json.loads((ran[3] / name / "report.json").read_text()) for name in BLOCKS}
+    drawn = story.in_a_row({name: SimpleNamespace(report=one) for name, one in reports.items()})
+    spans = drawn["timeline"]["spans"]
+    ends = [span["start"] + span["cycles"] for span in spans]
+    assert [span["start"] for span in spans] == [0, *ends[:-1]]
+    assert ends[-1] == sum(one["timeline"]["cycles_per_step"] for one in reports.values())
+    story.draw_load(drawn, tmp_path / "load.svg")
+    assert "l0.feed up.dense" in (tmp_path / "load.svg").read_text()
 
 
 def test_the_bit_true_encoder_calls_the_projects_and_nothing_else_differs(ran, example):
