@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression bench-shipped example-sentiment example-speech example-language_model fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format bench bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -59,6 +59,9 @@ example-speech: $(READY)
 
 example-language_model: $(READY)
 	$(BIN)/python examples/language_model/main.py $(if $(DATA),--data $(DATA)/wikitext2 --write)
+
+example-transformer: $(READY)
+	$(BIN)/python examples/transformer/main.py $(if $(DATA),--data $(DATA)/rt_polarity --write)
 
 # Random graphs and networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600
