@@ -114,6 +114,11 @@ FOLLOWED = {
     "relu in place": Case(
         lambda: head(lambda m, y: F.relu(y, inplace=True)), ["lstm", "relu", "head"]
     ),
+    "a convolution of one step": Case(
+        lambda: head(lambda m, y: m.conv(y.transpose(1, 2)).transpose(1, 2),
+                     conv=nn.Conv1d(8, 8, 1, groups=2)),
+        ["lstm", "linear", "head"],
+    ),
     "a leaky relu": Case(
         lambda: head(lambda m, y: F.leaky_relu(y, 0.2)), ["lstm", "relu", "linear", "head"]
     ),
@@ -387,8 +392,8 @@ MESSAGES = {
     ),
     "a convolution": (
         "layer conv (Conv1d), modules.py line N, `return self.function(self, x)`: conv1d can't "
-        "be compiled: a convolution has no layer here (Module); hint: run this part on the "
-        "host, or compile the layers around it"
+        "be compiled: a convolution over several steps has no layer here (Module); hint: "
+        "run this part on the host, or compile the layers around it"
     ),
     "a step in the middle": (
         "its result can't be compiled: it takes step 2 of the sequence (Module); hint: take the"

@@ -23,6 +23,7 @@ from penstock.frontend.follow.rules import (
     matrix_product,
     multiplied,
     normalized,
+    pointwise,
     sloped,
 )
 from penstock.layers import Relu
@@ -30,7 +31,6 @@ from penstock.layers import Relu
 WHY_NOT = {
     "layer_norm": "LayerNorm has no layer here",
     "scaled_dot_product_attention": "attention has no layer here",
-    "conv1d": "a convolution has no layer here",
     "conv2d": "a convolution has no layer here",
     "exp": "there is no table of it",
     "sqrt": "there is no table of it",
@@ -233,6 +233,18 @@ def _clamp_min(build: Builder, title: str, x: Labels, low: Any) -> Labels:
 @rule("clamp_max")
 def _clamp_max(build: Builder, title: str, x: Labels, high: Any) -> Labels:
     return _clamp(build, title, x, None, high)
+
+
+@rule("conv1d")
+def _conv1d(
+    build: Builder, title: str, x: Labels, weight: Any, bias: Any = None, stride: Any = 1,
+    padding: Any = 0, dilation: Any = 1, groups: int = 1,
+) -> Labels:  # fmt: skip
+    moves = [*np.ravel(stride)] != [1] or [*np.ravel(padding)] not in ([0], ["valid"])
+    if moves:
+        raise Unfollowed("a convolution that leaves out or adds steps has no layer here")
+    shift = None if bias is None else numbers(bias)
+    return pointwise(build, labels(x), numbers(weight), shift, groups, title)
 
 
 @rule("leaky_relu")

@@ -22,6 +22,7 @@ from penstock.frontend.follow.rules import (
     matrix_product,
     multiplied,
     normalized,
+    pointwise,
     sloped,
 )
 from penstock.layers import Relu
@@ -132,6 +133,17 @@ def _pow(f: OnnxFollower, node: Node, x: Any, exponent: Any) -> Labels:
 @rule("Relu")
 def _relu(f: OnnxFollower, node: Node, x: Labels) -> Labels:
     return f.build.elementwise(x, "relu", Relu)
+
+
+@rule("Conv")
+def _conv(f: OnnxFollower, node: Node, x: Any, weight: Any, bias: Any = None) -> Labels:
+    pads, strides = node.get("pads", [0]), node.get("strides", [1])
+    is_padded = node.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or any(pads)
+    if is_padded or set(strides) != {1}:
+        raise Unfollowed("a convolution that leaves out or adds steps has no layer here")
+    shift = None if bias is None else constant(bias, "bias")
+    kernel = constant(weight, "weights")
+    return pointwise(f.build, labels_of(x), kernel, shift, node.get("group", 1), title_of(node))
 
 
 @rule("LeakyRelu")

@@ -83,6 +83,23 @@ def matrix_product(build: Builder, a: Operand, b: Operand, title: str) -> Labels
     return build.linear(a, weight.T, None, title)
 
 
+def pointwise(
+    build: Builder, x: Labels, weight: FloatArray, bias: FloatArray | None, groups: int, title: str
+) -> Labels:
+    """A convolution whose kernel is one step long: a Linear layer at every step.
+
+    x: (sequences, inputs, steps); weight: (outputs, inputs / groups, 1).
+    """
+    if x.shape[2:] != x.shape[2:3] or weight.ndim != 3 or weight.shape[2] != 1:
+        raise Unfollowed("a convolution over several steps has no layer here")
+    count = weight.shape[1]
+    matrix = np.zeros((len(weight), x.shape[1]))
+    for group, rows in enumerate(np.split(np.arange(len(weight)), groups)):
+        matrix[rows, group * count : (group + 1) * count] = weight[rows, :, 0]
+    frames = x.moved(lambda part: part.swapaxes(1, 2))
+    return build.linear(frames, matrix, bias, title).moved(lambda part: part.swapaxes(1, 2))
+
+
 def normalized(
     x: Labels, weight: FloatArray | float, bias: FloatArray | float, mean: FloatArray,
     var: FloatArray, eps: float,
