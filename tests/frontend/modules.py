@@ -119,6 +119,9 @@ FOLLOWED = {
                      conv=nn.Conv1d(8, 8, 1, groups=2)),
         ["lstm", "linear", "head"],
     ),
+    "the min over the steps": Case(
+        lambda: head(lambda m, y: y.min(1).values), ["lstm", "linear", "pool", "head"]
+    ),
     "a leaky relu": Case(
         lambda: head(lambda m, y: F.leaky_relu(y, 0.2)), ["lstm", "relu", "linear", "head"]
     ),
@@ -421,9 +424,8 @@ MESSAGES = {
         "part on the host, or compile the layers around it"
     ),
     "a decision by the values": (
-        "forward can't be traced: what it computes depends on the values of its input (Module);"
-        " hint: does it run on (2, 5, inputs) frames? give calibration frames of the right "
-        "width, or compile its state_dict()"
+        "forward can't be traced: it reads the value of a tensor (item, float, if) (Module); hint: "
+        "keep constants as numbers of Python, and decisions outside of forward"
     ),
     "some results at every step and some once": (
         "its result can't be compiled: some of its results come at every step and some once "

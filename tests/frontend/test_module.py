@@ -211,3 +211,13 @@ def test_a_network_that_computes_something_else_is_refused(monkeypatch):
         from_module(module)
     text = "the network that was followed does not compute what the module does: the result differs"
     assert str(refusal.value).startswith(text)
+
+
+def test_a_layer_in_training_mode_is_told():
+    module = Module(
+        lambda m, x: m.fc(m.drop(x)), drop=torch.nn.Dropout(0.3), fc=torch.nn.Linear(INPUTS, 2)
+    ).train()
+    (note,) = from_module(module, calibration=frames()).notes
+    assert note.startswith("the module is in training mode; it is compiled as in evaluation (drop ")
+    assert module.training and module.drop.training
+    assert not from_module(torch.nn.Linear(INPUTS, 2).train(), calibration=frames()).notes

@@ -58,6 +58,7 @@ OPERATIONS = {
     "Add of a constant": [node("Add", "h row")],
     "Sub from a constant": [node("Sub", "half h")],
     "Abs": [node("Abs", "h")],
+    "ReduceMin of the steps": [node("ReduceMin", "h", "y", axes=[0], keepdims=0)],
     "Conv of one step": [
         node("Transpose", "h", "t", perm=[1, 2, 0]), node("Conv", "t kernel narrow", "c"),
         node("Transpose", "c", perm=[2, 0, 1]),

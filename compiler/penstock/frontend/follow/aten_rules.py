@@ -13,7 +13,7 @@ from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import Builder
 from penstock.frontend.follow.labels import Labels, Unfollowed
 from penstock.frontend.follow.network import End
-from penstock.frontend.follow.pooling import pool
+from penstock.frontend.follow.pooling import least, pool
 from penstock.frontend.follow.rules import (
     Operand,
     added,
@@ -339,6 +339,17 @@ def _amax(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool 
 @rule("max")
 def _max(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool = False) -> Any:
     pooled = pool(build, x, _axes(x, dim), "max", keepdim)
+    return pooled if dim is None else (pooled, None)
+
+
+@rule("amin")
+def _amin(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool = False) -> Labels:
+    return least(build, x, _axes(x, dim), keepdim)
+
+
+@rule("min")
+def _min(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool = False) -> Any:
+    pooled = least(build, x, _axes(x, dim), keepdim)
     return pooled if dim is None else (pooled, None)
 
 

@@ -11,7 +11,7 @@ from penstock.frontend.follow.labels import Labels, Unfollowed
 from penstock.frontend.follow.network import End
 from penstock.frontend.follow.onnx_file import Node
 from penstock.frontend.follow.onnx_nodes import OnnxFollower, axes_of, rule, title_of
-from penstock.frontend.follow.pooling import pool
+from penstock.frontend.follow.pooling import least, pool
 from penstock.frontend.follow.rules import (
     Operand,
     added,
@@ -228,6 +228,12 @@ def _reduced(f: OnnxFollower, node: Node, x: Labels, axes: Any, how: str) -> Lab
 @rule("ReduceMean")
 def _mean(f: OnnxFollower, node: Node, x: Labels, axes: Any = None) -> Labels:
     return _reduced(f, node, x, axes, "mean")
+
+
+@rule("ReduceMin")
+def _min(f: OnnxFollower, node: Node, x: Labels, axes: Any = None) -> Labels:
+    chosen = axes_of(node, x, axes)
+    return least(f.build, x, chosen, bool(node.get("keepdims", 1))) if chosen else x
 
 
 @rule("ReduceMax")
