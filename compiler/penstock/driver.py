@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -15,7 +14,7 @@ from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
 from penstock.compress.network_text import NetworkText
 from penstock.compress.saved import load_formats
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
 from penstock.folding import fold_inputs
@@ -157,7 +156,7 @@ def _judge(compiled: Compiled, where: str, strict: bool) -> None:
             "calibrate on typical frames, give more bits, or leave out --strict",
         )
     for warning in found:
-        warnings.warn(warning, stacklevel=3)
+        warn(warning)
 
 
 def compile_graph(
@@ -253,6 +252,8 @@ def compile(
     precision: Precision | None = None,
     head: HeadOptions | None = None,
     *,
+    key: str | None = None,
+    only: Sequence[str] = (),
     calibration_lengths: IntArray | None = None,
     calibration_states: Any = None,
     validation: Validation | None = None,
@@ -261,7 +262,8 @@ def compile(
     """Compile a live ``torch.nn.Module``, its state dict, a checkpoint's path or a RecurrentModel.
 
     calibration: typical frames, (steps, inputs) or (sequences, steps, inputs), in the order of the
-    module's own; or the ranges found on some. calibration_lengths, calibration_states, validation,
+    module's own; or the ranges found on some. key, only: of a checkpoint's path, see
+    ``compile_checkpoint``. calibration_lengths, calibration_states, validation,
     strict: see ``compile_model``. The result's ``write(folder)`` makes the project. Raises
     PenstockError.
     """
@@ -270,7 +272,12 @@ def compile(
         "validation": validation, "strict": strict,
     }  # fmt: skip
     if isinstance(module, str | PathLike):
+        more |= {"key": key, "only": only}
         return compile_checkpoint(module, calibration, hardware, precision, head, **more)
+    if key is not None or only:
+        raise PenstockError(
+            "key and only choose in a checkpoint file", type(module).__name__, "leave them out"
+        )
     _check_settings(hardware, precision, head, validation)
     frames = calibration
     if frames is not None and not isinstance(frames, Ranges):
@@ -331,6 +338,12 @@ def compile_checkpoint(
                 "the file says itself how its arrays are ordered",
                 str(path),
                 "leave out --time-first",
+            )
+        if key is not None or only:
+            raise PenstockError(
+                "key and only choose in a state dict, and the file holds a program",
+                str(path),
+                "leave them out",
             )
         follow = from_onnx if is_onnx(path) else from_pt2
         model = follow(path, head, None if isinstance(frames, Ranges) else frames, name)

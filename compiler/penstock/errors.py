@@ -1,4 +1,7 @@
-"""What the compiler says when the user's input can't be worked with."""
+"""What the compiler says when the user's input can't be worked with, or looks wrong."""
+
+import sys
+import warnings
 
 LONGEST = 1000
 """Characters of each part of an error: a name in a damaged file can be of any length."""
@@ -25,3 +28,15 @@ def _shortened(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+
+
+def warn(message: str) -> None:
+    """A UserWarning at the line, outside of Penstock, from which it was called."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in ("penstock", "penstock_runtime")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, warn
 from penstock.journal import WRITING, WRITTEN, clean, finish, is_pending, replace_files
 from penstock.locking import locked
 from penstock.marker import MARKER, Marker, read_marker
@@ -116,7 +115,7 @@ def _complete(folder: Path) -> None:
 
 def _warn(folder: Path, notes: list[str]) -> None:
     for note in notes:
-        warnings.warn(f"{folder}: {note}", stacklevel=4)
+        warn(f"{folder}: {note}")
 
 
 def _refuse_no_folder(folder: Path) -> None:

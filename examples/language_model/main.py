@@ -115,7 +115,7 @@ def run(
     say("checking against C simulation")
     sample = table[test.x[:2, :6]]
     checked = check_rows(story, interpreter, sample, np.array([6, 6]))
-    story.finish(compiled)
+    story.finish(compiled.report)
     return Outcome(story, interpreter, table, data, checked.passed)
 
 

@@ -1,4 +1,4 @@
-"""Sentences and their labels: read from files, or generated.
+"""Sentences and their labels: read from files, or generated; and as the numbers of their words.
 
 Files may be packed with gzip (``.gz``). A line of a labelled file is ``label +++$+++ text``, with
 label 0 (negative) or 1 (positive); of an unlabelled one, text; ``testing_data.txt`` has lines
@@ -14,7 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from penstock import PenstockError
+from penstock.compress.dataset import Dataset, make_dataset
+from penstock.fixed import IntArray
 
+PAD, UNK = "<PAD>", "<UNK>"
+VALID_EVERY = 10
 MARK = " +++$+++ "
 Words = list[str]
 
@@ -29,6 +33,47 @@ class Corpus:
     unlabelled: list[Words]
     asked: dict[str, Words]
     origin: str
+
+    def learned(self) -> list[tuple[int, Words]]:
+        """Of ``train``, what weights are learned from."""
+        return [pair for row, pair in enumerate(self.train) if row % VALID_EVERY]
+
+    def held_out(self) -> list[tuple[int, Words]]:
+        """Of ``train``, what chooses among them: every tenth sentence."""
+        return self.train[::VALID_EVERY]
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """number: word -> its number, <PAD> 0 and <UNK> 1."""
+
+    number: dict[str, int]
+
+    def tokens(self, words: Words) -> list[int]:
+        """Numbers of the words; an empty sentence is one unknown word."""
+        unknown = self.number[UNK]
+        return [self.number.get(word, unknown) for word in words] or [unknown]
+
+    def padded(self, sentences: list[Words]) -> tuple[IntArray, IntArray]:
+        """(sentences, steps) tokens, <PAD> behind each sentence, and (sentences) lengths."""
+        rows = [self.tokens(words) for words in sentences]
+        lengths = np.array([len(row) for row in rows])
+        tokens = np.zeros((len(rows), lengths.max()), dtype=np.int64)
+        for row, found in zip(tokens, rows, strict=True):
+            row[: len(found)] = found
+        return tokens, lengths
+
+
+def dataset_of(corpus: Corpus, numbering: Numbering) -> Dataset:
+    """The recipe's arrays."""
+    parts = {"train": corpus.learned(), "valid": corpus.held_out(), "test": corpus.test}
+    arrays = {}
+    for name, pairs in parts.items():
+        if pairs:
+            tokens, lengths = numbering.padded([words for _, words in pairs])
+            arrays |= {f"x_{name}": tokens, f"lengths_{name}": lengths}
+            arrays[f"y_{name}"] = np.array([label for label, _ in pairs])
+    return make_dataset(arrays, "classification", corpus.origin)
 
 
 def load_corpus(folder: Path) -> Corpus:

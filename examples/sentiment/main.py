@@ -19,7 +19,16 @@ import torch
 from gensim.models import Word2Vec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from sentiment.corpus import Corpus, Words, generated_corpus, load_corpus
+from sentiment.corpus import (
+    PAD,
+    UNK,
+    Corpus,
+    Numbering,
+    Words,
+    dataset_of,
+    generated_corpus,
+    load_corpus,
+)
 from story import (
     ROOT,
     SEQUENCES_AT_ONCE,
@@ -37,23 +46,19 @@ from story import (
 from penstock import Hardware, HeadOptions, PenstockError, compile_checkpoint
 from penstock.atomic import write_files
 from penstock.compress import Recipe, run_recipe
-from penstock.compress.dataset import make_dataset
 from penstock.fixed import FloatArray, IntArray
 from penstock_runtime import Interpreter
 
-PAD, UNK = "<PAD>", "<UNK>"
 DIMENSIONS, WINDOW, MIN_COUNT, PASSES = 250, 5, 5, 20
 CELLS, DROPOUT, PES = 150, 0.5, 8
-VALID_EVERY = 10
 CHECKED = 3
 GENERATED = (3000, 600)
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """number: word -> row of ``vectors``. Rows 0 and 1 are <PAD> and <UNK>, zero: the mean."""
+class Vocabulary(Numbering):
+    """vectors: a row for each number. Those of <PAD> and <UNK> are zero: the mean."""
 
-    number: dict[str, int]
     vectors: FloatArray
 
     @classmethod
@@ -73,20 +78,6 @@ class Vocabulary:
         known = [PAD, UNK, *model.wv.index_to_key]
         number = {word: index for index, word in enumerate(known)}
         return cls(number, np.concatenate([special, words]).astype(np.float32))
-
-    def tokens(self, words: Words) -> list[int]:
-        """Numbers of the words; an empty sentence is one unknown word."""
-        unknown = self.number[UNK]
-        return [self.number.get(word, unknown) for word in words] or [unknown]
-
-    def padded(self, sentences: list[Words]) -> tuple[IntArray, IntArray]:
-        """(sentences, steps) tokens, <PAD> behind each sentence, and (sentences) lengths."""
-        rows = [self.tokens(words) for words in sentences]
-        lengths = np.array([len(row) for row in rows])
-        tokens = np.zeros((len(rows), lengths.max()), dtype=np.int64)
-        for row, found in zip(tokens, rows, strict=True):
-            row[: len(found)] = found
-        return tokens, lengths
 
 
 class Sentiment(torch.nn.Module):
@@ -123,23 +114,6 @@ def frames_of(vocabulary: Vocabulary, sentences: list[Words]) -> list[tuple[Floa
         tokens, lengths = vocabulary.padded(sentences[start : start + SEQUENCES_AT_ONCE])
         found.append((vocabulary.vectors[tokens], lengths))
     return found
-
-
-def dataset_of(corpus: Corpus, vocabulary: Vocabulary):
-    """The recipe's arrays; every tenth training sentence chooses the epoch."""
-    is_valid = np.arange(len(corpus.train)) % VALID_EVERY == 0
-    parts = {
-        "train": [pair for pair, held in zip(corpus.train, is_valid, strict=True) if not held],
-        "valid": [pair for pair, held in zip(corpus.train, is_valid, strict=True) if held],
-        "test": corpus.test,
-    }
-    arrays = {}
-    for name, pairs in parts.items():
-        if pairs:
-            tokens, lengths = vocabulary.padded([words for _, words in pairs])
-            arrays |= {f"x_{name}": tokens, f"lengths_{name}": lengths}
-            arrays[f"y_{name}"] = np.array([label for label, _ in pairs])
-    return make_dataset(arrays, "classification", corpus.origin)
 
 
 def run(corpus: Corpus, recipe: Recipe, folder: Path, story: Story) -> Outcome:
@@ -182,7 +156,7 @@ def run(corpus: Corpus, recipe: Recipe, folder: Path, story: Story) -> Outcome:
     sample = list(corpus.asked.values())[:CHECKED]
     ((frames, lengths),) = frames_of(vocabulary, sample)
     checked = check_rows(story, interpreter, frames, lengths)
-    story.finish(compiled)
+    story.finish(compiled.report)
     return Outcome(story, interpreter, vocabulary, checked.passed)
 
 

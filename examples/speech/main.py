@@ -129,7 +129,7 @@ def run(task: Task, data: Dataset, recipe: Recipe, folder: Path, story: Story) -
     say("checking against C simulation")
     sample = split.part(np.argsort(split.lengths)[:2])
     checked = check_rows(story, interpreter, sample.x, sample.lengths)
-    story.finish(compiled)
+    story.finish(compiled.report)
     return Outcome(story, interpreter, data, checked.passed)
 
 

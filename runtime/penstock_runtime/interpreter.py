@@ -17,7 +17,7 @@ from penstock.ir.saturation import Kind, Saturation, counted, reals_outside
 from penstock_runtime.agreement import frames
 from penstock_runtime.engines import engine_of
 from penstock_runtime.project import Project, load_project
-from penstock_runtime.saturated import warn
+from penstock_runtime.saturated import warn_of
 from penstock_runtime.states import complete, fits, given_state, hidden, quantized, saved
 
 
@@ -88,7 +88,7 @@ class Interpreter:
         ``penstock.thresholds`` takes for outliers, or any of ``state``.
         """
         result = self.run_quietly(x, lengths, state, batch_first, raw_input)
-        warn(result.counted, str(self.project.folder), stacklevel=2)
+        warn_of(result.counted, str(self.project.folder))
         return result
 
     def run_quietly(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
+from penstock.errors import warn
 from penstock.ir.saturation import Kind, Saturation
 from penstock.thresholds import SATURATED
 
@@ -21,12 +21,11 @@ def is_alarming(one: Saturation) -> bool:
     return one.count > 0 if one.kind is Kind.STATE else one.share > SATURATED
 
 
-def warn(saturations: Iterable[Saturation], where: str, stacklevel: int) -> None:
+def warn_of(saturations: Iterable[Saturation], where: str) -> None:
     """One warning (UserWarning) that names every tensor that is alarming."""
     found = [str(one) for one in saturations if is_alarming(one)]
     if found:
-        message = f"out of range and cut off: {'; '.join(found)} ({where}); hint: {HINT}"
-        warnings.warn(message, stacklevel=stacklevel + 1)
+        warn(f"out of range and cut off: {'; '.join(found)} ({where}); hint: {HINT}")
 
 
 def lines(saturations: Iterable[Saturation]) -> list[str]:

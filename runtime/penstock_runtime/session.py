@@ -13,7 +13,7 @@ from penstock.ir import Direction
 from penstock.ir.saturation import Kind, Saturation, merged
 from penstock_runtime.interpreter import Interpreter
 from penstock_runtime.project import Project
-from penstock_runtime.saturated import is_alarming, warn
+from penstock_runtime.saturated import is_alarming, warn_of
 from penstock_runtime.states import given_state
 
 
@@ -100,4 +100,4 @@ class Session:
         alarming = [one for one in self._counted if is_alarming(one)]
         new = [one for one in alarming if (one.name, one.kind) not in self._warned]
         self._warned.update((one.name, one.kind) for one in new)
-        warn(new, str(self._interpreter.project.folder), stacklevel=3)
+        warn_of(new, str(self._interpreter.project.folder))

@@ -129,6 +129,31 @@ FOLLOWED = {
     "relu in place": Case(
         lambda: head(lambda m, y: F.relu(y, inplace=True)), ["lstm", "relu", "head"]
     ),
+    "a convolution of one step": Case(
+        lambda: head(lambda m, y: m.conv(y.transpose(1, 2)).transpose(1, 2),
+                     conv=nn.Conv1d(8, 8, 1, groups=2)),
+        ["lstm", "linear", "head"],
+    ),
+    "the min over the steps": Case(
+        lambda: head(lambda m, y: y.min(1).values), ["lstm", "linear", "pool", "head"]
+    ),
+    "a leaky relu": Case(
+        lambda: head(lambda m, y: F.leaky_relu(y, 0.2)), ["lstm", "relu", "linear", "head"]
+    ),
+    "a slope for each channel": Case(
+        lambda: head(lambda m, y: m.slope(y.transpose(1, 2)).transpose(1, 2), slope=nn.PReLU(8)),
+        ["lstm", "relu", "linear", "head"],
+    ),
+    "an absolute value": Case(
+        lambda: head(lambda m, y: y[:, -1].abs()), ["lstm", "pool", "relu", "linear", "head"]
+    ),
+    "the greater and the lesser of two": Case(
+        lambda: Module(
+            lambda m, x: torch.minimum(torch.maximum(m.a(x), m.b(x)), m.a(x)[..., :1]),
+            a=nn.Linear(INPUTS, 3), b=nn.Linear(INPUTS, 3),
+        ),
+        ["linear", "linear", "linear", "relu", "linear", "relu", "head"],
+    ),
     "the mean over the steps": Case(lambda: head(lambda m, y: y.mean(1)), ["lstm", "pool", "head"]),
     "the max over the steps": Case(
         lambda: head(lambda m, y: y.max(1).values), ["lstm", "pool", "head"]
@@ -405,8 +430,8 @@ MESSAGES = {
     ),
     "a convolution": (
         "layer conv (Conv1d), modules.py line N, `return self.function(self, x)`: conv1d can't "
-        "be compiled: a convolution has no layer here (Module); hint: run this part on the "
-        "host, or compile the layers around it"
+        "be compiled: a convolution over several steps has no layer here (Module); hint: "
+        "run this part on the host, or compile the layers around it"
     ),
     "a step in the middle": (
         "its result can't be compiled: it takes step 2 of the sequence (Module); hint: take the"
@@ -434,9 +459,8 @@ MESSAGES = {
         "part on the host, or compile the layers around it"
     ),
     "a decision by the values": (
-        "forward can't be traced: what it computes depends on the values of its input (Module);"
-        " hint: does it run on (2, 5, inputs) frames? give calibration frames of the right "
-        "width, or compile its state_dict()"
+        "forward can't be traced: it reads the value of a tensor (item, float, if) (Module); hint: "
+        "keep constants as numbers of Python, and decisions outside of forward"
     ),
     "some results at every step and some once": (
         "its result can't be compiled: some of its results come at every step and some once "

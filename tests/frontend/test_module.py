@@ -264,3 +264,13 @@ def test_directions_are_named_by_their_layer():
     model = from_module(nn.LSTM(INPUTS, 4, num_layers=2, bidirectional=True))
     names = [place.name for place in model.places]
     assert names == ["l0", "l0_reverse", "l1", "l1_reverse"]
+
+
+def test_a_layer_in_training_mode_is_told():
+    module = Module(
+        lambda m, x: m.fc(m.drop(x)), drop=torch.nn.Dropout(0.3), fc=torch.nn.Linear(INPUTS, 2)
+    ).train()
+    (note,) = from_module(module, calibration=frames()).notes
+    assert note.startswith("the module is in training mode; it is compiled as in evaluation (drop ")
+    assert module.training and module.drop.training
+    assert not from_module(torch.nn.Linear(INPUTS, 2).train(), calibration=frames()).notes

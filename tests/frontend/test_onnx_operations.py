@@ -28,6 +28,7 @@ FLOATS = {
     "half": np.float32(0.5), "low": np.float32(-0.4), "square": np.float32(2.0),
     "gain": GENERATOR.uniform(0.5, 2, CELLS), "var": GENERATOR.uniform(0.5, 2, CELLS),
     "wide": GENERATOR.normal(size=(CELLS + 3, 2)), "slope": GENERATOR.uniform(0, 0.5, CELLS),
+    "kernel": GENERATOR.normal(size=(2, CELLS, 1)), "narrow": GENERATOR.normal(size=2),
     "two_by": GENERATOR.normal(size=(2, CELLS)),
 }  # fmt: skip
 CONSTANTS = (
@@ -57,6 +58,14 @@ OPERATIONS = {
     "MatMul and Add": [node("MatMul", "h matrix", "a"), node("Add", "a a")],
     "Add of a constant": [node("Add", "h row")],
     "Sub from a constant": [node("Sub", "half h")],
+    "Abs": [node("Abs", "h")],
+    "ReduceMin of the steps": [node("ReduceMin", "h", "y", axes=[0], keepdims=0)],
+    "Conv of one step": [
+        node("Transpose", "h", "t", perm=[1, 2, 0]), node("Conv", "t kernel narrow", "c"),
+        node("Transpose", "c", perm=[2, 0, 1]),
+    ],
+    "Max of two": [node("Tanh", "h", "t"), node("Max", "h t")],
+    "Min of two": [node("MatMul", "h matrix", "a"), node("Tanh", "a", "t"), node("Min", "a t")],
     "Sub": [node("Tanh", "h", "t"), node("Sub", "h t")],
     "Mul": [node("Sigmoid", "h", "t"), node("Mul", "h t")],
     "Mul by a constant": [node("Mul", "row h")],

@@ -167,7 +167,8 @@ REFUSED = {
     ),
     "a convolution": (
         after(op("Conv", "Y R")),
-        "node 'n' (Conv) can't be compiled: a convolution has no layer here (m.onnx); hint: "
+        "node 'n' (Conv) can't be compiled: a convolution over several steps has no layer here "
+        "(m.onnx); hint: "
         f"{LEAVE}",
     ),
     "a division by a value": (

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+import penstock
 from penstock import PenstockError
-from penstock.frontend import from_onnx
+from penstock.frontend import from_onnx, is_onnx
 
 pytest.importorskip("onnxscript", reason="torch.onnx.export needs onnxscript: pip install '.[dev]'")
 INPUTS, CELLS, CLASSES = 4, 6, 3
@@ -85,6 +86,16 @@ def test_a_classifier_is_what_the_module_is(tmp_path, kind, options, at, dynamo)
     expected = module(x).numpy().reshape(3, -1, CLASSES)
     np.testing.assert_allclose(model.run(x.numpy()), expected, rtol=0, atol=1e-5)
     assert not [note for note in model.notes if "not compared" in note]
+
+
+@DYNAMO
+def test_the_content_says_that_it_is_onnx(tmp_path, dynamo):
+    path = exported(Classifier(nn.LSTM), tmp_path / "model.bin", dynamo)
+    assert is_onnx(path)
+    assert penstock.compile(path, hardware=penstock.Hardware(pes=2)).machine.products
+    for option in ({"key": "model"}, {"only": ["rnn"]}):
+        with pytest.raises(PenstockError, match="key and only choose in a state dict"):
+            penstock.compile(path, **option)
 
 
 @torch.no_grad()

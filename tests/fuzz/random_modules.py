@@ -90,7 +90,9 @@ class Drawn(nn.Module):
         self.stage("Linear", lambda y, x: part(y), part.out_features)
 
     def function(self):
-        name = self.pick(("relu", "tanh", "sigmoid", "hardtanh", "relu6", "hardsigmoid"))
+        name = self.pick(
+            ("relu", "tanh", "sigmoid", "hardtanh", "relu6", "hardsigmoid", "leaky_relu")
+        )
         self.stage(name, lambda y, x: getattr(F, name, getattr(torch, name, None))(y))
 
     def affine(self):

@@ -77,6 +77,18 @@ def test_a_cell_has_headroom_and_never_clips_what_calibration_saw():
     assert chosen(np.append(rare, np.full(10**6, 0.9)), "error", 4) > -1
 
 
+def test_a_power_of_two_that_is_common_is_in_range_by_error():
+    """Pixels from 0 to 1: of s8.7 and of s16.15, one step is missing for the white ones."""
+    pixels = np.random.default_rng(0).integers(0, 17, 4096) / 16
+    dull = np.append(np.minimum(pixels, 0.5), 1.0)
+    for width in (8, 16):
+        fracs = [
+            Types(Precision(inputs=width), seen(values, "x")).input().frac
+            for values in (pixels, dull)
+        ]
+        assert fracs == [width - 2, width - 1], "one white pixel of many is an outlier"
+
+
 @pytest.mark.parametrize("width", [4, 6, 8, 12, 16])
 def test_by_error_no_other_binary_point_has_a_smaller_one(width):
     values = np.random.default_rng(3).laplace(0, 1, 20_000)

@@ -289,7 +289,7 @@ def check(
     """Compare the interpreter with C simulation, every value of every step."""
     from penstock_runtime import Interpreter
     from penstock_runtime.compare import check as compare
-    from penstock_runtime.saturated import lines, warn
+    from penstock_runtime.saturated import lines, warn_of
 
     if lengths is not None and source is None:
         raise PenstockError("--lengths was given without --input", "check", "give both, or neither")
@@ -315,5 +315,5 @@ def check(
         counted = [*frames.saturations, *result.saturations]
         for line in lines(counted):
             out.print(f"{escape(str(source))}: {escape(line)}")
-        warn(counted, str(source), stacklevel=1)
+        warn_of(counted, str(source))
     out.print("PASS: interpreter and C simulation agree to the last bit")

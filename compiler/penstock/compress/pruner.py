@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from penstock.compress.masks import attach_mask, fold_mask, mask_of
 from penstock.compress.matrices import Matrix, check_keys, choose_matrices, key_of, matrix_names
 from penstock.compress.patterns import BoolArray, Pattern, make_pattern
 from penstock.compress.schedules import OneShot, Schedule
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, warn
 
 SHOWN_ROWS = 5
 
@@ -118,10 +117,9 @@ class Pruner:
             return self.model
         self._warn_of_empty_rows()
         if self.steps < self.schedule.last:
-            warnings.warn(
+            warn(
                 f"finalized after step {self.steps} of {self.schedule.last} of the schedule: "
-                "the target densities have not been reached",
-                stacklevel=2,
+                "the target densities have not been reached"
             )
         for matrix in self.matrices:
             fold_mask(matrix.module, matrix.parameter)
@@ -192,13 +190,12 @@ class Pruner:
         matrix.mask.copy_(kept)
 
     def _warn_of_empty_rows(self) -> None:
-        """Of each row once; the caller's caller is to blame."""
+        """Of each row once."""
         for matrix in self.matrices:
             is_empty = ~matrix.kept().any(axis=1)
             for gate, flags in matrix.blocks(is_empty & ~self._told[matrix.name]).items():
                 if flags.any():
-                    text = f"{matrix.titled(gate)}: the mask leaves no weight in {_rows(flags)}"
-                    warnings.warn(text, stacklevel=3)
+                    warn(f"{matrix.titled(gate)}: the mask leaves no weight in {_rows(flags)}")
             self._told[matrix.name] |= is_empty
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,11 +13,20 @@ from penstock.frontend.state_dict import HeadOptions
 from penstock.model import RecurrentModel
 
 SUFFIX = ".onnx"
+BEGINS = re.compile(rb"\x08[\x01-\x20][\x08\x12\x1a\x22\x28\x32\x3a\x42]")
+"""A version of the format, then another field of the message: see onnx.proto, ModelProto."""
 
 
 def is_onnx(path: Path) -> bool:
-    """True for a path that says it is an ONNX file."""
-    return path.suffix.lower() == SUFFIX
+    """True for an ONNX file, by its name or, whatever that is, by how it begins."""
+    if path.suffix.lower() == SUFFIX:
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError:
+        return False
+    return BEGINS.match(head) is not None and head[8:] != b"{"  # which safetensors has there
 
 
 def from_onnx(

@@ -67,7 +67,7 @@ class Gru(Gated):
     def lower(self, build: Builder, sources: list[Source]) -> list[str]:
         """See ``Layer``."""
         types = build.types
-        y_type = types.product(build.named("y"))
+        y_type = types.product(build.named("y"), build.named("y"))
         y_before = build.read_state("y", self.cells, y_type)
         of_y = {gate: (y_before, f"W_{gate}r", self.w_r[gate]) for gate in GATES}
         of_x = {gate: split_columns(f"W_{gate}x", self.w_x[gate], sources) for gate in GATES}

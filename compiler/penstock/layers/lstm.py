@@ -103,8 +103,11 @@ class Lstm(Gated):
         """See ``Layer``."""
         types = build.types
         c_type = types.cell(build.named("c"))
-        m_type = types.product(build.named("m"))
-        y_type = m_type if self.projection is None else types.output(build.named("y"))
+        if self.projection is None:
+            m_type = y_type = types.product(build.named("m"), build.named("y"))
+        else:
+            m_type = types.product(build.named("m"))
+            y_type = types.output(build.named("y"))
         y_before = build.read_state("y", self.outputs, y_type)
         c_before = build.read_state("c", self.cells, c_type)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from penstock.fixed import Fixed, FloatArray, IntArray
+from penstock.thresholds import SATURATED
 
 OCTAVES = (-64, 64)
 """Magnitudes below the first power of two count as zero, those above the last as the last."""
@@ -84,6 +85,12 @@ class Magnitudes:
         rounded = np.minimum(dtype.step**2 / 12, values**2)
         errors = np.where(values > top, (values - top) ** 2, rounded)
         return float(self.counts @ errors)
+
+    def is_just_missed_by(self, dtype: Fixed) -> bool:
+        """True if the peak is one step beyond the type, and no outlier."""
+        top = float(dtype.to_float(dtype.raw_max))
+        often = self.counts[self.values > top].sum() > SATURATED * self.counts.sum()
+        return bool(often and top < self.peak <= top + dtype.step)
 
 
 def bins_of(magnitudes: FloatArray) -> IntArray:

@@ -48,15 +48,18 @@ class Rnn(Gated):
         return y, {"y": y}
 
     def lower(self, build: Builder, sources: list[Source]) -> list[str]:
-        """See ``Layer``. Behind tanh the state has the type of its table, else a cell's."""
-        types, is_tanh = build.types, self.nonlinearity == "tanh"
-        y_type = types.gate(build.named("y"), "tanh") if is_tanh else types.cell(build.named("y"))
+        """See ``Layer``. Behind tanh the state has the type of its table, unless it begins beyond
+        1; else a cell's."""
+        types, is_tanh, name = build.types, self.nonlinearity == "tanh", build.named("y")
+        y_type = types.gate(name, "tanh", name) if is_tanh else types.cell(name)
         y_before = build.read_state("y", self.outputs, y_type)
         products = split_columns("W_hx", self.w_x["h"], sources)
         total = build.matvec("acc_h", *products, (y_before, "W_hr", self.w_r["h"]))
         terms = self.biased(build, total, "h")
         if is_tanh:
             y = self.gate(build, "h", "tanh", *terms)
+            if build.graph[y].tensor.type != y_type:
+                y = build.requant("y", y, y_type)
         else:
             pre = self.gate_sum(build, "h", *terms)
             rectified = build.graph.add(build.named("h"), Relu(), pre, sweep=build.sweep)

@@ -134,20 +134,30 @@ class Types:
         """The input frame, without headroom."""
         return self._choose("x", self.precision.inputs, self._calibrated("x", headroom=1.0))
 
-    def gate(self, name: str, function: str) -> Fixed:
-        """The result of sigma, unsigned with 1.0 exact, or tanh, signed and just below 1."""
+    def gate(self, name: str, function: str, *states: str) -> Fixed:
+        """The result of sigma, unsigned with 1.0 exact, or tanh, signed and just below 1.
+
+        states: see ``product``.
+        """
         signed = function == "tanh"
-        width = self.precision.gates
-        return self._choose(name, width, lambda bits: bits - 1, signed)
+        return self._choose(name, self.precision.gates, self._below_one(*states), signed)
 
     def cell(self, name: str) -> Fixed:
         """Cell state, with headroom; it holds all that calibration saw."""
         frac_of = self._calibrated(name, is_state=True)
         return self._choose(name, self.precision.cell_state, frac_of, max_frac=FINEST_CELL)
 
-    def product(self, name: str) -> Fixed:
-        """A product or mean of results of sigma and tanh, below 1 by its nature."""
-        return self._choose(name, self.precision.outputs, lambda bits: bits - 1)
+    def product(self, name: str, *states: str) -> Fixed:
+        """A product or mean of results of sigma and tanh, below 1 by its nature.
+
+        states: those that it is written to. A sequence may begin with any values in them, and what
+        calibration saw there must fit.
+        """
+        return self._choose(name, self.precision.outputs, self._below_one(*states))
+
+    def _below_one(self, *states: str) -> Callable[[int], int]:
+        peak = max((self.ranges.peak[state] for state in states), default=0.0)
+        return lambda bits: min(bits - 1, largest_frac(peak, bits)) if peak > 1 else bits - 1
 
     def output(self, name: str) -> Fixed:
         """The output of a matrix product: one type for both directions, with headroom."""
@@ -202,14 +212,22 @@ class Types:
 
 
 def _of_least_error(seen: Magnitudes, width: int, coarsest: int, headroom: float) -> int:
-    """The fraction bits whose type has the least error; the fewest of equals."""
+    """The fraction bits whose type has the least error; the fewest of equals.
+
+    One that misses the peak by a step alone, and often, is none: with 1.0 among the values, s16.15.
+    """
     if not len(seen.values):
         return coarsest
 
-    def error(frac: int) -> float:
-        return seen.error(Fixed(width, frac, overflow=Overflow.SAT), headroom)
+    def dtype_of(frac: int) -> Fixed:
+        return Fixed(width, frac, overflow=Overflow.SAT)
 
-    return min(range(coarsest, min(coarsest + width, MAX_FRAC)), key=error, default=coarsest)
+    candidates = (
+        frac
+        for frac in range(coarsest, min(coarsest + width, MAX_FRAC))
+        if frac == coarsest or not seen.is_just_missed_by(dtype_of(frac))
+    )
+    return min(candidates, key=lambda frac: seen.error(dtype_of(frac), headroom), default=coarsest)
 
 
 def _holding(values: FloatArray) -> Callable[[int], int]:

@@ -13,22 +13,24 @@ from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import Builder
 from penstock.frontend.follow.labels import Labels, Unfollowed
 from penstock.frontend.follow.network import End
-from penstock.frontend.follow.pooling import pool
+from penstock.frontend.follow.pooling import least, pool
 from penstock.frontend.follow.rules import (
     Operand,
     added,
     clamped,
     function_of,
+    greatest,
     matrix_product,
     multiplied,
     normalized,
+    pointwise,
+    sloped,
 )
 from penstock.layers import Relu
 
 WHY_NOT = {
     "layer_norm": "LayerNorm has no layer here",
     "scaled_dot_product_attention": "attention has no layer here",
-    "conv1d": "a convolution has no layer here",
     "conv2d": "a convolution has no layer here",
     "exp": "there is no table of it",
     "sqrt": "there is no table of it",
@@ -229,6 +231,11 @@ def _clamp(build: Builder, title: str, x: Labels, low: Any = None, high: Any = N
     return clamped(build, x, low, high)
 
 
+@rule("relu6")
+def _relu6(build: Builder, title: str, x: Labels) -> Labels:
+    return clamped(build, x, 0.0, 6.0)
+
+
 @rule("clamp_min")
 def _clamp_min(build: Builder, title: str, x: Labels, low: Any) -> Labels:
     return _clamp(build, title, x, low, None)
@@ -237,6 +244,46 @@ def _clamp_min(build: Builder, title: str, x: Labels, low: Any) -> Labels:
 @rule("clamp_max")
 def _clamp_max(build: Builder, title: str, x: Labels, high: Any) -> Labels:
     return _clamp(build, title, x, None, high)
+
+
+@rule("conv1d")
+def _conv1d(
+    build: Builder, title: str, x: Labels, weight: Any, bias: Any = None, stride: Any = 1,
+    padding: Any = 0, dilation: Any = 1, groups: int = 1,
+) -> Labels:  # fmt: skip
+    moves = [*np.ravel(stride)] != [1] or [*np.ravel(padding)] not in ([0], ["valid"])
+    if moves:
+        raise Unfollowed("a convolution that leaves out or adds steps has no layer here")
+    shift = None if bias is None else numbers(bias)
+    return pointwise(build, labels(x), numbers(weight), shift, groups, title)
+
+
+@rule("leaky_relu")
+def _leaky_relu(build: Builder, title: str, x: Labels, slope: float = 0.01) -> Labels:
+    return sloped(build, x, float(slope))
+
+
+@rule("prelu", "_prelu_kernel")
+def _prelu(build: Builder, title: str, x: Labels, slope: Any) -> Labels:
+    slopes = numbers(slope)
+    if slopes.ndim == 1:  # of channels, which are axis 1
+        slopes = slopes.reshape(-1, *[1] * (len(x.shape) - 2)) if len(x.shape) > 1 else slopes
+    return sloped(build, x, slopes)
+
+
+@rule("abs")
+def _abs(build: Builder, title: str, x: Labels) -> Labels:
+    return sloped(build, x, -1.0)
+
+
+@rule("maximum")
+def _maximum(build: Builder, title: str, a: Any, b: Any) -> Labels:
+    return greatest(build, labels(a), labels(b))
+
+
+@rule("minimum")
+def _minimum(build: Builder, title: str, a: Any, b: Any) -> Labels:
+    return greatest(build, labels(a), labels(b), -1)
 
 
 @rule("hardsigmoid")
@@ -303,6 +350,17 @@ def _amax(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool 
 @rule("max")
 def _max(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool = False) -> Any:
     pooled = pool(build, x, _axes(x, dim), "max", keepdim)
+    return pooled if dim is None else (pooled, None)
+
+
+@rule("amin")
+def _amin(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool = False) -> Labels:
+    return least(build, x, _axes(x, dim), keepdim)
+
+
+@rule("min")
+def _min(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool = False) -> Any:
+    pooled = least(build, x, _axes(x, dim), keepdim)
     return pooled if dim is None else (pooled, None)
 
 

@@ -30,6 +30,16 @@ STATE_NAMES = ("h0", "c0", "h_0", "c_0", "hx", "cx", "h", "c", "hidden", "state"
 """What forward may call an initial state."""
 
 
+VALUE = "it reads the value of a tensor (item, float, if)"
+BY_VALUE = "keep constants as numbers of Python, and decisions outside of forward"
+UNTRACED = (
+    "does it run on (2, 5, inputs) frames? give calibration frames of the right width, or "
+    "compile its state_dict()"
+)
+CHANGING = (nn.Dropout, nn.AlphaDropout, nn.modules.batchnorm._BatchNorm, nn.RNNBase)
+"""Layers that compute something else in training."""
+
+
 @dataclass(frozen=True)
 class Input:
     """What the module takes. width: of its frames; of tokens, None.
@@ -47,7 +57,7 @@ def follow_module(module: nn.Module, calibration: FloatArray | None) -> Recurren
     Raises PenstockError for what can't be compiled, by layer, operation and source line, and where
     the network gives other numbers than the module does.
     """
-    where = type(module).__name__
+    where, changing = type(module).__name__, _changing(module)
     with _inference(module):
         followed = _Module(module, where)
         first, chosen = followed.first_trace(calibration)
@@ -55,7 +65,20 @@ def follow_module(module: nn.Module, calibration: FloatArray | None) -> Recurren
         second = followed.trace(x, chosen)
         check_same_network(first.model, second.model, where)
         followed.compare(second, x, chosen)
+    if changing:
+        second.model.notes.append(
+            f"the module is in training mode; it is compiled as in evaluation ({changing} changes)"
+        )
     return second.model
+
+
+def _changing(module: nn.Module) -> str:
+    """The first layer in training mode that computes something else there; empty: none."""
+    for name, part in module.named_modules():
+        rate = getattr(part, "dropout", 0.0) if isinstance(part, nn.RNNBase) else 1.0
+        if part.training and isinstance(part, CHANGING) and getattr(part, "p", rate):
+            return name or type(part).__name__
+    return ""
 
 
 @contextmanager
@@ -168,9 +191,7 @@ class _Module:
             raise refusals[0]
         why = _first_line(faults[0]) if faults else "it has no layer with weights"
         raise PenstockError(
-            f"forward can't be traced: {why}", self.where,
-            "does it run on (2, 5, inputs) frames? give calibration frames of the right width, or "
-            "compile its state_dict()",
+            f"forward can't be traced: {why}", self.where, BY_VALUE if why == VALUE else UNTRACED
         ) from (faults[0] if faults else None)  # fmt: skip
 
     def _random(self, given: Input, lanes: int, steps: int) -> Any:
@@ -292,5 +313,5 @@ def _plain(value: Any) -> FloatArray:
 def _first_line(fault: Exception) -> str:
     text = str(fault).strip() or type(fault).__name__
     if "data-dependent" in text:
-        return "what it computes depends on the values of its input"
+        return VALUE
     return text.splitlines()[0][:200]

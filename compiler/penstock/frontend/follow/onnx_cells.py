@@ -232,7 +232,11 @@ def _initial(
         whole = labels_of(value)
         own = whole.moved(lambda part: part[:, index] if is_batchwise else part[index])
         if own.shape != shape:
-            raise Unfollowed(f"its {name} has the shape {list(whole.shape)}", "is the model valid?")
+            raise Unfollowed(
+                f"its {name} has the shape {list(whole.shape)}, which is not that of "
+                f"{shape[0]} sequences and {shape[1]} cells",
+                "if the number of sequences is free in the input, it must be free here, too",
+            )
         if own.is_constant.all() and own.shift.any():
             raise Unfollowed(
                 f"its {name} is part of the model, and not zero",

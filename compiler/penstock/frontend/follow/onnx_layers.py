@@ -11,16 +11,19 @@ from penstock.frontend.follow.labels import Labels, Unfollowed
 from penstock.frontend.follow.network import End
 from penstock.frontend.follow.onnx_file import Node
 from penstock.frontend.follow.onnx_nodes import OnnxFollower, axes_of, rule, title_of
-from penstock.frontend.follow.pooling import pool
+from penstock.frontend.follow.pooling import least, pool
 from penstock.frontend.follow.rules import (
     Operand,
     added,
     clamped,
     function_of,
+    greatest,
     labels_of,
     matrix_product,
     multiplied,
     normalized,
+    pointwise,
+    sloped,
 )
 from penstock.layers import Relu
 
@@ -132,19 +135,30 @@ def _relu(f: OnnxFollower, node: Node, x: Labels) -> Labels:
     return f.build.elementwise(x, "relu", Relu)
 
 
+@rule("Conv")
+def _conv(f: OnnxFollower, node: Node, x: Any, weight: Any, bias: Any = None) -> Labels:
+    pads, strides = node.get("pads", [0]), node.get("strides", [1])
+    is_padded = node.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or any(pads)
+    if is_padded or set(strides) != {1}:
+        raise Unfollowed("a convolution that leaves out or adds steps has no layer here")
+    shift = None if bias is None else constant(bias, "bias")
+    kernel = constant(weight, "weights")
+    return pointwise(f.build, labels_of(x), kernel, shift, node.get("group", 1), title_of(node))
+
+
 @rule("LeakyRelu")
 def _leaky(f: OnnxFollower, node: Node, x: Labels) -> Labels:
-    return _sloped(f, node, x, np.asarray(node.get("alpha", 0.01)))
+    return sloped(f.build, x, float(node.get("alpha", 0.01)))
 
 
 @rule("PRelu")
 def _prelu(f: OnnxFollower, node: Node, x: Labels, slope: Any) -> Labels:
-    return _sloped(f, node, x, constant(slope, "slope"))
+    return sloped(f.build, x, constant(slope, "slope"))
 
 
-def _sloped(f: OnnxFollower, node: Node, x: Labels, slope: FloatArray) -> Labels:
-    """slope x + (1 - slope) relu(x)."""
-    return f.build.combination([x.scaled(slope), _relu(f, node, x).scaled(1.0 - slope)])
+@rule("Abs")
+def _abs(f: OnnxFollower, node: Node, x: Labels) -> Labels:
+    return sloped(f.build, x, -1.0)
 
 
 @rule("Sigmoid")
@@ -167,8 +181,10 @@ def _clip(f: OnnxFollower, node: Node, x: Labels, low: Any = None, high: Any = N
 @rule("Max", "Min")
 def _limited(f: OnnxFollower, node: Node, *terms: Any) -> Labels:
     values = [term for term in terms if isinstance(term, Labels)]
-    if len(values) != 1 or len(terms) != 2:
-        raise Unfollowed("it compares values of the network")
+    if len(terms) != 2:
+        raise Unfollowed(f"it compares {len(terms)} values")
+    if len(values) == 2:
+        return greatest(f.build, values[0], values[1], 1 if node.op == "Max" else -1)
     (limit,) = (_limit(term) for term in terms if not isinstance(term, Labels))
     is_low = node.op == "Max"
     return clamped(f.build, values[0], limit if is_low else -np.inf, np.inf if is_low else limit)
@@ -212,6 +228,12 @@ def _reduced(f: OnnxFollower, node: Node, x: Labels, axes: Any, how: str) -> Lab
 @rule("ReduceMean")
 def _mean(f: OnnxFollower, node: Node, x: Labels, axes: Any = None) -> Labels:
     return _reduced(f, node, x, axes, "mean")
+
+
+@rule("ReduceMin")
+def _min(f: OnnxFollower, node: Node, x: Labels, axes: Any = None) -> Labels:
+    chosen = axes_of(node, x, axes)
+    return least(f.build, x, chosen, bool(node.get("keepdims", 1))) if chosen else x
 
 
 @rule("ReduceMax")

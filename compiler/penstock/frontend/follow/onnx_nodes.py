@@ -204,7 +204,6 @@ KINDS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "ArgMax": "argmax"}
 CELL_OPS = ("LSTM", "GRU", "RNN")
 WHY_NOT = {
     "LayerNormalization": "LayerNorm has no layer here",
-    "Conv": "a convolution has no layer here",
     "QuantizeLinear": "the number formats are chosen by calibration",
     "DequantizeLinear": "the number formats are chosen by calibration",
 }

@@ -31,6 +31,11 @@ def pool(build: Builder, x: Labels, axes: Sequence[int], how: str, keep: bool) -
     return pooled.moved(lambda part: part.reshape(shape))
 
 
+def least(build: Builder, x: Labels, axes: Sequence[int], keep: bool) -> Labels:
+    """The minimum over axes, which is a maximum of what is negated."""
+    return pool(build, x.scaled(-1.0), axes, "max", keep).scaled(-1.0)
+
+
 def _of_elements(build: Builder, x: Labels, how: str) -> Labels:
     if how == "max":
         raise Unfollowed("it takes the greatest of several elements")
@@ -40,12 +45,12 @@ def _of_elements(build: Builder, x: Labels, how: str) -> Labels:
 
 
 def _of_steps(build: Builder, x: Labels, how: str) -> Labels:
+    if how == "max" and (x.scale < 0).any():
+        x = build.combination([x], "negated")
     first = x.moved(lambda part: part[..., 0])
     for name in ("value", "lane", "feature", "scale", "shift"):
         part = getattr(x, name)
         if (part != part[..., :1]).any():
             raise Unfollowed("it reduces over different elements of the steps")
-    if how == "max" and (first.scale < 0).any():
-        raise Unfollowed("it takes the greatest of negated values")
     pooled = build.pooled(first, "mean" if how == "sum" else how)
     return pooled.scaled(build.steps) if how == "sum" else pooled

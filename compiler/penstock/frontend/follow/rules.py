@@ -13,7 +13,7 @@ import numpy as np
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import Builder
 from penstock.frontend.follow.labels import Labels, Unfollowed
-from penstock.layers import Activation, Cell, Clamp
+from penstock.layers import Activation, Cell, Clamp, Relu
 from penstock.layers.gated import Gated
 
 Operand = Labels | FloatArray
@@ -83,6 +83,23 @@ def matrix_product(build: Builder, a: Operand, b: Operand, title: str) -> Labels
     return build.linear(a, weight.T, None, title)
 
 
+def pointwise(
+    build: Builder, x: Labels, weight: FloatArray, bias: FloatArray | None, groups: int, title: str
+) -> Labels:
+    """A convolution whose kernel is one step long: a Linear layer at every step.
+
+    x: (sequences, inputs, steps); weight: (outputs, inputs / groups, 1).
+    """
+    if x.shape[2:] != x.shape[2:3] or weight.ndim != 3 or weight.shape[2] != 1:
+        raise Unfollowed("a convolution over several steps has no layer here")
+    count = weight.shape[1]
+    matrix = np.zeros((len(weight), x.shape[1]))
+    for group, rows in enumerate(np.split(np.arange(len(weight)), groups)):
+        matrix[rows, group * count : (group + 1) * count] = weight[rows, :, 0]
+    frames = x.moved(lambda part: part.swapaxes(1, 2))
+    return build.linear(frames, matrix, bias, title).moved(lambda part: part.swapaxes(1, 2))
+
+
 def normalized(
     x: Labels, weight: FloatArray | float, bias: FloatArray | float, mean: FloatArray,
     var: FloatArray, eps: float,
@@ -103,6 +120,20 @@ def clamped(build: Builder, x: Labels, low: float, high: float) -> Labels:
     """Every element between two limits; infinity is none."""
     kind = f"clamp_{low:g}_{high:g}".replace("-", "m").replace(".", "_").replace("+", "")
     return build.elementwise(x, kind, lambda n: Clamp(n, low, high))
+
+
+def sloped(build: Builder, x: Labels, slope: FloatArray | float) -> Labels:
+    """x where it is positive, slope x elsewhere: slope x + (1 - slope) relu(x)."""
+    positive = build.elementwise(x, "relu", Relu)
+    return build.combination([x.scaled(slope), positive.scaled(1.0 - np.asarray(slope))])
+
+
+def greatest(build: Builder, a: Labels, b: Labels, sign: int = 1) -> Labels:
+    """The greater of a and b, element by element: b + relu(a - b). sign -1: the lesser."""
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    a, b = a.broadcast(shape), b.broadcast(shape)
+    above = build.elementwise(added(build, a, b.scaled(-1.0)).scaled(sign), "relu", Relu)
+    return added(build, b, above.scaled(sign))
 
 
 def reads_through(cell: Cell, matrix: FloatArray, shift: FloatArray) -> Cell:
