@@ -145,6 +145,13 @@ def test_a_hostile_file_is_refused_in_one_line_and_runs_nothing(case, tmp_path):
     assert "\n" not in refusal.value.line()
 
 
+def test_records_greater_than_the_file_are_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.pt2", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/models/model.json", " " * 10_000_000)
+    with pytest.raises(PenstockError, match="records greater than the file"):
+        from_pt2(tmp_path / "m.pt2")
+
+
 def test_nothing_is_unpickled_while_a_program_is_loaded():
     """Whatever the check of the file would let through."""
     from penstock.frontend.follow.saved_program import _plain_only

@@ -29,6 +29,13 @@ def test_the_rows_tell_the_kind_of_cell(kind, options):
     assert_same(model.run(x.numpy()), outputs(module, x))
 
 
+def test_the_function_of_an_rnn_that_is_saved_is_not_assumed():
+    state = nn.RNN(INPUTS, CELLS).state_dict()
+    assert read(state).notes == [TANH]
+    model = read(state | {"nonlinearity_code": torch.tensor(1.0)})
+    assert (model["l0"].nonlinearity, model.notes) == ("relu", [])
+
+
 @pytest.mark.parametrize("prefix", ["", "cell.", "module.decoder."])
 @pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
 @torch.no_grad()

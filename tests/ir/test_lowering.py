@@ -196,8 +196,8 @@ def test_row_exponents_can_be_given_and_must_name_a_matrix():
 
 def test_a_row_of_zeros_leaves_the_others_of_its_sum_their_scale():
     types = Types(Precision(row_scales=True), Ranges())
-    matrices = {"a": np.array([[0.0], [100.0]]), "b": np.array([[0.25], [0.5]])}
-    dtypes = [Fixed(8, 0), Fixed(8, 7)]
+    matrices = {"a": np.array([[0.0], [0.2]]), "b": np.array([[0.25], [0.5]])}
+    dtypes = [Fixed(8, 9), Fixed(8, 7)]
     assert types.row_exponents(matrices, dtypes).tolist() == [1, 0]
     nothing = {"a": np.zeros((2, 1)), "b": np.zeros((2, 1))}
     assert types.row_exponents(nothing, dtypes).tolist() == [0, 0]
