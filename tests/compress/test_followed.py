@@ -42,4 +42,5 @@ def test_an_embedding_is_kept():
     found = follow(module, np.random.default_rng(0).integers(0, 9, (3, 7)))
     assert found.is_stack
     assert (found.model.table == module.table.weight.detach().numpy()).all()
-    assert found.model.notes == ["table is an embedding of 9 entries: the look-up stays on the host"]
+    (note,) = found.model.notes
+    assert note == "table is an embedding of 9 entries: the look-up stays on the host"
