@@ -25,7 +25,8 @@ def test_the_eleventh_layers_states_stand_behind_the_tenths(tmp_path):
     results = [interpreter.run(x, state=state) for state in (given, named)]
     assert (results[0].values == results[1].values).all()
     h, c = interpreter.hidden(results[0].state)
-    for k in range(LAYERS):
-        kinds = {part: interpreter.project.graph[f"l{k}.{part}"] for part in "c"}
-        assert (c[k] == kinds["c"].tensor.type.to_float(results[0].state[f"l{k}.c"])).all()
     assert h.shape == (LAYERS, 1, 2)
+    for k in range(LAYERS):
+        name = f"l{k}.c"
+        dtype = interpreter.project.graph[name].tensor.type
+        assert (c[k] == dtype.to_float(results[0].state[name])).all()
