@@ -44,3 +44,11 @@ def test_an_embedding_is_kept():
     assert (found.model.table == module.table.weight.detach().numpy()).all()
     (note,) = found.model.notes
     assert note == "table is an embedding of 9 entries: the look-up stays on the host"
+
+
+def test_an_embedding_that_forward_does_not_use_is_none():
+    """The state dict takes it for the table of the frames."""
+    module = Module(lambda m, x: m.fc(m.lstm(x)[0]), emb=nn.Embedding(9, INPUTS), lstm=lstm(),
+                    fc=nn.Linear(8, 3))  # fmt: skip
+    found = follow(module, frames())
+    assert found.is_stack and found.model.table is None

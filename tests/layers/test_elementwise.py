@@ -69,7 +69,7 @@ def test_a_value_may_be_pooled_in_two_ways_and_twice_in_one():
 
 def test_a_sequence_without_steps_has_no_result():
     for how in ("first", "last", "mean", "max"):
-        y = network(Pool(INPUTS, how)).run(frames(), np.array([6, 0, 1, 0]))
+        y = Pool(INPUTS, how).reduce(frames(), np.array([6, 0, 1, 0]))
         assert not y[[1, 3]].any() and y[[0, 2]].any()
 
 

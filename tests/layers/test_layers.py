@@ -6,7 +6,16 @@ import json
 
 import numpy as np
 import pytest
-from layers.given import EXAMPLES, INPUTS, bit_true, example, frames, lowered, network
+from layers.given import (
+    EXAMPLES,
+    INPUTS,
+    bit_true,
+    example,
+    frames,
+    lowered,
+    network,
+    random_rnn,
+)
 from support import random_direction
 
 from penstock.compress.constants import float_constants, parameters_of, with_constants
@@ -110,3 +119,11 @@ def test_a_cell_survives_pytorchs_names(kind):
     assert set(tensors) <= set(layer.torch.shapes)
     for name, parameter in layer.parameters().items():
         assert (again[name].values == parameter.values).all()
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_the_function_of_an_rnn_survives_pytorchs_names(nonlinearity):
+    layer = random_rnn(np.random.default_rng(0), INPUTS, 4, nonlinearity)
+    tensors, codes = layer.to_torch()
+    choices = {name: of[0] for name, of in layer.torch.codes.items()} | codes
+    assert layer.from_torch(tensors, choices).nonlinearity == nonlinearity
