@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from penstock.errors import PenstockError
 from penstock.frontend.follow.builder import Builder
 from penstock.frontend.follow.finish import Result, argmax_of, finish, is_final_state
-from penstock.frontend.follow.labels import Labels, Unfollowed
+from penstock.frontend.follow.labels import MOST_ELEMENTS, Labels, Unfollowed
 from penstock.model import RecurrentModel
 
 HINT = "run this part on the host, or compile the layers around it"
@@ -91,6 +92,16 @@ def finished(
         given = ", ".join(dict.fromkeys(name for name, _ in build.states.values()))
         model.notes.append(f"the initial state ({given}) is given with --state; zero without")
     return Network(replace(model, table=build.table), found, build.states)
+
+
+def check_input(title: str, shape: Sequence[int], where: str) -> None:
+    """Raise PenstockError for an input of so many elements that it can't be followed."""
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise PenstockError(
+            f"input {title!r} has the shape {list(shape)}, which is too large to be followed",
+            where,
+            "export the model for fewer sequences and steps, or with free ones",
+        )
 
 
 def _labels_of(item: Any) -> Labels:

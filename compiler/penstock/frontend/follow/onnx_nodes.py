@@ -11,13 +11,13 @@ import numpy as np
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import Builder
-from penstock.frontend.follow.labels import Labels, Unfollowed
+from penstock.frontend.follow.labels import MOST_ELEMENTS, Labels, Unfollowed
 from penstock.frontend.follow.network import HINT, End
 from penstock.frontend.follow.onnx_evaluate import (
     ARITHMETIC,
     MOST_CONSTANTS,
-    MOST_ELEMENTS,
     MOVES,
+    UNFOLDED,
     evaluate,
     result_size,
 )
@@ -101,7 +101,7 @@ class OnnxFollower:
             )
         try:
             result = rule(self, node, *args)
-        except (ValueError, IndexError, TypeError, KeyError, AttributeError) as fault:
+        except (ValueError, IndexError, TypeError, KeyError, AttributeError, RuntimeError) as fault:
             raise Unfollowed(f"its operands do not fit: {fault}", "is the model valid?") from fault
         return result if isinstance(result, list | tuple) else [result]
 
@@ -114,7 +114,8 @@ class OnnxFollower:
         if node.op in CELL_OPS or node.op not in MOVES | ARITHMETIC:
             raise Unfollowed("it computes with constants alone, and it is not known how")
         self._constants += result_size(node, args) * max(len(node.outputs), 1)
-        if self._constants > MOST_CONSTANTS:
+        held = sum(one.size for one in self.graph.constants.values())
+        if self._constants > max(MOST_CONSTANTS, UNFOLDED * held):
             raise Unfollowed("the constants that the graph computes are too large", "export again")
         return evaluate(node, self.graph.opset, args)
 

@@ -35,7 +35,8 @@ def run_onnx(graph: OnnxGraph, feeds: Mapping[str, NDArray[Any]]) -> list[NDArra
     if ignored:
         raise CantRunError(f"{why}, and ONNX's reference implementation ignores {ignored}")
     try:
-        found = ReferenceEvaluator(model).run(None, dict(feeds))
+        with np.errstate(all="ignore"):
+            found = ReferenceEvaluator(model).run(None, dict(feeds))
         return [np.asarray(value) for value in found]
     except Exception as fault:
         reason = f"{why}; nor can ONNX's reference implementation: {_first_line(fault)}"
@@ -83,7 +84,7 @@ def _model(graph: OnnxGraph) -> Any:
         if name in used:
             dtype = onnx.helper.tensor_dtype_to_np_dtype(types[name])
             own.initializer.append(numpy_helper.from_array(value.astype(dtype), name))
-    own.input.extend(one for one in theirs.input if one.name not in graph.constants)
+    own.input.extend(one for one in theirs.input if one.name in used - graph.constants.keys())
     own.output.extend(theirs.output)
     for index, node in enumerate(graph.nodes):
         is_batchwise = node.op in CELL_OPS and node.get("layout")

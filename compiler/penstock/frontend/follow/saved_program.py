@@ -16,7 +16,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import LEAST_STEPS
 from penstock.frontend.follow.compare import Ours, check_same_numbers
-from penstock.frontend.follow.network import Network
+from penstock.frontend.follow.network import Network, check_input
 from penstock.frontend.follow.program import Follower
 from penstock.frontend.follow.tracing import leaves_of, silent
 from penstock.model import RecurrentModel
@@ -115,7 +115,10 @@ class _Saved:
 
     def _network(self, is_time_major: bool, lanes: int, steps: int, is_tokens: bool) -> Network:
         width = None if is_tokens else int(self.first.shape[2])
-        names = list(self.program.graph_signature.user_inputs)[1:]
+        first, *names = self.program.graph_signature.user_inputs
+        shapes = [(lanes, steps, width or 1), *(tuple(value.shape) for value in self.others)]
+        for title, shape in zip((first, *names), shapes, strict=True):
+            check_input(title, [size if isinstance(size, int) else 1 for size in shape], self.where)
         follower = Follower(self.program, self.where, lanes, steps, self.name)
         return follower.follow(width, is_time_major, names)
 

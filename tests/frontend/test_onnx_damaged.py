@@ -1,0 +1,76 @@
+"""Odd ONNX files that a fuzzer of their fields found: a line each, in bounded memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from frontend.onnx_models import FREE, cell_node, saved, weights_of
+from onnx import helper
+
+from penstock import PenstockError
+from penstock.frontend import from_onnx
+
+LSTM = weights_of("LSTM")
+MOST = 128 * 2**20
+
+
+def bounded(path):
+    """The refusal of a file, which may not take much memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(PenstockError) as caught:
+            from_onnx(path)
+        assert tracemalloc.get_traced_memory()[1] < MOST
+    finally:
+        tracemalloc.stop()
+    return caught.value.line().replace(f"{path.parent}/", "")
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"),
+    [
+        ((2**40, 3, 3), [3, 2**40, 3]), ((3, 2**40, 3), [2**40, 5, 3]),
+        ((2**20, 2, 2**20), [2, 5, 2**20]),
+    ],
+)  # fmt: skip
+def test_an_input_may_claim_to_be_huge(tmp_path, shape, seen):
+    path = saved(tmp_path / "m.onnx", [cell_node("LSTM", LSTM)], {"x": shape}, ["Y"], LSTM)
+    assert bounded(path).startswith(f"input 'x' has the shape {seen}, which is too large to be")
+
+
+def test_an_initial_state_may_claim_to_be_huge(tmp_path):
+    inputs = {"x": (*FREE, 3), "initial_h": (2**20, 2**20, 4)}
+    nodes = [cell_node("LSTM", LSTM, ("initial_h",))]
+    assert bounded(saved(tmp_path / "m.onnx", nodes, inputs, ["Y"], LSTM)) == (
+        "input 'initial_h' has the shape [1048576, 1048576, 4], which is too large to be followed "
+        "(m.onnx); hint: export the model for fewer sequences and steps, or with free ones"
+    )
+
+
+def test_a_constant_may_have_more_axes_than_numpy_takes(tmp_path):
+    constants = {"many": np.ones((1,) * 40, np.float32)}
+    nodes = [helper.make_node("Mul", ["x", "many"], ["y"], "n")]
+    line = bounded(saved(tmp_path / "m.onnx", nodes, {"x": (*FREE, 3)}, ["y"], constants))
+    assert line.startswith("node 'n' (Mul) can't be compiled: its operands do not fit: ")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_input_that_nothing_reads_is_no_reason_not_to_compare(tmp_path):
+    inputs = {"x": (*FREE, 3), "another": (*FREE, 3)}
+    path = saved(tmp_path / "m.onnx", [cell_node("LSTM", LSTM,
+                 activations=["Sigmoid", "Tanh", "Tanh"])], inputs, ["Y"], LSTM)  # fmt: skip
+    assert not [note for note in from_onnx(path).notes if "compared" in note]
+
+
+def test_constants_of_few_bytes_may_not_grow_to_many(tmp_path):
+    nodes = [
+        helper.make_node("Concat", [f"c{k}", f"c{k}"], [f"c{k + 1}"], axis=0) for k in range(23)
+    ]
+    nodes.append(helper.make_node("Expand", ["x", "c23"], ["y"], "n"))
+    constants = {"c0": np.int64([1, 1, 1, 1])}
+    line = bounded(saved(tmp_path / "m.onnx", nodes, {"x": (*FREE, 3)}, ["y"], constants))
+    assert line.startswith(
+        "a node of type Concat can't be compiled: the constants that the graph computes are too "
+    )
