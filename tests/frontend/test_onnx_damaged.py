@@ -74,3 +74,25 @@ def test_constants_of_few_bytes_may_not_grow_to_many(tmp_path):
     assert line.startswith(
         "a node of type Concat can't be compiled: the constants that the graph computes are too "
     )
+
+
+def test_a_result_may_have_no_elements(tmp_path):
+    nodes = [helper.make_node("Slice", ["x", "n", "n"], ["y"], "cut")]
+    constants = {"n": np.int64([1])}
+    assert bounded(saved(tmp_path / "m.onnx", nodes, {"x": (*FREE, 3)}, ["y"], constants)) == (
+        "the graph gives a result without elements (m.onnx); hint: make the network's result an "
+        "output"
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.inf, 3e38])
+def test_weights_that_overflow_give_no_warning(tmp_path, value):
+    nodes = [
+        helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("MatMul", ["a", "w"], ["m"]),
+        helper.make_node("Mul", ["m", "m"], ["y"]),
+    ]  # fmt: skip
+    constants = {"b": np.full(3, value, np.float32), "w": np.eye(3, dtype=np.float32)}
+    assert "NaN or infinite values" in bounded(
+        saved(tmp_path / "m.onnx", nodes, {"x": (*FREE, 3)}, ["y"], constants)
+    )

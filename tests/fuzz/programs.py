@@ -20,7 +20,9 @@ from penstock import Hardware, Precision
 from penstock.driver import compile_model
 from penstock.frontend import from_onnx, from_pt2
 from penstock.frontend.follow.saved_program import _plain_only
-from penstock.model import RecurrentModel
+from penstock.layers import DenseHead
+from penstock.model import HEAD, RecurrentModel
+from penstock.ops.lut import sigma
 
 INPUTS, CELLS, LANES, STEPS = 3, 4, 2, 6
 QUICK = Precision(table_entries=64)
@@ -148,7 +150,9 @@ def _agree(model: RecurrentModel, x: Any, theirs: Sequence[Any]) -> bool:
     """Every number of theirs is one of ours, wherever it stands."""
     if any("host" in note or "state" in note for note in model.notes):
         return True  # of which only a part is the network's
-    ours = np.sort(model.run(x), axis=None)
+    y, head = model.run(x), model.find(HEAD)
+    is_sigma = isinstance(head, DenseHead) and head.activation == "sigmoid"
+    ours = np.sort(sigma(y) if is_sigma else y, axis=None)
     for values in map(np.ravel, theirs):
         near = np.searchsorted(ours, values).clip(1, len(ours) - 1) if len(ours) > 1 else 0
         gap = np.minimum(np.abs(values - ours[near]), np.abs(values - ours[near - 1]))

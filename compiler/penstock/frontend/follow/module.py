@@ -41,6 +41,7 @@ class Input:
     is_time_major: bool
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by name
 def follow_module(module: nn.Module, calibration: FloatArray | None) -> RecurrentModel:
     """The network that ``module`` computes. calibration: frames in the module's own order, or None.
 
@@ -187,6 +188,7 @@ class _Module:
         """A few sequences to compare on: of the calibration frames, if there are any."""
         if calibration is None or given.width is None:
             return self._random(given, MOST_LANES - 1, STEPS + 3)
+        calibration = np.where(np.isfinite(calibration), calibration, 0)  # beyond the lengths
         frames = calibration if calibration.ndim == 3 else calibration[:, None]
         if calibration.ndim == 2 and not given.is_time_major:
             frames = calibration[None]

@@ -74,6 +74,10 @@ def finished(
             source.advice,
         )
     chosen = [outputs[index] for index in wanted]
+    if any(0 in _labels_of(item).shape for item in chosen):
+        raise PenstockError(
+            f"{source.subject} gives a result without elements", source.where, source.advice
+        )
     try:
         activation = argmax_of(build, chosen)
         model, results = finish(

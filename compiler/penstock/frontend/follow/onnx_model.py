@@ -42,6 +42,7 @@ class Trace:
     """Of frames; None for tokens."""
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by name
 def follow_onnx(path: Path, calibration: FloatArray | None, name: str) -> RecurrentModel:
     """The network of a file. calibration: frames in the graph's own order, or None.
 
@@ -221,7 +222,7 @@ class _Model:
             frames = frames[:, None] if trace.is_time_major else frames[None]
         for axis, count in enumerate(shape):
             frames = np.take(frames, np.arange(count) % frames.shape[axis], axis=axis)
-        return frames.astype(np.float32)
+        return np.nan_to_num(frames.astype(np.float32))  # not finite: beyond the lengths
 
 
 def _fewer(result: Result, steps: int) -> Result:

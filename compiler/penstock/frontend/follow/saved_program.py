@@ -27,6 +27,7 @@ FREE = (3, 5)
 SEED = 0
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by name
 def follow_saved(
     content: bytes, where: str, calibration: FloatArray | None, name: str
 ) -> RecurrentModel:
@@ -135,7 +136,7 @@ class _Saved:
         else:
             drawn = generator.standard_normal((*shape, network.model.inputs))
             if calibration is not None and calibration.ndim == 3:
-                drawn = np.resize(calibration, drawn.shape)
+                drawn = np.resize(np.nan_to_num(calibration), drawn.shape)
             x = torch.from_numpy(np.asarray(drawn, dtype=np.float64)).to(dtype)
             frames = x.double().numpy()
         names = list(self.program.graph_signature.user_inputs)[1:]
