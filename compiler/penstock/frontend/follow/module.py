@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,9 +53,18 @@ def follow_module(module: nn.Module, calibration: FloatArray | None) -> Recurren
         followed = _Module(module, where)
         first, chosen = followed.first_trace(calibration)
         x = followed.sample(chosen, calibration)
-        second = followed.trace(x, chosen)
-        check_same_network(first.model, second.model, where)
-        followed.compare(second, x, chosen)
+        try:
+            second = followed.trace(x, chosen)
+            check_same_network(first.model, second.model, where)
+            followed.compare(second, x, chosen)
+        except PenstockError:
+            raise
+        except Exception as fault:  # it is the user's program that runs here
+            raise PenstockError(
+                f"forward fails on frames of shape {tuple(x.shape)}: {_first_line(fault)}", where,
+                "let it take any number of sequences and steps; a program of torch.export is "
+                "compiled as it is, or from its .pt2 file",
+            ) from fault  # fmt: skip
     return second.model
 
 
@@ -63,7 +72,8 @@ def follow_module(module: nn.Module, calibration: FloatArray | None) -> Recurren
 def _inference(module: nn.Module) -> Iterator[None]:
     """The module as in eval(); afterwards every part is in the mode in which it was."""
     modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    with suppress(NotImplementedError):  # of a program's module, which has one mode
+        module.eval()
     try:
         yield
     finally:

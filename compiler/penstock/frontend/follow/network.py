@@ -87,6 +87,12 @@ def finished(
         raise PenstockError(
             f"its result can't be compiled: {refusal}", source.where, refusal.hint or HINT
         ) from refusal
+    if not model.places:
+        raise PenstockError(
+            f"{source.subject} gives its own input, or an embedding of it, and no layer",
+            source.where,
+            source.advice,
+        )
     found: list[Any] = [None] * len(outputs)
     for index, item, result in zip(wanted, chosen, results, strict=True):
         found[index] = (result, item.call if isinstance(item, End) else None)

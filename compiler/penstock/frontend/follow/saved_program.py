@@ -43,6 +43,16 @@ def follow_saved(
     return _Saved(program, where, name).follow(calibration)
 
 
+@np.errstate(all="ignore")
+def follow_program(
+    program: Any, where: str, calibration: FloatArray | None, name: str
+) -> RecurrentModel:
+    """The network of a live program, compared with it. Raises PenstockError."""
+    with silent():
+        decomposed = program.run_decompositions({})
+    return _Saved(decomposed, where, name).follow(calibration)
+
+
 @contextmanager
 def _plain_only() -> Iterator[None]:
     """torch.export.load would unpickle whatever it finds."""
