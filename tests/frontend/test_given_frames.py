@@ -76,6 +76,15 @@ def test_a_module_for_one_shape_alone_is_refused():
     )
 
 
+def test_a_key_that_forward_misses_is_said_to_be_one():
+    class Broken(Net):
+        def forward(self, x):
+            raise KeyError("hidden")
+
+    line = refusal(lambda: penstock.compile(Broken(), FRAMES, HARDWARE))
+    assert line.startswith("forward can't be traced: KeyError: 'hidden' (Broken); ")
+
+
 def test_a_module_that_gives_its_input_is_refused():
     assert refusal(lambda: penstock.compile(nn.Embedding(5, 3), None, HARDWARE)) == (
         "forward gives its own input, or an embedding of it, and no layer (Embedding); "

@@ -302,7 +302,9 @@ def _plain(value: Any) -> FloatArray:
 
 
 def _first_line(fault: Exception) -> str:
-    text = str(fault).strip() or type(fault).__name__
+    text = str(fault).strip()
+    if not text or isinstance(fault, KeyError | AssertionError):
+        text = f"{type(fault).__name__}: {text}".rstrip(": ")
     if "data-dependent" in text:
         return "what it computes depends on the values of its input"
     return text.splitlines()[0][:200]
