@@ -96,3 +96,9 @@ def test_weights_that_overflow_give_no_warning(tmp_path, value):
     assert "NaN or infinite values" in bounded(
         saved(tmp_path / "m.onnx", nodes, {"x": (*FREE, 3)}, ["y"], constants)
     )
+
+
+def test_an_attribute_may_be_infinite(tmp_path):
+    nodes = [cell_node("LSTM", LSTM, hidden_size=float("inf"))]
+    line = bounded(saved(tmp_path / "m.onnx", nodes, {"x": (*FREE, 3)}, ["Y"], LSTM))
+    assert line.startswith("node 'cell' (LSTM) can't be compiled: its operands do not fit: ")

@@ -25,6 +25,8 @@ from penstock.frontend.follow.onnx_file import Node, OnnxGraph
 from penstock.frontend.follow.rules import labels_of
 from penstock.frontend.follow.unrolled import EXPLANATION, UNROLLED_HINT, copies_of_a_cell
 
+UNFIT = (ValueError, IndexError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError)
+"""What a rule raises for operands and attributes that no valid node has."""
 RESHAPES = frozenset({"Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten"})
 """What the lengths of the sequences may go through."""
 
@@ -101,7 +103,7 @@ class OnnxFollower:
             )
         try:
             result = rule(self, node, *args)
-        except (ValueError, IndexError, TypeError, KeyError, AttributeError, RuntimeError) as fault:
+        except UNFIT as fault:
             raise Unfollowed(f"its operands do not fit: {fault}", "is the model valid?") from fault
         return result if isinstance(result, list | tuple) else [result]
 
