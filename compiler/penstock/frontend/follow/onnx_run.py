@@ -51,6 +51,8 @@ def _by_runtime(model: Any, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[A
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
+    # the optimizer's time is not bounded by the size of a file: it grows with its square and more
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     with redirect_stdout(io.StringIO()):  # where it prints what it raises
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
