@@ -14,7 +14,7 @@ from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
 from penstock.compress.network_text import NetworkText
 from penstock.compress.saved import load_formats
-from penstock.errors import PenstockError, warn
+from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
 from penstock.folding import fold_inputs
@@ -77,6 +77,8 @@ class Compiled:
 
         See ``project.write_project``.
         """
+        if not isinstance(folder, str | PathLike):
+            raise PenstockError(f"{kind_of(folder)} is not a path", "write", "give a folder's name")
         path = Path(folder)
         write_project(self.files, path, overwrite)
         return path
@@ -321,7 +323,7 @@ def compile_checkpoint(
     _check_settings(hardware, precision, head, validation)
     if not isinstance(path, str | PathLike):
         raise PenstockError(
-            f"a {type(path).__name__} is not a path", "compile_checkpoint", "use penstock.compile"
+            f"{kind_of(path)} is not a path", "compile_checkpoint", "use penstock.compile"
         )
     path = Path(path)
     more: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,7 @@ class Input:
     is_time_major: bool
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by name
 def follow_module(module: nn.Module, calibration: FloatArray | None) -> RecurrentModel:
     """The network that ``module`` computes. calibration: frames in the module's own order, or None.
 
@@ -62,9 +63,18 @@ def follow_module(module: nn.Module, calibration: FloatArray | None) -> Recurren
         followed = _Module(module, where)
         first, chosen = followed.first_trace(calibration)
         x = followed.sample(chosen, calibration)
-        second = followed.trace(x, chosen)
-        check_same_network(first.model, second.model, where)
-        followed.compare(second, x, chosen)
+        try:
+            second = followed.trace(x, chosen)
+            check_same_network(first.model, second.model, where)
+            followed.compare(second, x, chosen)
+        except PenstockError:
+            raise
+        except Exception as fault:  # it is the user's program that runs here
+            raise PenstockError(
+                f"forward fails on frames of shape {tuple(x.shape)}: {_first_line(fault)}", where,
+                "let it take any number of sequences and steps; a program of torch.export is "
+                "compiled as it is, or from its .pt2 file",
+            ) from fault  # fmt: skip
     if changing:
         second.model.notes.append(
             f"the module is in training mode; it is compiled as in evaluation ({changing} changes)"
@@ -85,7 +95,8 @@ def _changing(module: nn.Module) -> str:
 def _inference(module: nn.Module) -> Iterator[None]:
     """The module as in eval(); afterwards every part is in the mode in which it was."""
     modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    with suppress(NotImplementedError):  # of a program's module, which has one mode
+        module.eval()
     try:
         yield
     finally:
@@ -208,6 +219,7 @@ class _Module:
         """A few sequences to compare on: of the calibration frames, if there are any."""
         if calibration is None or given.width is None:
             return self._random(given, MOST_LANES - 1, STEPS + 3)
+        calibration = np.where(np.isfinite(calibration), calibration, 0)  # beyond the lengths
         frames = calibration if calibration.ndim == 3 else calibration[:, None]
         if calibration.ndim == 2 and not given.is_time_major:
             frames = calibration[None]
@@ -311,7 +323,9 @@ def _plain(value: Any) -> FloatArray:
 
 
 def _first_line(fault: Exception) -> str:
-    text = str(fault).strip() or type(fault).__name__
+    text = str(fault).strip()
+    if not text or isinstance(fault, KeyError | AssertionError):
+        text = f"{type(fault).__name__}: {text}".rstrip(": ")
     if "data-dependent" in text:
         return VALUE
     return text.splitlines()[0][:200]
