@@ -15,7 +15,7 @@ from support import random_model
 from penstock import Fixed, Hardware, Precision
 from penstock.calibration import calibrate
 from penstock.driver import compile_model
-from penstock.folding import fold_inputs
+from penstock.folding import _best_exponents, fold_inputs
 from penstock.layers import DenseHead, Linear, Lstm, Relu
 from penstock.model import Place, RecurrentModel, stack
 from penstock_runtime import Interpreter, Session
@@ -179,3 +179,25 @@ def test_inputs_of_any_finite_size_are_judged_without_a_warning(factor, recwarn)
     assert exponents_of(project) == () or max(exponents_of(project)) <= 24
     assert not [str(found.message) for found in recwarn]
     assert any(note.startswith("input ") for note in project.notes)
+
+
+@pytest.mark.parametrize(("weight", "exponents"), [(0.5, (0, 0)), (2.0**-5, (5, 0))])
+def test_inputs_are_scaled_where_that_makes_the_error_several_times_smaller(weight, exponents):
+    """Half of the squared error (x's rounding or the weights') is not worth it."""
+    weights = [np.array([[[weight, 1.0]]])]
+    found = _best_exponents(weights, np.array([32.0, 1.0]), Precision())
+    assert tuple(found.tolist()) == exponents
+
+
+def test_what_was_counted_of_unscaled_inputs_is_forgotten():
+    model = network()
+    folded = fold_inputs(model, calibrate(model, frames()), Precision())
+    assert folded.exponents[0] > 10 and folded.ranges.magnitudes("x") is None
+    assert folded.ranges.magnitudes("l0.c") is not None
+
+
+def test_inputs_that_are_outputs_are_left_as_they_are():
+    model = network()
+    shown = RecurrentModel(model.inputs, model.places, (*model.outputs, "x"))
+    folded = fold_inputs(shown, calibrate(shown, frames()), Precision())
+    assert folded.exponents == () and "scale the frames" in folded.notes[0]

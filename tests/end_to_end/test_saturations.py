@@ -13,6 +13,7 @@ from penstock.ir.saturation import Kind, Saturation
 from penstock.layers import Lstm
 from penstock.model import stack
 from penstock_runtime import Interpreter, Session
+from penstock_runtime.saturated import is_alarming
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +138,9 @@ def test_another_engine_gives_its_own_counts(interpreter):
 
     result = Interpreter(interpreter.project, engine=Silent()).run_quietly(np.zeros((1, 1, 5)))
     assert result.saturations == [Saturation("l0.c", Kind.VALUE, 1, 2, 0)]
+
+
+def test_one_value_of_a_given_state_alarms_and_one_in_thousands_of_a_tensor_does_not():
+    lost = {kind: Saturation("l0.c", kind, 1, 10_000, 0) for kind in Kind}
+    assert [kind for kind, one in lost.items() if is_alarming(one)] == [Kind.STATE]
+    assert not is_alarming(Saturation("l0.c", Kind.STATE, 0, 10_000))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support import random_model
@@ -9,10 +11,13 @@ from support import random_model
 from penstock import Hardware, PenstockError, Precision, Validation, compile_checkpoint
 from penstock.calibration import calibrate
 from penstock.driver import compile_graph, compile_model
-from penstock.fidelity import measure, trial_of
+from penstock.fidelity import Trial, measure, trial_of
 from penstock.fidelity import trial as limits
+from penstock.fidelity.decisions import rule_of
+from penstock.fidelity.errors import ErrorSum, Histogram, Tally
+from penstock.fixed import Fixed
 from penstock.ir.evaluate import evaluate
-from penstock.ir.saturation import Kind
+from penstock.ir.saturation import Kind, Saturation
 from penstock.layers import Lstm, Pool
 from penstock.lowering import lower
 from penstock.model import Place, RecurrentModel, stack
@@ -250,6 +255,14 @@ def test_with_ranges_alone_synthetic_frames_reach_as_far_as_calibration_did():
     assert np.abs(trial.frames).max() == 20.0
 
 
+def test_synthetic_frames_reach_as_far_as_each_input_did():
+    network, columns = random_model(cells=(6,)), np.array([300.0, 1.0, 2.0, 0.0, 0.5])
+    ranges = calibrate(network, np.full((1, 4, 5), columns))
+    assert (np.abs(trial_of(network, ranges).frames).max(axis=(0, 1)) == columns).all()
+    unknown = trial_of(network, replace(ranges, columns=())).frames
+    assert (np.abs(unknown).max(axis=(0, 1)) == 300.0).all()
+
+
 def test_a_good_compile_warns_of_nothing(recwarn):
     compiled = compile_model(random_model(**STEPWISE), None, Hardware(pes=2))
     assert compiled.error.warnings == [] and not recwarn.list
@@ -294,3 +307,75 @@ def test_a_graph_without_a_float_network_has_no_error():
 def test_an_argument_of_another_type_is_refused():
     with pytest.raises(PenstockError, match="validation is a ndarray"):
         compile_checkpoint("x.pt", validation=np.zeros(3))
+
+
+def test_labels_of_steps_that_no_sequence_has_are_left_out():
+    frames = np.random.default_rng(0).normal(0, 1, (3, 6, 5))
+    network, lengths = random_model(**STEPWISE), np.array([4, 2, 1])
+    labels = network.run(frames, lengths).argmax(axis=2)
+    _, found = compared(network, frames, x=frames, lengths=lengths, y=labels)
+    assert found.decisions.labels == found.decisions.float_right == 7
+
+
+def test_the_error_of_labels_is_that_of_their_logits():
+    _, found = compared(random_model(cells=(6,), head=3, activation="argmax"))
+    (logits,) = (one for one in found.tensors if one.name == "head.logits")
+    assert found.output_error is logits.errors and 0 < logits.errors.relative < 0.01
+    assert found.logits is logits
+
+
+def test_one_half_is_a_yes():
+    rule = rule_of(random_model(cells=(6,), head=1, activation="sigmoid"))
+    assert rule.decide(np.array([[0.49], [0.5], [0.51]])).ravel().tolist() == [0, 1, 1]
+    rule = rule_of(random_model(cells=(6,), head=1))
+    assert rule.decide(np.array([[-0.1], [0.0]])).ravel().tolist() == [0, 1]
+
+
+def test_the_float_rms_is_that_of_all_columns():
+    errors, values = ErrorSum(3), np.full((4, 3), 2.0)
+    errors.add(values, values + 0.5)
+    assert (errors.float_rms, errors.relative, errors.rms.tolist()) == (2.0, 0.25, [0.5] * 3)
+
+
+def test_within_half_a_step_of_the_ends_a_value_is_in_range():
+    found = Histogram(Fixed(4, 0))  # -8 .. 7
+    found.add(np.array([-9.0, -8.4, -8.0, 0.0, 7.4, 7.6]))
+    assert (found.below, found.counts.sum(), found.above, found.peak) == (1, 4, 1, 9.0)
+
+
+def test_sequences_are_taken_from_all_of_a_calibration_set():
+    frames = np.arange(500.0)[:, None, None] * np.ones((1, 3, 5))
+    taken = trial_of(random_model(cells=(4,)), frames).frames[:, 0, 0]
+    assert (taken[0], taken[-1]) == (0, 499) and (np.diff(taken) >= 7).all()
+
+
+def test_frames_for_a_kernel_of_scaled_inputs_are_divided():
+    trial = Trial(limits.Source.CALIBRATION, np.full((1, 2, 3), 8.0), np.array([2]))
+    assert trial.scaled([0, 2, 3]).frames[0, 0].tolist() == [8.0, 2.0, 1.0]
+    assert trial.scaled(()) is trial
+
+
+@pytest.mark.parametrize(("error", "is_warned_of"), [(0.04, False), (0.06, True), (np.nan, True)])
+def test_an_output_error_is_warned_of_beyond_a_twentieth(error, is_warned_of):
+    _, found = compared(random_model(cells=(6,)))
+    outputs = ErrorSum()
+    outputs.add(np.ones(4), np.full(4, 1 + error))
+    warnings = replace(found, outputs=outputs).warnings
+    assert any("the outputs' RMS error" in text for text in warnings) is is_warned_of
+
+
+@pytest.mark.parametrize(("wrong", "is_warned_of"), [(1, False), (2, True)])
+def test_decisions_are_warned_of_beyond_one_in_a_hundred(wrong, is_warned_of):
+    _, found = compared(random_model(cells=(6,)))
+    tally = Tally("a rule", of=100, agree=100 - wrong)
+    assert any("decisions" in text for text in replace(found, decisions=tally).warnings) is (
+        is_warned_of
+    )
+
+
+@pytest.mark.parametrize(("lost", "is_warned_of"), [(1, False), (2, True)])
+def test_values_out_of_range_are_warned_of_beyond_one_in_a_thousand(lost, is_warned_of):
+    _, found = compared(random_model(cells=(6,)))
+    saturations = (Saturation("l0.c", Kind.VALUE, lost, 1000, 3),)
+    warnings = replace(found, saturations=saturations).warnings
+    assert any("l0.c" in text for text in warnings) is is_warned_of

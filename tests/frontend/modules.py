@@ -105,6 +105,21 @@ def loop(m, x):
     return torch.stack(outputs, 1)
 
 
+def filled(m, x):
+    h, outputs = torch.zeros(x.size(0), 8), torch.zeros(x.size(0), x.size(1), 8)
+    for t in range(x.size(1)):
+        h = m.cell(x[:, t], h)
+        outputs[:, t] = h
+    return m.fc(outputs)
+
+
+def changed_in_place(m, x):
+    y = m.a(m.lstm(x)[0])
+    last = y[:, -1]
+    y.relu_()
+    return m.fc(last)
+
+
 FOLLOWED = {
     "the last step": Case(lambda: head(lambda m, y: y[:, -1]), ["lstm", "pool", "head"]),
     "every step": Case(lambda: head(lambda m, y: y), ["lstm", "head"]),
@@ -264,6 +279,13 @@ FOLLOWED = {
         lambda: Module(loop, cell=nn.LSTMCell(INPUTS, 8), fc=nn.Linear(8, 3)),
         ["lstm", "linear", "relu"],
     ),
+    "outputs written into an array": Case(
+        lambda: Module(filled, cell=nn.GRUCell(INPUTS, 8), fc=nn.Linear(8, 3)), ["gru", "head"]
+    ),
+    "a view of what is changed in place": Case(
+        lambda: Module(changed_in_place, lstm=lstm(), a=nn.Linear(8, 8), fc=nn.Linear(8, 3)),
+        ["lstm", "pool", "linear", "relu", "head"],
+    ),
     "an embedding": Case(
         lambda: Module(lambda m, x: m.fc(m.lstm(m.table(x))[0]), table=nn.Embedding(9, INPUTS),
                        lstm=lstm(), fc=nn.Linear(8, 9)),
@@ -288,6 +310,19 @@ FOLLOWED = {
         lambda: head(lambda m, y: F.hardtanh(2 * F.relu6(m.a(y))) + F.hardsigmoid(y),
                      a=nn.Linear(8, 8)),
         ["lstm", "linear", "clamp", "linear", "clamp", "linear", "clamp", "sum", "head"],
+    ),
+    "a hard tangent called relu6": Case(
+        lambda: head(lambda m, y: m.relu6(m.a(y)), a=nn.Linear(8, 8), relu6=nn.Hardtanh(-0.1, 0.2)),
+        ["lstm", "linear", "clamp", "head"],
+    ),
+    "one vector and twice another": Case(
+        lambda: Module(lambda m, x: torch.add(m.a(x)[0], m.b(x)[0], alpha=2), a=lstm(), b=lstm()),
+        ["lstm", "lstm", "head"],
+    ),
+    "a product by einsum": Case(
+        lambda: Module(lambda m, x: torch.einsum("bti,ij->btj", m.lstm(x)[0], m.fc.weight),
+                       lstm=lstm(), fc=nn.Linear(8, 8)),
+        ["lstm", "head"],
     ),
     "flattened steps": Case(
         lambda: Module(lambda m, x: m.fc(m.lstm(x)[0].reshape(-1, 8)).view(x.size(0), -1, 3),

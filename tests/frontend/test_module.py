@@ -213,6 +213,59 @@ def test_a_network_that_computes_something_else_is_refused(monkeypatch):
     assert str(refusal.value).startswith(text)
 
 
+@pytest.mark.parametrize("steps", [None, 5, 9])
+def test_what_depends_on_the_number_of_steps_is_refused(steps):
+    module = Module(lambda m, x: m.fc(m.lstm(x)[0].sum(1)),
+                    lstm=nn.LSTM(INPUTS, 8, batch_first=True), fc=nn.Linear(8, 3))  # fmt: skip
+    with pytest.raises(PenstockError, match="depends on the number of steps or sequences: head"):
+        from_module(module, calibration=None if steps is None else frames(steps=steps))
+
+
+def test_lengths_that_forward_does_not_keep_are_found():
+    class Ignoring(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(INPUTS, 8, batch_first=True)
+
+        def forward(self, x, lengths):
+            return self.lstm(x.flip(1))[0].flip(1)
+
+    with pytest.raises(PenstockError, match="does for sequences of unequal lengths: the result di"):
+        from_module(Ignoring())
+
+
+@pytest.mark.parametrize("options", [{"bidirectional": True}, {"num_layers": 2}, {"proj_size": 4}])
+def test_initial_states_have_the_shapes_of_the_layer(options):
+    class Stateful(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(INPUTS, 8, batch_first=True, **options)
+
+        def forward(self, x, h0, c0):
+            return self.lstm(x, (h0, c0))[0]
+
+    model = from_module(Stateful())
+    assert model.notes[-1] == "the initial state (h0, c0) is given with --state; zero without"
+
+
+def test_one_initial_state_of_a_gru_is_no_pair():
+    class Stateful(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = nn.GRU(INPUTS, 8, batch_first=True)
+
+        def forward(self, x, state):
+            return self.gru(x, state)[0]
+
+    assert [place.layer.kind for place in from_module(Stateful()).places] == ["gru"]
+
+
+def test_directions_are_named_by_their_layer():
+    model = from_module(nn.LSTM(INPUTS, 4, num_layers=2, bidirectional=True))
+    names = [place.name for place in model.places]
+    assert names == ["l0", "l0_reverse", "l1", "l1_reverse"]
+
+
 def test_a_layer_in_training_mode_is_told():
     module = Module(
         lambda m, x: m.fc(m.drop(x)), drop=torch.nn.Dropout(0.3), fc=torch.nn.Linear(INPUTS, 2)

@@ -11,6 +11,7 @@ import pytest
 from frontend.onnx_models import FREE, cell_node, model_of, saved, weights_of
 from onnx import TensorProto, helper
 
+from penstock.errors import PenstockError
 from penstock.frontend import HeadOptions, from_onnx
 from penstock.model import HEAD
 
@@ -73,10 +74,12 @@ OPERATIONS = {
     "Sum": [node("Relu", "h", "t"), node("Sum", "h t row")],
     "Relu": [node("Relu", "h")],
     "LeakyRelu": [node("LeakyRelu", "h", alpha=0.3)],
+    "LeakyRelu without a slope": [node("LeakyRelu", "h")],
     "PRelu": [node("PRelu", "h slope")],
     "Tanh": [node("Tanh", "h")],
     "Sigmoid": [node("Sigmoid", "h")],
     "HardSigmoid": [node("HardSigmoid", "h", alpha=1.5, beta=0.4)],
+    "HardSigmoid without a slope": [node("HardSigmoid", "h")],
     "HardSwish": [node("HardSwish", "h")],
     "Clip": [node("Clip", "h low half")],
     "Clip from below": [node("Clip", "h low")],
@@ -105,6 +108,7 @@ OPERATIONS = {
     "ReduceMean of the steps": [node("ReduceMean", "h", "y", axes=[0], keepdims=0)],
     "ReduceMax of the steps": [node("ReduceMax", "h", "y", axes=[0], keepdims=0)],
     "ReduceSum of the elements": [node("ReduceSum", "h two", "y", keepdims=1)],
+    "ReduceSum of nothing": [node("ReduceSum", "h", noop_with_empty_axes=1)],
     "ReduceMean of the elements": [node("ReduceMean", "h", "y", axes=[-1])],
     "GlobalAveragePool": [
         node("Transpose", "h", "t", perm=[1, 2, 0]), node("GlobalAveragePool", "t"),
@@ -134,6 +138,12 @@ CONSTANTS |= SHAPED
 def test_an_operation_is_compiled_and_compared(tmp_path, name):
     model = model_at(tmp_path / "m.onnx", *behind(*OPERATIONS[name]))
     assert not [note for note in model.notes if "not compared" in note]
+
+
+def test_padding_is_of_zeros(tmp_path):
+    nodes = behind(node("Pad", "h pads half", "p"), node("MatMul", "p wide"))
+    with pytest.raises(PenstockError, match="it pads with something else than zeros"):
+        model_at(tmp_path / "m.onnx", *nodes)
 
 
 def test_a_softmax_is_left_to_the_host_with_a_note(tmp_path):

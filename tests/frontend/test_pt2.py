@@ -145,6 +145,44 @@ def test_a_hostile_file_is_refused_in_one_line_and_runs_nothing(case, tmp_path):
     assert "\n" not in refusal.value.line()
 
 
+def test_records_greater_than_the_file_are_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.pt2", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/models/model.json", " " * 10_000_000)
+    with pytest.raises(PenstockError, match="records greater than the file"):
+        from_pt2(tmp_path / "m.pt2")
+
+
+def test_nothing_is_unpickled_while_a_program_is_loaded():
+    """Whatever the check of the file would let through."""
+    from penstock.frontend.follow.saved_program import _plain_only
+
+    content = io.BytesIO()
+    torch.save(Evil(), content)
+    with _plain_only():
+        with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+            torch.load(io.BytesIO(content.getvalue()), weights_only=False)
+        with pytest.raises(ValueError, match="which could run code"):
+            pickle.loads(pickle.dumps(Evil()))
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")
+def test_integers_beside_the_frames_are_refused(tmp_path):
+    class Counted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = lstm()
+
+        def forward(self, x, count):
+            return self.lstm(x)[0] / count[:, None, None]
+
+    program = torch.export.export(
+        Counted().eval(), (torch.randn(2, 5, INPUTS), torch.tensor([5, 5]))
+    )
+    torch.export.save(program, tmp_path / "m.pt2")
+    with pytest.raises(PenstockError, match="the program takes other integers beside its frames"):
+        from_pt2(tmp_path / "m.pt2")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04" + b"\0" * 60, b"x" * 1000])
 def test_damage_is_refused_in_one_line(content, tmp_path):
     path = tmp_path / "m.pt2"

@@ -29,6 +29,13 @@ def test_the_rows_tell_the_kind_of_cell(kind, options):
     assert_same(model.run(x.numpy()), outputs(module, x))
 
 
+def test_the_function_of_an_rnn_that_is_saved_is_not_assumed():
+    state = nn.RNN(INPUTS, CELLS).state_dict()
+    assert read(state).notes == [TANH]
+    model = read(state | {"nonlinearity_code": torch.tensor(1.0)})
+    assert (model["l0"].nonlinearity, model.notes) == ("relu", [])
+
+
 @pytest.mark.parametrize("prefix", ["", "cell.", "module.decoder."])
 @pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
 @torch.no_grad()
@@ -159,6 +166,15 @@ def test_two_embeddings_side_by_side_stay_on_the_host(names):
     model = read(state | with_prefix("fc.", nn.Linear(CELLS, 3).state_dict()))
     assert sum("is an embedding of 9 entries" in note for note in model.notes) == 2
     assert model.table is None and model["head"].outputs == 3
+
+
+def test_an_embedding_of_a_part_of_the_frame_is_no_table_of_frames():
+    state = with_prefix("lstm.", nn.LSTM(12, CELLS).state_dict())
+    state |= with_prefix("tag_emb.", nn.Embedding(9, 4).state_dict())
+    model = read(state)
+    assert model.table is None and model.inputs == 12
+    assert model.notes == ["tag_emb.weight is an embedding of 9 entries: the look-up stays on the "
+                           "host"]  # fmt: skip
 
 
 def test_two_embeddings_that_are_added_up_stay_on_the_host():

@@ -91,6 +91,15 @@ def test_an_optimizers_state_is_not_taken_for_the_network(tmp_path):
     assert_same(read_file(tmp_path / "m.pt").run(x), wanted)
 
 
+@pytest.mark.parametrize("name", ["optimizer", "lr_scheduler", "OptimWrapper"])
+def test_averages_that_an_optimizer_keeps_by_name_are_no_second_network(name, tmp_path):
+    model, x, wanted = net()
+    averages = {key: torch.zeros_like(value) for key, value in model.state_dict().items()}
+    path = tmp_path / "run.pt"
+    torch.save({"net": model.state_dict(), name: {"momentum": averages}}, path)
+    assert_same(read_file(path).run(x), wanted)
+
+
 def test_safetensors_are_known_by_their_content(tmp_path):
     model, x, wanted = net()
     path = saved(tmp_path / "m.safetensors", model.state_dict()).rename(tmp_path / "weights")

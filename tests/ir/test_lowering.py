@@ -11,8 +11,11 @@ from penstock.compress import Ranges, calibrate
 from penstock.driver import compile_model
 from penstock.fixed import largest_frac
 from penstock.ir.evaluate import evaluate
+from penstock.layers import Linear
 from penstock.layers.build import exponents_of
+from penstock.layers.types import Types
 from penstock.lowering import lower
+from penstock.model import stack
 
 
 def lowered(model, precision=None, frames=None):
@@ -189,3 +192,19 @@ def test_row_exponents_can_be_given_and_must_name_a_matrix():
     assert {name: found.tolist() for name, found in exponents_of(given).items()} == rows
     with pytest.raises(PenstockError, match=r"there is no tensor nowhere to override"):
         lower(model, ranges, Precision(row_exponents={"nowhere": [1]}))
+
+
+def test_a_row_of_zeros_leaves_the_others_of_its_sum_their_scale():
+    types = Types(Precision(row_scales=True), Ranges())
+    matrices = {"a": np.array([[0.0], [0.2]]), "b": np.array([[0.25], [0.5]])}
+    dtypes = [Fixed(8, 9), Fixed(8, 7)]
+    assert types.row_exponents(matrices, dtypes).tolist() == [1, 0]
+    nothing = {"a": np.zeros((2, 1)), "b": np.zeros((2, 1))}
+    assert types.row_exponents(nothing, dtypes).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("weight", [1e200, np.array([[1e308, -1e308]])], ids=["inf", "nan"])
+def test_a_network_that_overflows_in_float_is_refused(weight):
+    model = stack([Linear(np.full((1, 2), weight)), Linear(np.full((1, 1), 1e200))])
+    with pytest.raises(PenstockError, match=r"the float network overflows: l[01]\."):
+        calibrate(model, np.full((1, 1, 2), 100.0))

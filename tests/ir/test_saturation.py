@@ -9,12 +9,14 @@ from penstock.fixed import Fixed, Overflow, Rounding, requantize
 from penstock.ir import Direction, Graph
 from penstock.ir.evaluate import evaluate
 from penstock.ir.saturation import (
+    Counter,
     Kind,
     Saturation,
     lowest_of,
     merged,
     range_within,
     reals_outside,
+    saturable,
 )
 from penstock.ops import Add, Capture, Const, Input, Lut, Mean, Output, Requant
 from penstock.ops.lut import lut_input_type, lut_tables
@@ -92,9 +94,60 @@ def test_a_mean_counts_once_a_sequence_at_its_last_step():
     assert found == Saturation("mean", Kind.VALUE, 2, 4, 2)  # -32 and 67.3 quarters; 0 and 0
 
 
+def test_symmetric_saturation_leaves_out_the_lowest_value():
+    assert [lowest_of(Fixed(4, 0, True, Rounding.RND, mode)) for mode in Overflow] == [
+        -7 if mode is Overflow.SAT_SYM else -8 for mode in Overflow
+    ]
+
+
+def in_front_of_a_table(overflow, is_read_by_others):
+    """A value that a table reads, and, if so, the result, too."""
+    dtype, to = lut_input_type(16, 0, 4.0), Fixed(8, 7)
+    dtype = Fixed(dtype.width, dtype.frac, dtype.signed, dtype.rounding, overflow)
+    graph = Graph("table", [Direction.FORWARD])
+    graph.add("x", Input(2, WIDE))
+    graph.add("x_in", Requant(dtype), "x")
+    table = graph.add("table", Const(to, lut_tables("tanh", dtype, to, 0)[0]))
+    graph.add("tanh", Lut("tanh", to), "x_in", table)
+    graph.add("y", Output(), "x_in" if is_read_by_others else "tanh")
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("overflow", "is_read_by_others", "kind"),
+    [(Overflow.SAT, False, Kind.TABLE), (Overflow.SAT_SYM, False, Kind.TABLE),
+     (Overflow.WRAP, False, Kind.VALUE), (Overflow.SAT, True, Kind.VALUE)],
+)  # fmt: skip
+def test_a_tables_input_is_one_that_saturates_and_that_nothing_else_reads(
+    overflow, is_read_by_others, kind
+):
+    graph = in_front_of_a_table(overflow, is_read_by_others)
+    assert [one.kind for one in saturable(graph).values()] == [kind]
+
+
+@pytest.mark.parametrize("steps", [(1, 2, 4), (4, 2, 1)], ids=["forward", "backward"])
+def test_the_first_step_is_the_least_in_whatever_order_a_sweep_runs(steps):
+    nodes = saturable(chain(Fixed(8, 2, True, Rounding.RND, Overflow.SAT)))
+    counter = Counter(nodes, [Direction.FORWARD])
+    for step in steps:
+        counter.add("q", np.array([[False, True]]), np.array([step]))
+    assert counter.result(np.array([5])) == (Saturation("q", Kind.VALUE, 3, 10, 1),)
+
+
 def test_counts_of_several_runs_add_up():
     first, second = Saturation("a", Kind.VALUE, 0, 10), Saturation("a", Kind.VALUE, 2, 10, 1)
     other = Saturation("a", Kind.STATE, 1, 4, 0)
     assert merged([first, other], [second.later(5)]) == (
         Saturation("a", Kind.VALUE, 2, 20, 6), other,
     )  # fmt: skip
+    (found,) = merged([second], [second.later(5)])
+    assert found == Saturation("a", Kind.VALUE, 4, 20, 1)
+
+
+def test_a_mean_that_provably_fits_is_not_counted():
+    graph = Graph("mean", [Direction.FORWARD, Direction.ONCE])
+    graph.add("x", Input(2, WIDE))
+    graph.add("sum", Capture("sum", "sum"), "x")
+    graph.add("mean", Mean(Fixed(40, 2, True, Rounding.RND, Overflow.SAT)), "sum", sweep=1)
+    graph.add("y", Output(), "mean", sweep=1)
+    assert evaluate(graph, X, np.array([3, 2])).saturations == ()

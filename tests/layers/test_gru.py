@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from end_to_end.error_bound import BoundedRun
 from frontend.reference import LENGTHS, assert_same
-from layers.given import bit_true, lowered
+from layers.given import bit_true, example, lowered
 from torch.nn import GRU
 
 from penstock import HeadOptions, PenstockError, Precision
@@ -152,3 +154,9 @@ def test_it_is_trained_in_the_interpreters_arithmetic(learn_ranges):
     graph = lower(network.to_model(), network.ranges, network.trained_precision)
     assert (bit_true(graph, frames()) == network(x).detach().numpy()).all()
     assert ("l0__u" in network.log2_ranges) == learn_ranges
+
+
+def test_it_says_whether_it_resets_before_the_product_or_after():
+    gru = example("Gru")
+    found = [replace(gru, resets_before=before).describe()["resets"] for before in (False, True)]
+    assert found == ["after", "before"]

@@ -163,3 +163,15 @@ def test_by_error_narrow_networks_are_closer_to_float_than_by_peak():
             y = graph["y"].tensor.type.to_float(raw)
             found.append(np.sqrt(np.mean((y - model.run(x)) ** 2)))
     assert np.mean(np.log(errors["error"])) < np.mean(np.log(errors["peak"]))
+
+
+def test_what_is_not_a_number_stays_among_the_ranges():
+    ranges = seen([1.0, np.nan])
+    ranges.watch("t", 1, np.array([2.0]))
+    assert np.isnan(ranges.peak["t"])
+
+
+def test_all_of_the_values_reach_up_to_their_peak():
+    magnitudes = seen([1.0] * 98 + [9.9, 9.95]).magnitudes("t")
+    assert magnitudes.percentile(1.0) == 9.95 > CENTRES[bins_of(np.array([9.95])) - 1]
+    assert magnitudes.percentile(0.5) == pytest.approx(1.0, rel=1 / 16)

@@ -8,7 +8,21 @@ import pytest
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph, Value
 from penstock.ir.op import Tensor
-from penstock.ops import Add, Const, Input, Lut, MatVec, Mul, Output, Relu, Scale, Sub
+from penstock.ops import (
+    Add,
+    Capture,
+    Clamp,
+    Const,
+    Input,
+    Lut,
+    MatVec,
+    Mul,
+    Output,
+    Relu,
+    Scale,
+    Sub,
+)
+from penstock.ops.capture import LONGEST
 from penstock.ops.lut import FUNCTIONS, lut_input_type, lut_tables
 
 
@@ -181,3 +195,17 @@ def test_a_table_reaches_at_least_as_far_as_it_was_asked_to(reach):
     dtype = lut_input_type(64, 2, reach)
     assert dtype.to_float(dtype.raw_min) == (-4.0 if reach == 4.0 else -8.0)
     assert dtype.width == 8
+
+
+def test_the_sum_of_a_sequence_is_as_wide_as_that_of_the_longest():
+    x = Tensor((2,), Fixed(8, 3), -5, 7)
+    found = Capture("s", "sum").infer(x)
+    assert (found.lo, found.hi) == (-5 * LONGEST, 7 * LONGEST)
+    assert found.type == Fixed.exact(found.lo, found.hi, 3)
+    assert Capture("s", "last").infer(x).type == x.type
+
+
+def test_an_interval_ends_at_the_limits():
+    x = Tensor((2,), Fixed(8, 0), -90, 50)
+    assert (Clamp(-20, 70).infer(x).lo, Clamp(-20, 70).infer(x).hi) == (-20, 50)
+    assert (Clamp(60, 70).infer(x).lo, Clamp(60, 70).infer(x).hi) == (60, 60)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from penstock.report.error import error_lines
+from penstock.report.error import error_lines, error_section, frames_text, labels_text
 
 
 @pytest.fixture
@@ -88,3 +88,25 @@ def test_accuracy_stands_beside_that_of_the_float_network(compile_network):
     assert "accuracy on 12 labels: float 100.0 %" in "\n".join(
         error_lines(compiled.report["error"])
     )
+
+
+def test_only_the_outputs_of_the_greatest_error_have_a_row_each(compiled, monkeypatch):
+    monkeypatch.setattr("penstock.report.error.MOST_OUTPUTS", 2)
+    greatest = sorted(np.argsort(-compiled.error.outputs.peak)[:2].tolist())
+    rows = error_section(compiled.error)["output"]["each"]
+    are_labels = compiled.error.logits is not None
+    assert [row["output"] for row in rows] == ([] if are_labels else greatest)
+
+
+def test_a_part_of_the_frames_is_told_as_one():
+    frames = {"source": "calibration frames", "sequences": 64, "of_sequences": 500,
+              "steps": 20_000, "of_steps": 150_000}  # fmt: skip
+    text = "calibration frames: 64 of 500 sequences, 20,000 of 150,000 steps"
+    assert frames_text(frames) == text
+    assert frames_text(frames | {"of_steps": 20_000}).endswith("64 of 500 sequences, 20,000 steps")
+
+
+def test_a_loss_is_no_share():
+    labels = {"measure": "mean squared error", "of": 20, "float": 0.25, "fixed": 0.31}
+    text = "mean squared error on 20 labels: float 0.25, fixed point 0.31"
+    assert labels_text({"labels": labels}) == text

@@ -14,11 +14,10 @@ from penstock.fidelity.errors import ErrorSum, Histogram, Tally, TensorError
 from penstock.fidelity.trial import Trial
 from penstock.fidelity.verdict import Fidelity, Targets
 from penstock.fixed import BoolArray, FloatArray, IntArray
-from penstock.ir import Direction, Graph, Node
+from penstock.ir import Graph, Node
 from penstock.ir.engine import Executable
 from penstock.ir.evaluate import ReferenceEngine
 from penstock.ir.saturation import Kind, Saturation, counted, merged, reals_outside
-from penstock.ir.walk import ENDS
 from penstock.model import RecurrentModel
 
 MOST_VALUES = 8_000_000
@@ -60,8 +59,8 @@ def _part_of(answers: Answers | None, part: slice) -> Answers | None:
     return None if answers is None else replace(answers, values=answers.values[part])
 
 
-Pieces = dict[str, list[tuple[int, NDArray[Any], IntArray]]]
-"""Name -> (step, rows, the lane of each row, where it is known), as they come."""
+Pieces = dict[str, list[tuple[int, NDArray[Any]]]]
+"""Name -> (step, rows), as they come."""
 
 
 @dataclass
@@ -93,14 +92,14 @@ class _Comparison:
         with np.errstate(over="ignore", invalid="ignore"):
             y = self.model.run(
                 frames, lengths,
-                lambda name, t, rows: real.setdefault(name, []).append((t, rows, _NO_LANES)),
+                lambda name, t, rows: real.setdefault(name, []).append((t, rows)),
             )  # fmt: skip
         names = {name for name in real if self._is_paired(name)}
         fixed: Pieces = {}
 
         def observe(name: str, t: int, raw: IntArray, counts: BoolArray) -> None:
             if name in names:
-                fixed.setdefault(name, []).append((t, raw[counts], np.flatnonzero(counts)))
+                fixed.setdefault(name, []).append((t, raw[counts]))
 
         (source,) = self.graph.of_kind("input")
         dtype = source.tensor.type
@@ -116,12 +115,11 @@ class _Comparison:
         return name in self.graph and self.graph[name].tensor.constant is None
 
     def _add(self, node: Node, real: Any, fixed: Any) -> None:
-        """Rows of both in one order: by steps, or, of what a sequence has once, by lanes."""
-        values = np.concatenate([rows for _, rows, _ in sorted(real, key=lambda piece: piece[0])])
-        pieces = sorted(fixed, key=lambda piece: piece[0])
-        raw = np.concatenate([rows for _, rows, _ in pieces])
-        if node.op.when in ENDS:
-            raw = raw[np.argsort(np.concatenate([lanes for _, _, lanes in pieces]))]
+        """Rows of both in the order of the steps."""
+        values, raw = (
+            np.concatenate([rows for _, rows in sorted(pieces, key=lambda piece: piece[0])])
+            for pieces in (real, fixed)
+        )
         if values.shape != raw.shape:
             return
         is_chosen = node.op.kind in ("input", "requant", "mean")
@@ -138,9 +136,7 @@ class _Comparison:
         self, y: FloatArray, raw: IntArray, lengths: IntArray, answers: Answers | None
     ) -> None:
         (output,) = self.graph.of_kind("output")
-        is_once = self.graph.sweeps[output.sweep] is Direction.ONCE
-        ends = np.minimum(lengths, 1) if is_once else lengths
-        valid = np.arange(raw.shape[1]) < ends[:, None]
+        valid = np.arange(raw.shape[1]) < lengths[:, None]  # of one step, where it comes once
         real, fixed = delivered(self.model, y)[valid], output.tensor.type.to_float(raw)[valid]
         self.outputs.add(real, fixed)
         right = None if answers is None else answers.values[valid]
@@ -166,6 +162,3 @@ class _Comparison:
         if more or source.op.kind != "argmax":
             return None
         return self.tensors.get(source.inputs[0])
-
-
-_NO_LANES: IntArray = np.zeros(0, dtype=np.int64)

@@ -119,22 +119,22 @@ def trial_of(
     if validation is not None:
         return _validation_trial(model, validation)
     if calibration is None or isinstance(calibration, Ranges):
-        peak = None
+        reach = None
         if isinstance(calibration, Ranges) and not calibration.is_synthetic:
-            peak = calibration.peak[INPUT]
-        return _synthetic_trial(model, peak)
+            reach = np.array(calibration.columns or [calibration.peak[INPUT]] * model.inputs)
+        return _synthetic_trial(model, reach)
     frames, counts = _sequences(model, calibration, lengths, where)
     return _bounded(model, Source.CALIBRATION, frames, counts)
 
 
-def _synthetic_trial(model: RecurrentModel, peak: float | None) -> Trial:
-    """Those that calibrate without data; peak: how far they are to reach."""
+def _synthetic_trial(model: RecurrentModel, reach: FloatArray | None) -> Trial:
+    """Those that calibrate without data; reach: how far each input is to reach."""
     generator = np.random.default_rng(DEFAULT_SEED)
     shape = (DEFAULT_SEQUENCES, DEFAULT_STEPS, model.inputs)
     frames = generator.standard_normal(shape)
-    if peak is not None:
-        frames *= peak / np.abs(frames).max()
-    source = Source.SYNTHETIC if peak is None else Source.SCALED
+    if reach is not None:
+        frames *= reach / np.abs(frames).max(axis=(0, 1))
+    source = Source.SYNTHETIC if reach is None else Source.SCALED
     return _bounded(model, source, frames, np.full(len(frames), DEFAULT_STEPS))
 
 

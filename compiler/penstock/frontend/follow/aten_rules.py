@@ -131,6 +131,12 @@ def _addmm(
     )
 
 
+@rule("copy")
+def _copy(build: Builder, title: str, old: Any, new: Any, non_blocking: Any = False) -> Labels:
+    """What is written into an array takes its shape; a scatter puts it into its place."""
+    return labels(new).broadcast(tuple(old.shape))
+
+
 @rule("einsum")
 def _einsum(build: Builder, title: str, equation: str, operands: Any, path: Any = None) -> Labels:
     found = re.fullmatch(r"([a-z]*)([a-z]),([a-z])([a-z])->\1([a-z])", equation.replace(" ", ""))
@@ -216,13 +222,18 @@ def _tanh(build: Builder, title: str, x: Labels) -> Labels:
     return function_of(build, x, "tanh")
 
 
-@rule("hardtanh", "clamp", "relu6", "clip")
+@rule("hardtanh", "clamp", "clip")
 def _clamp(build: Builder, title: str, x: Labels, low: Any = None, high: Any = None) -> Labels:
-    if title == "relu6" or (low is None and high is None):
-        low, high = (0.0, 6.0) if title == "relu6" else (-1.0, 1.0)
+    if low is None and high is None:
+        low, high = -1.0, 1.0
     low = -np.inf if low is None else float(low)
     high = np.inf if high is None else float(high)
     return clamped(build, x, low, high)
+
+
+@rule("relu6")
+def _relu6(build: Builder, title: str, x: Labels) -> Labels:
+    return clamped(build, x, 0.0, 6.0)
 
 
 @rule("clamp_min")

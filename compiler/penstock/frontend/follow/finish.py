@@ -60,7 +60,8 @@ def _is_final(build: Builder, labels: Labels) -> bool:
             return False
         end = 0 if place.is_backward else build.steps - 1
         is_whole = part.shape[1] == value.width and (part.feature == np.arange(value.width)).all()
-        if not is_whole or (part.step != end).any() or (part.scale != 1).any():
+        is_plain = (part.scale == 1).all() and not part.shift.any()
+        if not (is_whole and is_plain) or (part.step != end).any():
             return False
     return True
 
