@@ -120,7 +120,7 @@ def compile_model(
             calibration_name,
             "choose other widths or types, or calibrate on typical frames",
         ) from error
-    notes = [*model.notes, *_notes(ranges), *folded.notes]
+    notes = [*model.notes, *_notes(model, ranges), *folded.notes]
     compiled = compile_graph(
         graph, hardware, model.batch_first, folded.model, notes, folded.exponents, trial
     )
@@ -238,11 +238,12 @@ def pack(
     return manifest, [*files, pack_parameters(vectors, plan.hardware.port_bits)]
 
 
-def _notes(ranges: Ranges) -> list[str]:
+def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:
     if not ranges.is_synthetic:
         return []
+    frames = "normally distributed frames" if model.table is None else "random tokens"
     return [
-        "no calibration data: number formats were chosen using normally distributed frames "
+        f"no calibration data: number formats were chosen using {frames} "
         "(give --calibration FILE.npy)"
     ]
 

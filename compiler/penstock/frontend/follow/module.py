@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.compare import Ours, check_same_network, check_same_numbers
+from penstock.frontend.follow.mode import changing_part, inference
 from penstock.frontend.follow.network import Network
 from penstock.frontend.follow.program import Follower
 from penstock.frontend.follow.tracing import exported, leaves_of
@@ -36,8 +36,6 @@ UNTRACED = (
     "does it run on (2, 5, inputs) frames? give calibration frames of the right width, or "
     "compile its state_dict()"
 )
-CHANGING = (nn.Dropout, nn.AlphaDropout, nn.modules.batchnorm._BatchNorm, nn.RNNBase)
-"""Layers that compute something else in training."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ def follow_module(module: nn.Module, calibration: FloatArray | None) -> Recurren
     Raises PenstockError for what can't be compiled, by layer, operation and source line, and where
     the network gives other numbers than the module does.
     """
-    where, changing = type(module).__name__, _changing(module)
-    with _inference(module):
+    where, changing = type(module).__name__, changing_part(module)
+    with inference(module):
         followed = _Module(module, where)
         first, chosen = followed.first_trace(calibration)
         x = followed.sample(chosen, calibration)
@@ -80,28 +78,6 @@ def follow_module(module: nn.Module, calibration: FloatArray | None) -> Recurren
             f"the module is in training mode; it is compiled as in evaluation ({changing} changes)"
         )
     return second.model
-
-
-def _changing(module: nn.Module) -> str:
-    """The first layer in training mode that computes something else there; empty: none."""
-    for name, part in module.named_modules():
-        rate = getattr(part, "dropout", 0.0) if isinstance(part, nn.RNNBase) else 1.0
-        if part.training and isinstance(part, CHANGING) and getattr(part, "p", rate):
-            return name or type(part).__name__
-    return ""
-
-
-@contextmanager
-def _inference(module: nn.Module) -> Iterator[None]:
-    """The module as in eval(); afterwards every part is in the mode in which it was."""
-    modes = [(part, part.training) for part in module.modules()]
-    with suppress(NotImplementedError):  # of a program's module, which has one mode
-        module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 class _Call(nn.Module):  # type: ignore[misc]
