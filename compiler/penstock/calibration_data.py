@@ -19,7 +19,7 @@ DEFAULT_SEED = 0
 def synthetic_frames(model: RecurrentModel) -> FloatArray:
     """What stands in for data, of a fixed seed: (sequences, steps, inputs).
 
-    Normally distributed, or, of a network that begins with an embedding, random tokens of its table.
+    Normally distributed, or random tokens where the network begins with an embedding.
     """
     generator = np.random.default_rng(DEFAULT_SEED)
     shape = (DEFAULT_SEQUENCES, DEFAULT_STEPS)
