@@ -77,7 +77,7 @@ replay: $(READY)
 mutants: $(READY)
 	$(BIN)/python tests/mutants/mutants.py --jobs $(JOBS) $(ARGS)
 
-# Damaged checkpoints, arrays, formats, progress and projects: our errors or the right result.
+# Damaged checkpoints, programs, arrays, formats, progress and projects: our errors or the right result.
 # Random torch modules, from a seed on each: equal to torch, or refused.
 MODULES ?= 200
 fuzz-modules: $(READY)

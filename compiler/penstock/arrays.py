@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def as_array(values: Any, where: str) -> NDArray[Any]:
     if isinstance(values, np.ndarray):
         return values
     kind = type(values).__name__
+    what = "None" if values is None else f"this {kind}"
     if getattr(values, "is_meta", False):
         raise PenstockError(
             f"the {kind} is on the meta device, which holds no values", where, "give real values"
@@ -38,11 +40,16 @@ def as_array(values: Any, where: str) -> NDArray[Any]:
             values = values.detach().cpu().to_dense()
             if values.is_floating_point() and values.element_size() <= 2:
                 values = values.float()
-        return np.asarray(values)
+        found = np.asarray(values)
+        if found.dtype.kind in "OUS":
+            raise TypeError("no numbers")
     except (AttributeError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise PenstockError(
-            f"this {kind} can't be read as an array", where, "give a NumPy array or a torch tensor"
-        ) from error
+            f"{what} can't be read as an array", where,
+            "read the file: numpy.load(path)" if isinstance(values, str | PathLike)
+            else "give a NumPy array or a torch tensor",
+        ) from error  # fmt: skip
+    return found
 
 
 def as_floats(values: NDArray[Any]) -> FloatArray:

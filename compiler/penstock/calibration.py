@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.calibration_data import checked_frames, states_of
+from penstock.calibration_data import checked_frames, states_of, synthetic_frames
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.layers.ranges import Ranges
@@ -14,8 +14,6 @@ from penstock.model import INPUT, RecurrentModel
 
 __all__ = ["Ranges", "calibrate", "check_ranges"]
 
-DEFAULT_SEQUENCES, DEFAULT_STEPS = 16, 32
-DEFAULT_SEED = 0
 NEGLIGIBLE = 1e-100
 """Nothing that a type holds differs from zero by less."""
 
@@ -33,14 +31,13 @@ def calibrate(
     steps of each; what lies beyond is not looked at. states: where they begin (default: zero), see
     ``calibration_data.states_of``; they belong to the ranges.
 
-    Without data, normally distributed frames of a fixed seed stand in (``is_synthetic``).
+    Without data, ``synthetic_frames`` stand in (``is_synthetic``).
     Raises PenstockError for data of another width, of no frames, of integers or with values that
     are not finite.
     """
     ranges = Ranges(is_synthetic=sequences is None)
     if sequences is None:
-        generator = np.random.default_rng(DEFAULT_SEED)
-        sequences = generator.standard_normal((DEFAULT_SEQUENCES, DEFAULT_STEPS, model.inputs))
+        sequences = synthetic_frames(model)
     frames, counts = checked_frames(sequences, model.inputs, where, lengths)
     initial = states_of(model, states, len(frames), where)
     for name, values in initial.items():

@@ -12,6 +12,22 @@ from penstock.fixed import FloatArray, IntArray
 from penstock.hidden import by_name
 from penstock.model import RecurrentModel
 
+DEFAULT_SEQUENCES, DEFAULT_STEPS = 16, 32
+DEFAULT_SEED = 0
+
+
+def synthetic_frames(model: RecurrentModel) -> FloatArray:
+    """What stands in for data, of a fixed seed: (sequences, steps, inputs).
+
+    Normally distributed, or random tokens where the network begins with an embedding.
+    """
+    generator = np.random.default_rng(DEFAULT_SEED)
+    shape = (DEFAULT_SEQUENCES, DEFAULT_STEPS)
+    if model.table is None:
+        return generator.standard_normal((*shape, model.inputs))
+    frames: FloatArray = model.table[generator.integers(0, len(model.table), shape)]
+    return frames
+
 
 def frames_of(model: RecurrentModel, given: Any, where: str) -> FloatArray | None:
     """Calibration data as the model orders it -> the sequences first; tokens are looked up."""

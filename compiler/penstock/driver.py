@@ -14,7 +14,7 @@ from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
 from penstock.compress.network_text import NetworkText
 from penstock.compress.saved import load_formats
-from penstock.errors import PenstockError, warn
+from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
 from penstock.folding import fold_inputs
@@ -77,6 +77,8 @@ class Compiled:
 
         See ``project.write_project``.
         """
+        if not isinstance(folder, str | PathLike):
+            raise PenstockError(f"{kind_of(folder)} is not a path", "write", "give a folder's name")
         path = Path(folder)
         write_project(self.files, path, overwrite)
         return path
@@ -118,7 +120,7 @@ def compile_model(
             calibration_name,
             "choose other widths or types, or calibrate on typical frames",
         ) from error
-    notes = [*model.notes, *_notes(ranges), *folded.notes]
+    notes = [*model.notes, *_notes(model, ranges), *folded.notes]
     compiled = compile_graph(
         graph, hardware, model.batch_first, folded.model, notes, folded.exponents, trial
     )
@@ -236,11 +238,12 @@ def pack(
     return manifest, [*files, pack_parameters(vectors, plan.hardware.port_bits)]
 
 
-def _notes(ranges: Ranges) -> list[str]:
+def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:
     if not ranges.is_synthetic:
         return []
+    frames = "normally distributed frames" if model.table is None else "random tokens"
     return [
-        "no calibration data: number formats were chosen using normally distributed frames "
+        f"no calibration data: number formats were chosen using {frames} "
         "(give --calibration FILE.npy)"
     ]
 
@@ -321,7 +324,7 @@ def compile_checkpoint(
     _check_settings(hardware, precision, head, validation)
     if not isinstance(path, str | PathLike):
         raise PenstockError(
-            f"a {type(path).__name__} is not a path", "compile_checkpoint", "use penstock.compile"
+            f"{kind_of(path)} is not a path", "compile_checkpoint", "use penstock.compile"
         )
     path = Path(path)
     more: dict[str, Any] = {

@@ -24,6 +24,14 @@ class PenstockError(Exception):
         return f"{self.what}{where}{hint}"
 
 
+def kind_of(value: object) -> str:
+    """``an int``, ``a dict``, ``an LSTM``: what a value is, with its article."""
+    noun = type(value).__name__
+    is_acronym = noun[:2].isupper() and noun[0] in "AEFHILMNORSX"
+    article = "an" if is_acronym or noun[0] in "aeioAEIO" else "a"
+    return "None" if value is None else f"{article} {noun}"
+
+
 def _shortened(text: str) -> str:
     if len(text) <= LONGEST:
         return text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -81,8 +82,7 @@ class RecurrentModel:
 
     def place(self, value: str) -> Place | None:
         """Where a value comes from; None for the input."""
-        found = (place for place in self.places if value in _values_of(place))
-        return next(found, None)
+        return self._givers.get(value)
 
     def width(self, value: str) -> int:
         """Elements of a value."""
@@ -93,8 +93,19 @@ class RecurrentModel:
 
     def is_once(self, value: str) -> bool:
         """True for a value that a sequence has once, at its end."""
-        place = self.place(value)
-        return place is not None and (place.is_pool or self.is_once(place.sources[0]))
+        return value in self._once
+
+    @cached_property
+    def _givers(self) -> dict[str, Place]:
+        return {value: place for place in self.places[::-1] for value in _values_of(place)}
+
+    @cached_property
+    def _once(self) -> set[str]:
+        found: set[str] = set()
+        for place in self.places:
+            if place.is_pool or found.intersection(place.sources[:1]):
+                found.update(_values_of(place))
+        return found
 
     def __getitem__(self, name: str) -> Layer:
         """The layer of the place of this name."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, kind_of
 from penstock.fixed import Fixed, IntArray
 from penstock.formats import Layout
 from penstock.ir import Graph
@@ -85,6 +86,11 @@ class Project:
 
 def load_project(folder: str | Path) -> Project:
     """Read a project. Raises PenstockError if it is none, is damaged, or was tampered with."""
+    if not isinstance(folder, str | PathLike):
+        raise PenstockError(
+            f"{kind_of(folder)} is not the path of a project", "load_project",
+            "give the folder that penstock.compile(...).write(folder) gives",
+        )  # fmt: skip
     path = Path(folder)
     with reading(path):
         return _load(path)

@@ -47,13 +47,14 @@ def spoiled_checkpoints():
             "the checkpoint can't be read: Is a directory (m.pt); hint: check the path"),
         "of an unknown kind": ("m.tflite", text(b"x"),
             "checkpoints can't be read from .tflite (m.tflite); "
-            "hint: give a .pt state dict, a .safetensors or an .onnx file"),
+            "hint: convert it to .onnx, for example with tf2onnx"),
         "no ONNX": ("m.onnx", text(b"x"),
             "not a complete ONNX file (m.onnx); hint: was it cut short? export it again"),
         "without a suffix": ("m", text(b"x"),
             "checkpoints can't be read from a file without a suffix (m); "
             "hint: give a .pt state dict, a .safetensors or an .onnx file"),
-        "empty .pt": ("m.pt", text(b""), f"{damaged} (m.pt); hint: {SAVE}"),
+        "empty .pt": ("m.pt", text(b""),
+            "the file is empty (m.pt); hint: was it cut short? copy or save it again"),
         "text .pt": ("m.pt", text(b"hello world\n"), f"{damaged} (m.pt); hint: {SAVE}"),
         "truncated .pt": ("m.pt", halved(torched(torch.nn.LSTM(3, 4).state_dict())),
             f"{damaged} (m.pt); hint: {SAVE}"),
@@ -66,7 +67,8 @@ def spoiled_checkpoints():
         "a module and not its state dict": ("m.pt", torched(torch.nn.LSTM(3, 4)),
             f"{objects} (m.pt); hint: {SAVE}"),
         "TorchScript": ("m.pt", lambda path: torch.jit.script(torch.nn.LSTM(3, 4)).save(path),
-            f"the file is a TorchScript archive (m.pt); hint: {SAVE}"),
+            "the file is a TorchScript archive (m.pt); hint: save its weights: "
+            "torch.save(torch.jit.load(path).state_dict(), other)"),
         "a list": ("m.pt", torched([torch.ones(3)]),
             f"the file holds a list (m.pt); hint: {SAVE}"),
         "a training state under another key": ("m.pt", torched({"net": {"a": torch.ones(2)}}),

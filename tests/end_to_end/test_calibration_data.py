@@ -141,3 +141,13 @@ def test_raw_integers_are_taken_where_they_are_called_raw(tmp_path):
     for take in (interpreter.run, interpreter.quantize, lambda x: session.step(x[:, 0])):
         with pytest.raises(PenstockError, match="the frames are integers"):
             take(raw)
+
+
+def test_random_tokens_stand_in_for_data_where_there_is_an_embedding():
+    table = np.random.default_rng(5).normal(0, 0.01, (50, 4))
+    model = replace(network(), table=table)
+    compiled = compile_model(model, None, HARDWARE)
+    (note,) = [note for note in compiled.notes if "no calibration data" in note]
+    assert "number formats were chosen using random tokens (give --calibration" in note
+    assert compiled.error.source == "sequences of random tokens"
+    assert calibrate(model, None).peak["x"] == np.abs(table).max()

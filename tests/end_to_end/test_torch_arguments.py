@@ -59,13 +59,25 @@ def test_a_session_begins_where_it_is_told(interpreter, frames):
     assert (session.step(x[:, 0]) == interpreter.run(x[:, :1]).values[:, 0]).all()
 
 
+def test_a_state_may_have_torchs_names_or_our_own(interpreter, frames):
+    x = frames.float()
+    first = interpreter.run(x[:, :2])
+    h, c = interpreter.hidden(first.state)
+    wanted = interpreter.run(x[:, 2:], state=first.state).raw
+    for state in ({"h_0": h, "c_0": c}, {"h_n": h, "c_n": torch.from_numpy(c)}):
+        assert (interpreter.run(x[:, 2:], state=state).raw == wanted).all()
+    own = interpreter.state_from_arrays(first.state, "states.npz")
+    assert (interpreter.run(x[:, 2:], state=own).raw == wanted).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
         ({"x": torch.empty(5, INPUTS, device="meta")},
          "the Tensor is on the meta device, which holds no values"),
         ({"x": [[1.0], [1.0, 2.0]]}, "this list can't be read as an array"),
-        ({"x": None}, "frames of type object are not numbers"),
+        ({"x": None}, "None can't be read as an array"),
+        ({"x": "x.npy"}, "this str can't be read as an array"),
         ({"lengths": [[1], [1, 2]]}, "this list can't be read as an array"),
         ({"state": torch.zeros(2, 2, CELLS)},
          "the initial state needs c_0 of shape (2, sequences, n)"),

@@ -484,7 +484,8 @@ MESSAGES = {
     "a second embedding": (
         "layer b (Embedding), modules.py line N, `return self.function(self, x)`: embedding "
         "can't be compiled: its input is not that of the model, or it is the second embedding "
-        "(Module); hint: run this part on the host, or compile the layers around it"
+        "(Module); hint: look both up on the host: compile the state dict, or a module whose "
+        "forward takes the frames that they give"
     ),
     "an argument that nobody knows": (
         "forward needs 'temperature', and it is not known what that is (Asking); hint: wrap the"

@@ -75,6 +75,7 @@ def scripted_inside():
     return Outer()
 
 
+FLOATS = "compile the float module that it was made from; Penstock quantizes by itself"
 SCRIPT = "compile the module that was scripted or traced, or its state_dict()"
 GIVE = "give a torch.nn.Module, its state dict, or the path of a checkpoint"
 REFUSED = {
@@ -97,9 +98,29 @@ REFUSED = {
         "weight_ih_l0 is on the meta device, which holds no values (LSTM); "
         "hint: load the weights first",
     ),
-    "a class": (lambda: nn.LSTM, f"a LSTM can't be compiled (compile); hint: {GIVE}"),
-    "a number": (lambda: 5, f"a int can't be compiled (compile); hint: {GIVE}"),
-    "nothing": (lambda: None, f"a NoneType can't be compiled (compile); hint: {GIVE}"),
+    "a class": (
+        lambda: nn.LSTM, "LSTM is a class (compile); hint: give one of it: LSTM(...)",
+    ),
+    "a number": (lambda: 5, f"an int can't be compiled (compile); hint: {GIVE}"),
+    "nothing": (lambda: None, f"None can't be compiled (compile); hint: {GIVE}"),
+    "torch.ao's quantizable LSTM": (
+        lambda: torch.ao.nn.quantizable.LSTM(3, 4),
+        f"layer (the module itself) is an LSTM of torch.ao's quantization (LSTM); hint: {FLOATS}",
+    ),
+    "dynamically quantized": (
+        lambda: torch.ao.quantization.quantize_dynamic(Net().eval(), {nn.Linear}),
+        f"layer fc is a Linear of torch.ao's quantization (Net); hint: {FLOATS}",
+    ),
+    "its state dict": (
+        lambda: torch.ao.quantization.quantize_dynamic(Net().eval(), {nn.Linear}).state_dict(),
+        "fc._packed_params.dtype belongs to a dynamically quantized module (state dict); "
+        f"hint: {FLOATS}",
+    ),
+    "a lazy layer": (
+        lambda: nn.Sequential(nn.LazyLinear(3)),
+        "0.weight is of a lazy layer, which has no weights yet (Sequential); "
+        "hint: run the module once on frames of the right width",
+    ),
     "an empty state dict": (
         lambda: {}, "it contains no tensors (state dict); hint: give model.state_dict()",
     ),
@@ -131,7 +152,7 @@ def test_what_is_no_model_is_refused(case):
     ("arguments", "line"),
     [
         ({"hardware": {"pes": 2}}, "hardware is a dict (compile); hint: give a penstock.Hardware"),
-        ({"precision": 12}, "precision is a int (compile); hint: give a penstock.Precision"),
+        ({"precision": 12}, "precision is an int (compile); hint: give a penstock.Precision"),
         ({"head": "step"}, "head is a str (compile); hint: give a penstock.HeadOptions"),
         ({"calibration": torch.empty(3, 3, device="meta")},
          "the Tensor is on the meta device, which holds no values (calibration); "
@@ -140,7 +161,7 @@ def test_what_is_no_model_is_refused(case):
          "this list can't be read as an array (calibration); "
          "hint: give a NumPy array or a torch tensor"),
         ({"calibration": "frames.npy"},
-         "frames of type <U10 are not numbers (calibration); hint: save floats or integers"),
+         "this str can't be read as an array (calibration); hint: read the file: numpy.load(path)"),
     ],
 )  # fmt: skip
 def test_an_argument_of_another_type_is_refused(arguments, line):

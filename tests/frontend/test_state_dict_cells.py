@@ -140,6 +140,15 @@ def test_the_bias_tells_an_embedding_from_a_head_of_its_size():
                            "host"]  # fmt: skip
 
 
+@pytest.mark.parametrize("order", [list, sorted])
+def test_tied_weights_are_the_embedding_and_the_head(order):
+    state = language_model(False)
+    state["decoder.weight"] = state["encoder.weight"]
+    model = read({name: state[name] for name in order(state)}, head=HeadOptions("step"))
+    assert (model.table == state["encoder.weight"].numpy()).all()
+    assert (model["head"].weight == state["encoder.weight"].numpy()).all()
+
+
 def test_without_a_bias_nothing_tells_them_apart():
     with pytest.raises(PenstockError) as caught:
         read(language_model(False), head=HeadOptions("step"))

@@ -217,8 +217,8 @@ REFUSED = {
     ),
     "a dynamically quantized module": (
         shapes(1) | {"fc._packed_params.dtype": torch.qint8}, {},
-        "fc._packed_params.dtype belongs to a dynamically quantized module; compile the one before "
-        "it (m.pt); hint: save it with torch.save(model.state_dict(), path)",
+        "fc._packed_params.dtype belongs to a dynamically quantized module (m.pt); hint: compile "
+        "the float module that it was made from; Penstock quantizes by itself",
     ),
 }  # fmt: skip
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import mutate
+import mutate_programs
 import numpy as np
+import programs
 import torch
 from safetensors.numpy import save
 from support import random_model
@@ -67,7 +69,7 @@ def all_targets(folder: Path) -> list[Target]:
     targets = [
         safetensors_target(), torch_target(), *recipe_targets(folder / "recipe"),
         densities_target(), *array_targets(folder / "frames"), dataset_target(),
-        project_target(folder / "project"),
+        project_target(folder / "project"), *program_targets(),
     ]  # fmt: skip
     for number, target in enumerate(targets):
         place = folder / f"whole{number}"
@@ -260,6 +262,18 @@ def dataset_target() -> Target:
 
     return Target("dataset.npz", {"d.npz": buffer.getvalue()},
                   {"d.npz": mutate.of_zip(mutate.of_npy)}, loaded, is_right)  # fmt: skip
+
+
+def program_targets() -> list[Target]:
+    """Saved programs: two of ONNX, and one of torch.export."""
+    return [
+        Target(f"{name}.onnx", {"m.onnx": content}, {"m.onnx": mutate_programs.of_onnx},
+               programs.load_onnx, programs.is_right_onnx)
+        for name, content in programs.onnx_files().items()
+    ] + [
+        Target("program.pt2", {"m.pt2": programs.pt2_file()},
+               {"m.pt2": mutate_programs.of_pt2}, programs.load_pt2, programs.is_right_pt2),
+    ]  # fmt: skip
 
 
 def project_target(folder: Path) -> Target:

@@ -21,10 +21,10 @@ def test_damaged_files_of_every_kind_give_errors_of_ours_or_the_right_result():
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith("66 cases in ")
+    assert done.stdout.splitlines()[-1].startswith("84 cases in ")
     assert done.stdout.rstrip().endswith("; 0 faults")
     head, _, *rows = [line.split(" | ") for line in done.stdout.splitlines() if line[0] == "|"]
-    assert len(rows) == 11 and sum(int(cells[head.index("same")]) for cells in rows) > 0
+    assert len(rows) == 14 and sum(int(cells[head.index("same")]) for cells in rows) > 0
 
 
 @pytest.fixture

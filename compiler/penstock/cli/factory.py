@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, kind_of
 
 
 def load_factory(text: str) -> Callable[[], Any]:
@@ -37,8 +37,29 @@ def load_factory(text: str) -> Callable[[], Any]:
     made = getattr(module, name, None)
     if not callable(made):
         raise PenstockError(f"{source} has no function {name}", "FACTORY", "check its name")
-    found: Callable[[], Any] = made
-    return found
+    return lambda: _made(made, text)
+
+
+def _made(factory: Callable[[], Any], text: str) -> Any:
+    """The module of a factory. Raises PenstockError if it fails, or gives something else."""
+    try:
+        module = factory()
+    except PenstockError:
+        raise
+    except Exception as error:  # it is the user's program that runs here
+        first = (str(error).strip() or "no reason given").splitlines()[0]
+        raise PenstockError(
+            f"{text} fails: {type(error).__name__}: {first}",
+            "FACTORY",
+            "run it on its own to see why; it is called without arguments",
+        ) from error
+    if not hasattr(module, "named_modules") or isinstance(module, type):
+        raise PenstockError(
+            f"{text} gives {kind_of(module)}",
+            "FACTORY",
+            "let it return the torch.nn.Module to compress",
+        )
+    return module
 
 
 def _load_module(name: str) -> Any:

@@ -118,6 +118,14 @@ def make_dataset(arrays: dict[str, NDArray[Any]], task: str, where: str) -> Data
         for name in ("train", "valid", "test")
         if name != "test" or "x_test" in arrays
     }
+    train = parts["train"]
+    for name, part in parts.items():
+        if part.x.dtype != train.x.dtype or part.x.shape[2:] != train.x.shape[2:]:
+            raise PenstockError(
+                f"x_{name} is {part.x.dtype} of shape {part.x.shape}, and x_train "
+                f"{train.x.dtype} of shape {train.x.shape}", where,
+                "only the numbers of sequences and steps may differ",
+            )  # fmt: skip
     return Dataset(**parts)
 
 
@@ -148,9 +156,11 @@ def _split(arrays: dict[str, NDArray[Any]], name: str, task: str, where: str) ->
         return Split(x if is_tokens else x.astype(np.float32), y, lengths)
     wanted = x.shape[:1] if task == "classification" else x.shape[:2]
     if y.shape != wanted or y.dtype.kind not in "iu":
+        more = ", or --task regression for numbers" if y.dtype.kind == "f" else ""
         raise PenstockError(
-            f"y_{name} is {y.dtype} of shape {y.shape}", where, f"give integers of shape {wanted}"
-        )
+            f"y_{name} is {y.dtype} of shape {y.shape}", where,
+            f"give integers of shape {wanted}{more}",
+        )  # fmt: skip
     labels = y.astype(np.int64)
     if task != "classification":  # what lies beyond a sequence's end never counts
         labels = np.where(np.arange(x.shape[1]) < lengths[:, None], labels, IGNORED)

@@ -11,12 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.arrays import as_array
-from penstock.calibration import (
-    DEFAULT_SEED,
-    DEFAULT_SEQUENCES,
-    DEFAULT_STEPS,
-)
-from penstock.calibration_data import checked_frames, frames_of
+from penstock.calibration_data import checked_frames, frames_of, synthetic_frames
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray, IntArray
 from penstock.layers.ranges import Ranges
@@ -41,6 +36,7 @@ class Source(StrEnum):
     CALIBRATION = "calibration frames"
     VALIDATION = "validation frames"
     SYNTHETIC = "synthetic, normally distributed frames"
+    TOKENS = "sequences of random tokens"
     SCALED = "synthetic frames, scaled to the calibrated input range"
 
 
@@ -129,13 +125,13 @@ def trial_of(
 
 def _synthetic_trial(model: RecurrentModel, reach: FloatArray | None) -> Trial:
     """Those that calibrate without data; reach: how far each input is to reach."""
-    generator = np.random.default_rng(DEFAULT_SEED)
-    shape = (DEFAULT_SEQUENCES, DEFAULT_STEPS, model.inputs)
-    frames = generator.standard_normal(shape)
-    if reach is not None:
+    frames, source = synthetic_frames(model), Source.SYNTHETIC
+    if model.table is not None:
+        source = Source.TOKENS
+    elif reach is not None:
         frames *= reach / np.abs(frames).max(axis=(0, 1))
-    source = Source.SYNTHETIC if reach is None else Source.SCALED
-    return _bounded(model, source, frames, np.full(len(frames), DEFAULT_STEPS))
+        source = Source.SCALED
+    return _bounded(model, source, frames, np.full(len(frames), frames.shape[1]))
 
 
 def _validation_trial(model: RecurrentModel, given: Validation) -> Trial:

@@ -13,7 +13,7 @@ from penstock.arrays import as_floats
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.checked import checked
-from penstock.frontend.torch_file import from_torch
+from penstock.frontend.torch_file import DAMAGED, FLOATS, QUANTIZED, from_torch
 
 STORED = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?",
@@ -23,8 +23,16 @@ STORED = {
 """Element types of safetensors. NumPy has no bfloat16: it is the upper half of a float32."""
 LONGEST_REASON = 200
 """Of what safetensors says, which may quote much of the file."""
+KERAS = "convert it to .onnx, for example with tf2onnx"
+OF_ARRAYS = "save its arrays with safetensors.numpy.save_file"
+WAYS = {
+    ".h5": KERAS, ".hdf5": KERAS, ".keras": KERAS, ".tflite": KERAS, ".pb": KERAS,
+    ".index": KERAS, ".npz": OF_ARRAYS, ".npy": OF_ARRAYS, ".pkl": OF_ARRAYS, ".pickle": OF_ARRAYS,
+}  # fmt: skip
+"""Suffixes of others -> how what is in the file can be read."""
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 """Of files that are said to be damaged if torch can't read them."""
+OF_TORCH = (b"PK", b"\x80")
 AGAIN = "save it again, as float32"
 
 
@@ -48,17 +56,26 @@ def read_checkpoint(path: Path, key: str | None = None) -> dict[str, FloatArray]
                 "a safetensors file has no dictionaries to choose from", where, "leave out --key"
             )
         tensors = _from_safetensors(content, where)
-    elif content.startswith((b"PK", b"\x80")) or path.suffix in TORCH_SUFFIXES:
-        tensors = arrays(from_torch(content, where, key), where)
+    elif content.startswith(OF_TORCH) or path.suffix in TORCH_SUFFIXES:
+        try:
+            tensors = arrays(from_torch(content, where, key), where)
+        except PenstockError as error:
+            if path.suffix in WAYS and error.what == DAMAGED:
+                raise _of_another(path) from error
+            raise
     else:
-        raise PenstockError(
-            f"checkpoints can't be read from {path.suffix or 'a file without a suffix'}",
-            where,
-            "give a .pt state dict, a .safetensors or an .onnx file",
-        )
+        raise _of_another(path)
     if not tensors:
         raise PenstockError("the checkpoint holds no tensors", where, "save model.state_dict()")
     return tensors
+
+
+def _of_another(path: Path) -> PenstockError:
+    return PenstockError(
+        f"checkpoints can't be read from {path.suffix or 'a file without a suffix'}",
+        str(path),
+        WAYS.get(path.suffix, "give a .pt state dict, a .safetensors or an .onnx file"),
+    )
 
 
 def _is_safetensors(content: bytes, suffix: str) -> bool:
@@ -110,6 +127,13 @@ def _floats(name: str, value: Any, where: str) -> FloatArray:
         raise PenstockError(
             f"{name} is on the meta device, which holds no values", where, "load the weights first"
         )
+    if type(value).__name__.startswith("Uninitialized"):
+        raise PenstockError(
+            f"{name} is of a lazy layer, which has no weights yet", where,
+            "run the module once on frames of the right width",
+        )  # fmt: skip
+    if any(part in name for part in QUANTIZED):
+        raise PenstockError(f"{name} belongs to a dynamically quantized module", where, FLOATS)
     try:
         if value.is_complex():
             raise TypeError("complex")

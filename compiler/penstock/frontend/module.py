@@ -32,9 +32,20 @@ def from_module(
             f"frames of type {calibration.dtype} are not numbers", "calibration",
             "save floats or integers",
         )  # fmt: skip
+    if calibration is not None:
+        _check_shape(calibration)
     arrays(module.state_dict(), where)  # damaged values are named here
     model = follow_module(module, calibration)
     return model if head is None else with_head_options(model, head, where)
+
+
+def _check_shape(frames: NDArray[Any]) -> None:
+    shapes = (2, 3) if frames.dtype.kind == "f" else (1, 2, 3)
+    if frames.ndim not in shapes or not frames.size:
+        raise PenstockError(
+            f"frames of shape {frames.shape} are no sequences", "calibration",
+            "give (steps, inputs) or (sequences, steps, inputs); of tokens, (sequences, steps)",
+        )  # fmt: skip
 
 
 def with_head_options(

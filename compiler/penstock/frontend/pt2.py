@@ -52,6 +52,17 @@ def from_pt2(
     return model if head is None else with_head_options(model, head, where, "the program")
 
 
+def from_program(
+    program: Any, head: HeadOptions | None = None, calibration: FloatArray | None = None
+) -> RecurrentModel:
+    """The same of a ``torch.export.ExportedProgram``."""
+    from penstock.frontend.follow.saved_program import follow_program
+
+    where = type(program).__name__
+    model = follow_program(program, where, calibration, "program")
+    return model if head is None else with_head_options(model, head, where, "the program")
+
+
 def _checked(path: Path, where: str) -> bytes:
     """The file, if nothing in it is a pickle, calls anything but ATen, or claims to be larger."""
     try:

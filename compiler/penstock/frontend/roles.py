@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
+import numpy as np
+
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.chain import LIVE
@@ -67,10 +69,19 @@ class Places:
         found = list(self._readings(rest)) if len(rest) <= MOST else []
         if self.has_head:
             found = [reading for reading in found if Role.HEAD in reading] or found
+        found = self._tied(rest, found) or found
         if len(found) == 1 and Role.FRONT not in found[0]:
             roles = dict(zip((one.name for one in rest), found[0], strict=True))
             return roles | dict.fromkeys((one.name for one in tables), Role.EMBEDDING)
         raise self._error(rest, found)
+
+    def _tied(
+        self, matrices: list[Matrix], found: list[tuple[Role, ...]]
+    ) -> list[tuple[Role, ...]]:
+        """A reading of one matrix that is embedding and head: it does not matter which is which."""
+        pairs = [reading for reading in found if {*reading} == {Role.EMBEDDING, Role.HEAD}]
+        is_tied = len(matrices) == 2 and np.array_equal(matrices[0].value, matrices[1].value)
+        return pairs[-1:] if is_tied and len(pairs) == len(found) else []
 
     def _tables(self, matrices: list[Matrix]) -> list[Matrix]:
         """Embeddings for sure: by their name, or side by side as wide as the frame."""

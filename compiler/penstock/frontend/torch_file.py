@@ -8,15 +8,19 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, kind_of
 from penstock.frontend.nested import network_in
 
 SAVE = "save it with torch.save(model.state_dict(), path)"
+SCRIPT = "save its weights: torch.save(torch.jit.load(path).state_dict(), other)"
+DAMAGED = "the file is damaged, or was not written by torch.save"
+LFS = b"version https://git-lfs.github.com/"
 EXPANDED, FLOOR = 16, 1 << 16
 """Elements that a byte of the file may stand for, as in a sparse tensor; so many are always few."""
 OBJECTS = "the file holds Python objects, which could run code and so are not loaded"
 QUANTIZED = ("_packed_params", "_all_weight_values")
 """In the names of what torch.ao's dynamic quantization saves in place of weights."""
+FLOATS = "compile the float module that it was made from; Penstock quantizes by itself"
 
 
 class Inert:
@@ -53,28 +57,28 @@ def from_torch(content: bytes, where: str, key: str | None = None) -> Mapping[st
     try:
         loaded = _loaded(content)
     except Exception as error:  # torch raises a different type for every way to be damaged
-        raise PenstockError(_why_not_loaded(str(error)), where, SAVE) from error
+        raise PenstockError(*_why_not_loaded(content, str(error), where)) from error
     state = network_in(loaded, where, key)
     if not isinstance(state, Mapping):
         is_object = isinstance(state, Inert)
-        what = OBJECTS if is_object else f"the file holds a {type(state).__name__}"
+        what = OBJECTS if is_object else f"the file holds {kind_of(state)}"
         raise PenstockError(what, where, SAVE)
     elements = 0
     for name, value in state.items():
         if not isinstance(value, torch.Tensor):
-            raise PenstockError(_no_tensor(str(name), value), where, SAVE)
+            raise PenstockError(*_no_tensor(str(name), value, where))
         elements += 0 if value.is_meta else value.numel()  # those are refused by name later
         if elements > max(EXPANDED * len(content), FLOOR):
             raise PenstockError(f"{name} claims more elements than the file can hold", where, SAVE)
     return state
 
 
-def _no_tensor(name: str, value: Any) -> str:
+def _no_tensor(name: str, value: Any, where: str) -> tuple[str, str, str]:
     if any(part in name for part in QUANTIZED):
-        return f"{name} belongs to a dynamically quantized module; compile the one before it"
+        return f"{name} belongs to a dynamically quantized module", where, FLOATS
     if isinstance(value, Inert):
-        return OBJECTS
-    return f"{name} is a {type(value).__name__}, not a tensor"
+        return OBJECTS, where, SAVE
+    return f"{name} is {kind_of(value)}, not a tensor", where, SAVE
 
 
 def from_torch_bytes(content: bytes) -> Any:
@@ -123,10 +127,14 @@ def _check_records(content: bytes) -> None:
             raise ValueError("records greater than the file")
 
 
-def _why_not_loaded(text: str) -> str:
+def _why_not_loaded(content: bytes, text: str, where: str) -> tuple[str, str, str]:
     """torch's own words advise to load the file without ``weights_only``: not for a user's ears."""
     if "GLOBAL" in text:
-        return OBJECTS
+        return OBJECTS, where, SAVE
     if "TorchScript" in text:
-        return "the file is a TorchScript archive"
-    return "the file is damaged, or was not written by torch.save"
+        return "the file is a TorchScript archive", where, SCRIPT
+    if not content:
+        return "the file is empty", where, "was it cut short? copy or save it again"
+    if content.startswith(LFS):
+        return "the file is a pointer of Git LFS, not the checkpoint", where, "git lfs pull"
+    return DAMAGED, where, SAVE

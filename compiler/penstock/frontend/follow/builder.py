@@ -68,7 +68,11 @@ class Builder:
     def embedded(self, tokens: Labels, table: FloatArray, name: str) -> Labels:
         """What an embedding on the host gives: the frames that the network begins with."""
         if (tokens.value != 0).any() or self.places or self.values[0].width != 1:
-            raise Unfollowed("its input is not that of the model, or it is the second embedding")
+            raise Unfollowed(
+                "its input is not that of the model, or it is the second embedding",
+                "look both up on the host: compile the state dict, or a module whose forward takes "
+                "the frames that they give",
+            )
         self.table = table
         self.notes.append(
             f"{name} is an embedding of {len(table)} entries: the look-up stays on the host"

@@ -106,16 +106,26 @@ def check_same_numbers(
     for index, (expected, own) in enumerate(zip(theirs, ours.results(), strict=False)):
         if own is None:
             continue
+        name = f"result {index}" if len(theirs) > 1 else "the result"
         if expected.shape != own.shape:
             fault = f"has shape {expected.shape}, not {own.shape}"
         else:
-            error = np.abs(np.where(ours.counts(index), expected - own, 0.0)).max()
-            peak = float(np.abs(expected).max())
+            counts = ours.counts(index)
+            expected, own = (np.where(counts, values, 0.0) for values in (expected, own))
+            _check_finite(expected, f"{name} of the {what}", where)
+            error, peak = np.abs(expected - own).max(), np.abs(expected).max()
             if error <= noise * peak + LEAST:
                 continue
             fault = f"differs by {error:.3g} where it reaches {peak:.3g}"
-        name = f"result {index}" if len(theirs) > 1 else "the result"
         raise PenstockError(
             f"the network that was followed does not compute what the {what} does{ours.when}: "
             f"{name} {fault}", where, "compile a part of it, and report this",
+        )  # fmt: skip
+
+
+def _check_finite(expected: FloatArray, what: str, where: str) -> None:
+    if not np.isfinite(expected).all():
+        raise PenstockError(
+            f"{what} has NaN or infinite values on sample frames", where,
+            "did training diverge? or give calibration frames of the usual range",
         )  # fmt: skip

@@ -15,6 +15,10 @@ NO_STEP = -1
 """The step of an element of a value that a sequence has once."""
 
 
+MOST_ELEMENTS = 2**22
+"""Of an array of labels."""
+
+
 class Unfollowed(Exception):  # noqa: N818 - it is a refusal, no fault
     """An operation that can't be part of a network here. hint: what to do about it."""
 

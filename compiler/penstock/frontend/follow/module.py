@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.compare import Ours, check_same_network, check_same_numbers
+from penstock.frontend.follow.mode import changing_part, inference
 from penstock.frontend.follow.network import Network
 from penstock.frontend.follow.program import Follower
 from penstock.frontend.follow.tracing import exported, leaves_of
@@ -36,8 +36,6 @@ UNTRACED = (
     "does it run on (2, 5, inputs) frames? give calibration frames of the right width, or "
     "compile its state_dict()"
 )
-CHANGING = (nn.Dropout, nn.AlphaDropout, nn.modules.batchnorm._BatchNorm, nn.RNNBase)
-"""Layers that compute something else in training."""
 
 
 @dataclass(frozen=True)
@@ -51,46 +49,35 @@ class Input:
     is_time_major: bool
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by name
 def follow_module(module: nn.Module, calibration: FloatArray | None) -> RecurrentModel:
     """The network that ``module`` computes. calibration: frames in the module's own order, or None.
 
     Raises PenstockError for what can't be compiled, by layer, operation and source line, and where
     the network gives other numbers than the module does.
     """
-    where, changing = type(module).__name__, _changing(module)
-    with _inference(module):
+    where, changing = type(module).__name__, changing_part(module)
+    with inference(module):
         followed = _Module(module, where)
         first, chosen = followed.first_trace(calibration)
         x = followed.sample(chosen, calibration)
-        second = followed.trace(x, chosen)
-        check_same_network(first.model, second.model, where)
-        followed.compare(second, x, chosen)
+        try:
+            second = followed.trace(x, chosen)
+            check_same_network(first.model, second.model, where)
+            followed.compare(second, x, chosen)
+        except PenstockError:
+            raise
+        except Exception as fault:  # it is the user's program that runs here
+            raise PenstockError(
+                f"forward fails on frames of shape {tuple(x.shape)}: {_first_line(fault)}", where,
+                "let it take any number of sequences and steps; a program of torch.export is "
+                "compiled as it is, or from its .pt2 file",
+            ) from fault  # fmt: skip
     if changing:
         second.model.notes.append(
             f"the module is in training mode; it is compiled as in evaluation ({changing} changes)"
         )
     return second.model
-
-
-def _changing(module: nn.Module) -> str:
-    """The first layer in training mode that computes something else there; empty: none."""
-    for name, part in module.named_modules():
-        rate = getattr(part, "dropout", 0.0) if isinstance(part, nn.RNNBase) else 1.0
-        if part.training and isinstance(part, CHANGING) and getattr(part, "p", rate):
-            return name or type(part).__name__
-    return ""
-
-
-@contextmanager
-def _inference(module: nn.Module) -> Iterator[None]:
-    """The module as in eval(); afterwards every part is in the mode in which it was."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 class _Call(nn.Module):  # type: ignore[misc]
@@ -208,6 +195,7 @@ class _Module:
         """A few sequences to compare on: of the calibration frames, if there are any."""
         if calibration is None or given.width is None:
             return self._random(given, MOST_LANES - 1, STEPS + 3)
+        calibration = np.where(np.isfinite(calibration), calibration, 0)  # beyond the lengths
         frames = calibration if calibration.ndim == 3 else calibration[:, None]
         if calibration.ndim == 2 and not given.is_time_major:
             frames = calibration[None]
@@ -311,7 +299,9 @@ def _plain(value: Any) -> FloatArray:
 
 
 def _first_line(fault: Exception) -> str:
-    text = str(fault).strip() or type(fault).__name__
+    text = str(fault).strip()
+    if not text or isinstance(fault, KeyError | AssertionError):
+        text = f"{type(fault).__name__}: {text}".rstrip(": ")
     if "data-dependent" in text:
         return VALUE
     return text.splitlines()[0][:200]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from penstock.errors import PenstockError
 from penstock.frontend.follow.builder import Builder
 from penstock.frontend.follow.finish import Result, argmax_of, finish, is_final_state
-from penstock.frontend.follow.labels import Labels, Unfollowed
+from penstock.frontend.follow.labels import MOST_ELEMENTS, Labels, Unfollowed
 from penstock.model import RecurrentModel
 
 HINT = "run this part on the host, or compile the layers around it"
@@ -73,6 +74,10 @@ def finished(
             source.advice,
         )
     chosen = [outputs[index] for index in wanted]
+    if any(0 in _labels_of(item).shape for item in chosen):
+        raise PenstockError(
+            f"{source.subject} gives a result without elements", source.where, source.advice
+        )
     try:
         activation = argmax_of(build, chosen)
         model, results = finish(
@@ -82,6 +87,12 @@ def finished(
         raise PenstockError(
             f"its result can't be compiled: {refusal}", source.where, refusal.hint or HINT
         ) from refusal
+    if not model.places:
+        raise PenstockError(
+            f"{source.subject} gives its own input, or an embedding of it, and no layer",
+            source.where,
+            source.advice,
+        )
     found: list[Any] = [None] * len(outputs)
     for index, item, result in zip(wanted, chosen, results, strict=True):
         found[index] = (result, item.call if isinstance(item, End) else None)
@@ -91,6 +102,16 @@ def finished(
         given = ", ".join(dict.fromkeys(name for name, _ in build.states.values()))
         model.notes.append(f"the initial state ({given}) is given with --state; zero without")
     return Network(replace(model, table=build.table), found, build.states)
+
+
+def check_input(title: str, shape: Sequence[int], where: str) -> None:
+    """Raise PenstockError for an input of so many elements that it can't be followed."""
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise PenstockError(
+            f"input {title!r} has the shape {list(shape)}, which is too large to be followed",
+            where,
+            "export the model for fewer sequences and steps, or with free ones",
+        )
 
 
 def _labels_of(item: Any) -> Labels:

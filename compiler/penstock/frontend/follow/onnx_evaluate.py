@@ -15,10 +15,9 @@ from penstock.frontend.follow.labels import Unfollowed
 from penstock.frontend.follow.onnx_file import Node
 
 Array = NDArray[Any]
-MOST_ELEMENTS = 2**22
-"""Of an array of labels."""
-MOST_CONSTANTS = 2**27
-"""Elements of all constants that a graph computes, together."""
+MOST_CONSTANTS, UNFOLDED = 2**22, 16
+"""Elements of all constants that a graph computes, together: so many, or so many times those that
+it holds."""
 MOVES = frozenset({
     "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherElements", "Concat",
     "Split", "Flatten", "Expand", "Identity", "Tile", "Pad", "Where", "ReverseSequence",

@@ -18,7 +18,7 @@ from penstock.frontend.follow import onnx_layers as layers
 from penstock.frontend.follow.builder import LEAST_STEPS, Builder
 from penstock.frontend.follow.compare import Ours, check_same_network, check_same_numbers
 from penstock.frontend.follow.finish import Result
-from penstock.frontend.follow.network import Network, Source, finished
+from penstock.frontend.follow.network import Network, Source, check_input, finished
 from penstock.frontend.follow.onnx_file import Input, OnnxGraph, read_onnx
 from penstock.frontend.follow.onnx_nodes import CELL_OPS, RULES, Lengths, OnnxFollower
 from penstock.frontend.follow.onnx_roles import Roles, roles_of
@@ -42,6 +42,7 @@ class Trace:
     """Of frames; None for tokens."""
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by name
 def follow_onnx(path: Path, calibration: FloatArray | None, name: str) -> RecurrentModel:
     """The network of a file. calibration: frames in the graph's own order, or None.
 
@@ -147,6 +148,8 @@ class _Model:
     def _finished(self, follower: OnnxFollower, trace: Trace) -> Network:
         build, roles = follower.build, self.roles
         env = follower.env
+        for one in (roles.frames, *roles.states):
+            check_input(one.name, self._sizes(one, trace), self.graph.where)
         if trace.width is None:
             env[roles.frames.name] = build.tokens(trace.is_time_major)
         else:
@@ -160,6 +163,12 @@ class _Model:
             outputs = [None if isinstance(one, Lengths) else one for one in outputs]
         source = Source(self.graph.where, "the graph", "make the network's result an output")
         return finished(build, outputs, source, self.name, trace.is_time_major)
+
+    def _sizes(self, one: Input, trace: Trace) -> tuple[int, ...]:
+        """Of an input in a trace."""
+        if one is self.roles.frames:
+            return (trace.lanes, trace.steps, trace.width or 1)
+        return self._shape(one, trace)
 
     def _shape(self, one: Input, trace: Trace) -> tuple[int, ...]:
         """Of an initial state: what is free in it is the number of sequences."""
@@ -213,7 +222,7 @@ class _Model:
             frames = frames[:, None] if trace.is_time_major else frames[None]
         for axis, count in enumerate(shape):
             frames = np.take(frames, np.arange(count) % frames.shape[axis], axis=axis)
-        return frames.astype(np.float32)
+        return np.nan_to_num(frames.astype(np.float32))  # not finite: beyond the lengths
 
 
 def _fewer(result: Result, steps: int) -> Result:

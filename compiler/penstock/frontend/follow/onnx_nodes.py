@@ -11,13 +11,13 @@ import numpy as np
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import Builder
-from penstock.frontend.follow.labels import Labels, Unfollowed
+from penstock.frontend.follow.labels import MOST_ELEMENTS, Labels, Unfollowed
 from penstock.frontend.follow.network import HINT, End
 from penstock.frontend.follow.onnx_evaluate import (
     ARITHMETIC,
     MOST_CONSTANTS,
-    MOST_ELEMENTS,
     MOVES,
+    UNFOLDED,
     evaluate,
     result_size,
 )
@@ -25,6 +25,8 @@ from penstock.frontend.follow.onnx_file import Node, OnnxGraph
 from penstock.frontend.follow.rules import labels_of
 from penstock.frontend.follow.unrolled import EXPLANATION, UNROLLED_HINT, copies_of_a_cell
 
+UNFIT = (ValueError, IndexError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError)
+"""What a rule raises for operands and attributes that no valid node has."""
 RESHAPES = frozenset({"Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten"})
 """What the lengths of the sequences may go through."""
 
@@ -101,7 +103,7 @@ class OnnxFollower:
             )
         try:
             result = rule(self, node, *args)
-        except (ValueError, IndexError, TypeError, KeyError, AttributeError) as fault:
+        except UNFIT as fault:
             raise Unfollowed(f"its operands do not fit: {fault}", "is the model valid?") from fault
         return result if isinstance(result, list | tuple) else [result]
 
@@ -114,7 +116,8 @@ class OnnxFollower:
         if node.op in CELL_OPS or node.op not in MOVES | ARITHMETIC:
             raise Unfollowed("it computes with constants alone, and it is not known how")
         self._constants += result_size(node, args) * max(len(node.outputs), 1)
-        if self._constants > MOST_CONSTANTS:
+        held = sum(one.size for one in self.graph.constants.values())
+        if self._constants > max(MOST_CONSTANTS, UNFOLDED * held):
             raise Unfollowed("the constants that the graph computes are too large", "export again")
         return evaluate(node, self.graph.opset, args)
 

@@ -16,7 +16,7 @@ from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import LEAST_STEPS
 from penstock.frontend.follow.compare import Ours, check_same_numbers
-from penstock.frontend.follow.network import Network
+from penstock.frontend.follow.network import Network, check_input
 from penstock.frontend.follow.program import Follower
 from penstock.frontend.follow.tracing import leaves_of, silent
 from penstock.model import RecurrentModel
@@ -27,6 +27,7 @@ FREE = (3, 5)
 SEED = 0
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by name
 def follow_saved(
     content: bytes, where: str, calibration: FloatArray | None, name: str
 ) -> RecurrentModel:
@@ -40,6 +41,16 @@ def follow_saved(
             f"the program can't be loaded: {first[0][:200]}", where, AGAIN
         ) from error
     return _Saved(program, where, name).follow(calibration)
+
+
+@np.errstate(all="ignore")
+def follow_program(
+    program: Any, where: str, calibration: FloatArray | None, name: str
+) -> RecurrentModel:
+    """The network of a live program, compared with it. Raises PenstockError."""
+    with silent():
+        decomposed = program.run_decompositions({})
+    return _Saved(decomposed, where, name).follow(calibration)
 
 
 @contextmanager
@@ -115,7 +126,10 @@ class _Saved:
 
     def _network(self, is_time_major: bool, lanes: int, steps: int, is_tokens: bool) -> Network:
         width = None if is_tokens else int(self.first.shape[2])
-        names = list(self.program.graph_signature.user_inputs)[1:]
+        first, *names = self.program.graph_signature.user_inputs
+        shapes = [(lanes, steps, width or 1), *(tuple(value.shape) for value in self.others)]
+        for title, shape in zip((first, *names), shapes, strict=True):
+            check_input(title, [size if isinstance(size, int) else 1 for size in shape], self.where)
         follower = Follower(self.program, self.where, lanes, steps, self.name)
         return follower.follow(width, is_time_major, names)
 
@@ -132,7 +146,7 @@ class _Saved:
         else:
             drawn = generator.standard_normal((*shape, network.model.inputs))
             if calibration is not None and calibration.ndim == 3:
-                drawn = np.resize(calibration, drawn.shape)
+                drawn = np.resize(np.nan_to_num(calibration), drawn.shape)
             x = torch.from_numpy(np.asarray(drawn, dtype=np.float64)).to(dtype)
             frames = x.double().numpy()
         names = list(self.program.graph_signature.user_inputs)[1:]

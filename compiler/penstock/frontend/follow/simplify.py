@@ -252,7 +252,7 @@ class _Network:
 
     def make_head(self, activation: str) -> None:
         """A Linear layer that gives all of the result is the head."""
-        if len(self.outputs) != 1:
+        if len(self.outputs) != 1 or self.outputs[0] not in {one.name for one in self.places}:
             return
         (last,) = (place for place in self.places if place.name == self.outputs[0])
         is_sigma = isinstance(last.layer, Activation) and last.layer.function == "sigma"
