@@ -81,7 +81,9 @@ def layer(kind, inputs, cells, lecun_uniform=True, **options):
 
 
 def keras(kind, cells, is_sequence, inputs=8, head=None, **options):
-    return lambda: Recurrent(layer(kind, inputs, cells, **options), None, is_sequence, head)
+    return lambda: Recurrent(
+        layer(kind, inputs, cells, **options), None, is_sequence, head and head()
+    )
 
 
 def both(forward, backward, cells, is_sequence, **options):
@@ -116,7 +118,7 @@ CASES = {
     "GRU of 4 in both directions": (
         both(nn.GRU, nn.GRU, (4, 4), False, lecun_uniform=False), 5, 0),
     "LSTM of 4 with a Dense layer at every step": (
-        keras(nn.LSTM, 4, True, lecun_uniform=False, head=nn.Linear(4, 1)), 8, 0),
+        keras(nn.LSTM, 4, True, lecun_uniform=False, head=lambda: nn.Linear(4, 1)), 8, 0),
 }  # fmt: skip
 """name -> (module, steps, least value of a frame; the greatest is 1 more)."""
 
