@@ -1,6 +1,7 @@
 """Penstock: trained, pruned LSTMs -> sparse FPGA accelerators, proven bit-true."""
 
-from penstock.driver import Compiled, compile, compile_checkpoint
+from penstock.driver import Compiled
+from penstock.entry import compile, compile_checkpoint
 from penstock.errors import PenstockError
 from penstock.fidelity import Validation
 from penstock.fixed import Fixed, Overflow, Rounding

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from penstock.arrays import as_array
 from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
-from penstock.compress.network_text import NetworkText
-from penstock.compress.saved import load_formats
 from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
 from penstock.folding import fold_inputs
-from penstock.frontend import (
-    HeadOptions,
-    from_onnx,
-    from_pt2,
-    from_state_dict,
-    is_onnx,
-    is_pt2,
-    read_checkpoint,
-)
-from penstock.frontend.given import check_arguments, model_of
 from penstock.golden import GOLDEN_STARTS, GOLDEN_STEPS, golden_vectors
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph
@@ -246,139 +233,3 @@ def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:
         f"no calibration data: number formats were chosen using {frames} "
         "(give --calibration FILE.npy)"
     ]
-
-
-def compile(
-    module: Any,
-    calibration: FloatArray | Ranges | None = None,
-    hardware: Hardware | None = None,
-    precision: Precision | None = None,
-    head: HeadOptions | None = None,
-    *,
-    key: str | None = None,
-    only: Sequence[str] = (),
-    calibration_lengths: IntArray | None = None,
-    calibration_states: Any = None,
-    validation: Validation | None = None,
-    strict: bool = False,
-) -> Compiled:
-    """Compile a live ``torch.nn.Module``, its state dict, a checkpoint's path or a RecurrentModel.
-
-    calibration: typical frames, (steps, inputs) or (sequences, steps, inputs), in the order of the
-    module's own; or the ranges found on some. key, only: of a checkpoint's path, see
-    ``compile_checkpoint``. calibration_lengths, calibration_states, validation,
-    strict: see ``compile_model``. The result's ``write(folder)`` makes the project. Raises
-    PenstockError.
-    """
-    more: dict[str, Any] = {
-        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
-        "validation": validation, "strict": strict,
-    }  # fmt: skip
-    if isinstance(module, str | PathLike):
-        more |= {"key": key, "only": only}
-        return compile_checkpoint(module, calibration, hardware, precision, head, **more)
-    if key is not None or only:
-        raise PenstockError(
-            "key and only choose in a checkpoint file", type(module).__name__, "leave them out"
-        )
-    _check_settings(hardware, precision, head, validation)
-    frames = calibration
-    if frames is not None and not isinstance(frames, Ranges):
-        frames = as_array(frames, "calibration")
-    model = model_of(module, head, None if isinstance(frames, Ranges) else frames)
-    return compile_model(model, frames, hardware, precision, **more)
-
-
-def _check_settings(hardware: Any, precision: Any, head: Any, validation: Any) -> None:
-    check_arguments({
-        "hardware": (hardware, Hardware), "precision": (precision, Precision),
-        "head": (head, HeadOptions), "validation": (validation, Validation),
-    })  # fmt: skip
-
-
-def compile_checkpoint(
-    path: str | PathLike[str],
-    calibration: FloatArray | Ranges | None = None,
-    hardware: Hardware | None = None,
-    precision: Precision | None = None,
-    head: HeadOptions | None = None,
-    *,
-    batch_first: bool = True,
-    name: str | None = None,
-    calibration_name: str | None = None,
-    takes_pes: bool | None = None,
-    key: str | None = None,
-    only: Sequence[str] = (),
-    calibration_lengths: IntArray | None = None,
-    calibration_states: Any = None,
-    validation: Validation | None = None,
-    strict: bool = False,
-) -> Compiled:
-    """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
-
-    takes_pes: also take the number of PEs that it is balanced for; default: if no hardware is
-    given. key: which of the dictionaries in the file. only: the prefixes of what is compiled. The
-    program of an .onnx or .pt2 file says itself how its arrays are ordered.
-    Raises PenstockError, also for formats given to a checkpoint that has its own.
-    """
-    _check_settings(hardware, precision, head, validation)
-    if not isinstance(path, str | PathLike):
-        raise PenstockError(
-            f"{kind_of(path)} is not a path", "compile_checkpoint", "use penstock.compile"
-        )
-    path = Path(path)
-    more: dict[str, Any] = {
-        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
-        "validation": validation, "strict": strict,
-    }  # fmt: skip
-    takes_pes = hardware is None if takes_pes is None else takes_pes
-    if is_onnx(path) or is_pt2(path):
-        frames = calibration
-        if frames is not None and not isinstance(frames, Ranges):
-            frames = as_array(frames, calibration_name or "calibration")
-        if not batch_first:
-            raise PenstockError(
-                "the file says itself how its arrays are ordered",
-                str(path),
-                "leave out --time-first",
-            )
-        if key is not None or only:
-            raise PenstockError(
-                "key and only choose in a state dict, and the file holds a program",
-                str(path),
-                "leave them out",
-            )
-        follow = from_onnx if is_onnx(path) else from_pt2
-        model = follow(path, head, None if isinstance(frames, Ranges) else frames, name)
-        return compile_model(
-            model, frames, hardware, precision, calibration_name or str(path), **more
-        )
-    formats = load_formats(path)
-    if formats is not None:
-        if calibration is not None or precision is not None:
-            raise PenstockError(
-                "the checkpoint carries the number formats it was trained for",
-                str(path),
-                "leave out --calibration and the options for bits and tables",
-            )
-        calibration, precision = formats.ranges, formats.precision
-        head = _completed(head, formats.head)
-        if takes_pes and formats.pes is not None:
-            hardware = replace(hardware or Hardware(), pes=formats.pes)
-    tensors, title = read_checkpoint(path, key), name or path.stem
-    if formats is not None and isinstance(formats.network, NetworkText):
-        model = formats.network.to_model(tensors, title, str(path))
-    else:
-        model = from_state_dict(tensors, str(path), head, batch_first, title, only)
-    if formats is not None:
-        model = replace(model, is_regression=formats.is_regression)
-    return compile_model(
-        model, calibration, hardware, precision, calibration_name or str(path), **more
-    )
-
-
-def _completed(head: HeadOptions | None, saved: HeadOptions | None) -> HeadOptions | None:
-    """What is said of the head, and what a checkpoint says where that says nothing."""
-    if head is None or saved is None or head.at is not None:
-        return head or saved
-    return replace(head, at=saved.at)

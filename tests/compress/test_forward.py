@@ -10,8 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 from penstock.compress.dataset import make_dataset  # noqa: E402
 from penstock.compress.recipe import Recipe, run_recipe  # noqa: E402
-from penstock.driver import compile_checkpoint  # noqa: E402
+from penstock.entry import compile_checkpoint  # noqa: E402
 from penstock.errors import PenstockError  # noqa: E402
+from penstock.frontend import HeadOptions  # noqa: E402
 from penstock.settings import Hardware  # noqa: E402
 from penstock_runtime import Interpreter  # noqa: E402
 
@@ -74,6 +75,11 @@ def test_a_pooled_network_is_pruned_quantized_and_compiled_as_such(tmp_path):
     assert accuracy == pytest.approx(scores["trained quantized"].accuracy, abs=1e-12)
     kinds = [row["kind"] for row in compiled.report["network"]["layers"]]
     assert kinds == ["lstm", "relu", "pool", "head"]
+    labels = compile_checkpoint(path, head=HeadOptions(activation="argmax"))
+    assert labels.machine.is_argmax
+    for choice in ({"head": HeadOptions("step")}, {"only": ["lstm"]}, {"batch_first": False}):
+        with pytest.raises(PenstockError):
+            compile_checkpoint(path, **choice)
 
 
 @pytest.mark.parametrize("loss", ["mse", "mae"])

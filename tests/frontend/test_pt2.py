@@ -70,7 +70,7 @@ def test_the_content_decides_and_the_command_compiles_it(tmp_path):
     compiled = penstock.compile(path, hardware=penstock.Hardware(pes=1))
     assert [row["kind"] for row in compiled.report["network"]["layers"]] == ["lstm", "pool", "head"]
     with pytest.raises(PenstockError, match="leave out --time-first"):
-        from penstock.driver import compile_checkpoint
+        from penstock.entry import compile_checkpoint
 
         compile_checkpoint(path, batch_first=False)
     assert from_pt2(path, HeadOptions("last", "argmax"))["head"].activation == "argmax"

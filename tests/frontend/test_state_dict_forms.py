@@ -129,7 +129,7 @@ def test_what_torch_load_gave_is_compiled_as_its_file_is(tmp_path):
 
 
 def test_options_for_a_saved_head_leave_its_place_as_it_was(tmp_path):
-    from penstock.driver import _completed
+    from penstock.entry import _completed
     from penstock.frontend import HeadOptions
 
     saved_head = HeadOptions("step", "none")

@@ -20,7 +20,8 @@ from penstock.atomic import write_files
 from penstock.cli.compress import compress_command, sensitivity_command
 from penstock.cli.files import check_suffix
 from penstock.cli.options import with_settings
-from penstock.driver import Compiled, compile_checkpoint
+from penstock.driver import Compiled
+from penstock.entry import compile_checkpoint
 from penstock.errors import PenstockError
 from penstock.fidelity import Validation
 from penstock.frontend import HeadOptions

@@ -1,0 +1,170 @@
+"""From whatever holds a network, a module, a program or a checkpoint, to its project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from penstock.arrays import as_array
+from penstock.calibration import Ranges
+from penstock.compress.network_text import NetworkText
+from penstock.compress.saved import load_formats
+from penstock.driver import Compiled, compile_model
+from penstock.errors import PenstockError, kind_of
+from penstock.fidelity import Validation
+from penstock.fixed import FloatArray, IntArray
+from penstock.frontend import (
+    HeadOptions,
+    from_onnx,
+    from_pt2,
+    from_state_dict,
+    is_onnx,
+    is_pt2,
+    read_checkpoint,
+)
+from penstock.frontend.given import check_arguments, model_of
+from penstock.frontend.module import with_head_options
+from penstock.settings import Hardware, Precision
+
+
+def compile(
+    module: Any,
+    calibration: FloatArray | Ranges | None = None,
+    hardware: Hardware | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    calibration_lengths: IntArray | None = None,
+    calibration_states: Any = None,
+    validation: Validation | None = None,
+    strict: bool = False,
+) -> Compiled:
+    """Compile a live ``torch.nn.Module``, its state dict, a checkpoint's path or a RecurrentModel.
+
+    calibration: typical frames, (steps, inputs) or (sequences, steps, inputs), in the order of the
+    module's own; or the ranges found on some. key, only: of a checkpoint's path, see
+    ``compile_checkpoint``. calibration_lengths, calibration_states, validation,
+    strict: see ``compile_model``. The result's ``write(folder)`` makes the project. Raises
+    PenstockError.
+    """
+    more: dict[str, Any] = {
+        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
+        "validation": validation, "strict": strict,
+    }  # fmt: skip
+    if isinstance(module, str | PathLike):
+        more |= {"key": key, "only": only}
+        return compile_checkpoint(module, calibration, hardware, precision, head, **more)
+    if key is not None or only:
+        raise PenstockError(
+            "key and only choose in a checkpoint file", type(module).__name__, "leave them out"
+        )
+    _check_settings(hardware, precision, head, validation)
+    frames = calibration
+    if frames is not None and not isinstance(frames, Ranges):
+        frames = as_array(frames, "calibration")
+    model = model_of(module, head, None if isinstance(frames, Ranges) else frames)
+    return compile_model(model, frames, hardware, precision, **more)
+
+
+def _check_settings(hardware: Any, precision: Any, head: Any, validation: Any) -> None:
+    check_arguments({
+        "hardware": (hardware, Hardware), "precision": (precision, Precision),
+        "head": (head, HeadOptions), "validation": (validation, Validation),
+    })  # fmt: skip
+
+
+def compile_checkpoint(
+    path: str | PathLike[str],
+    calibration: FloatArray | Ranges | None = None,
+    hardware: Hardware | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    batch_first: bool = True,
+    name: str | None = None,
+    calibration_name: str | None = None,
+    takes_pes: bool | None = None,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    calibration_lengths: IntArray | None = None,
+    calibration_states: Any = None,
+    validation: Validation | None = None,
+    strict: bool = False,
+) -> Compiled:
+    """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
+
+    takes_pes: also take the number of PEs that it is balanced for; default: if no hardware is
+    given. key: which of the dictionaries in the file. only: the prefixes of what is compiled. The
+    program of an .onnx or .pt2 file says itself how its arrays are ordered.
+    Raises PenstockError, also for formats given to a checkpoint that has its own.
+    """
+    _check_settings(hardware, precision, head, validation)
+    if not isinstance(path, str | PathLike):
+        raise PenstockError(
+            f"{kind_of(path)} is not a path", "compile_checkpoint", "use penstock.compile"
+        )
+    path = Path(path)
+    more: dict[str, Any] = {
+        "calibration_name": calibration_name or str(path),
+        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
+        "validation": validation, "strict": strict,
+    }  # fmt: skip
+    if is_onnx(path) or is_pt2(path):
+        _refuse_choices(path, batch_first, key, only, "a program")
+        frames = calibration
+        if frames is not None and not isinstance(frames, Ranges):
+            frames = as_array(frames, calibration_name or "calibration")
+        follow = from_onnx if is_onnx(path) else from_pt2
+        model = follow(path, head, None if isinstance(frames, Ranges) else frames, name)
+        return compile_model(model, frames, hardware, precision, **more)
+    formats = load_formats(path)
+    if formats is not None:
+        if calibration is not None or precision is not None:
+            raise PenstockError(
+                "the checkpoint carries the number formats it was trained for",
+                str(path),
+                "leave out --calibration and the options for bits and tables",
+            )
+        calibration, precision = formats.ranges, formats.precision
+        takes_pes = hardware is None if takes_pes is None else takes_pes
+        if takes_pes and formats.pes is not None:
+            hardware = replace(hardware or Hardware(), pes=formats.pes)
+    tensors, title = read_checkpoint(path, key), name or path.stem
+    if formats is not None and isinstance(formats.network, NetworkText):
+        _refuse_choices(path, batch_first, None, only, "a network")
+        model = formats.network.to_model(tensors, title, str(path))
+        model = model if head is None else with_head_options(model, head, str(path), "the network")
+    else:
+        head = _completed(head, formats.head) if formats is not None else head
+        model = from_state_dict(tensors, str(path), head, batch_first, title, only)
+    if formats is not None:
+        model = replace(model, is_regression=formats.is_regression)
+    return compile_model(model, calibration, hardware, precision, **more)
+
+
+def _refuse_choices(
+    path: Path, batch_first: bool, key: str | None, only: Sequence[str], what: str
+) -> None:
+    """What says itself what is computed leaves nothing to choose. Raises PenstockError."""
+    if not batch_first:
+        raise PenstockError(
+            "the file says itself how its arrays are ordered", str(path), "leave out --time-first"
+        )
+    if key is not None or only:
+        raise PenstockError(
+            f"key and only choose in a state dict, and the file holds {what}",
+            str(path),
+            "leave them out",
+        )
+
+
+def _completed(head: HeadOptions | None, saved: HeadOptions | None) -> HeadOptions | None:
+    """What is said of the head, and what a checkpoint says where that says nothing."""
+    if head is None or saved is None or head.at is not None:
+        return head or saved
+    return replace(head, at=saved.at)
