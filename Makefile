@@ -77,12 +77,12 @@ replay: $(READY)
 mutants: $(READY)
 	$(BIN)/python tests/mutants/mutants.py --jobs $(JOBS) $(ARGS)
 
-# Damaged checkpoints, programs, arrays, formats, progress and projects: our errors or the right result.
 # Random torch modules, from a seed on each: equal to torch, or refused.
 MODULES ?= 200
 fuzz-modules: $(READY)
 	$(BIN)/python tests/fuzz/modules.py $(MODULES)
 
+# Damaged checkpoints, programs, arrays, formats, progress and projects: our errors or the right result.
 fuzz-loaders: $(READY)
 	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS) $(ARGS)
 
