@@ -1,4 +1,4 @@
-"""Penstock: trained, pruned LSTMs -> sparse FPGA accelerators, proven bit-true."""
+"""Penstock: trained, pruned recurrent networks -> sparse FPGA accelerators, proven bit-true."""
 
 from penstock.driver import Compiled
 from penstock.entry import compile, compile_checkpoint

@@ -31,7 +31,7 @@ from penstock.settings import Hardware, Precision
 from penstock.version import __version__
 
 app = typer.Typer(
-    help="Compile trained, pruned LSTMs into sparse FPGA accelerators, and prove them bit-true.",
+    help="Compile trained, pruned recurrent networks into sparse accelerators, proven bit-true.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -94,7 +94,7 @@ def penstock(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Compile trained, pruned LSTMs into sparse FPGA accelerators, and prove them bit-true."""
+    """Compile trained, pruned recurrent networks into sparse accelerators, proven bit-true."""
 
 
 app.command("compress")(compress_command)
@@ -160,7 +160,7 @@ def compile_command(
         bool, typer.Option("--overwrite", help="Replace emitted files even if they were edited.")
     ] = False,
 ) -> None:
-    """Compile a checkpoint or an ONNX model into a Vitis HLS project.
+    """Compile a checkpoint, an ONNX model or a program of torch.export into a Vitis HLS project.
 
     Then compare it with the float network.
     """
