@@ -43,21 +43,22 @@ def compile(
     calibration_states: Any = None,
     validation: Validation | None = None,
     strict: bool = False,
+    regression: bool = False,
 ) -> Compiled:
     """Compile a live ``torch.nn.Module``, its state dict, a checkpoint's path or a RecurrentModel.
 
     calibration: typical frames, (steps, inputs) or (sequences, steps, inputs), in the order of the
     module's own; or the ranges found on some. key, only: of a checkpoint's path, see
-    ``compile_checkpoint``. calibration_lengths, calibration_states, validation,
-    strict: see ``compile_model``. The result's ``write(folder)`` makes the project. Raises
-    PenstockError.
+    ``compile_checkpoint``. calibration_lengths, calibration_states, validation, strict: see
+    ``compile_model``. regression: the outputs are quantities, and the greatest decides nothing.
+    The result's ``write(folder)`` makes the project. Raises PenstockError.
     """
     more: dict[str, Any] = {
         "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
         "validation": validation, "strict": strict,
     }  # fmt: skip
     if isinstance(module, str | PathLike):
-        more |= {"key": key, "only": only}
+        more |= {"key": key, "only": only, "regression": regression}
         return compile_checkpoint(module, calibration, hardware, precision, head, **more)
     if key is not None or only:
         raise PenstockError(
@@ -68,6 +69,7 @@ def compile(
     if frames is not None and not isinstance(frames, Ranges):
         frames = as_array(frames, "calibration")
     model = model_of(module, head, None if isinstance(frames, Ranges) else frames)
+    model = replace(model, is_regression=regression or model.is_regression)
     return compile_model(model, frames, hardware, precision, **more)
 
 
@@ -95,13 +97,14 @@ def compile_checkpoint(
     calibration_states: Any = None,
     validation: Validation | None = None,
     strict: bool = False,
+    regression: bool = False,
 ) -> Compiled:
     """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
 
     takes_pes: also take the number of PEs that it is balanced for; default: if no hardware is
     given. key: which of the dictionaries in the file. only: the prefixes of what is compiled. The
-    program of an .onnx or .pt2 file says itself how its arrays are ordered.
-    Raises PenstockError, also for formats given to a checkpoint that has its own.
+    program of an .onnx or .pt2 file says itself how its arrays are ordered. The rest is as in
+    ``compile``. Raises PenstockError, also for formats given to a checkpoint that has its own.
     """
     _check_settings(hardware, precision, head, validation)
     if not isinstance(path, str | PathLike):
@@ -121,6 +124,7 @@ def compile_checkpoint(
             frames = as_array(frames, calibration_name or "calibration")
         follow = from_onnx if is_onnx(path) else from_pt2
         model = follow(path, head, None if isinstance(frames, Ranges) else frames, name)
+        model = replace(model, is_regression=regression)
         return compile_model(model, frames, hardware, precision, **more)
     formats = load_formats(path)
     if formats is not None:
@@ -142,8 +146,8 @@ def compile_checkpoint(
     else:
         head = _completed(head, formats.head) if formats is not None else head
         model = from_state_dict(tensors, str(path), head, batch_first, title, only)
-    if formats is not None:
-        model = replace(model, is_regression=formats.is_regression)
+    is_known = formats is not None and formats.is_regression
+    model = replace(model, is_regression=regression or is_known)
     return compile_model(model, calibration, hardware, precision, **more)
 
 

@@ -128,7 +128,7 @@ def compile_blocks(
     compiled = {
         name: penstock.compile(
             block, inputs[name], Hardware(pes=recipe.pes), recipe.precision,
-            calibration_lengths=lengths,
+            calibration_lengths=lengths, regression=True,
         )
         for name, block in encoder.blocks().items()
     }  # fmt: skip

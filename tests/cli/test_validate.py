@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli.given import CELLS, INPUTS, PES, compile_to, run_words
+from cli.given import CELLS, INPUTS, PES, compile_to, lstm_tensors, run_words
+from safetensors.numpy import save_file
 
 
 def validation(**arrays):
@@ -47,6 +48,16 @@ def test_one_array_is_no_validation_file(refused):
         "compile", "model.safetensors", "-o", "out", *PES, "--validate", "x.npy"
     )  # fmt: skip
     assert line == "the file holds one array (x.npy); hint: save them with numpy.savez"
+
+
+def test_of_quantities_the_greatest_decides_nothing(penstock, work):
+    head = {"weight": np.eye(3, CELLS), "bias": np.zeros(3)}
+    tensors = lstm_tensors() | {f"fc.{name}": value for name, value in head.items()}
+    save_file({name: np.float32(value) for name, value in tensors.items()}, "head.safetensors")
+    words = ["compile", "head.safetensors", *PES, "--head", "step"]
+    assert "decisions (the greatest of 3 outputs)" in penstock(*words, "-o", "out").out
+    done = penstock(*words, "-o", "out", "--regression")
+    assert done.status == 0 and "decisions" not in done.out and "largest error" in done.out
 
 
 def test_strict_refuses_what_is_warned_of_and_writes_nothing(refused, penstock):

@@ -222,7 +222,7 @@ def test_a_network_without_a_linear_layer_at_its_end_decides_nothing():
          "label for each result, or a target for each output"),
         ({"head": 3}, np.zeros((5, 2)), "y of shape (5, 2) does not fit 5 sequences with 1 "),
         ({"head": 3}, np.full(5, "a"), "y is neither labels nor numbers (validation); hint: "),
-        ({}, np.zeros(5, int), "y has labels, but the network ends in no linear layer that "),
+        ({}, np.zeros(5, int), "y has labels, but nothing is decided by the outputs ("),
     ],
 )  # fmt: skip
 def test_labels_that_do_not_fit_are_refused(model, y, message):

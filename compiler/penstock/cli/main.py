@@ -107,7 +107,7 @@ def compile_command(
     *,
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A .pt state dict, a .safetensors or an .onnx file."),
+        typer.Argument(metavar="MODEL", help="A checkpoint of any suffix, an .onnx or .pt2 file."),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Project folder to write.")
@@ -156,6 +156,10 @@ def compile_command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse to write what the comparison warns of.")
     ] = False,
+    regression: Annotated[
+        bool,
+        typer.Option("--regression", help="The outputs are quantities, no scores that decide."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace emitted files even if they were edited.")
     ] = False,
@@ -179,7 +183,7 @@ def compile_command(
         calibration_states=read_arrays(calibration_state) if calibration_state else None,
         validation=None if validate is None
         else Validation.of(read_arrays(validate), str(validate)),
-        strict=strict,
+        strict=strict, regression=regression,
     )  # fmt: skip
     compiled.write(output, overwrite)
     _print_summary(compiled, output)

@@ -95,7 +95,7 @@ def answers_of(
     is_label = labels.dtype.kind != "f" or is_binary
     if is_label and rule is None:
         raise PenstockError(
-            "y has labels, but the network ends in no linear layer that decides", where,
+            "y has labels, but nothing is decided by the outputs", where,
             "give real targets of the outputs, or leave y out",
         )  # fmt: skip
     single = [frames, (*frames, 1)] + [frames[:1], (frames[0], 1)] * (frames[1] == 1)
