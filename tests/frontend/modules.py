@@ -377,7 +377,18 @@ def only(function, **parts):
     return lambda: Module(function, **parts)
 
 
+def written_by_hand(m, x):
+    h, outputs = x.new_zeros(x.size(0), 8), []
+    for t in range(x.size(1)):
+        h = torch.tanh(m.new(x[:, t]) + m.old(h))
+        outputs.append(h)
+    return torch.stack(outputs, 1)
+
+
 REFUSED = {
+    "a recurrence written by hand": lambda: Module(
+        written_by_hand, new=nn.Linear(INPUTS, 8), old=nn.Linear(8, 8)
+    ),
     "attention": lambda: head(attended, score=nn.Linear(8, 1)),
     "a transformer": only(
         lambda m, x: m.t(x), t=nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)
@@ -413,6 +424,12 @@ REFUSED = {
 }  # fmt: skip
 
 MESSAGES = {
+    "a recurrence written by hand": (
+        "modules.py line N, `return self.function(self, x)`: add can't be compiled: it combines "
+        "elements of several steps (Module); hint: if this is a recurrent layer of your "
+        "own, use torch's LSTM, GRU or RNN, or a loop over their cells; other sums over steps run "
+        "on the host"
+    ),
     "attention": (
         "modules.py line N, `return self.function(self, x)`: mul can't be compiled: it computes"
         " with the result of a softmax, which can only be at the end (Module); hint: run this "

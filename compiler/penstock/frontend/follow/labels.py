@@ -120,7 +120,7 @@ def frames_of(labels: Labels) -> Frames:
     lane, step = (_of_row(part, known) for part in (labels.lane, labels.step))
     for part, of_row, what in ((labels.lane, lane, "sequences"), (labels.step, step, "steps")):
         if ((part != of_row[:, None]) & ~known).any():
-            raise Unfollowed(_mixture(labels, known, what))
+            raise _mixture(labels, known, what)
     order = np.lexsort((np.arange(len(lane)), step, lane))
     keys = np.stack([lane[order], step[order]], axis=1)
     starts = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]).any(axis=1)])
@@ -147,8 +147,17 @@ def _of_row(part: IntArray, known: NDArray[np.bool_]) -> IntArray:
     return found
 
 
-def _mixture(labels: Labels, known: NDArray[np.bool_], what: str) -> str:
-    steps = labels.step[~known]
-    if what == "steps" and (steps == NO_STEP).any() and (steps != NO_STEP).any():
-        return "it combines every step with a value of the whole sequence"
-    return f"it combines elements of several {what}"
+def _mixture(labels: Labels, known: NDArray[np.bool_], what: str) -> Unfollowed:
+    found = f"it combines elements of several {what}"
+    if what != "steps":
+        return Unfollowed(found)
+    steps = np.unique(labels.step[~known])
+    if NO_STEP in steps:
+        return Unfollowed("it combines every step with a value of the whole sequence")
+    if len(steps) == 2 and steps[1] - steps[0] == 1:
+        return Unfollowed(
+            found,
+            "if this is a recurrent layer of your own, use torch's LSTM, GRU or RNN, or a loop "
+            "over their cells; other sums over steps run on the host",
+        )
+    return Unfollowed(found)
