@@ -14,7 +14,7 @@ from penstock.frontend.follow.labels import Labels, Unfollowed
 from penstock.frontend.follow.network import Source, finished
 from penstock.frontend.follow.pooling import pool
 from penstock.frontend.follow.recurrence import cell_step, recurrence
-from penstock.frontend.follow.rules import added, joined, multiplied, stacked
+from penstock.frontend.follow.rules import added, clamped, joined, multiplied, stacked
 from penstock.layers import Relu
 from penstock.model import stack
 
@@ -303,3 +303,10 @@ def test_two_traces_are_of_one_network_or_refused():
     check_same_network(followed().model, followed().model, "net")
     with pytest.raises(PenstockError, match=r"steps or sequences: head\.W has other"):
         check_same_network(followed().model, followed(1.001).model, "net")
+
+
+def test_limits_that_hardly_differ_make_two_layers(build):
+    x = build.frames(INPUTS, False)
+    limits = (0.5, float(np.nextafter(0.5, 1)))
+    model, _ = computed(build, *(clamped(build, x, -1.0, high) for high in limits))
+    assert {place.layer.high for place in model.places if place.layer.kind == "clamp"} == {*limits}

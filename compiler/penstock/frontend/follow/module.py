@@ -232,7 +232,7 @@ class _Module:
             count = part.num_layers * (2 if part.bidirectional else 1)
             h = (count, lanes, part.proj_size or part.hidden_size)
             c = (count, lanes, part.hidden_size)
-            is_c = name.lower().startswith("c") and name.lower() != "c_or_h"
+            is_c = name.lower().startswith("c")
             shapes = [h, c] if self.plan[name] == "pair" else [c if is_c else h]
             for index, shape in enumerate(shapes):
                 values = torch.rand(shape, generator=generator) * 1.8 - 0.9

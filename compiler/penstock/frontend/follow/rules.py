@@ -118,8 +118,15 @@ def function_of(build: Builder, x: Labels, function: str) -> Labels:
 
 def clamped(build: Builder, x: Labels, low: float, high: float) -> Labels:
     """Every element between two limits; infinity is none."""
-    kind = f"clamp_{low:g}_{high:g}".replace("-", "m").replace(".", "_").replace("+", "")
+    kind = f"clamp_{_digits(low)}_{_digits(high)}"
     return build.elementwise(x, kind, lambda n: Clamp(n, low, high))
+
+
+def _digits(limit: float) -> str:
+    """A number in a name: as short as it can be, and different for different numbers."""
+    short = f"{limit:g}"
+    text = short if float(short) == limit else repr(limit)
+    return text.replace("-", "m").replace(".", "_").replace("+", "")
 
 
 def sloped(build: Builder, x: Labels, slope: FloatArray | float) -> Labels:
