@@ -58,6 +58,8 @@ def test_of_quantities_the_greatest_decides_nothing(penstock, work):
     assert "decisions (the greatest of 3 outputs)" in penstock(*words, "-o", "out").out
     done = penstock(*words, "-o", "out", "--regression")
     assert done.status == 0 and "decisions" not in done.out and "largest error" in done.out
+    done = penstock(*words, "-o", "out", "--regression", "--head-activation", "argmax")
+    assert "decisions (the label)" in done.out
 
 
 def test_strict_refuses_what_is_warned_of_and_writes_nothing(refused, penstock):

@@ -9,20 +9,11 @@ import penstock
 from penstock import Hardware, PenstockError
 
 torch = pytest.importorskip("torch")
+from frontend.small_net import Net  # noqa: E402
+
 nn = torch.nn
 HARDWARE = Hardware(pes=2)
 FRAMES = np.random.default_rng(3).normal(size=(2, 5, 3)).astype(np.float32)
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.lstm = nn.LSTM(3, 4, batch_first=True)
-        self.fc = nn.Linear(4, 2)
-
-    def forward(self, x):
-        return self.fc(self.lstm(x)[0][:, -1])
 
 
 @pytest.fixture

@@ -10,22 +10,13 @@ from penstock import Hardware, HeadOptions, PenstockError
 from penstock_runtime import load_project
 
 torch = pytest.importorskip("torch")
+from frontend.small_net import Net  # noqa: E402
+
 nn = torch.nn
 HARDWARE = Hardware(pes=2)
 FRAMES = np.random.default_rng(3).normal(size=(2, 5, 3)).astype(np.float32)
 SHAPES = "give (steps, inputs) or (sequences, steps, inputs); of tokens, (sequences, steps)"
 READ = "give a NumPy array or a torch tensor"
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.lstm = nn.LSTM(3, 4, batch_first=True)
-        self.fc = nn.Linear(4, 2)
-
-    def forward(self, x):
-        return self.fc(self.lstm(x)[0][:, -1])
 
 
 def refusal(call):

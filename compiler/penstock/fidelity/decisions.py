@@ -53,17 +53,20 @@ def delivered(model: RecurrentModel, y: FloatArray) -> FloatArray:
 
 
 def rule_of(model: RecurrentModel) -> Rule | None:
-    """How decisions are made; None for a regression, and where the end is no linear layer."""
-    if model.is_regression:
-        return None
+    """How decisions are made; None where the end is no linear layer, and for a regression.
+
+    Whoever ends in labels has decided, whatever the outputs are said to be.
+    """
     layer = layer_of(model, model.outputs[0]) if len(model.outputs) == 1 else None
     if not isinstance(layer, Linear):
         return None
-    match activation_of(layer):
-        case "argmax":
-            return Rule("the label", lambda y: y.astype(np.int64))
-        case "sigmoid":
-            return Rule("probability of one half or more", lambda y: (y >= 0.5).astype(np.int64))
+    activation = activation_of(layer)
+    if activation == "argmax":
+        return Rule("the label", lambda y: y.astype(np.int64))
+    if model.is_regression:
+        return None
+    if activation == "sigmoid":
+        return Rule("probability of one half or more", lambda y: (y >= 0.5).astype(np.int64))
     if layer.outputs == 1:
         return Rule("sign of the logit", lambda y: (y >= 0).astype(np.int64))
     words = f"the greatest of {layer.outputs:,} outputs"

@@ -225,33 +225,17 @@ def _axes(x: Labels, dim: Any) -> list[int]:
     return [axis % len(x.shape) for axis in dims]
 
 
-@rule("mean")
-def _mean(
-    build: Builder,
-    title: str,
-    x: Labels,
-    dim: Any = None,
-    keepdim: bool = False,
-    dtype: Any = None,
-) -> Labels:
-    return pool(build, x, _axes(x, dim), "mean", keepdim)
+def _pooling(how: str) -> Rule:
+    def pooled(
+        build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool = False,
+        dtype: Any = None,
+    ) -> Labels:  # fmt: skip
+        return pool(build, x, _axes(x, dim), how, keepdim)
+
+    return pooled
 
 
-@rule("sum")
-def _sum(
-    build: Builder,
-    title: str,
-    x: Labels,
-    dim: Any = None,
-    keepdim: bool = False,
-    dtype: Any = None,
-) -> Labels:
-    return pool(build, x, _axes(x, dim), "sum", keepdim)
-
-
-@rule("amax")
-def _amax(build: Builder, title: str, x: Labels, dim: Any = None, keepdim: bool = False) -> Labels:
-    return pool(build, x, _axes(x, dim), "max", keepdim)
+RULES |= {"mean": _pooling("mean"), "sum": _pooling("sum"), "amax": _pooling("max")}
 
 
 @rule("max")
