@@ -1,0 +1,92 @@
+"""The engine's C++, built once for a machine and kept in the user's cache."""
+
+from __future__ import annotations
+
+import ctypes as ct
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from penstock.errors import PenstockError
+from penstock_runtime import cache
+from penstock_runtime.engines.native.program import Call, header
+
+HERE = Path(__file__).resolve().parent
+SOURCES = ("engine.cpp", "matvec.h")
+FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared", "-fwrapv", "-fno-exceptions", "-fno-rtti")
+"""-fwrapv: padding may hold anything, and sums of it may overflow."""
+LIBRARY = "engine.so"
+
+
+class Unavailable(Exception):
+    """Why this machine can't have the engine, in a few words."""
+
+
+@functools.cache
+def library(flags: tuple[str, ...] = ("-march=native",)) -> ct.CDLL:
+    """The engine, built for this processor unless it was before. Raises Unavailable.
+
+    flags: what the compiler may use of the processor; without any, whatever all of its kind have.
+    """
+    if sys.byteorder != "little":
+        raise Unavailable("the processor is big-endian")
+    compiler = os.environ.get("CXX", "g++")
+    found = shutil.which(compiler)
+    if found is None:
+        raise Unavailable(f"{compiler} is not on PATH")
+    command = [found, *FLAGS, *flags]
+    try:
+        kept = cache.kept("engine", _key(command), lambda made: _build(command, made))
+    except PenstockError as error:  # another process builds, and does not end
+        raise Unavailable(error.what) from error
+    if kept is not None:
+        return _loaded(kept)
+    with tempfile.TemporaryDirectory(prefix="penstock-engine-") as made:
+        _build(command, Path(made))
+        return _loaded(Path(made))  # it stays in memory when the file is gone
+
+
+def _loaded(folder: Path) -> ct.CDLL:
+    try:
+        found = ct.CDLL(str(folder / LIBRARY))
+    except OSError as error:
+        raise Unavailable(f"the built engine can't be loaded: {error}") from error
+    found.penstock_run.argtypes = [ct.POINTER(Call), ct.c_int64, ct.c_int64, ct.c_int64]
+    found.penstock_run_all.argtypes = [ct.POINTER(Call)]
+    found.penstock_run.restype = found.penstock_run_all.restype = None
+    return found
+
+
+def _build(command: list[str], made: Path) -> None:
+    (made / "program.h").write_text(header())
+    done = subprocess.run(
+        [*command, f"-I{made}", f"-I{HERE}", str(HERE / SOURCES[0]), "-o", str(made / LIBRARY)],
+        text=True, capture_output=True,
+    )  # fmt: skip
+    if done.returncode:
+        first = next((line for line in done.stderr.splitlines() if "error" in line), "no message")
+        raise Unavailable(f"its C++ does not compile: {first.strip()}")
+
+
+def _key(command: list[str]) -> str:
+    """Of everything that decides what is built: the sources, the compiler, the processor."""
+    compiler = Path(command[0]).resolve().stat()
+    parts = [*command, str(compiler.st_size), str(compiler.st_mtime_ns), header(), _processor()]
+    parts += [(HERE / name).read_text() for name in SOURCES]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def _processor() -> str:
+    """What -march=native looks at: a cache may be shared by several machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()} {platform.node()}"
+    kinds = ("flags", "Features", "model name", "vendor_id", "cpu family", "model\t")
+    return platform.machine() + "".join(sorted({own for own in lines if own.startswith(kinds)}))

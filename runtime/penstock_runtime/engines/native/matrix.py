@@ -1,0 +1,262 @@
+"""A sparse product as the kernels of matvec.h read it: pairs in runs whose sums fit 32 bits."""
+
+from __future__ import annotations
+
+import ctypes as ct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.fixed import IntArray
+from penstock_runtime.engines.native.program import BLOCK, Matrix, Storage, address
+
+LANES = 16
+"""Rows of a slice."""
+MOST = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One vector of a product, and its weights.
+
+    rows, columns, values: the non-zeros, row by row; shift: to the accumulator's binary point;
+    reach: greatest magnitude of the vector's raw integers.
+    """
+
+    rows: IntArray
+    columns: IntArray
+    values: IntArray
+    shift: int
+    reach: int
+
+    @classmethod
+    def of(cls, weights: IntArray, shift: int, reach: int) -> Operand:
+        """Of a dense matrix. What is multiplied by nothing but zero is left out."""
+        rows, columns = np.nonzero(weights) if reach else (np.zeros(0, np.int64),) * 2
+        return cls(rows, columns, weights[rows, columns].astype(np.int64), shift, reach)
+
+    @property
+    def greatest(self) -> int:
+        """Magnitude of the largest weight."""
+        return int(np.abs(self.values).max(initial=0))
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Non-zeros of several operands that share a shift, row by row; columns: in the arena.
+
+    cost: of each, the greatest magnitude of its product.
+    """
+
+    rows: IntArray
+    columns: IntArray
+    values: IntArray
+    cost: IntArray
+    shift: int
+
+
+def is_narrow(operands: Sequence[Operand]) -> bool:
+    """True if weights and vectors fit 16 bits, and any pair of products 32."""
+    return all(
+        2 * operand.greatest * operand.reach <= MOST and operand.greatest < 1 << 15
+        for operand in operands
+    )
+
+
+def merged(operands: Sequence[Operand], offsets: Sequence[int]) -> list[Entries]:
+    """Operands whose weights stay narrow when shifted alike become one; offsets: in the arena."""
+    left = sorted(zip(operands, offsets, strict=True), key=lambda own: own[0].shift)
+    found = []
+    while left:
+        shift = left[0][0].shift
+        taken = [own for own in left if _is_narrow_by(own[0], own[0].shift - shift)]
+        left = [own for own in left if not _is_narrow_by(own[0], own[0].shift - shift)]
+        found.append(_joined(taken, shift))
+    return found
+
+
+def _is_narrow_by(operand: Operand, bits: int) -> bool:
+    greatest = operand.greatest << bits
+    return bits == 0 or (greatest < 1 << 15 and 2 * greatest * operand.reach <= MOST)
+
+
+def _joined(operands: Sequence[tuple[Operand, int]], shift: int) -> Entries:
+    rows = np.concatenate([own.rows for own, _ in operands])
+    columns = np.concatenate([own.columns + offset for own, offset in operands])
+    values = np.concatenate([own.values << (own.shift - shift) for own, _ in operands])
+    reach = np.concatenate([np.full(len(own.rows), own.reach) for own, _ in operands])
+    order = np.argsort(rows, kind="stable") if len(operands) > 1 else slice(None)
+    return Entries(
+        rows[order], columns[order], values[order], np.abs(values[order]) * reach[order], shift
+    )
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Arrays for C++, by the names of ``program.Matrix``."""
+
+    arrays: dict[str, NDArray[np.generic]]
+
+    def put(self, matrix: Matrix) -> None:
+        """Point ``matrix`` to them; the caller keeps them."""
+        for name, array in self.arrays.items():
+            kind = dict(Matrix._fields_)[name]
+            found = array.ctypes.data if kind is ct.c_void_p else address(array, kind._type_)
+            setattr(matrix, name, found)
+
+
+def pack_rows(parts: Sequence[Entries], rows: int) -> Packed:
+    """For several lanes: every row's pairs, part by part, in runs."""
+    pairs = [_pairs_of_rows(part, rows) for part in parts]
+    row = np.concatenate([own.row for own in pairs])
+    part = np.concatenate([np.full(len(own.row), k) for k, own in enumerate(pairs)])
+    order = np.lexsort((part, row)) if len(parts) > 1 else np.arange(len(row))
+    row, part = row[order], part[order]
+    cost = np.concatenate([own.cost for own in pairs])[order]
+    starts = _run_starts(row * len(parts) + part, cost)
+    runs = np.flatnonzero(starts)
+    shifts = np.array([own.shift for own in parts] or [0])
+    return Packed(
+        {
+            "row_runs": _indices(np.searchsorted(row[runs], np.arange(rows + 1))),
+            "run_pairs": _indices(np.append(runs, len(row))),
+            "run_shifts": _indices(shifts[part[runs]]),
+            "weights": _flat([own.weights for own in pairs], order, np.int16),
+            "columns": _flat([own.columns for own in pairs], order, np.uint16),
+        }
+    )
+
+
+def pack_slices(parts: Sequence[Entries], rows: int) -> Packed:
+    """For a single lane: 16 rows of similar length side by side, part by part, in runs."""
+    lengths = np.zeros(-(-rows // LANES) * LANES, np.int64)
+    for part in parts:
+        lengths[:rows] += np.bincount(part.rows, minlength=rows)
+    order = _by_length(lengths)  # position -> row
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
+    slices = [_slices(part, position, len(order) // LANES) for part in parts]
+    step = np.concatenate([own.slice for own in slices])
+    part = np.concatenate([np.full(len(own.slice), k) for k, own in enumerate(slices)])
+    by_slice = np.lexsort((part, step)) if len(parts) > 1 else np.arange(len(step))
+    step, part = step[by_slice], part[by_slice]
+    cost = np.concatenate([own.cost for own in slices])[by_slice]
+    runs = np.flatnonzero(_run_starts(step * len(parts) + part, cost))
+    shifts = np.array([own.shift for own in parts] or [0])
+    return Packed(
+        {
+            "slice_runs": _indices(
+                np.searchsorted(step[runs], np.arange(len(order) // LANES + 1))
+            ),
+            "slice_steps": _indices(np.append(runs, len(step))),
+            "slice_shifts": _indices(shifts[part[runs]]),
+            "places": _indices(order % BLOCK),
+            "slice_weights": _flat([own.weights for own in slices], by_slice, np.int16),
+            "slice_columns": _flat([own.columns for own in slices], by_slice, np.uint16),
+        }
+    )
+
+
+def pack_wide(
+    operands: Sequence[Operand], offsets: Sequence[int], rows: int, storage: Storage
+) -> Packed:
+    """Non-zeros one by one, shifted, of the arena's own type."""
+    row = np.concatenate([own.rows for own in operands])
+    order = np.argsort(row, kind="stable")
+    columns = np.concatenate(
+        [own.columns + offset for own, offset in zip(operands, offsets, strict=True)]
+    )
+    values = np.concatenate([own.values << own.shift for own in operands])
+    return Packed(
+        {
+            "row_entries": np.searchsorted(row[order], np.arange(rows + 1)).astype(np.int64),
+            "wide_columns": _padded(columns[order].astype(np.uint32)),
+            "wide_weights": _padded(values[order].astype(storage.dtype)),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """weights, columns: (pairs, 2); cost: greatest magnitude of a pair's sum."""
+
+    row: IntArray
+    weights: IntArray
+    columns: IntArray
+    cost: IntArray
+
+
+def _pairs_of_rows(part: Entries, rows: int) -> _Pairs:
+    counts = np.bincount(part.rows, minlength=rows)
+    pairs = -(-counts // 2)
+    first_pair, first = np.cumsum(pairs) - pairs, np.cumsum(counts) - counts
+    at = 2 * first_pair[part.rows] + np.arange(len(part.rows)) - first[part.rows]
+    weights, columns, cost = (np.zeros(2 * int(pairs.sum()), np.int64) for _ in range(3))
+    weights[at], columns[at], cost[at] = part.values, part.columns, part.cost
+    return _Pairs(
+        np.repeat(np.arange(rows), pairs),
+        weights.reshape(-1, 2), columns.reshape(-1, 2), cost.reshape(-1, 2).sum(axis=1),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """Of each step: its slice, 16 pairs of weights, 16 first and 16 second columns."""
+
+    slice: IntArray
+    weights: IntArray
+    columns: IntArray
+    cost: IntArray
+
+
+def _slices(part: Entries, position: IntArray, slices: int) -> _Slices:
+    pairs = _pairs_of_rows(part, len(position))
+    place = position[pairs.row]
+    counts = np.bincount(pairs.row, minlength=len(position))
+    number = np.arange(len(pairs.row)) - (np.cumsum(counts) - counts)[pairs.row]
+    steps = np.zeros(slices, np.int64)
+    np.maximum.at(steps, position // LANES, counts)
+    step = (np.cumsum(steps) - steps)[place // LANES] + number
+    total = int(steps.sum())
+    weights = np.zeros((total, LANES, 2), np.int64)
+    columns = np.zeros((total, 2, LANES), np.int64)
+    cost = np.zeros((total, LANES), np.int64)
+    weights[step, place % LANES] = pairs.weights
+    columns[step, :, place % LANES] = pairs.columns
+    cost[step, place % LANES] = pairs.cost
+    return _Slices(np.repeat(np.arange(slices), steps), weights, columns, cost.max(axis=1))
+
+
+def _by_length(lengths: IntArray) -> IntArray:
+    """Rows from long to short within each block of ``BLOCK`` rows."""
+    block = np.arange(len(lengths)) // BLOCK
+    return np.lexsort((-lengths, block))
+
+
+def _run_starts(group: IntArray, cost: IntArray) -> NDArray[np.bool_]:
+    """Where a run begins: with a new group, and before the costs of a run exceed 32 bits."""
+    if len(group) == 0:
+        return np.zeros(0, bool)
+    new = np.append(True, group[1:] != group[:-1])
+    before = np.cumsum(cost) - cost
+    before -= np.maximum.accumulate(np.where(new, before, 0))
+    room = MOST - int(cost.max())  # a run may exceed it by less than one cost
+    number = before // max(room, 1)
+    starts: NDArray[np.bool_] = new | np.append(True, number[1:] != number[:-1])
+    return starts
+
+
+def _flat(parts: Sequence[IntArray], order: IntArray, dtype: type) -> NDArray[np.generic]:
+    joined = np.concatenate(parts)
+    return _padded(joined[order].astype(dtype).ravel())
+
+
+def _padded(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Never of length zero: C++ gets an address."""
+    return np.ascontiguousarray(array) if len(array) else np.zeros(1, array.dtype)
+
+
+def _indices(values: IntArray) -> NDArray[np.generic]:
+    return _padded(np.asarray(values).astype(np.int32))

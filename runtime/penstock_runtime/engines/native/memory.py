@@ -1,0 +1,224 @@
+"""A plan in memory: what all runs share, and the buffers of a run over some lanes."""
+
+from __future__ import annotations
+
+import ctypes as ct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.fixed import IntArray
+from penstock.ir import Node
+from penstock.ops import Capture, StateWrite
+from penstock_runtime.engines.native.matrix import (
+    Packed,
+    merged,
+    pack_rows,
+    pack_slices,
+    pack_wide,
+)
+from penstock_runtime.engines.native.plan import BufferPlan, MatrixPlan, Plan
+from penstock_runtime.engines.native.program import (
+    BLOCK,
+    Buffer,
+    Call,
+    Copy,
+    Group,
+    Instruction,
+    Matrix,
+    Order,
+    Saturated,
+    Storage,
+    Sweep,
+    Table,
+    address,
+)
+
+MARGIN = 64
+"""Elements behind an arena that a kernel may read, and not use."""
+NEVER = (1 << 63) - 1
+
+
+class Image:
+    """What never changes: instructions, tables, matrices."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        groups = [group for sweep in plan.sweeps for group in sweep.groups]
+        lines = [line for group in groups for line in group.lines]
+        self.instructions = (Instruction * max(len(lines), 1))(
+            *(Instruction(opcode=line.opcode, **line.fields) for line in lines)
+        )
+        self.groups = (Group * max(len(groups), 1))(*_ranges(groups))
+        self.sweeps = (Sweep * len(plan.sweeps))(*_sweeps(plan))
+        self._entries = [
+            entries.astype(np.int64 if wide else np.int32) for entries, wide in plan.tables
+        ]
+        self.tables = (Table * max(len(plan.tables), 1))(
+            *(Table(entries.ctypes.data) for entries in self._entries)
+        )
+        self._matrices: dict[bool, tuple[ct.Array[Matrix], list[Packed]]] = {}
+
+    def matrices(self, is_single: bool) -> ct.Array[Matrix]:
+        """Packed for a single lane, or for several; made when first asked for."""
+        if is_single not in self._matrices:
+            packed = [_packed(self.plan, matrix, is_single) for matrix in self.plan.matrices]
+            found = (Matrix * max(len(packed), 1))()
+            for own, arrays, matrix in zip(found, packed, self.plan.matrices, strict=False):
+                own.storage = matrix.storage
+                arrays.put(own)
+            self._matrices[is_single] = found, packed
+        return self._matrices[is_single][0]
+
+
+def _ranges(groups: list[Any]) -> list[Group]:
+    ends = np.cumsum([0, *(len(group.lines) for group in groups)])
+    return [
+        Group(group.rows, int(start), int(start) + len(group.lines))
+        for group, start in zip(groups, ends, strict=False)
+    ]
+
+
+def _sweeps(plan: Plan) -> list[Sweep]:
+    found, group, copy = [], 0, 0
+    for sweep in plan.sweeps:
+        order = Order[sweep.walked.direction.upper()]
+        after, copied = group + len(sweep.groups), copy + len(sweep.copies)
+        found.append(Sweep(order, group, after, copy, copied))
+        group, copy = after, copied
+    return found
+
+
+def _packed(plan: Plan, matrix: MatrixPlan, is_single: bool) -> Packed:
+    positions = [plan.buffers[index].position for index in matrix.buffers]
+    offsets = [position for position in positions if position is not None]
+    if matrix.storage is not Storage.INT16:
+        return pack_wide(matrix.operands, offsets, matrix.rows, matrix.storage)
+    parts = merged(matrix.operands, offsets)
+    return (pack_slices if is_single else pack_rows)(parts, matrix.rows)
+
+
+class Memory:
+    """Buffers for ``lanes`` sequences that run together, side by side in ``padded`` lanes."""
+
+    def __init__(self, image: Image, lanes: int) -> None:
+        self.image, self.plan, self.lanes = image, image.plan, lanes
+        self.padded = 1 if lanes == 1 else -(-lanes // 8) * 8
+        plan = self.plan
+        self._arenas = {storage: self._arena(storage) for storage in Storage}
+        self.arrays = [self._array(buffer) for buffer in plan.buffers]
+        self.buffers = (Buffer * max(len(plan.buffers), 1))()
+        for own, buffer, array in zip(self.buffers, plan.buffers, self.arrays, strict=False):
+            own.start, own.storage, own.rows = array.ctypes.data, buffer.storage, buffer.rows
+        self.saturated = (Saturated * max(len(plan.slots), 1))()
+        self.lengths = np.zeros(self.padded, np.int64)
+        self._registers = np.zeros(plan.registers * BLOCK + 8, np.int64)
+        self._masks = np.zeros(3 * self.padded, np.int32)
+        self._copies = (Copy * max(sum(len(sweep.copies) for sweep in plan.sweeps), 1))(
+            *(self._copy(to, source) for sweep in plan.sweeps for to, source in sweep.copies)
+        )
+        self.call = self._call()
+        self.begin()
+
+    def _arena(self, storage: Storage) -> NDArray[np.generic]:
+        ends = [
+            buffer.position + buffer.rows
+            for buffer in self.plan.buffers
+            if buffer.position is not None and buffer.storage is storage
+        ]
+        return np.zeros(max(ends, default=0) * self.padded + MARGIN, storage.dtype)
+
+    def _array(self, buffer: BufferPlan) -> NDArray[np.generic]:
+        """(rows, lanes). A buffer for every step is made when its number is known."""
+        size = buffer.rows * self.padded
+        if buffer.later:
+            return np.zeros((0, buffer.rows, self.padded), buffer.storage.dtype)
+        if buffer.position is None:
+            array = np.zeros(size, buffer.storage.dtype)
+        else:
+            start = buffer.position * self.padded
+            array = self._arenas[buffer.storage][start : start + size]
+        array = array.reshape(buffer.rows, self.padded)
+        if buffer.constant is not None:
+            array[:] = buffer.constant[:, None]
+        return array
+
+    def _copy(self, to: int, source: int) -> Copy:
+        target, origin = self.arrays[to], self.arrays[source]
+        found = Copy()
+        found.to, found.bytes = target.ctypes.data, target.nbytes
+        setattr(found, "from", origin.ctypes.data)
+        return found
+
+    def _call(self) -> Call:
+        image, call = self.image, Call()
+        call.instructions, call.groups, call.sweeps = image.instructions, image.groups, image.sweeps
+        call.copies, call.buffers, call.tables = self._copies, self.buffers, image.tables
+        call.matrices = image.matrices(self.padded == 1)
+        call.saturated = self.saturated
+        call.registers = ct.cast(
+            -(-self._registers.ctypes.data // 64) * 64, ct.POINTER(ct.c_char)
+        )  # whole lines of the cache
+        call.masks = address(self._masks, ct.c_int32)
+        call.lengths = address(self.lengths, ct.c_int64)
+        for storage, arena in self._arenas.items():
+            call.arenas[storage] = arena.ctypes.data
+        call.lanes, call.padded_lanes = self.lanes, self.padded
+        call.sweep_count = len(self.plan.sweeps)
+        return call
+
+    def begin(self) -> None:
+        """No value has been lost yet."""
+        for own in self.saturated:
+            own.count, own.first = 0, NEVER
+        self.call.steps_before = 0
+
+    def restart(self, lengths: IntArray, state: dict[str, IntArray] | None) -> None:
+        """What a sequence begins with: captures, states (default: zero), lengths."""
+        self.lengths[: self.lanes] = lengths
+        for index in self.plan.captures.values():
+            self.arrays[index].fill(self.plan.buffers[index].initial)
+        for name, index in self.plan.states.items():
+            if state is None:
+                self.arrays[index].fill(0)
+            else:
+                self.arrays[index][:, : self.lanes] = state[name].T
+
+    def reserve(self, steps: int) -> None:
+        """Room for ``steps`` steps of what later sweeps read."""
+        for index, buffer in enumerate(self.plan.buffers):
+            if buffer.later and len(self.arrays[index]) < steps:
+                array = np.zeros((steps, buffer.rows, self.padded), buffer.storage.dtype)
+                self.arrays[index] = array
+                self.buffers[index].start = array.ctypes.data
+                self.buffers[index].step_bytes = array.strides[0]
+
+    def connect(self, x: IntArray, y: IntArray) -> None:
+        """Where frames come from and results go, (lanes, steps, n) each; the caller keeps them."""
+        call = self.call
+        call.x, call.y = address(x, ct.c_int64), address(y, ct.c_int64)
+        call.x_lane, call.x_step = (own // x.itemsize for own in x.strides[:2])
+        call.y_lane, call.y_step = (own // y.itemsize for own in y.strides[:2])
+        call.steps = x.shape[1]
+
+    def value(self, sweep: int, node: Node) -> IntArray:
+        """What a node of a sweep gave in the last step, (lanes, n), if everything is kept."""
+        name = node.inputs[0] if isinstance(node.op, StateWrite) else node.name
+        index = (
+            self.plan.captures[node.op.name]
+            if isinstance(node.op, Capture)
+            else self.plan.values[sweep][name]
+        )
+        return self._given(index)
+
+    def state(self) -> dict[str, IntArray]:
+        """All states as the last step left them: name -> (lanes, n)."""
+        return {
+            name: self._given(index)
+            for name, index in self.plan.states.items()
+        }
+
+    def _given(self, index: int) -> IntArray:
+        """A copy of a buffer, (lanes, rows)."""
+        return self.arrays[index][:, : self.lanes].T.astype(np.int64, order="C")
