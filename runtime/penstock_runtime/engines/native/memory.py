@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
 from penstock.ir import Node
-from penstock.ops import Capture, StateWrite
+from penstock.ops import Capture
 from penstock_runtime.engines.native.matrix import (
     Packed,
     merged,
@@ -204,13 +204,9 @@ class Memory:
 
     def value(self, sweep: int, node: Node) -> IntArray:
         """What a node of a sweep gave in the last step, (lanes, n), if everything is kept."""
-        name = node.inputs[0] if isinstance(node.op, StateWrite) else node.name
-        index = (
-            self.plan.captures[node.op.name]
-            if isinstance(node.op, Capture)
-            else self.plan.values[sweep][name]
-        )
-        return self._given(index)
+        if isinstance(node.op, Capture):
+            return self._given(self.plan.captures[node.op.name])
+        return self._given(self.plan.values[sweep][node.name])
 
     def state(self) -> dict[str, IntArray]:
         """All states as the last step left them: name -> (lanes, n)."""

@@ -217,25 +217,22 @@ def _storages(graph: Graph) -> dict[str, Storage]:
         for node in graph.nodes()
         if len(node.tensor.shape) == 1
     }
-    products = [node for node in graph.nodes() if isinstance(node.op, MatVec)]
-    least = {node.name: _least_storage(graph, node) for node in products}
+    products = {node: _operands(graph, node) for node in graph.of_kind("matvec")}
     read = {name for node in graph.nodes() for name in wholes(node)}
-    if sum(graph[name].tensor.length for name in read) > ARENA:  # the columns of a narrow matrix
-        least = {name: max(one, Storage.INT32) for name, one in least.items()}
+    is_short = sum(graph[name].tensor.length for name in read) <= ARENA
     while True:
         before = dict(found)
-        for node in products:
-            own = max(least[node.name], *(found[name] for name in wholes(node)))
+        for node, operands in products.items():
+            own = max(found[name] for name in wholes(node))
+            if own is not Storage.INT16 or not (is_short and is_narrow(operands)):
+                own = max(own, _wide_storage(operands))
             found.update(dict.fromkeys(wholes(node), own))
         if found == before:
             return found
 
 
-def _least_storage(graph: Graph, node: Node) -> Storage:
-    """Of a product's operands, by its weights."""
-    operands = _operands(graph, node)
-    if is_narrow(operands):
-        return Storage.INT16
+def _wide_storage(operands: list[Operand]) -> Storage:
+    """What a product needs that is not narrow: its weights are kept shifted."""
     shifted = [operand.greatest << operand.shift for operand in operands]
     return max(Storage.INT32, *(Storage.of(-one, one) for one in shifted))
 
@@ -345,6 +342,7 @@ class _SweepPlanner:
             case StateWrite():
                 coder.store(node.inputs[0], planner.new(op.state), Opcode.KEEP,
                             other=planner.old(op.state))  # fmt: skip
+                coder.set(node.name, coder.value(node.inputs[0]))
             case Capture():
                 coder.store(node.inputs[0], planner.result.captures[op.name], Opcode.CAPTURE,
                             mode=Mode[op.when.upper()])  # fmt: skip
@@ -367,7 +365,7 @@ class _SweepPlanner:
 
     def _keep(self, coder: Coder, node: Node) -> None:
         """Store what others read."""
-        if isinstance(node.op, StateWrite | Capture | Output):
+        if isinstance(node.op, Capture | Output):
             return
         if self._planner.keeps_all or self._is_read(node):
             index = self._values[node.name] = self._planner.local(node)
