@@ -393,3 +393,6 @@ extern "C" void penstock_run_all(const Call *call) {
     penstock_run(call, k, 0, is_once ? 1 : call->steps);
   }
 }
+
+// Whether a single lane's matrices may be packed in chunks of a block.
+extern "C" int penstock_can_permute() { return CAN_PERMUTE; }

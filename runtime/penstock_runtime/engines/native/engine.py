@@ -53,7 +53,8 @@ class NativeExecutable:
 
     def __init__(self, graph: Graph, built: ct.CDLL, threads: int) -> None:
         self._graph, self._built, self._threads = graph, built, threads
-        self._image = Image(plan(graph))
+        self._can_permute = bool(built.penstock_can_permute())
+        self._image = Image(plan(graph), self._can_permute)
         (output,) = graph.of_kind("output")
         self._outputs = output.tensor.length
         self._is_once = graph.sweeps[output.sweep] is Direction.ONCE
@@ -89,7 +90,7 @@ class NativeExecutable:
 
     @cached_property
     def _observed(self) -> Image:
-        return Image(plan(self._graph, keeps_all=True))
+        return Image(plan(self._graph, keeps_all=True), self._can_permute)
 
     def _run(
         self,

@@ -14,6 +14,10 @@ from penstock_runtime.engines.native.program import BLOCK, Matrix, Storage, addr
 
 LANES = 16
 """Rows of a slice."""
+PERMUTED = 64
+"""Activations of a block: what two registers hold."""
+WORTH = 8
+"""A step on a block is so many times as fast as one that gathers, at least."""
 MOST = (1 << 31) - 1
 
 
@@ -129,34 +133,51 @@ def pack_rows(parts: Sequence[Entries], rows: int) -> Packed:
     )
 
 
-def pack_slices(parts: Sequence[Entries], rows: int) -> Packed:
-    """For a single lane: 16 rows of similar length side by side, part by part, in runs."""
+def pack_slices(parts: Sequence[Entries], rows: int, can_permute: bool) -> Packed:
+    """For a single lane: 16 rows of similar length side by side, part by part, in runs.
+
+    Each step is on a block of ``PERMUTED`` activations if that pays and the library can do so.
+    """
     lengths = np.zeros(-(-rows // LANES) * LANES, np.int64)
     for part in parts:
         lengths[:rows] += np.bincount(part.rows, minlength=rows)
     order = _by_length(lengths)  # position -> row
-    position = np.empty_like(order)
-    position[order] = np.arange(len(order))
-    slices = [_slices(part, position, len(order) // LANES) for part in parts]
-    step = np.concatenate([own.slice for own in slices])
-    part = np.concatenate([np.full(len(own.slice), k) for k, own in enumerate(slices)])
-    by_slice = np.lexsort((part, step)) if len(parts) > 1 else np.arange(len(step))
-    step, part = step[by_slice], part[by_slice]
-    cost = np.concatenate([own.cost for own in slices])[by_slice]
-    runs = np.flatnonzero(_run_starts(step * len(parts) + part, cost))
+    whole = _Slices.of(parts, order, None)
+    if can_permute:
+        blocks = _Slices.of(parts, order, PERMUTED)
+        if len(blocks.cost) <= WORTH * len(whole.cost):
+            return _packed_slices(blocks, order, parts, True)
+    return _packed_slices(whole, order, parts, False)
+
+
+def _packed_slices(
+    steps: _Slices, order: IntArray, parts: Sequence[Entries], is_permuted: bool
+) -> Packed:
+    key = steps.slice * len(parts) + steps.part
+    is_first = _run_starts(key, steps.cost)
+    runs = np.flatnonzero(is_first)
     shifts = np.array([own.shift for own in parts] or [0])
-    return Packed(
-        {
-            "slice_runs": _indices(
-                np.searchsorted(step[runs], np.arange(len(order) // LANES + 1))
-            ),
-            "slice_steps": _indices(np.append(runs, len(step))),
-            "slice_shifts": _indices(shifts[part[runs]]),
-            "places": _indices(order % BLOCK),
-            "slice_weights": _flat([own.weights for own in slices], by_slice, np.int16),
-            "slice_columns": _flat([own.columns for own in slices], by_slice, np.uint16),
-        }
-    )
+    slices = np.arange(len(order) // LANES + 1)
+    arrays = {
+        "slice_runs": _indices(np.searchsorted(steps.slice[runs], slices)),
+        "run_steps": _indices(np.append(runs, len(key))),
+        "slice_shifts": _indices(shifts[steps.part[runs]]),
+        "slice_rows": _indices(order % BLOCK),
+        "slice_weights": _padded(steps.weights.astype(np.int16).ravel()),
+    }
+    if not is_permuted:
+        columns = steps.columns.transpose(0, 2, 1).astype(np.uint16)
+        return Packed(arrays | {"slice_columns": _padded(columns.ravel())})
+    is_first[1:] |= steps.block[1:] != steps.block[:-1]
+    chunks = np.flatnonzero(is_first)
+    places = np.where(steps.weights != 0, steps.columns % PERMUTED, 0).astype(np.uint8)
+    arrays |= {
+        "run_chunks": _indices(np.searchsorted(chunks, np.append(runs, len(key)))),
+        "chunk_blocks": _indices(steps.block[chunks]),
+        "chunk_steps": _indices(np.append(chunks, len(key))),
+        "places": _padded(places.ravel()),
+    }
+    return Packed(arrays)
 
 
 def pack_wide(
@@ -203,30 +224,61 @@ def _pairs_of_rows(part: Entries, rows: int) -> _Pairs:
 
 @dataclass(frozen=True)
 class _Slices:
-    """Of each step: its slice, 16 pairs of weights, 16 first and 16 second columns."""
+    """Of each step: its slice, part and block, and 16 pairs; weights, columns: (steps, 16, 2)."""
 
     slice: IntArray
+    part: IntArray
+    block: IntArray
     weights: IntArray
     columns: IntArray
     cost: IntArray
 
+    @classmethod
+    def of(cls, parts: Sequence[Entries], order: IntArray, block: int | None) -> _Slices:
+        """order: which row stands where; block: columns of a block (default: all of them)."""
+        position = np.empty_like(order)
+        position[order] = np.arange(len(order))
+        rows = np.concatenate([position[part.rows] for part in parts])
+        columns = np.concatenate([part.columns for part in parts])
+        values = np.concatenate([part.values for part in parts])
+        costs = np.concatenate([part.cost for part in parts])
+        owner = np.concatenate([np.full(len(part.rows), k) for k, part in enumerate(parts)])
+        blocks = columns // block if block is not None else np.zeros_like(columns)
+        # A cell: what one row has of one block of one part. Its pairs are steps of its slice.
+        by_cell = np.lexsort((columns, rows, blocks, owner, rows // LANES))
+        rows, columns, values, costs, owner, blocks = (
+            own[by_cell] for own in (rows, columns, values, costs, owner, blocks)
+        )
+        number = _number_within(rows, owner, blocks)
+        chunk = _changes(rows // LANES, owner, blocks)  # first entries of a chunk
+        chunk_of = np.cumsum(chunk) - 1
+        steps = np.zeros(int(chunk.sum()), np.int64)
+        np.maximum.at(steps, chunk_of, number // 2 + 1)
+        step = (np.cumsum(steps) - steps)[chunk_of] + number // 2
+        total, where = int(steps.sum()), (step, rows % LANES, number % 2)
+        weights, places, cost = (np.zeros((total, LANES, 2), np.int64) for _ in range(3))
+        weights[where], places[where], cost[where] = values, columns, costs
+        first = np.repeat(np.flatnonzero(chunk), steps)
+        return cls(
+            rows[first] // LANES, owner[first], blocks[first], weights, places,
+            cost.sum(axis=2).max(axis=1, initial=0),
+        )  # fmt: skip
 
-def _slices(part: Entries, position: IntArray, slices: int) -> _Slices:
-    pairs = _pairs_of_rows(part, len(position))
-    place = position[pairs.row]
-    counts = np.bincount(pairs.row, minlength=len(position))
-    number = np.arange(len(pairs.row)) - (np.cumsum(counts) - counts)[pairs.row]
-    steps = np.zeros(slices, np.int64)
-    np.maximum.at(steps, position // LANES, counts)
-    step = (np.cumsum(steps) - steps)[place // LANES] + number
-    total = int(steps.sum())
-    weights = np.zeros((total, LANES, 2), np.int64)
-    columns = np.zeros((total, 2, LANES), np.int64)
-    cost = np.zeros((total, LANES), np.int64)
-    weights[step, place % LANES] = pairs.weights
-    columns[step, :, place % LANES] = pairs.columns
-    cost[step, place % LANES] = pairs.cost
-    return _Slices(np.repeat(np.arange(slices), steps), weights, columns, cost.max(axis=1))
+
+def _changes(*keys: IntArray) -> NDArray[np.bool_]:
+    """Where any of the keys differs from the one before; the first does."""
+    found = np.zeros(len(keys[0]), bool)
+    found[:1] = True
+    for key in keys:
+        found[1:] |= key[1:] != key[:-1]
+    return found
+
+
+def _number_within(*keys: IntArray) -> IntArray:
+    """How many of the same keys stand directly before each."""
+    index = np.arange(len(keys[0]))
+    number: IntArray = index - np.maximum.accumulate(np.where(_changes(*keys), index, 0))
+    return number
 
 
 def _by_length(lengths: IntArray) -> IntArray:

@@ -4,36 +4,72 @@
 // non-zeros in pairs. Sums of pairs are kept in 32 bits for a *run* of them, which is as long as its
 // worst case fits (matrix.py proves that), and then go to 64 bits, shifted to their alignment.
 //
-// For several lanes, every row has its runs (rows -> runs -> pairs). For a single lane, 16 rows
-// of similar length make a slice (slices -> runs -> steps of one pair for each of the 16).
+// For several lanes, every row has its runs (rows -> runs -> pairs). For a single lane, 16 rows of
+// similar length make a slice (slices -> runs -> steps of one pair for each of the 16). Where
+// registers can be permuted, a step takes its activations from a block of 64 that two registers
+// hold (slices -> runs -> chunks of one block -> steps), which is several times as fast as gathering.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX2__) && !defined(PENSTOCK_PORTABLE)
+#if defined(__AVX2__)
 #include <immintrin.h>
-#define PENSTOCK_AVX2 1
 #endif
 
 namespace {
 
-constexpr int SLICE = 16;
+constexpr int SLICE = 16;  // rows
+constexpr int PERMUTED = 64;  // activations in two registers
+#if defined(__AVX512BW__)
+constexpr bool CAN_PERMUTE = true;
+#else
+constexpr bool CAN_PERMUTE = false;
+#endif
 
-template <class T> inline void put(void *to, int64_t k, int64_t value) {
-  static_cast<T *>(to)[k] = static_cast<T>(value);
+template <class T> inline T both_of(const int16_t *weights) {
+  T two;
+  std::memcpy(&two, weights, sizeof two);
+  return two;
 }
 
-#ifdef PENSTOCK_AVX2
+// The sums of N lanes over pairs. Portable; below, the same with what the processor has.
+template <int N> struct Sums {
+  int32_t lanes[N] = {};
 
-// 16 sums of 32 bits, in the order in which unpacking 16-bit lanes leaves them.
-struct Sums {
+  void add(const int16_t *a, const int16_t *b, const int16_t *weights) {
+    for (int l = 0; l < N; l++) lanes[l] += weights[0] * a[l] + weights[1] * b[l];
+  }
+  void to(int32_t *out) const { std::memcpy(out, lanes, sizeof lanes); }
+};
+
+#if defined(__AVX2__)
+
+// Unpacking pairs 16-bit lanes within each 128 bits, so that sums come in the order low, high.
+template <> struct Sums<8> {
+  __m128i low = _mm_setzero_si128(), high = _mm_setzero_si128();
+
+  void add(const int16_t *a, const int16_t *b, const int16_t *weights) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i *>(a));
+    const __m128i y = _mm_loadu_si128(reinterpret_cast<const __m128i *>(b));
+    const __m128i w = _mm_set1_epi32(both_of<int32_t>(weights));
+    low = _mm_add_epi32(low, _mm_madd_epi16(_mm_unpacklo_epi16(x, y), w));
+    high = _mm_add_epi32(high, _mm_madd_epi16(_mm_unpackhi_epi16(x, y), w));
+  }
+  void to(int32_t *out) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(out), low);
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(out + 4), high);
+  }
+};
+
+template <> struct Sums<16> {
   __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
 
-  void add(const int16_t *a, const int16_t *b, __m256i weights) {
+  void add(const int16_t *a, const int16_t *b, const int16_t *weights) {
     const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(a));
     const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(b));
-    low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(x, y), weights));
-    high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(x, y), weights));
+    const __m256i w = _mm256_set1_epi32(both_of<int32_t>(weights));
+    low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(x, y), w));
+    high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(x, y), w));
   }
   void to(int32_t *out) const {
     auto *o = reinterpret_cast<__m256i *>(out);
@@ -42,62 +78,24 @@ struct Sums {
   }
 };
 
-struct Sums8 {
-  __m128i low = _mm_setzero_si128(), high = _mm_setzero_si128();
-
-  void add(const int16_t *a, const int16_t *b, __m128i weights) {
-    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i *>(a));
-    const __m128i y = _mm_loadu_si128(reinterpret_cast<const __m128i *>(b));
-    low = _mm_add_epi32(low, _mm_madd_epi16(_mm_unpacklo_epi16(x, y), weights));
-    high = _mm_add_epi32(high, _mm_madd_epi16(_mm_unpackhi_epi16(x, y), weights));
-  }
-  void to(int32_t *out) const {
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(out), low);
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(out + 4), high);
-  }
-};
-
-inline void sum_pairs(const int16_t *weights, const uint16_t *columns, int pairs,
-                      const int16_t *x, int lanes, int lane, int32_t (&out)[16]) {
-  Sums sums;
-  for (int k = 0; k < pairs; k++) {
-    int32_t two;
-    std::memcpy(&two, weights + 2 * k, sizeof two);
-    sums.add(x + static_cast<int64_t>(columns[2 * k]) * lanes + lane,
-             x + static_cast<int64_t>(columns[2 * k + 1]) * lanes + lane, _mm256_set1_epi32(two));
-  }
-  sums.to(out);
-}
-
-inline void sum_pairs(const int16_t *weights, const uint16_t *columns, int pairs,
-                      const int16_t *x, int lanes, int lane, int32_t (&out)[8]) {
-  Sums8 sums;
-  for (int k = 0; k < pairs; k++) {
-    int32_t two;
-    std::memcpy(&two, weights + 2 * k, sizeof two);
-    sums.add(x + static_cast<int64_t>(columns[2 * k]) * lanes + lane,
-             x + static_cast<int64_t>(columns[2 * k + 1]) * lanes + lane, _mm_set1_epi32(two));
-  }
-  sums.to(out);
-}
-
 inline __m256i gathered(const int16_t *x, const uint16_t *columns) {
   const __m256i at =
       _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(columns)));
   return _mm256_i32gather_epi32(reinterpret_cast<const int *>(x), at, 2);
 }
 
-inline void sum_slice(const int16_t *weights, const uint16_t *columns, int steps,
-                      const int16_t *x, int32_t (&out)[SLICE]) {
+// Gathers two activations at a time, of which the upper one is not wanted.
+inline void sum_slice(const int16_t *weights, const uint16_t *columns, int64_t steps,
+                      const int16_t *x, int32_t *out) {
   __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-  for (int k = 0; k < steps; k++, weights += 2 * SLICE, columns += 2 * SLICE)
+  for (int64_t k = 0; k < steps; k++, weights += 2 * SLICE, columns += 2 * SLICE)
     for (int half = 0; half < 2; half++) {
       const __m256i first = gathered(x, columns + 8 * half);
       const __m256i second = _mm256_slli_epi32(gathered(x, columns + SLICE + 8 * half), 16);
       const __m256i w =
           _mm256_loadu_si256(reinterpret_cast<const __m256i *>(weights + SLICE * half));
-      const __m256i both = _mm256_blend_epi16(first, second, 0xAA);
-      sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(both, w));
+      const __m256i pair = _mm256_blend_epi16(first, second, 0xAA);
+      sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(pair, w));
     }
   for (int half = 0; half < 2; half++)
     _mm256_storeu_si256(reinterpret_cast<__m256i *>(out + 8 * half), sums[half]);
@@ -105,92 +103,144 @@ inline void sum_slice(const int16_t *weights, const uint16_t *columns, int steps
 
 #else
 
-template <int N>
-inline void sum_pairs(const int16_t *weights, const uint16_t *columns, int pairs,
-                      const int16_t *x, int lanes, int lane, int32_t (&out)[N]) {
-  int32_t sums[N] = {};
-  for (int k = 0; k < pairs; k++) {
-    const int32_t v = weights[2 * k], w = weights[2 * k + 1];
-    const int16_t *a = x + static_cast<int64_t>(columns[2 * k]) * lanes + lane;
-    const int16_t *b = x + static_cast<int64_t>(columns[2 * k + 1]) * lanes + lane;
-    for (int l = 0; l < N; l++) sums[l] += v * a[l] + w * b[l];
-  }
-  std::memcpy(out, sums, sizeof out);
-}
-
-inline void sum_slice(const int16_t *weights, const uint16_t *columns, int steps,
-                      const int16_t *x, int32_t (&out)[SLICE]) {
+inline void sum_slice(const int16_t *weights, const uint16_t *columns, int64_t steps,
+                      const int16_t *x, int32_t *out) {
   int32_t sums[SLICE] = {};
-  for (int k = 0; k < steps; k++, weights += 2 * SLICE, columns += 2 * SLICE)
+  for (int64_t k = 0; k < steps; k++, weights += 2 * SLICE, columns += 2 * SLICE)
     for (int l = 0; l < SLICE; l++)
       sums[l] += weights[2 * l] * x[columns[l]] + weights[2 * l + 1] * x[columns[SLICE + l]];
-  std::memcpy(out, sums, sizeof out);
+  std::memcpy(out, sums, sizeof sums);
 }
 
 #endif
 
-// Rows first..last of a narrow matrix, N lanes of them from `lane` on.
+#if defined(__AVX512BW__)
+
+template <> struct Sums<32> {
+  __m512i low = _mm512_setzero_si512(), high = _mm512_setzero_si512();
+
+  void add(const int16_t *a, const int16_t *b, const int16_t *weights) {
+    const __m512i x = _mm512_loadu_si512(a), y = _mm512_loadu_si512(b);
+    const __m512i w = _mm512_set1_epi32(both_of<int32_t>(weights));
+    low = _mm512_add_epi32(low, _mm512_madd_epi16(_mm512_unpacklo_epi16(x, y), w));
+    high = _mm512_add_epi32(high, _mm512_madd_epi16(_mm512_unpackhi_epi16(x, y), w));
+  }
+  void to(int32_t *out) const {
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    const __m512i second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    _mm512_storeu_si512(out, _mm512_permutex2var_epi64(low, first, high));
+    _mm512_storeu_si512(out + 16, _mm512_permutex2var_epi64(low, second, high));
+  }
+};
+
+// One run of a slice: chunks of steps, each on one block of activations.
+inline void sum_permuted(const Matrix &m, int run, const int16_t *x, int32_t *out) {
+  __m512i sums = _mm512_setzero_si512();
+  for (int chunk = m.run_chunks[run]; chunk < m.run_chunks[run + 1]; chunk++) {
+    const int16_t *block = x + PERMUTED * static_cast<int64_t>(m.chunk_blocks[chunk]);
+    const __m512i a = _mm512_loadu_si512(block), b = _mm512_loadu_si512(block + 32);
+    for (int64_t k = m.chunk_steps[chunk]; k < m.chunk_steps[chunk + 1]; k++) {
+      const __m512i at = _mm512_cvtepu8_epi16(
+          _mm256_loadu_si256(reinterpret_cast<const __m256i *>(m.places + 32 * k)));
+      const __m512i w = _mm512_loadu_si512(m.slice_weights + 32 * k);
+      sums = _mm512_add_epi32(sums, _mm512_madd_epi16(_mm512_permutex2var_epi16(a, at, b), w));
+    }
+  }
+  _mm512_storeu_si512(out, sums);
+}
+
+#else
+
+template <> struct Sums<32> {
+  Sums<16> first, second;
+
+  void add(const int16_t *a, const int16_t *b, const int16_t *weights) {
+    first.add(a, b, weights);
+    second.add(a + 16, b + 16, weights);
+  }
+  void to(int32_t *out) const {
+    first.to(out);
+    second.to(out + 16);
+  }
+};
+
+inline void sum_permuted(const Matrix &, int, const int16_t *, int32_t *) {}  // never packed so
+
+#endif
+
+// Rows first..last of a narrow matrix, in N lanes.
 template <class T, int N>
-void narrow_lanes(const Matrix &m, const int16_t *x, int first, int last, int lanes, int lane,
-                  T *out) {
-  for (int row = first; row < last; row++, out += lanes) {
+void narrow_rows(const Matrix &m, const int16_t *x, int first, int last, T *out) {
+  for (int row = first; row < last; row++, out += N) {
     int64_t total[N] = {};
     for (int run = m.row_runs[row]; run < m.row_runs[row + 1]; run++) {
-      int32_t sums[N];
-      const int64_t pair = m.run_pairs[run];
-      sum_pairs(m.weights + 2 * pair, m.columns + 2 * pair,
-                static_cast<int>(m.run_pairs[run + 1] - pair), x, lanes, lane, sums);
+      Sums<N> sums;
+      for (int64_t k = 2 * m.run_pairs[run]; k < 2 * m.run_pairs[run + 1]; k += 2)
+        sums.add(x + static_cast<int64_t>(m.columns[k]) * N,
+                 x + static_cast<int64_t>(m.columns[k + 1]) * N, m.weights + k);
+      int32_t found[N];
+      sums.to(found);
       const int shift = m.run_shifts[run];
-      for (int l = 0; l < N; l++) total[l] += static_cast<int64_t>(sums[l]) << shift;
+      for (int l = 0; l < N; l++) total[l] += static_cast<int64_t>(found[l]) << shift;
     }
-    for (int l = 0; l < N; l++) out[lane + l] = static_cast<T>(total[l]);
+    for (int l = 0; l < N; l++) out[l] = static_cast<T>(total[l]);
   }
 }
 
-// The same for a single lane: slices of 16 rows, whose results `places` puts in order.
+// The same for a single lane: slices of 16 rows, whose results `rows` puts in order.
 template <class T>
 void narrow_slices(const Matrix &m, const int16_t *x, int first, int last, T *out) {
   for (int slice = first / SLICE; slice * SLICE < last; slice++) {
     int64_t total[SLICE] = {};
     for (int run = m.slice_runs[slice]; run < m.slice_runs[slice + 1]; run++) {
-      int32_t sums[SLICE];
-      const int64_t step = m.slice_steps[run];
-      sum_slice(m.slice_weights + 2 * SLICE * step, m.slice_columns + 2 * SLICE * step,
-                static_cast<int>(m.slice_steps[run + 1] - step), x, sums);
+      int32_t found[SLICE];
+      const int64_t step = m.run_steps[run];
+      if (CAN_PERMUTE && m.is_permuted)
+        sum_permuted(m, run, x, found);
+      else
+        sum_slice(m.slice_weights + 2 * SLICE * step, m.slice_columns + 2 * SLICE * step,
+                  m.run_steps[run + 1] - step, x, found);
       const int shift = m.slice_shifts[run];
-      for (int l = 0; l < SLICE; l++) total[l] += static_cast<int64_t>(sums[l]) << shift;
+      for (int l = 0; l < SLICE; l++) total[l] += static_cast<int64_t>(found[l]) << shift;
     }
-    for (int l = 0; l < SLICE; l++)
-      out[m.places[slice * SLICE + l]] = static_cast<T>(total[l]);
+    const int32_t *rows = m.slice_rows + slice * SLICE;
+    for (int l = 0; l < SLICE; l++) out[rows[l]] = static_cast<T>(total[l]);
   }
 }
 
 template <class T>
 void narrow(const Matrix &m, const int16_t *x, int first, int last, int lanes, T *out) {
-  if (lanes == 1) return narrow_slices(m, x, first, last, out);
-  int lane = 0;
-  for (; lane + 16 <= lanes; lane += 16) narrow_lanes<T, 16>(m, x, first, last, lanes, lane, out);
-  if (lane < lanes) narrow_lanes<T, 8>(m, x, first, last, lanes, lane, out);
+  switch (lanes) {
+    case 1: return narrow_slices(m, x, first, last, out);
+    case 8: return narrow_rows<T, 8>(m, x, first, last, out);
+    case 16: return narrow_rows<T, 16>(m, x, first, last, out);
+    default: return narrow_rows<T, 32>(m, x, first, last, out);
+  }
 }
 
 // Any values whose sums are proven to fit 54 bits.
+template <class T, class V, int N>
+void wide_rows(const Matrix &m, const V *x, int first, int last, T *out) {
+  const V *weights = static_cast<const V *>(m.wide_weights);
+  for (int row = first; row < last; row++, out += N) {
+    int64_t total[N] = {};
+    for (int64_t k = m.row_entries[row]; k < m.row_entries[row + 1]; k++) {
+      const int64_t w = weights[k];
+      const V *a = x + static_cast<int64_t>(m.wide_columns[k]) * N;
+      for (int l = 0; l < N; l++) total[l] += w * a[l];
+    }
+    for (int l = 0; l < N; l++) out[l] = static_cast<T>(total[l]);
+  }
+}
+
 template <class T, class V>
 void wide(const Matrix &m, const V *x, int first, int last, int lanes, T *out) {
-  const V *weights = static_cast<const V *>(m.wide_weights);
-  for (int row = first; row < last; row++, out += lanes)
-    for (int lane = 0; lane < lanes; lane += 8) {
-      const int count = lanes - lane < 8 ? lanes - lane : 8;  // 1, or 8
-      int64_t total[8] = {};
-      for (int64_t k = m.row_entries[row]; k < m.row_entries[row + 1]; k++) {
-        const int64_t w = weights[k];
-        const V *a = x + static_cast<int64_t>(m.wide_columns[k]) * lanes + lane;
-        if (count == 8)
-          for (int l = 0; l < 8; l++) total[l] += w * a[l];
-        else
-          total[0] += w * a[0];
-      }
-      for (int l = 0; l < count; l++) out[lane + l] = static_cast<T>(total[l]);
-    }
+  switch (lanes) {
+    case 1: return wide_rows<T, V, 1>(m, x, first, last, out);
+    case 8: return wide_rows<T, V, 8>(m, x, first, last, out);
+    case 16: return wide_rows<T, V, 16>(m, x, first, last, out);
+    default: return wide_rows<T, V, 32>(m, x, first, last, out);
+  }
 }
 
 }  // namespace

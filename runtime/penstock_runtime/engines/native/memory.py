@@ -35,6 +35,8 @@ from penstock_runtime.engines.native.program import (
     address,
 )
 
+SIZES = (1, 8, 16, 32)
+"""Lanes that the kernels know."""
 MARGIN = 64
 """Elements behind an arena that a kernel may read, and not use."""
 NEVER = (1 << 63) - 1
@@ -43,8 +45,8 @@ NEVER = (1 << 63) - 1
 class Image:
     """What never changes: instructions, tables, matrices."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, can_permute: bool) -> None:
+        self.plan, self._can_permute = plan, can_permute
         groups = [group for sweep in plan.sweeps for group in sweep.groups]
         lines = [line for group in groups for line in group.lines]
         self.instructions = (Instruction * max(len(lines), 1))(
@@ -63,13 +65,24 @@ class Image:
     def matrices(self, is_single: bool) -> ct.Array[Matrix]:
         """Packed for a single lane, or for several; made when first asked for."""
         if is_single not in self._matrices:
-            packed = [_packed(self.plan, matrix, is_single) for matrix in self.plan.matrices]
+            packed = [self._packed(matrix, is_single) for matrix in self.plan.matrices]
             found = (Matrix * max(len(packed), 1))()
             for own, arrays, matrix in zip(found, packed, self.plan.matrices, strict=False):
-                own.storage = matrix.storage
+                own.storage, own.is_permuted = matrix.storage, "places" in arrays.arrays
                 arrays.put(own)
             self._matrices[is_single] = found, packed
         return self._matrices[is_single][0]
+
+
+    def _packed(self, matrix: MatrixPlan, is_single: bool) -> Packed:
+        positions = [self.plan.buffers[index].position for index in matrix.buffers]
+        offsets = [position for position in positions if position is not None]
+        if matrix.storage is not Storage.INT16:
+            return pack_wide(matrix.operands, offsets, matrix.rows, matrix.storage)
+        parts = merged(matrix.operands, offsets)
+        if is_single:
+            return pack_slices(parts, matrix.rows, self._can_permute)
+        return pack_rows(parts, matrix.rows)
 
 
 def _ranges(groups: list[Any]) -> list[Group]:
@@ -90,21 +103,12 @@ def _sweeps(plan: Plan) -> list[Sweep]:
     return found
 
 
-def _packed(plan: Plan, matrix: MatrixPlan, is_single: bool) -> Packed:
-    positions = [plan.buffers[index].position for index in matrix.buffers]
-    offsets = [position for position in positions if position is not None]
-    if matrix.storage is not Storage.INT16:
-        return pack_wide(matrix.operands, offsets, matrix.rows, matrix.storage)
-    parts = merged(matrix.operands, offsets)
-    return (pack_slices if is_single else pack_rows)(parts, matrix.rows)
-
-
 class Memory:
     """Buffers for ``lanes`` sequences that run together, side by side in ``padded`` lanes."""
 
     def __init__(self, image: Image, lanes: int) -> None:
         self.image, self.plan, self.lanes = image, image.plan, lanes
-        self.padded = 1 if lanes == 1 else -(-lanes // 8) * 8
+        self.padded = next(size for size in SIZES if size >= lanes)
         plan = self.plan
         self._arenas = {storage: self._arena(storage) for storage in Storage}
         self.arrays = [self._array(buffer) for buffer in plan.buffers]

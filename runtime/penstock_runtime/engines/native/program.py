@@ -118,23 +118,22 @@ class Matrix(ct.Structure):
     """Non-zeros of a sparse product, as matvec.h reads them; ``matrix`` packs them."""
 
     _fields_ = (
-        ("row_runs", ct.POINTER(ct.c_int32)),
-        ("run_pairs", ct.POINTER(ct.c_int32)),
-        ("run_shifts", ct.POINTER(ct.c_int32)),
+        *((name, ct.POINTER(ct.c_int32)) for name in (
+            "row_runs", "run_pairs", "run_shifts",
+            "slice_runs", "run_steps", "slice_shifts", "slice_rows",
+            "run_chunks", "chunk_blocks", "chunk_steps",
+        )),
         ("weights", ct.POINTER(ct.c_int16)),
-        ("columns", ct.POINTER(ct.c_uint16)),
-        ("slice_runs", ct.POINTER(ct.c_int32)),
-        ("slice_steps", ct.POINTER(ct.c_int32)),
-        ("slice_shifts", ct.POINTER(ct.c_int32)),
-        ("places", ct.POINTER(ct.c_int32)),
         ("slice_weights", ct.POINTER(ct.c_int16)),
+        ("columns", ct.POINTER(ct.c_uint16)),
         ("slice_columns", ct.POINTER(ct.c_uint16)),
+        ("places", ct.POINTER(ct.c_uint8)),
         ("row_entries", ct.POINTER(ct.c_int64)),
         ("wide_columns", ct.POINTER(ct.c_uint32)),
         ("wide_weights", ct.c_void_p),
         ("storage", ct.c_int32),
-        ("unused", ct.c_int32),
-    )
+        ("is_permuted", ct.c_int32),
+    )  # fmt: skip
 
 
 class Group(ct.Structure):
@@ -197,7 +196,7 @@ STRUCTURES = (
     Instruction, Buffer, Table, Matrix, Group, Copy, Sweep, Saturated, Call,
 )  # fmt: skip
 TYPES = {
-    ct.c_int16: "int16_t", ct.c_uint16: "uint16_t", ct.c_int32: "int32_t",
+    ct.c_int16: "int16_t", ct.c_uint8: "uint8_t", ct.c_uint16: "uint16_t", ct.c_int32: "int32_t",
     ct.c_uint32: "uint32_t", ct.c_int64: "int64_t", ct.c_void_p: "void *", ct.c_char: "char",
 }  # fmt: skip
 
