@@ -1,11 +1,13 @@
-"""The native engine behind the protocol of ``ir.engine``."""
+"""The native engine behind the protocols of ``ir.engine``."""
 
 from __future__ import annotations
 
 import ctypes as ct
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,25 +19,24 @@ from penstock.ir.engine import Observer, Result
 from penstock.ir.saturation import Saturation, merged
 from penstock.ir.walk import Moment
 from penstock.ops import Output
-from penstock_runtime.engines.native.library import library
-from penstock_runtime.engines.native.memory import NEVER, Image, Memory
+from penstock_runtime.engines.native.library import NATIVE, Library, library
+from penstock_runtime.engines.native.memory import SIZES, Image, Memory
 from penstock_runtime.engines.native.plan import plan
 
-MOST_LANES = 32
-"""Sequences that run side by side: more do not share a weight's way from memory any better."""
-FEWEST_LANES = 4
-"""Fewer run one by one: lanes come in eights."""
+FEWEST = 4
+"""Fewer sequences run one by one: side by side they come in eights."""
 
 
 @dataclass(frozen=True)
 class NativeEngine:
-    """C++ over vectors of a block of rows; ``flags`` for the compiler, see ``library``.
+    """C++ over vectors of a block of rows.
 
-    threads: how many run at once (default: the processors that the process may use).
+    flags: what the compiler may use of the processor, see ``library``. threads: how many sequences,
+    or groups of up to 32 of them, run at once; default: the processors that the process may use.
     """
 
     name: str = "native"
-    flags: tuple[str, ...] = ("-march=native",)
+    flags: tuple[str, ...] = NATIVE
     threads: int = 0
 
     def prepare(self, graph: Graph) -> NativeExecutable:
@@ -51,10 +52,10 @@ def processors() -> int:
 class NativeExecutable:
     """A graph that the native engine has prepared."""
 
-    def __init__(self, graph: Graph, built: ct.CDLL, threads: int) -> None:
+    def __init__(self, graph: Graph, built: Library, threads: int) -> None:
         self._graph, self._built, self._threads = graph, built, threads
-        self._can_permute = bool(built.penstock_can_permute())
-        self._image = Image(plan(graph), self._can_permute)
+        self._image = Image(plan(graph), built.can_permute)
+        self._idle: defaultdict[int, list[Memory]] = defaultdict(list)
         (output,) = graph.of_kind("output")
         self._outputs = output.tensor.length
         self._is_once = graph.sweeps[output.sweep] is Direction.ONCE
@@ -69,90 +70,136 @@ class NativeExecutable:
         """See ``Executable.run``."""
         x = np.ascontiguousarray(x, dtype=np.int64)
         y = np.zeros((len(x), 1 if self._is_once else x.shape[1], self._outputs), np.int64)
+        blocks = list(_blocks(len(x), 1 if observe is not None else self._threads))
         if observe is not None:
-            return self._run(self._observed, x, y, slice(0, len(x)), lengths, state, observe)
-        blocks = list(_blocks(len(x), self._threads))
-        parts = self._mapped(
-            lambda block: self._run(self._image, x, y, block, lengths, state), blocks
-        )
-        if len(parts) == 1:
-            return parts[0]
-        states = {
-            name: np.concatenate([part.state[name] for part in parts]) for name in parts[0].state
-        }
-        return Result(y, states, merged(*(part.saturations for part in parts)))
+            memories = [Memory(self._observed, block.stop - block.start) for block in blocks]
+            for memory, block in zip(memories, blocks, strict=True):
+                _begin(memory, block, x, y, lengths, state)
+            self._watch(memories, y, lengths, observe)
+            return _joined(y, [_result(memory) for memory in memories])
 
-    def _mapped(self, function, blocks):  # type: ignore[no-untyped-def]
+        def part(block: slice) -> Result:
+            with self._borrowed(block.stop - block.start) as memory:
+                _begin(memory, block, x, y, lengths, state)
+                self._built.run_all(memory.call)
+                return _result(memory)
+
+        return _joined(y, self._mapped(part, blocks))
+
+    def stream(self, lanes: int, state: dict[str, IntArray]) -> NativeStream:
+        """See ``ir.engine.Streaming``."""
+        return NativeStream(self._built, self._image, lanes, state, self._outputs)
+
+    def _mapped(self, function: Callable[[slice], Result], blocks: list[slice]) -> list[Result]:
         if len(blocks) == 1 or self._threads == 1:
             return [function(block) for block in blocks]
-        with ThreadPoolExecutor(self._threads) as pool:
+        with ThreadPoolExecutor(self._threads) as pool:  # C++ runs without Python's lock
             return list(pool.map(function, blocks))
+
+    @contextmanager
+    def _borrowed(self, lanes: int) -> Iterator[Memory]:
+        """Memory for ``lanes`` sequences; a list's append and pop are safe among threads."""
+        idle = self._idle[lanes]
+        memory = idle.pop() if idle else Memory(self._image, lanes)
+        yield memory
+        idle.append(memory)
 
     @cached_property
     def _observed(self) -> Image:
-        return Image(plan(self._graph, keeps_all=True), self._can_permute)
-
-    def _run(
-        self,
-        image: Image,
-        x: IntArray,
-        y: IntArray,
-        lanes: slice,
-        lengths: IntArray,
-        state: dict[str, IntArray] | None,
-        observe: Observer | None = None,
-    ) -> Result:
-        """Some lanes of a run, whose results go to theirs of ``y``."""
-        x, y, lengths = x[lanes], y[lanes], lengths[lanes]
-        memory = Memory(image, len(x))
-        memory.reserve(x.shape[1])
-        given = None if state is None else {name: own[lanes] for name, own in state.items()}
-        memory.restart(lengths, given)
-        memory.connect(x, y)
-        if observe is None:
-            self._built.penstock_run_all(ct.byref(memory.call))
-        else:
-            self._watch(memory, y, lengths, observe)
-        return Result(y, memory.state(), _saturations(memory, lengths))
+        return Image(plan(self._graph, keeps_all=True), self._built.can_permute)
 
     def _watch(
-        self, memory: Memory, y: IntArray, lengths: IntArray, observe: Observer
+        self, memories: list[Memory], y: IntArray, lengths: IntArray, observe: Observer
     ) -> None:
-        """Step by step, every value told."""
-        memory.call.is_observed = 1
-        shortest = int(lengths.min())
-        for index, sweep in enumerate(memory.plan.program.sweeps):
-            for place, frame in enumerate(sweep.order(memory.call.steps)):
-                self._built.penstock_run(ct.byref(memory.call), index, place, place + 1)
+        """All lanes step by step, every value told."""
+        shortest, steps = int(lengths.min()), int(memories[0].call.steps)
+        for memory in memories:
+            memory.call.is_observed = 1
+        for index, sweep in enumerate(memories[0].plan.program.sweeps):
+            for place, frame in enumerate(sweep.order(steps)):
+                for memory in memories:
+                    self._built.run(memory.call, index, place)
                 moment = Moment(sweep, frame, lengths, shortest)
                 for node in sweep.nodes:
                     if isinstance(node.op, Output):
-                        raw = y[:, moment.t]
+                        raw = y[:, moment.t].copy()
                     else:
-                        raw = memory.value(index, node)
+                        raw = np.concatenate([memory.value(index, node) for memory in memories])
                     observe(node.name, moment.t, raw, moment.counts(node.op.when)[:, 0])
+
+
+class NativeStream:
+    """Sequences that advance step by step in one memory."""
+
+    def __init__(
+        self,
+        built: Library,
+        image: Image,
+        lanes: int,
+        state: dict[str, IntArray],
+        outputs: int,
+    ) -> None:
+        self._built = built
+        (source,) = image.plan.program.graph.of_kind("input")
+        blocks = list(_blocks(lanes, 1))
+        self._x = np.zeros((lanes, 1, source.tensor.length), np.int64)
+        self._y = np.zeros((lanes, 1, outputs), np.int64)
+        self._memories = [Memory(image, block.stop - block.start) for block in blocks]
+        self._steps = 0
+        for memory, block in zip(self._memories, blocks, strict=True):
+            _begin(memory, block, self._x, self._y, np.ones(lanes, np.int64), state)
+
+    def step(self, x: IntArray) -> IntArray:
+        """See ``ir.engine.Stream``; the result is overwritten by the next step."""
+        self._x[:, 0] = x
+        for memory in self._memories:
+            memory.call.steps_before = self._steps
+            memory.restart_captures()
+            self._built.run_all(memory.call)
+        self._steps += 1
+        return self._y[:, 0]
+
+    @property
+    def lost(self) -> int:
+        """How many values have been out of range so far."""
+        return sum(own.count for memory in self._memories for own in memory.saturated)
+
+    def saturations(self) -> tuple[Saturation, ...]:
+        """What was out of range so far, of every tensor that can be."""
+        return merged(*(memory.saturations(self._steps) for memory in self._memories))
+
+
+def _begin(
+    memory: Memory,
+    lanes: slice,
+    x: IntArray,
+    y: IntArray,
+    lengths: IntArray,
+    state: dict[str, IntArray] | None,
+) -> None:
+    """Ready ``memory`` for some lanes of a run, whose results go to theirs of ``y``."""
+    memory.reserve(x.shape[1])
+    given = None if state is None else {name: own[lanes] for name, own in state.items()}
+    memory.restart(lengths[lanes], given)
+    memory.connect(x[lanes], y[lanes])
+
+
+def _result(memory: Memory) -> Result:
+    """What the lanes of a memory give, but for their results."""
+    return Result(np.zeros(0, np.int64), memory.state(), memory.saturations(1))
+
+
+def _joined(y: IntArray, parts: list[Result]) -> Result:
+    """All lanes of a run."""
+    states = {
+        name: np.concatenate([part.state[name] for part in parts]) for name in parts[0].state
+    }
+    return Result(y, states, merged(*(part.saturations for part in parts)))
 
 
 def _blocks(lanes: int, threads: int) -> Iterator[slice]:
     """Lanes that run side by side."""
-    if lanes < FEWEST_LANES:
-        size = 1
-    else:
-        size = min(MOST_LANES, max(-(-lanes // threads + 7) // 8 * 8, 8))
+    share = -(-lanes // threads)
+    size = 1 if lanes < FEWEST else next((own for own in SIZES[1:] if own >= share), SIZES[-1])
     for start in range(0, lanes, size):
         yield slice(start, min(start + size, lanes))
-
-
-def _saturations(memory: Memory, lengths: IntArray) -> tuple[Saturation, ...]:
-    """What the run counted, of every tensor that can saturate."""
-    each, once = int(lengths.sum()), int(np.count_nonzero(lengths))
-    sweeps = memory.plan.program.graph.sweeps
-    return tuple(
-        Saturation(
-            name, own.kind, found.count,
-            own.node.tensor.length
-            * (once if sweeps[own.node.sweep] is Direction.ONCE else each),
-            None if found.first == NEVER else found.first,
-        )
-        for (name, own), found in zip(memory.plan.slots.items(), memory.saturated, strict=False)
-    )  # fmt: skip

@@ -22,14 +22,39 @@ SOURCES = ("engine.cpp", "matvec.h")
 FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared", "-fwrapv", "-fno-exceptions", "-fno-rtti")
 """-fwrapv: padding may hold anything, and sums of it may overflow."""
 LIBRARY = "engine.so"
+NATIVE = ("-march=native",)
+"""Whatever this processor has."""
 
 
 class Unavailable(Exception):
     """Why this machine can't have the engine, in a few words."""
 
 
+class Library:
+    """The engine, loaded. can_permute: a single lane's matrices may be packed in blocks."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            built = ct.CDLL(str(path))
+        except OSError as error:
+            raise Unavailable(f"the built engine can't be loaded: {error}") from error
+        self._run, self._run_all = built.penstock_run, built.penstock_run_all
+        self._run.argtypes = [ct.POINTER(Call), ct.c_int64, ct.c_int64, ct.c_int64]
+        self._run_all.argtypes = [ct.POINTER(Call)]
+        self._run.restype = self._run_all.restype = None
+        self.can_permute = bool(built.penstock_can_permute())
+
+    def run(self, call: Call, sweep: int, place: int) -> None:
+        """One step of a sweep, ``place``th in its order."""
+        self._run(call, sweep, place, place + 1)
+
+    def run_all(self, call: Call) -> None:
+        """All steps of all sweeps."""
+        self._run_all(call)
+
+
 @functools.cache
-def library(flags: tuple[str, ...] = ("-march=native",)) -> ct.CDLL:
+def library(flags: tuple[str, ...] = NATIVE) -> Library:
     """The engine, built for this processor unless it was before. Raises Unavailable.
 
     flags: what the compiler may use of the processor; without any, whatever all of its kind have.
@@ -46,21 +71,10 @@ def library(flags: tuple[str, ...] = ("-march=native",)) -> ct.CDLL:
     except PenstockError as error:  # another process builds, and does not end
         raise Unavailable(error.what) from error
     if kept is not None:
-        return _loaded(kept)
+        return Library(kept / LIBRARY)
     with tempfile.TemporaryDirectory(prefix="penstock-engine-") as made:
         _build(command, Path(made))
-        return _loaded(Path(made))  # it stays in memory when the file is gone
-
-
-def _loaded(folder: Path) -> ct.CDLL:
-    try:
-        found = ct.CDLL(str(folder / LIBRARY))
-    except OSError as error:
-        raise Unavailable(f"the built engine can't be loaded: {error}") from error
-    found.penstock_run.argtypes = [ct.POINTER(Call), ct.c_int64, ct.c_int64, ct.c_int64]
-    found.penstock_run_all.argtypes = [ct.POINTER(Call)]
-    found.penstock_run.restype = found.penstock_run_all.restype = None
-    return found
+        return Library(Path(made) / LIBRARY)  # it stays in memory when the file is gone
 
 
 def _build(command: list[str], made: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock.ir import Node
+from penstock.ir import Direction, Node
+from penstock.ir.saturation import Saturation
 from penstock.ops import Capture
 from penstock_runtime.engines.native.matrix import (
     Packed,
@@ -123,7 +124,6 @@ class Memory:
             *(self._copy(to, source) for sweep in plan.sweeps for to, source in sweep.copies)
         )
         self.call = self._call()
-        self.begin()
 
     def _arena(self, storage: Storage) -> NDArray[np.generic]:
         ends = [
@@ -172,22 +172,22 @@ class Memory:
         call.sweep_count = len(self.plan.sweeps)
         return call
 
-    def begin(self) -> None:
-        """No value has been lost yet."""
+    def restart(self, lengths: IntArray, state: dict[str, IntArray] | None) -> None:
+        """What a sequence begins with: states (default: zero), captures; no value lost yet."""
+        self.lengths[: self.lanes] = lengths
         for own in self.saturated:
             own.count, own.first = 0, NEVER
-        self.call.steps_before = 0
-
-    def restart(self, lengths: IntArray, state: dict[str, IntArray] | None) -> None:
-        """What a sequence begins with: captures, states (default: zero), lengths."""
-        self.lengths[: self.lanes] = lengths
-        for index in self.plan.captures.values():
-            self.arrays[index].fill(self.plan.buffers[index].initial)
+        self.restart_captures()
         for name, index in self.plan.states.items():
             if state is None:
                 self.arrays[index].fill(0)
             else:
                 self.arrays[index][:, : self.lanes] = state[name].T
+
+    def restart_captures(self) -> None:
+        """As before the first step."""
+        for index in self.plan.captures.values():
+            self.arrays[index].fill(self.plan.buffers[index].initial)
 
     def reserve(self, steps: int) -> None:
         """Room for ``steps`` steps of what later sweeps read."""
@@ -218,6 +218,21 @@ class Memory:
             name: self._given(index)
             for name, index in self.plan.states.items()
         }
+
+    def saturations(self, runs: int) -> tuple[Saturation, ...]:
+        """What ``runs`` runs counted, of every tensor that can saturate."""
+        each = int(self.lengths.sum()) * runs
+        once = int(np.count_nonzero(self.lengths)) * runs
+        sweeps = self.plan.program.graph.sweeps
+        return tuple(
+            Saturation(
+                name, own.kind, found.count,
+                own.node.tensor.length
+                * (once if sweeps[own.node.sweep] is Direction.ONCE else each),
+                None if found.first == NEVER else found.first,
+            )
+            for (name, own), found in zip(self.plan.slots.items(), self.saturated, strict=False)
+        )  # fmt: skip
 
     def _given(self, index: int) -> IntArray:
         """A copy of a buffer, (lanes, rows)."""
