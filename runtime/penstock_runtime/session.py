@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from penstock.arrays import as_array
 from penstock.errors import PenstockError
-from penstock.fixed import FloatArray, IntArray
+from penstock.fixed import FloatArray
 from penstock.ir import Direction
 from penstock.ir.saturation import Kind, Saturation, merged
 from penstock_runtime.interpreter import Interpreter
@@ -33,26 +35,27 @@ class Session:
         sequences: int = 1,
         state: Any = None,
     ) -> None:
-        self._interpreter = project if isinstance(project, Interpreter) else Interpreter(project)
-        self.sequences = sequences
-        graph = self._interpreter.project.graph
+        interpreter = project if isinstance(project, Interpreter) else Interpreter(project)
+        self._interpreter, self.sequences = interpreter, sequences
+        graph, where = interpreter.project.graph, str(interpreter.project.folder)
         if Direction.BACKWARD in graph.sweeps:
             raise PenstockError(
                 "a bidirectional network can't stream: its first result follows its last input",
-                str(self._interpreter.project.folder),
+                where,
                 "run whole sequences, with Interpreter.run",
             )
         taken = {node.op.when for node in graph.of_kind("capture")} - {"last"}
         if taken:
             raise PenstockError(
                 "a network that pools over time can't stream: its result is of a whole sequence",
-                str(self._interpreter.project.folder),
+                where,
                 "run whole sequences, with Interpreter.run",
             )
-        self._state: dict[str, IntArray] = {}
-        self._counted: tuple[Saturation, ...] = ()
-        self._steps = 0
+        self._frames, self._where = interpreter.frames, where
+        self._unit = interpreter.project.output_type.step
+        self._given: tuple[Saturation, ...] = ()  # states, and frames that lost something
         self._warned: set[tuple[str, Kind]] = set()
+        self._steps = self._lost = self._reals = 0
         self.reset(state)
 
     @property
@@ -61,7 +64,7 @@ class Session:
 
         first_step: of the session.
         """
-        return [one for one in self._counted if one.count]
+        return [one for one in self._counted() if one.count]
 
     def step(self, frame: Any, raw_input: bool = False) -> FloatArray:
         """Take one frame, (inputs) or (sequences, inputs), and give one: (outputs) or (sequences,
@@ -70,34 +73,42 @@ class Session:
 
         Raises PenstockError for a frame that does not fit.
         """
-        frame = as_array(frame, f"session of {self._interpreter.project.folder}")
+        frame = as_array(frame, f"session of {self._where}")
         rows = frame[None] if frame.ndim == 1 and self.sequences == 1 else frame
         if rows.ndim != 2 or len(rows) != self.sequences:
             raise PenstockError(
                 f"a frame of shape {frame.shape} is not one of {self.sequences} sequences",
-                f"session of {self._interpreter.project.folder}",
-                f"give ({self.sequences}, {self._interpreter.project.inputs})",
+                f"session of {self._where}",
+                f"give ({self.sequences}, {self._frames.inputs})",
             )
-        result = self._interpreter.run_quietly(
-            rows[:, None], state=self._state, batch_first=True, raw_input=raw_input
-        )
-        self._state = result.state
-        self._count(one.later(self._steps) for one in result.counted)
+        raw, lost = self._frames.step(rows, raw_input)
+        values = np.multiply(self._stream.step(raw), self._unit, dtype=np.float64)
+        self._reals += 0 if raw_input else raw.size
+        if lost is not None:
+            self._given = merged(self._given, [lost.later(self._steps)])
         self._steps += 1
-        dtype = self._interpreter.project.output_type
-        values: FloatArray = dtype.to_float(result.raw[:, 0])
+        if lost is not None or self._stream.lost != self._lost:
+            self._lost = self._stream.lost
+            self._warn()
         return values[0] if frame.ndim == 1 else values
 
     def reset(self, state: Any = None) -> None:
         """Begin anew, from ``state`` or from zero. Raises PenstockError if it does not fit."""
         given = given_state(self._interpreter.project, state, self.sequences)
-        self._state, self._steps, self._counted = given.state, 0, ()
+        self._stream = self._interpreter.stream(self.sequences, given.state)
+        self._given = given.saturations
+        self._steps = self._lost = self._reals = 0
         self._warned.clear()
-        self._count(given.saturations)
+        self._warn()
 
-    def _count(self, more: Iterable[Saturation]) -> None:
-        self._counted = merged(self._counted, more)
-        alarming = [one for one in self._counted if is_alarming(one)]
+    def _counted(self) -> tuple[Saturation, ...]:
+        """As ``RunResult.counted`` of one run."""
+        states = [one for one in self._given if one.kind is not Kind.INPUT]
+        frames = [replace(one, of=self._reals) for one in self._given if one.kind is Kind.INPUT]
+        return (*frames, *states, *self._stream.saturations())
+
+    def _warn(self) -> None:
+        alarming = [one for one in self._counted() if is_alarming(one)]
         new = [one for one in alarming if (one.name, one.kind) not in self._warned]
         self._warned.update((one.name, one.kind) for one in new)
-        warn_of(new, str(self._interpreter.project.folder))
+        warn_of(new, self._where)

@@ -86,7 +86,9 @@ def test_an_interpreter_runs_on_the_engine_it_is_given(project):
 def test_an_unknown_engine_is_refused_in_one_line():
     with pytest.raises(PenstockError) as caught:
         Interpreter("nowhere", engine="warp")
-    assert caught.value.line() == "unknown engine 'warp' (engine); hint: choose numpy"
+    assert caught.value.line() == (
+        "unknown engine 'warp' (engine); hint: choose auto, native, numpy"
+    )
 
 
 def test_a_mean_is_refused_of_more_steps_than_its_sum_is_proven_for(project):

@@ -302,7 +302,7 @@ def check(
         interpreter, frames = Interpreter(folder), None
         if source is not None:
             counts = read_array(lengths) if lengths is not None else None
-            frames = interpreter.given_frames(read_array(source), counts, raw_input=raw_input)
+            frames = interpreter.frames.read(read_array(source), counts, raw_input=raw_input)
         own = (frames.raw, frames.lengths) if frames is not None else None
         result = compare(interpreter.project, steps, seed, own)
     values = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,38 @@ class Executable(Protocol):
 
         ``state`` is the state before the first step (default: zero) and is not changed. With
         ``observe``, it is called for every node of every step, in the order of the graph.
+        """
+        ...
+
+
+class Stream(Protocol):
+    """Sequences that advance together, one step a call, from a state of their own."""
+
+    @property
+    def lost(self) -> int:
+        """How many values have been out of range so far; inputs of tables do not count."""
+        ...
+
+    def step(self, x: IntArray) -> IntArray:
+        """Take the next frames, (lanes, inputs) raw; give the results, (lanes, outputs) raw.
+
+        What is given may be overwritten by the next step.
+        """
+        ...
+
+    def saturations(self) -> tuple[Saturation, ...]:
+        """What has been out of range so far, of every tensor, as of one run over all steps."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """An executable that has streams of its own; of any other, ``ir.evaluate`` makes them."""
+
+    def stream(self, lanes: int, state: dict[str, IntArray]) -> Stream:
+        """``lanes`` sequences in ``state``, which is not changed.
+
+        Every step is a whole sequence to ``once`` sweeps and captures.
         """
         ...
 

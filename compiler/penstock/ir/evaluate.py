@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock.ir.engine import Observer, Result
+from penstock.ir.engine import Executable, Observer, Result, Stream, Streaming
 from penstock.ir.graph import Direction, Graph, Node
 from penstock.ir.op import Tensor, Value
-from penstock.ir.saturation import Counter, Saturable, saturable
+from penstock.ir.saturation import Counter, Kind, Saturable, Saturation, merged, saturable
 from penstock.ir.walk import Program, Walker, empty_capture
 
 
@@ -72,6 +72,41 @@ class Evaluator:
         walk.walk(x.shape[1])
         after = {name: walk.memory[name].raw for name in program.states}
         return Result(np.stack(walk.outputs, axis=1), after, counter.result(lengths))
+
+
+def stream(executable: Executable, lanes: int, state: dict[str, IntArray]) -> Stream:
+    """The executable's own stream, or runs of one step each."""
+    if isinstance(executable, Streaming):
+        return executable.stream(lanes, state)
+    return _Runs(executable, lanes, state)
+
+
+class _Runs:
+    """A stream of runs: each begins in the state that the one before left."""
+
+    def __init__(self, executable: Executable, lanes: int, state: dict[str, IntArray]) -> None:
+        self._executable, self._state = executable, state
+        self._lengths = np.ones(lanes, dtype=np.int64)
+        self._counted: tuple[Saturation, ...] = ()
+        self._steps = 0
+
+    def step(self, x: IntArray) -> IntArray:
+        """See ``Stream.step``."""
+        result = self._executable.run(x[:, None], self._lengths, self._state)
+        self._state = result.state
+        later = (one.later(self._steps) for one in result.saturations)
+        self._counted = merged(self._counted, later)
+        self._steps += 1
+        return result.y[:, 0]
+
+    @property
+    def lost(self) -> int:
+        """See ``Stream.lost``."""
+        return sum(one.count for one in self._counted if one.kind is not Kind.TABLE)
+
+    def saturations(self) -> tuple[Saturation, ...]:
+        """See ``Stream.saturations``."""
+        return self._counted
 
 
 class _Walk(Walker[Value]):

@@ -14,7 +14,15 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.fixed import Fixed, FloatArray, IntArray, Overflow, remainder_of, rounds_up
+from penstock.fixed import (
+    Fixed,
+    FloatArray,
+    IntArray,
+    Overflow,
+    Rounding,
+    remainder_of,
+    rounds_up,
+)
 from penstock.ir.graph import Direction, Graph, Node
 
 
@@ -113,6 +121,28 @@ def reals_outside(to: Fixed, values: FloatArray) -> NDArray[np.bool_]:
     raw = raw + rounds_up(to.rounding, raw, remainder_of(scaled, floor), 0.5)
     outside: NDArray[np.bool_] = (raw < lowest_of(to)) | (raw > to.raw_max)
     return outside
+
+
+PLAIN_WIDTH = 32
+"""Up to so many bits, the limits of a type and their halves are exact in float64."""
+
+
+def plainly_quantized(to: Fixed, values: FloatArray) -> IntArray | None:
+    """``to.quantize(values)`` if all are finite and none is out of range, else None.
+
+    In a few passes, for the usual type: rounded half up, saturated.
+    """
+    is_usual = to.rounding is Rounding.RND and to.overflow is Overflow.SAT
+    if not is_usual or to.width > PLAIN_WIDTH:
+        return None
+    scaled = values.astype(np.float64) * 2.0**to.frac
+    least, greatest = scaled.min(), scaled.max()  # NaN if one is
+    if not (least >= to.raw_min - 0.5 and greatest < to.raw_max + 0.5):
+        return None
+    floor = np.floor(scaled)
+    raw: IntArray = floor.astype(np.int64)
+    raw += scaled - floor >= 0.5
+    return raw
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from penstock.errors import PenstockError
-from penstock.ir.engine import Engine
+import functools
+from collections.abc import Callable
+
+from penstock.errors import PenstockError, warn
+from penstock.ir.engine import Engine, Executable
 from penstock.ir.evaluate import ReferenceEngine
+from penstock.ir.graph import Graph
+from penstock_runtime.engines.native import NativeEngine, UnavailableError
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (ReferenceEngine(),)}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (NativeEngine(), ReferenceEngine())}
+AUTO = "auto"
+"""The fast engine where it can be had, else the reference."""
 
 
-def engine_of(engine: Engine | str) -> Engine:
-    """The engine of a name, or the one that is given. Raises PenstockError for another name."""
+def preparation(engine: Engine | str) -> Callable[[Graph], Executable]:
+    """How an engine, or the one of a name, prepares a graph. Raises PenstockError for another name.
+
+    So does what is returned, if the machine can't have the engine that is asked for.
+    """
     if not isinstance(engine, str):
-        return engine
+        return engine.prepare
+    if engine == AUTO:
+        return _automatic
     if engine not in ENGINES:
+        choices = ", ".join([AUTO, *sorted(ENGINES)])
+        raise PenstockError(f"unknown engine {engine!r}", "engine", f"choose {choices}")
+    return functools.partial(_prepared, ENGINES[engine])
+
+
+def _prepared(engine: Engine, graph: Graph) -> Executable:
+    try:
+        return engine.prepare(graph)
+    except UnavailableError as error:
         raise PenstockError(
-            f"unknown engine {engine!r}", "engine", f"choose {', '.join(sorted(ENGINES))}"
-        )
-    return ENGINES[engine]
+            f"the {engine.name} engine can't be had: {error}",
+            "engine",
+            f"take {AUTO}, or {ReferenceEngine().name}",
+        ) from error
+
+
+def _automatic(graph: Graph) -> Executable:
+    try:
+        return ENGINES["native"].prepare(graph)
+    except UnavailableError as error:
+        _note(str(error))
+        return ReferenceEngine().prepare(graph)
+
+
+@functools.cache
+def _note(reason: str) -> None:
+    """Once."""
+    warn(f"the interpreter runs on NumPy, many times slower than it could: {reason}")

@@ -1,11 +1,11 @@
 """The native engine: a graph becomes a program of vector instructions that C++ executes.
 
 ``plan`` turns a graph into a program by the rules of ``rules``; ``matrix`` packs its weights,
-``memory`` lays it out, ``library`` builds the C++, ``engine`` runs it. The C++ knows no graph and is
-the same for all: it is built once.
+``memory`` lays it out, ``library`` builds the C++, ``engine`` runs it. The C++ knows no graph and
+is the same for all: it is built once.
 """
 
 from penstock_runtime.engines.native.engine import NativeEngine
-from penstock_runtime.engines.native.library import Unavailable
+from penstock_runtime.engines.native.library import UnavailableError
 
-__all__ = ["NativeEngine", "Unavailable"]
+__all__ = ["NativeEngine", "UnavailableError"]

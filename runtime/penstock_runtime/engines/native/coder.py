@@ -1,4 +1,4 @@
-"""Instructions of one group: values in registers, loaded, widened and narrowed as they are needed."""
+"""Instructions of one group: values in registers, loaded, widened, narrowed as needed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.ir import Node
+from penstock.ir.saturation import Kind, Saturable
 from penstock_runtime.engines.native.program import Opcode
 
 OPERANDS = ("a", "b")
@@ -45,8 +46,8 @@ class Places(Protocol):
         """A constant table, of int64 or int32."""
         ...
 
-    def saturated(self, name: str) -> tuple[int, int, int] | None:
-        """(slot, lo, hi) if a node's operand is to be counted, else None."""
+    def saturable(self, name: str) -> tuple[int, Saturable] | None:
+        """Counter and limits of a node whose operand can lie outside them, else None."""
         ...
 
 
@@ -105,13 +106,19 @@ class Coder:
         register = self.value(name)
         self.act(opcode, self._wide[register], a=register, buffer=buffer, **fields)
 
-    def count(self, name: str, register: int) -> None:
-        """Count what of the register lies outside the limits of a node that can saturate."""
-        found = self.places.saturated(name)
-        if found is not None:
-            slot, lo, hi = found
-            self.act(Opcode.COUNT, self._wide[register], a=register, slot=slot,
-                     **bounded(lo, hi, self._wide[register]))  # fmt: skip
+    def count(self, name: str, register: int, limits: tuple[int, int] | None = None) -> None:
+        """Count what of the register lies outside the limits of a node that can saturate.
+
+        limits: lo, hi; default: those of its operand.
+        """
+        found = self.places.saturable(name)
+        if found is None:
+            return
+        slot, own = found
+        wide = self._wide[register]
+        lo, hi = limits or (own.lo, own.hi)
+        self.act(Opcode.COUNT, wide, a=register, slot=slot,
+                 mode=int(own.kind is not Kind.TABLE), **bounded(lo, hi, wide))  # fmt: skip
 
 
 def bounded(lo: int, hi: int, wide: bool) -> dict[str, int]:

@@ -207,16 +207,19 @@ template <class T> void interpolate(const Block &b, const Instruction &i) {
   });
 }
 
-// How many values of this step lie outside lo..hi, in lanes that have it, and in which step.
+// How many values of this step lie outside lo..hi, in lanes that have it, and in which step; behind
+// all tensors, how many of those that alarm (mode).
 template <class T> void count(const Block &b, const Instruction &i) {
   const T *x = b.reg<T>(i.a);
   const T lo = static_cast<T>(i.lo), hi = static_cast<T>(i.hi);
   int any = 0;
   for (int k = 0, n = b.elements(); k < n; k++) any += (x[k] < lo) | (x[k] > hi);
   if (any == 0) return;
+  int64_t &alarming = b.call.saturated[b.call.slots].count;
   Saturated &lost = b.call.saturated[i.slot];
   if (b.moment.everywhere && b.moment.unpadded && !b.moment.is_once) {
     lost.count += any;
+    if (i.mode) alarming += any;
     lost.first = smaller(lost.first, b.call.steps_before + b.moment.t);
     return;
   }
@@ -230,22 +233,22 @@ template <class T> void count(const Block &b, const Instruction &i) {
     if (found == 0) continue;
     const int64_t step = b.moment.is_once ? b.call.lengths[l] - 1 : b.moment.t;
     lost.count += found;
+    if (i.mode) alarming += found;
     lost.first = smaller(lost.first, b.call.steps_before + step);
   }
 }
 
 template <class T> void matvec(const Block &b, const Instruction &i) {
   const Matrix &m = b.call.matrices[i.table];
-  const void *x = b.call.arenas[m.storage];
   T *to = b.reg<T>(i.result);
   const int last = b.row + b.rows;
   switch (m.storage) {
     case INT16:
-      return narrow(m, static_cast<const int16_t *>(x), b.row, last, b.lanes, to);
+      return narrow(m, static_cast<const int16_t *>(b.call.arena_0), b.row, last, b.lanes, to);
     case INT32:
-      return wide(m, static_cast<const int32_t *>(x), b.row, last, b.lanes, to);
+      return wide(m, static_cast<const int32_t *>(b.call.arena_1), b.row, last, b.lanes, to);
     default:
-      return wide(m, static_cast<const int64_t *>(x), b.row, last, b.lanes, to);
+      return wide(m, static_cast<const int64_t *>(b.call.arena_2), b.row, last, b.lanes, to);
   }
 }
 
@@ -376,7 +379,7 @@ void run_step(const Call &call, const Sweep &sweep, int64_t place) {
   for (int g = sweep.first_group; g < sweep.last_group; g++)
     run_group(call, call.groups[g], moment);
   for (int k = sweep.first_copy; k < sweep.last_copy; k++)
-    std::memcpy(call.copies[k].to, call.copies[k].from, call.copies[k].bytes);
+    std::memcpy(call.copies[k].to, call.copies[k].source, call.copies[k].bytes);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes as ct
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -40,7 +39,7 @@ class NativeEngine:
     threads: int = 0
 
     def prepare(self, graph: Graph) -> NativeExecutable:
-        """Raises Unavailable if this machine can't have the engine."""
+        """Raises UnavailableError if this machine can't have the engine."""
         return NativeExecutable(graph, library(self.flags), self.threads or processors())
 
 
@@ -161,8 +160,8 @@ class NativeStream:
 
     @property
     def lost(self) -> int:
-        """How many values have been out of range so far."""
-        return sum(own.count for memory in self._memories for own in memory.saturated)
+        """See ``ir.engine.Stream``."""
+        return sum(memory.saturated[-1].count for memory in self._memories)
 
     def saturations(self) -> tuple[Saturation, ...]:
         """What was out of range so far, of every tensor that can be."""
@@ -191,9 +190,7 @@ def _result(memory: Memory) -> Result:
 
 def _joined(y: IntArray, parts: list[Result]) -> Result:
     """All lanes of a run."""
-    states = {
-        name: np.concatenate([part.state[name] for part in parts]) for name in parts[0].state
-    }
+    states = {name: np.concatenate([part.state[name] for part in parts]) for name in parts[0].state}
     return Result(y, states, merged(*(part.saturations for part in parts)))
 
 

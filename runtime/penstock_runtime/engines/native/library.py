@@ -26,7 +26,7 @@ NATIVE = ("-march=native",)
 """Whatever this processor has."""
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """Why this machine can't have the engine, in a few words."""
 
 
@@ -37,7 +37,7 @@ class Library:
         try:
             built = ct.CDLL(str(path))
         except OSError as error:
-            raise Unavailable(f"the built engine can't be loaded: {error}") from error
+            raise UnavailableError(f"the built engine can't be loaded: {error}") from error
         self._run, self._run_all = built.penstock_run, built.penstock_run_all
         self._run.argtypes = [ct.POINTER(Call), ct.c_int64, ct.c_int64, ct.c_int64]
         self._run_all.argtypes = [ct.POINTER(Call)]
@@ -55,21 +55,21 @@ class Library:
 
 @functools.cache
 def library(flags: tuple[str, ...] = NATIVE) -> Library:
-    """The engine, built for this processor unless it was before. Raises Unavailable.
+    """The engine, built for this processor unless it was before. Raises UnavailableError.
 
     flags: what the compiler may use of the processor; without any, whatever all of its kind have.
     """
     if sys.byteorder != "little":
-        raise Unavailable("the processor is big-endian")
+        raise UnavailableError("the processor is big-endian")
     compiler = os.environ.get("CXX", "g++")
     found = shutil.which(compiler)
     if found is None:
-        raise Unavailable(f"{compiler} is not on PATH")
+        raise UnavailableError(f"{compiler} is not on PATH")
     command = [found, *FLAGS, *flags]
     try:
         kept = cache.kept("engine", _key(command), lambda made: _build(command, made))
     except PenstockError as error:  # another process builds, and does not end
-        raise Unavailable(error.what) from error
+        raise UnavailableError(error.what) from error
     if kept is not None:
         return Library(kept / LIBRARY)
     with tempfile.TemporaryDirectory(prefix="penstock-engine-") as made:
@@ -85,7 +85,7 @@ def _build(command: list[str], made: Path) -> None:
     )  # fmt: skip
     if done.returncode:
         first = next((line for line in done.stderr.splitlines() if "error" in line), "no message")
-        raise Unavailable(f"its C++ does not compile: {first.strip()}")
+        raise UnavailableError(f"its C++ does not compile: {first.strip()}")
 
 
 def _key(command: list[str]) -> str:

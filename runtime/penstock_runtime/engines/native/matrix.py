@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes as ct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock_runtime.engines.native.program import BLOCK, Matrix, Storage, address
+from penstock_runtime.engines.native.program import BLOCK, Matrix, Storage
 
 LANES = 16
 """Rows of a slice."""
@@ -106,9 +105,7 @@ class Packed:
     def put(self, matrix: Matrix) -> None:
         """Point ``matrix`` to them; the caller keeps them."""
         for name, array in self.arrays.items():
-            kind = dict(Matrix._fields_)[name]
-            found = array.ctypes.data if kind is ct.c_void_p else address(array, kind._type_)
-            setattr(matrix, name, found)
+            setattr(matrix, name, array.ctypes.data)
 
 
 def pack_rows(parts: Sequence[Entries], rows: int) -> Packed:

@@ -33,13 +33,14 @@ from penstock_runtime.engines.native.program import (
     Storage,
     Sweep,
     Table,
-    address,
 )
 
 SIZES = (1, 8, 16, 32)
 """Lanes that the kernels know."""
 MARGIN = 64
 """Elements behind an arena that a kernel may read, and not use."""
+LINE = 64
+"""Bytes of a line of the cache."""
 NEVER = (1 << 63) - 1
 
 
@@ -73,7 +74,6 @@ class Image:
                 arrays.put(own)
             self._matrices[is_single] = found, packed
         return self._matrices[is_single][0]
-
 
     def _packed(self, matrix: MatrixPlan, is_single: bool) -> Packed:
         positions = [self.plan.buffers[index].position for index in matrix.buffers]
@@ -116,9 +116,9 @@ class Memory:
         self.buffers = (Buffer * max(len(plan.buffers), 1))()
         for own, buffer, array in zip(self.buffers, plan.buffers, self.arrays, strict=False):
             own.start, own.storage, own.rows = array.ctypes.data, buffer.storage, buffer.rows
-        self.saturated = (Saturated * max(len(plan.slots), 1))()
+        self.saturated = (Saturated * (len(plan.slots) + 1))()  # the last: of all that alarm
         self.lengths = np.zeros(self.padded, np.int64)
-        self._registers = np.zeros(plan.registers * BLOCK + 8, np.int64)
+        self._registers = np.zeros(plan.registers * BLOCK + LINE // 8, np.int64)
         self._masks = np.zeros(3 * self.padded, np.int32)
         self._copies = (Copy * max(sum(len(sweep.copies) for sweep in plan.sweeps), 1))(
             *(self._copy(to, source) for sweep in plan.sweeps for to, source in sweep.copies)
@@ -150,27 +150,25 @@ class Memory:
 
     def _copy(self, to: int, source: int) -> Copy:
         target, origin = self.arrays[to], self.arrays[source]
-        found = Copy()
-        found.to, found.bytes = target.ctypes.data, target.nbytes
-        setattr(found, "from", origin.ctypes.data)
-        return found
+        return Copy(target.ctypes.data, origin.ctypes.data, target.nbytes)
 
     def _call(self) -> Call:
-        image, call = self.image, Call()
-        call.instructions, call.groups, call.sweeps = image.instructions, image.groups, image.sweeps
-        call.copies, call.buffers, call.tables = self._copies, self.buffers, image.tables
-        call.matrices = image.matrices(self.padded == 1)
-        call.saturated = self.saturated
-        call.registers = ct.cast(
-            -(-self._registers.ctypes.data // 64) * 64, ct.POINTER(ct.c_char)
-        )  # whole lines of the cache
-        call.masks = address(self._masks, ct.c_int32)
-        call.lengths = address(self.lengths, ct.c_int64)
-        for storage, arena in self._arenas.items():
-            call.arenas[storage] = arena.ctypes.data
-        call.lanes, call.padded_lanes = self.lanes, self.padded
-        call.sweep_count = len(self.plan.sweeps)
-        return call
+        image, plan = self.image, self.plan
+        shared: dict[str, Any] = {
+            "instructions": image.instructions, "groups": image.groups, "sweeps": image.sweeps,
+            "tables": image.tables, "matrices": image.matrices(self.padded == 1),
+            "copies": self._copies, "buffers": self.buffers, "saturated": self.saturated,
+        }  # fmt: skip
+        own: dict[str, Any] = {"masks": self._masks, "lengths": self.lengths} | {
+            f"arena_{storage:d}": arena for storage, arena in self._arenas.items()
+        }
+        return Call(
+            registers=-(-self._registers.ctypes.data // LINE) * LINE,
+            lanes=self.lanes, padded_lanes=self.padded,
+            sweep_count=len(plan.sweeps), slots=len(plan.slots),
+            **{name: ct.addressof(array) for name, array in shared.items()},
+            **{name: array.ctypes.data for name, array in own.items()},
+        )  # fmt: skip
 
     def restart(self, lengths: IntArray, state: dict[str, IntArray] | None) -> None:
         """What a sequence begins with: states (default: zero), captures; no value lost yet."""
@@ -201,7 +199,7 @@ class Memory:
     def connect(self, x: IntArray, y: IntArray) -> None:
         """Where frames come from and results go, (lanes, steps, n) each; the caller keeps them."""
         call = self.call
-        call.x, call.y = address(x, ct.c_int64), address(y, ct.c_int64)
+        call.x, call.y = x.ctypes.data, y.ctypes.data
         call.x_lane, call.x_step = (own // x.itemsize for own in x.strides[:2])
         call.y_lane, call.y_step = (own // y.itemsize for own in y.strides[:2])
         call.steps = x.shape[1]
@@ -214,10 +212,7 @@ class Memory:
 
     def state(self) -> dict[str, IntArray]:
         """All states as the last step left them: name -> (lanes, n)."""
-        return {
-            name: self._given(index)
-            for name, index in self.plan.states.items()
-        }
+        return {name: self._given(index) for name, index in self.plan.states.items()}
 
     def saturations(self, runs: int) -> tuple[Saturation, ...]:
         """What ``runs`` runs counted, of every tensor that can saturate."""

@@ -174,10 +174,10 @@ class _Planner:
             self.result.tables.append((entries, wide))
         return self._tables[name, wide]
 
-    def saturated(self, name: str) -> tuple[int, int, int] | None:
-        """See ``Places.saturated``."""
+    def saturable(self, name: str) -> tuple[int, Saturable] | None:
+        """See ``Places.saturable``."""
         found = self.result.slots.get(name)
-        return None if found is None else (self._slots[name], found.lo, found.hi)
+        return None if found is None else (self._slots[name], found)
 
     def matrix(self, node: Node, buffers: Iterable[int]) -> int:
         """A product of this plan."""
@@ -413,5 +413,5 @@ class _SweepPlanner:
     def table(self, name: str, wide: bool) -> int:
         return self._planner.table(name, wide)
 
-    def saturated(self, name: str) -> tuple[int, int, int] | None:
-        return self._planner.saturated(name)
+    def saturable(self, name: str) -> tuple[int, Saturable] | None:
+        return self._planner.saturable(name)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ctypes as ct
 from enum import IntEnum
+from typing import ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 BLOCK = 512
 """Elements of a register."""
@@ -82,123 +82,133 @@ class Order(IntEnum):
     ONCE = 2
 
 
-class Instruction(ct.Structure):
+CTYPES = {"int32_t": ct.c_int32, "int64_t": ct.c_int64}
+"""Of whatever is no pointer."""
+
+
+class Shared(ct.Structure):
+    """A structure of both; ``members`` are in the words of C++, pointers are addresses here."""
+
+    members: ClassVar[dict[str, str]]
+
+    @classmethod
+    def declaration(cls) -> str:
+        """The same in C++, with its size asserted."""
+        members = "".join(f"  {kind} {name};\n" for name, kind in cls.members.items())
+        size = f'static_assert(sizeof({cls.__name__}) == {ct.sizeof(cls)}, "{cls.__name__}");'
+        return f"struct {cls.__name__} {{\n{members}}};\n{size}"
+
+
+S = TypeVar("S", bound=Shared)
+
+
+def laid_out(structure: type[S]) -> type[S]:
+    """Give a structure the fields of its members."""
+    structure._fields_ = [
+        (name, ct.c_void_p if kind.endswith("*") else CTYPES[kind])
+        for name, kind in structure.members.items()
+    ]
+    return structure
+
+
+@laid_out
+class Instruction(Shared):
     """result, a, b: registers. table: a matrix, or a table; other: a second buffer or table."""
 
-    _fields_ = (
-        *((name, ct.c_int64) for name in ("lo", "hi", "bias", "if_negative", "if_odd")),
-        *(
-            (name, ct.c_int32)
-            for name in (
-                "opcode", "wide", "result", "a", "b", "buffer", "other", "table", "shift_a",
-                "shift_b", "slot", "mode", "offset", "unused",
-            )
+    members: ClassVar = dict.fromkeys(
+        ("lo", "hi", "bias", "if_negative", "if_odd"), "int64_t"
+    ) | dict.fromkeys(
+        (
+            "opcode", "wide", "result", "a", "b", "buffer", "other", "table", "shift_a", "shift_b",
+            "slot", "mode", "offset", "unused",
         ),
+        "int32_t",
     )  # fmt: skip
 
 
-class Buffer(ct.Structure):
+@laid_out
+class Buffer(Shared):
     """(rows, lanes) integers, once, or for every step: then step_bytes apart."""
 
-    _fields_ = (
-        ("start", ct.c_void_p),
-        ("step_bytes", ct.c_int64),
-        ("storage", ct.c_int32),
-        ("rows", ct.c_int32),
-    )
+    members: ClassVar = {
+        "start": "void *", "step_bytes": "int64_t", "storage": "int32_t", "rows": "int32_t",
+    }  # fmt: skip
 
 
-class Table(ct.Structure):
+@laid_out
+class Table(Shared):
     """int32 or int64, as the instruction that reads it is wide or not."""
 
-    _fields_ = (("entries", ct.c_void_p),)
+    members: ClassVar = {"entries": "const void *"}
 
 
-class Matrix(ct.Structure):
+@laid_out
+class Matrix(Shared):
     """Non-zeros of a sparse product, as matvec.h reads them; ``matrix`` packs them."""
 
-    _fields_ = (
-        *((name, ct.POINTER(ct.c_int32)) for name in (
-            "row_runs", "run_pairs", "run_shifts",
-            "slice_runs", "run_steps", "slice_shifts", "slice_rows",
-            "run_chunks", "chunk_blocks", "chunk_steps",
-        )),
-        ("weights", ct.POINTER(ct.c_int16)),
-        ("slice_weights", ct.POINTER(ct.c_int16)),
-        ("columns", ct.POINTER(ct.c_uint16)),
-        ("slice_columns", ct.POINTER(ct.c_uint16)),
-        ("places", ct.POINTER(ct.c_uint8)),
-        ("row_entries", ct.POINTER(ct.c_int64)),
-        ("wide_columns", ct.POINTER(ct.c_uint32)),
-        ("wide_weights", ct.c_void_p),
-        ("storage", ct.c_int32),
-        ("is_permuted", ct.c_int32),
-    )  # fmt: skip
+    members: ClassVar = dict.fromkeys(
+        (
+            "row_runs", "run_pairs", "run_shifts", "slice_runs", "run_steps", "slice_shifts",
+            "slice_rows", "run_chunks", "chunk_blocks", "chunk_steps",
+        ),
+        "const int32_t *",
+    ) | {
+        "weights": "const int16_t *", "slice_weights": "const int16_t *",
+        "columns": "const uint16_t *", "slice_columns": "const uint16_t *",
+        "places": "const uint8_t *", "row_entries": "const int64_t *",
+        "wide_columns": "const uint32_t *", "wide_weights": "const void *",
+        "storage": "int32_t", "is_permuted": "int32_t",
+    }  # fmt: skip
 
 
-class Group(ct.Structure):
+@laid_out
+class Group(Shared):
     """Instructions first..last, executed block by block over ``rows`` rows."""
 
-    _fields_ = (("rows", ct.c_int32), ("first", ct.c_int32), ("last", ct.c_int32))
+    members: ClassVar = {"rows": "int32_t", "first": "int32_t", "last": "int32_t"}
 
 
-class Copy(ct.Structure):
+@laid_out
+class Copy(Shared):
     """A new state that becomes the old one at the end of a step."""
 
-    _fields_ = (("to", ct.c_void_p), ("from", ct.c_void_p), ("bytes", ct.c_int64))
+    members: ClassVar = {"to": "void *", "source": "const void *", "bytes": "int64_t"}
 
 
-class Sweep(ct.Structure):
+@laid_out
+class Sweep(Shared):
     """Groups and copies of one step, by index."""
 
-    _fields_ = tuple(
-        (name, ct.c_int32)
-        for name in ("direction", "first_group", "last_group", "first_copy", "last_copy")
+    members: ClassVar = dict.fromkeys(
+        ("direction", "first_group", "last_group", "first_copy", "last_copy"), "int32_t"
     )
 
 
-class Saturated(ct.Structure):
+@laid_out
+class Saturated(Shared):
     """What a tensor lost; first: the least step, or INT64_MAX."""
 
-    _fields_ = (("count", ct.c_int64), ("first", ct.c_int64))
+    members: ClassVar = {"count": "int64_t", "first": "int64_t"}
 
 
-class Call(ct.Structure):
-    """A run over ``lanes`` sequences; all strides in elements."""
+@laid_out
+class Call(Shared):
+    """A run over ``lanes`` sequences; all strides in elements. arena_k: that of storage k."""
 
-    _fields_ = (
-        ("instructions", ct.POINTER(Instruction)),
-        ("groups", ct.POINTER(Group)),
-        ("sweeps", ct.POINTER(Sweep)),
-        ("copies", ct.POINTER(Copy)),
-        ("buffers", ct.POINTER(Buffer)),
-        ("matrices", ct.POINTER(Matrix)),
-        ("tables", ct.POINTER(Table)),
-        ("saturated", ct.POINTER(Saturated)),
-        ("registers", ct.POINTER(ct.c_char)),
-        ("masks", ct.POINTER(ct.c_int32)),
-        ("arenas", ct.c_void_p * 3),
-        ("x", ct.POINTER(ct.c_int64)),
-        ("y", ct.POINTER(ct.c_int64)),
-        ("lengths", ct.POINTER(ct.c_int64)),
-        *(
-            (name, ct.c_int64)
-            for name in ("x_lane", "x_step", "y_lane", "y_step", "steps", "steps_before")
+    members: ClassVar = {
+        "instructions": "const Instruction *", "groups": "const Group *",
+        "sweeps": "const Sweep *", "copies": "const Copy *", "buffers": "const Buffer *",
+        "matrices": "const Matrix *", "tables": "const Table *", "saturated": "Saturated *",
+        "registers": "char *", "masks": "int32_t *",
+        "arena_0": "const void *", "arena_1": "const void *", "arena_2": "const void *",
+        "x": "const int64_t *", "y": "int64_t *", "lengths": "const int64_t *",
+        **dict.fromkeys(
+            ("x_lane", "x_step", "y_lane", "y_step", "steps", "steps_before"), "int64_t"
         ),
-        *(
-            (name, ct.c_int32)
-            for name in ("lanes", "padded_lanes", "sweep_count", "is_observed")
+        **dict.fromkeys(
+            ("lanes", "padded_lanes", "sweep_count", "slots", "is_observed", "unused"), "int32_t"
         ),
-    )
-
-
-STRUCTURES = (
-    Instruction, Buffer, Table, Matrix, Group, Copy, Sweep, Saturated, Call,
-)  # fmt: skip
-TYPES = {
-    ct.c_int16: "int16_t", ct.c_uint8: "uint8_t", ct.c_uint16: "uint16_t", ct.c_int32: "int32_t",
-    ct.c_uint32: "uint32_t", ct.c_int64: "int64_t", ct.c_void_p: "void *", ct.c_char: "char",
-}  # fmt: skip
+    }  # fmt: skip
 
 
 def header() -> str:
@@ -207,26 +217,6 @@ def header() -> str:
     for enum in (Opcode, Storage, Mode, Order):
         members = ", ".join(f"{member.name} = {member.value}" for member in enum)
         lines.append(f"enum {enum.__name__}Code : int32_t {{ {members} }};")
-    for structure in STRUCTURES:
-        lines.append(f"struct {structure.__name__} {{")
-        lines += [f"  {_declared(name, kind)};" for name, kind in structure._fields_]
-        lines += ["};", f"static_assert(sizeof({structure.__name__}) == {ct.sizeof(structure)}, "
-                        f'"{structure.__name__}");']  # fmt: skip
+    shared = (Instruction, Buffer, Table, Matrix, Group, Copy, Sweep, Saturated, Call)
+    lines += [structure.declaration() for structure in shared]
     return "\n".join(lines) + "\n"
-
-
-def _declared(name: str, kind: type) -> str:
-    if issubclass(kind, ct.Array):
-        return f"{_typed(kind._type_)} {name}[{kind._length_}]"
-    return f"{_typed(kind)} {name}"
-
-
-def _typed(kind: type) -> str:
-    if issubclass(kind, ct._Pointer):
-        return f"{_typed(kind._type_)} *"  # type: ignore[attr-defined]
-    return TYPES.get(kind, kind.__name__)
-
-
-def address(array: NDArray[np.generic], kind: type) -> ct._Pointer[ct._SimpleCData[int]]:
-    """A pointer of C to an array that the caller keeps."""
-    return array.ctypes.data_as(ct.POINTER(kind))

@@ -47,9 +47,7 @@ def _sub(coder: Coder, node: Node) -> None:
         node.tensor.lo, node.tensor.hi,
     )  # fmt: skip
     left, right = (coder.value(name, wide) for name in node.inputs)
-    coder.set(
-        node.name, coder.emit(Opcode.SUB, wide, a=left, b=right, shift_a=up, shift_b=bits)
-    )
+    coder.set(node.name, coder.emit(Opcode.SUB, wide, a=left, b=right, shift_a=up, shift_b=bits))
 
 
 def _mul(coder: Coder, node: Node) -> None:
@@ -122,10 +120,7 @@ def _mean(coder: Coder, node: Node) -> None:
     up, down = op.shifts(x)
     value = coder.value(node.inputs[0], True)
     quotient = coder.emit(Opcode.MEAN, True, a=value, shift_a=up, shift_b=down)
-    found = coder.places.saturated(node.name)
-    if found is not None:
-        limits = {"lo": lowest_of(op.to), "hi": op.to.raw_max}
-        coder.act(Opcode.COUNT, True, a=quotient, slot=found[0], **limits)
+    coder.count(node.name, quotient, (lowest_of(op.to), op.to.raw_max))
     ends = (min(x.lo, 0) << up, max(x.hi, 0) << up)
     coder.set(node.name, _in_range(coder, quotient, ends, op.to))
 
