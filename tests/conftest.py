@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from penstock.errors import PenstockError
 from penstock_runtime import csim
+
+
+os.environ.setdefault("PENSTOCK_CACHE", str(Path(__file__).resolve().parents[1] / "build/cache"))
 
 
 @pytest.fixture(scope="session")

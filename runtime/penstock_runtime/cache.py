@@ -71,6 +71,6 @@ def _root() -> Path | None:
         return Path(named).absolute() if named else None
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "penstock"
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "penstock"
     except RuntimeError:  # nobody's home
         return None

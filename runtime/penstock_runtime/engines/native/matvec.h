@@ -218,29 +218,26 @@ void narrow(const Matrix &m, const int16_t *x, int first, int last, int lanes, T
   }
 }
 
-// Any values whose sums are proven to fit 54 bits.
+// Any values whose sums are proven to fit 54 bits; N lanes at a time.
 template <class T, class V, int N>
-void wide_rows(const Matrix &m, const V *x, int first, int last, T *out) {
+void wide_rows(const Matrix &m, const V *x, int first, int last, int lanes, T *out) {
   const V *weights = static_cast<const V *>(m.wide_weights);
-  for (int row = first; row < last; row++, out += N) {
-    int64_t total[N] = {};
-    for (int64_t k = m.row_entries[row]; k < m.row_entries[row + 1]; k++) {
-      const int64_t w = weights[k];
-      const V *a = x + static_cast<int64_t>(m.wide_columns[k]) * N;
-      for (int l = 0; l < N; l++) total[l] += w * a[l];
+  for (int row = first; row < last; row++)
+    for (int lane = 0; lane < lanes; lane += N, out += N) {
+      int64_t total[N] = {};
+      for (int64_t k = m.row_entries[row]; k < m.row_entries[row + 1]; k++) {
+        const int64_t w = weights[k];
+        const V *a = x + static_cast<int64_t>(m.wide_columns[k]) * lanes + lane;
+        for (int l = 0; l < N; l++) total[l] += w * a[l];
+      }
+      for (int l = 0; l < N; l++) out[l] = static_cast<T>(total[l]);
     }
-    for (int l = 0; l < N; l++) out[l] = static_cast<T>(total[l]);
-  }
 }
 
 template <class T, class V>
 void wide(const Matrix &m, const V *x, int first, int last, int lanes, T *out) {
-  switch (lanes) {
-    case 1: return wide_rows<T, V, 1>(m, x, first, last, out);
-    case 8: return wide_rows<T, V, 8>(m, x, first, last, out);
-    case 16: return wide_rows<T, V, 16>(m, x, first, last, out);
-    default: return wide_rows<T, V, 32>(m, x, first, last, out);
-  }
+  if (lanes == 1) return wide_rows<T, V, 1>(m, x, first, last, 1, out);
+  wide_rows<T, V, 8>(m, x, first, last, lanes, out);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as ct
+import threading
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,18 @@ class Image:
         self.tables = (Table * max(len(plan.tables), 1))(
             *(Table(entries.ctypes.data) for entries in self._entries)
         )
+        self._packing = threading.Lock()
         self._matrices: dict[bool, tuple[ct.Array[Matrix], list[Packed]]] = {}
 
     def matrices(self, is_single: bool) -> ct.Array[Matrix]:
-        """Packed for a single lane, or for several; made when first asked for."""
+        """Packed for a single lane, or for several; made once, when first asked for.
+
+        Calls hold its address alone.
+        """
+        with self._packing:
+            return self._made(is_single)
+
+    def _made(self, is_single: bool) -> ct.Array[Matrix]:
         if is_single not in self._matrices:
             packed = [self._packed(matrix, is_single) for matrix in self.plan.matrices]
             found = (Matrix * max(len(packed), 1))()
