@@ -11,7 +11,6 @@ import pytest
 from penstock.errors import PenstockError
 from penstock_runtime import csim
 
-
 os.environ.setdefault("PENSTOCK_CACHE", str(Path(__file__).resolve().parents[1] / "build/cache"))
 
 

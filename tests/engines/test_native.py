@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,8 +52,7 @@ def engine(request):
 
 def can_run_avx2():
     try:
-        with open("/proc/cpuinfo") as file:
-            return " avx2 " in file.read()
+        return " avx2 " in Path("/proc/cpuinfo").read_text()
     except OSError:
         return False
 

@@ -22,10 +22,10 @@ from penstock_runtime.engines.native.engine import NativeExecutable
 @pytest.fixture(autouse=True)
 def forgotten():
     """As in a new process."""
-    built.library.cache_clear()
+    built.attempt.cache_clear()
     engines._note.cache_clear()
     yield
-    built.library.cache_clear()
+    built.attempt.cache_clear()
     engines._note.cache_clear()
 
 
@@ -107,7 +107,7 @@ def test_processes_that_start_at_once_build_it_once(folder, tmp_path):
 def test_a_build_that_is_there_is_not_made_again(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path))
     Interpreter(folder, engine="native")
-    built.library.cache_clear()
+    built.attempt.cache_clear()
     monkeypatch.setattr(built, "_build", lambda *_: pytest.fail("built again"))
     assert (
         Interpreter(folder, engine="native").run(np.ones((3, 5))).raw == reference(folder)

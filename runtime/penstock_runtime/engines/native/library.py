@@ -57,12 +57,27 @@ class Library:
         self._run_all(call)
 
 
-@functools.cache
 def library(flags: tuple[str, ...] = NATIVE) -> Library:
     """The engine, built for this processor unless it was before. Raises UnavailableError.
 
     flags: what the compiler may use of the processor; without any, whatever all of its kind have.
     """
+    found = attempt(flags)
+    if isinstance(found, UnavailableError):
+        raise found
+    return found
+
+
+@functools.cache
+def attempt(flags: tuple[str, ...]) -> Library | UnavailableError:
+    """Tried once: what fails is not built again and again."""
+    try:
+        return _library(flags)
+    except UnavailableError as error:
+        return error
+
+
+def _library(flags: tuple[str, ...]) -> Library:
     if sys.byteorder != "little":
         raise UnavailableError("the processor is big-endian")
     compiler = os.environ.get("CXX", "g++")
