@@ -146,10 +146,10 @@ class Fixed:
         """Bring raw values of this ``frac`` into range by the overflow mode."""
         lo, hi = self.raw_min, self.raw_max
         if self.overflow is Overflow.SAT:
-            return np.clip(raw, lo, hi)
+            return np.minimum(np.maximum(raw, lo), hi)  # several times as fast as np.clip
         if self.overflow is Overflow.SAT_SYM:
             lowest = -hi if self.width > 1 else lo  # a single sign bit has no symmetric range
-            return np.clip(raw, lowest if self.signed else 0, hi)
+            return np.minimum(np.maximum(raw, lowest if self.signed else 0), hi)
         if self.overflow is Overflow.SAT_ZERO:
             return np.where((raw < lo) | (raw > hi), 0, raw)
         low_bits = raw & ((1 << self.width) - 1)

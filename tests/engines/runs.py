@@ -10,6 +10,7 @@ from penstock.fixed import IntArray
 from penstock.ir import Graph
 from penstock.ir.engine import Engine
 from penstock.ir.evaluate import ReferenceEngine
+from penstock_runtime.engines.compare import EngineDifference, engine_difference
 
 LANES = (1, 2, 3, 5, 8, 16, 19, 40)
 STEPS = (1, 2, 5)
@@ -44,27 +45,7 @@ def drawn_run(graph: Graph, generator: np.random.Generator, lanes: int, steps: i
     return Run(drawn(source, lanes, steps), lengths, state if generator.integers(4) else None)
 
 
-def difference(engine: Engine, graph: Graph, run: Run) -> str | None:
-    """The first thing in which the engine is not the reference: every value, then all results."""
-    wanted_values, values = [], []
-    wanted = ReferenceEngine().prepare(graph).run(
-        run.x, run.lengths, run.state, lambda *told: wanted_values.append(told)
-    )  # fmt: skip
-    executable = engine.prepare(graph)
-    seen = executable.run(run.x, run.lengths, run.state, lambda *told: values.append(told))
-    for (name, step, raw, counts), told in zip(wanted_values, values, strict=True):
-        if told[:2] != (name, step):
-            return f"{told[:2]} is told where {name} of step {step} is due"
-        if not (np.array_equal(raw, told[2]) and np.array_equal(counts, told[3])):
-            return f"{name} ({graph[name].op.kind}) in step {step}"
-    for kind, got in (("run", executable.run(run.x, run.lengths, run.state)), ("observed", seen)):
-        if not np.array_equal(wanted.y, got.y):
-            return f"{kind}: y"
-        if wanted.state.keys() != got.state.keys():
-            return f"{kind}: {list(got.state)}"
-        for name, raw in wanted.state.items():
-            if not np.array_equal(raw, got.state[name]):
-                return f"{kind}: state {name}"
-        if wanted.saturations != got.saturations:
-            return f"{kind}: {got.saturations} instead of {wanted.saturations}"
-    return None
+def difference(engine: Engine, graph: Graph, run: Run) -> EngineDifference | None:
+    """The first thing in which the engine is not the reference."""
+    reference, executable = ReferenceEngine().prepare(graph), engine.prepare(graph)
+    return engine_difference(engine.name, executable, reference, run.x, run.lengths, run.state)
