@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,32 @@ def read_array(path: Path) -> NDArray[Any]:
     return next(iter(loaded.values()))
 
 
+class StoredArray:
+    """The array of a file, of which parts are read when they are asked for.
+
+    shape, dtype: of all of it. An .npz file is read at once. Raises PenstockError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._whole = path, None
+        if zipfile.is_zipfile(path):
+            self._whole = read_array(path)
+            self.shape, self.dtype = self._whole.shape, self._whole.dtype
+        else:
+            mapped = _opened(path)
+            self.shape, self.dtype = mapped.shape, mapped.dtype
+
+    def part(self, *index: slice) -> NDArray[Any]:
+        """A copy of a part; no more of the file is kept in memory."""
+        whole = _opened(self._path) if self._whole is None else self._whole
+        return np.array(whole[index])
+
+
+def _opened(path: Path) -> NDArray[Any]:
+    with _readable(path, "save it with numpy.save"):
+        return npy.open_memmap(path, mode="r")
+
+
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file by name. Raises PenstockError."""
     loaded = _load(path, "save it with numpy.savez")
@@ -80,16 +108,23 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _load(path: Path, hint: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """Pickles are refused, and so are headers that claim more than the file holds."""
+    with _readable(path, hint):
+        if not zipfile.is_zipfile(path):
+            return np.array(npy.open_memmap(path, mode="r"))
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                _check_member(archive, member)
+        with np.load(path, allow_pickle=False) as file:
+            return {str(name): file[name] for name in file.files}
+
+
+@contextmanager
+def _readable(path: Path, hint: str) -> Iterator[None]:
+    """What a file can do to its reader becomes a PenstockError, without a warning beside it."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an error that follows is to stand alone
-            if not zipfile.is_zipfile(path):
-                return np.array(npy.open_memmap(path, mode="r"))
-            with zipfile.ZipFile(path) as archive:
-                for member in archive.infolist():
-                    _check_member(archive, member)
-            with np.load(path, allow_pickle=False) as file:
-                return {str(name): file[name] for name in file.files}
+            warnings.simplefilter("ignore")
+            yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise PenstockError(

@@ -50,9 +50,11 @@ class FrameReader:
         self, x: Any, lengths: Any, batch_first: bool | None = None, raw_input: bool = False
     ) -> GivenFrames:
         """See ``Interpreter.run``."""
+        x = self._array(x, "input")
         first = self.batch_first if batch_first is None else batch_first
-        frames = self._checked(self._array(x, "input"), first, raw_input)
-        counts = self._lengths(lengths, frames)
+        sequences, steps = self.checked_shape(x.shape, x.dtype, first, raw_input)
+        frames = x.transpose(1, 0, 2) if x.ndim == 3 and not first else x.reshape(-1, *x.shape[-2:])
+        counts = self.checked_lengths(lengths, sequences, steps)
         if int(counts.min()) < frames.shape[1]:
             is_valid = np.arange(frames.shape[1]) < counts[:, None]
             frames = np.where(is_valid[:, :, None], frames, np.zeros((), frames.dtype))
@@ -81,29 +83,28 @@ class FrameReader:
         outside = reals_outside(self.type, real)
         return quantized(self.type, real), counted(self.name, Kind.INPUT, outside, counts)
 
-    def _checked(self, x: Any, batch_first: bool, raw_input: bool) -> Any:
-        """Frames of the right kind and shape, the sequences first."""
+    def checked_shape(
+        self, shape: tuple[int, ...], dtype: Any, batch_first: bool, raw_input: bool
+    ) -> tuple[int, int]:
+        """(sequences, steps) of frames of the right kind and shape."""
         where = self._where("input")
-        _check_kind(x.dtype, raw_input, where)
-        if x.ndim not in (2, 3) or x.shape[-1] != self.inputs or 0 in x.shape:
+        _check_kind(dtype, raw_input, where)
+        if len(shape) not in (2, 3) or shape[-1] != self.inputs or 0 in shape:
             raise PenstockError(
-                f"frames of shape {x.shape} do not fit a network of {self.inputs} inputs",
+                f"frames of shape {shape} do not fit a network of {self.inputs} inputs",
                 where,
                 f"give (steps, {self.inputs}) or (sequences, steps, {self.inputs})",
             )
-        if x.ndim == 2:
-            x = x[None]
-        elif not batch_first:
-            x = x.transpose(1, 0, 2)
-        if self._max_steps is not None and x.shape[1] > self._max_steps:
+        sequences, steps = (1, *shape)[-3:-1] if batch_first or len(shape) == 2 else shape[1::-1]
+        if self._max_steps is not None and steps > self._max_steps:
             is_buffered = bool(buffered(self._project.graph))
             raise PenstockError(
-                f"{x.shape[1]} steps are more than the {self._max_steps} that the kernel can "
+                f"{steps} steps are more than the {self._max_steps} that the kernel can "
                 + ("buffer" if is_buffered else "sum up exactly"),
                 where,
                 "compile with a larger --max-steps" if is_buffered else "give shorter sequences",
             )
-        return x
+        return sequences, steps
 
     def _real(self, x: Any) -> Any:
         """Finite real numbers, scaled as the input type holds them."""
@@ -125,18 +126,19 @@ class FrameReader:
             )
         return np.asarray(x, dtype=np.int64)
 
-    def _lengths(self, lengths: Any, raw: Any) -> IntArray:
+    def checked_lengths(self, lengths: Any, sequences: int, steps: int) -> IntArray:
+        """Steps of each sequence; default: all."""
         if lengths is None:
-            return np.full(len(raw), raw.shape[1])
+            return np.full(sequences, steps)
         found = self._array(lengths, "lengths")
         if (
-            found.shape != (len(raw),)
+            found.shape != (sequences,)
             or found.dtype.kind not in "iu"
             or found.min() < 0
-            or found.max() > raw.shape[1]
+            or found.max() > steps
         ):
             raise PenstockError(
-                f"lengths must be {len(raw)} integers from 0 to {raw.shape[1]}",
+                f"lengths must be {sequences} integers from 0 to {steps}",
                 self._where("lengths"),
                 "give one length for each sequence",
             )
