@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-import zipfile
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -15,6 +14,9 @@ from numpy.typing import NDArray
 
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
+
+if TYPE_CHECKING:
+    import zipfile
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 DEFLATED = 1100
@@ -80,6 +82,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _load(path: Path, hint: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """Pickles are refused, and so are headers that claim more than the file holds."""
+    import zipfile  # for files alone, and it loads every compression
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an error that follows is to stand alone
