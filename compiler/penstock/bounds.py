@@ -1,4 +1,4 @@
-"""The greatest that can be asked for, and that a file can claim: whatever is compiled can be simulated.
+"""The greatest that can be asked for or claimed by a file: what is compiled can be simulated.
 
 ``settings`` holds users to them, the schemas files, ``machine.limits`` networks.
 """
