@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from penstock.cli.output import printable
 from penstock.errors import PenstockError
@@ -65,11 +67,17 @@ def _typer(**more: Any) -> typer.Typer:
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False, **more)
 
 
-def _loaded(name: str) -> Any:
+def command_of(name: str) -> Callable[..., None]:
+    """The function of a command, with all that it imports."""
     module = import_module(f"penstock.cli.{COMMANDS[name][0]}")
+    function: Callable[..., None] = getattr(module, f"{name}_command")
+    return function
+
+
+def _loaded(name: str) -> Any:
     alone = _typer()
-    alone.command(name)(getattr(module, f"{name}_command"))
-    return typer.main.get_command(alone)
+    alone.command(name)(command_of(name))
+    return get_command(alone)
 
 
 app = _typer(
