@@ -5,8 +5,8 @@
 Each row is a command in a process of its own; its figure is the median of ``runs``, user and system
 time together, so that a busy machine says the same as an idle one, or nearly. Byte-compiled caches
 count as warm: a run before those that count makes them. Goals "beyond NumPy" are told less NumPy's
-own import. ``--before`` measures another checkout as well, run by run in turn. ``--write`` puts the figures into results/startup.json, of which ``table`` makes the
-table in docs/performance.md.
+own import. ``--before`` measures another checkout as well, in turn with this one. ``--write`` puts
+the figures into results/startup.json, of which ``table`` makes the table in docs/performance.md.
 """
 
 from __future__ import annotations

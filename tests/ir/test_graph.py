@@ -15,6 +15,7 @@ from penstock import PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph, schema
+from penstock.ir.graph import connected
 from penstock.ir.io import dump_graph, load_graph, narrowest, parse_graph, save_graph
 from penstock.ir.op import Tensor
 from penstock.ir.verify import verify
@@ -126,6 +127,12 @@ def test_a_graph_is_analysed_by_networkx():
     assert nx.ancestors(network, "acc") == {"x", "W"}
     assert nx.dag_longest_path(network) == ["x", "acc", "sum", "h", "h_after"]
     assert network.nodes["acc"]["node"] == whole_graph()["acc"]
+
+
+def test_groups_that_meet_are_one_set():
+    groups = [["a", "b"], ["c"], ["d", "e"], ["e", "b"], ["f", "c"]]
+    assert connected(groups) == {"a": 0, "b": 0, "c": 1, "d": 0, "e": 0, "f": 1}
+    assert list(connected(groups)) == ["a", "b", "c", "d", "e", "f"]
 
 
 def test_the_verifier_accepts_what_the_layers_make():

@@ -1,7 +1,7 @@
 """The graph itself: typed nodes in sweeps over the sequence.
 
-The only module that knows networkx, and only where a graph is analysed (``as_networkx``): building,
-loading, checking and running one takes no more than the dictionaries below.
+The only module that knows networkx, and only where a graph is analysed (``as_networkx``,
+``connected``): building, loading, checking and running one needs no more than dictionaries.
 """
 
 from __future__ import annotations
@@ -174,3 +174,18 @@ class Graph:
             (source, node.name) for node in self._nodes.values() for source in node.inputs
         )
         return copied
+
+
+def connected(groups: Iterable[Iterable[str]]) -> dict[str, int]:
+    """Name -> the number of its set: names of one group, and of groups that meet, are in one set.
+
+    Names stand in the order in which they come, and sets are numbered so.
+    """
+    import networkx as nx
+
+    joined = nx.Graph()
+    for group in groups:
+        nx.add_path(joined, group)
+    sets = enumerate(nx.connected_components(joined))
+    number = {name: index for index, names in sets for name in names}
+    return {name: number[name] for name in joined}
