@@ -19,9 +19,10 @@ def test_names_do_not_command_the_terminal(penstock, work, project):
 
 def test_a_reader_who_leaves_early_is_no_error(work, project):
     words = ["run", "project", "-i", "x.npy", "-o", "y.npy"]
+    buffered = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": ""}
     with subprocess.Popen(
         [sys.executable, "-m", "penstock", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | buffered,
     ) as running:  # fmt: skip
         running.stdout.close()
         assert running.stderr.read() == b"" and running.wait() == 1
