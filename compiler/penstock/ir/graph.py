@@ -66,6 +66,7 @@ class Graph:
         self._users: dict[str, list[Node]] = {}
         self._kinds: dict[str, list[Node]] = {}
         self._sweeps: dict[int, list[Node]] = {}
+        self._lasting: list[Node] = []  # of states and captures
 
     def add(self, name: str, op: Op, *inputs: str, sweep: int = 0) -> str:
         """Append a node and infer its tensor; returns ``name``, to be used as an input.
@@ -99,6 +100,8 @@ class Graph:
         self._users[node.name] = []
         self._kinds.setdefault(node.op.kind, []).append(node)
         self._sweeps.setdefault(node.sweep, []).append(node)
+        if (node.op.reads, node.op.writes, node.op.captures) != (None, None, None):
+            self._lasting.append(node)
         for source in dict.fromkeys(node.inputs):  # who reads a value twice is one user
             self._users[source].append(node)
 
@@ -132,8 +135,8 @@ class Graph:
 
         Raises ValueError for a state that is not read by one node and written by one.
         """
-        reads = self._by_name((node.op.reads, node) for node in self.nodes())
-        writes = self._by_name((node.op.writes, node) for node in self.nodes())
+        reads = self._by_name((node.op.reads, node) for node in self._lasting)
+        writes = self._by_name((node.op.writes, node) for node in self._lasting)
         if reads.keys() != writes.keys():
             raise ValueError(
                 f"states that are only read or only written: {sorted(reads.keys() ^ writes.keys())}"
@@ -145,7 +148,7 @@ class Graph:
 
         Raises ValueError for two captures of one name.
         """
-        return self._by_name((node.op.captures, node) for node in self.nodes())
+        return self._by_name((node.op.captures, node) for node in self._lasting)
 
     @staticmethod
     def _by_name(named: Iterable[tuple[str | None, Node]]) -> dict[str, Node]:
