@@ -1,4 +1,4 @@
-"""Commands, each in a process of its own, and what they took. What all of this folder measures by."""
+"""Commands, each in a process of its own, and what they took."""
 
 from __future__ import annotations
 

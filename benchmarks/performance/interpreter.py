@@ -110,7 +110,7 @@ def by_cell(cell: Any, rows: list[Any], cells: int) -> None:
 
 
 def simulated(folder: Path, rounds: int) -> dict[str, Any]:
-    """Milliseconds a step of one sequence: C simulation by g++, built before, and the interpreter."""
+    """Milliseconds a step of one sequence, in C simulation (g++, built before) and here."""
     from penstock_runtime import Interpreter
     from penstock_runtime.csim import build, run_testbench
     from penstock_runtime.engines.native import NativeEngine
@@ -143,7 +143,7 @@ def emulated(folder: Path, rounds: int) -> dict[str, Any]:
     from penstock_runtime import Interpreter
     from penstock_runtime.engines.native import NativeEngine
 
-    layer = Wrapped(lstm(HLS4ML, tensors(HLS4ML)))
+    layer = wrapped(lstm(HLS4ML, tensors(HLS4ML)))
     sequences, steps = HLS4ML_FRAMES
     config = hls4ml.utils.config_from_pytorch_model(
         layer, input_shape=(steps, HLS4ML.inputs), granularity="model"
@@ -164,7 +164,7 @@ def emulated(folder: Path, rounds: int) -> dict[str, Any]:
     return {name: round(1000 * seconds, 3) for name, seconds in found.items()}
 
 
-def Wrapped(layer: Any) -> Any:
+def wrapped(layer: Any) -> Any:
     """A module of one layer, as hls4ml's parser wants it."""
     import torch
 

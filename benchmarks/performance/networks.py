@@ -90,9 +90,7 @@ def lstm(shape: Shape, found: dict[str, np.ndarray]) -> Any:
     """torch.nn.LSTM with these weights, dense."""
     import torch
 
-    layer = torch.nn.LSTM(
-        shape.inputs, shape.cells, proj_size=shape.projection, batch_first=True
-    )
+    layer = torch.nn.LSTM(shape.inputs, shape.cells, proj_size=shape.projection, batch_first=True)
     own = {name.removeprefix("lstm."): torch.from_numpy(raw) for name, raw in found.items()}
     layer.load_state_dict({name: own[name] for name in layer.state_dict()})
     return layer.eval()

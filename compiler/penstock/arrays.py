@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,6 +16,9 @@ from numpy.typing import NDArray
 
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
+
+if TYPE_CHECKING:
+    import zipfile
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 DEFLATED = 1100
@@ -79,6 +81,8 @@ class StoredArray:
     """
 
     def __init__(self, path: Path) -> None:
+        import zipfile
+
         self._path, self._whole = path, None
         if zipfile.is_zipfile(path):
             self._whole = read_array(path)
@@ -108,6 +112,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _load(path: Path, hint: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """Pickles are refused, and so are headers that claim more than the file holds."""
+    import zipfile  # for files alone, and it loads every compression
+
     with _readable(path, hint):
         if not zipfile.is_zipfile(path):
             return np.array(npy.open_memmap(path, mode="r"))

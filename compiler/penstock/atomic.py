@@ -7,7 +7,7 @@ import glob
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -18,7 +18,7 @@ UNFINISHED = ".unfinished"
 IDLE_SECONDS = 60.0
 
 
-def write_files(saves: dict[Path, Callable[[IO[bytes]], None]]) -> None:
+def write_files(saves: Mapping[Path, Callable[[IO[bytes]], None]]) -> None:
     """Write each file beside its place, then move all into place: never half a file.
 
     On a failure none is moved. Only a kill between two moves can leave some files old and some

@@ -24,9 +24,7 @@ Names are followed from the folder's descriptor, part by part, and never through
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +60,7 @@ def replace_files(folder: Path, old: Marker, files: dict[str, bytes]) -> list[st
         (folder / WRITING).rename(folder / WRITTEN)
         return finish(folder, give_up=True)
     finally:
-        shutil.rmtree(folder / WRITING, ignore_errors=True)
+        _remove(folder / WRITING, ignore_errors=True)
 
 
 def is_pending(folder: Path) -> bool:
@@ -207,6 +205,8 @@ def _parent(root: int, name: str, make: bool = False) -> Iterator[tuple[int, str
 
 def _stage(aside: Path, files: dict[str, bytes]) -> None:
     """Write the files to ``aside``/new, down to the disk."""
+    from concurrent.futures import ThreadPoolExecutor  # not for who reads a project
+
     _remove(aside)
     for name, content in files.items():
         path = aside / NEW / name
@@ -229,12 +229,14 @@ def _is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, ignore_errors: bool = False) -> None:
     """Remove a folder and all in it; of a link, the link alone."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():
-        shutil.rmtree(path)
+        import shutil  # not for who reads a project
+
+        shutil.rmtree(path, ignore_errors)
 
 
 def _remove_empty(folder: Path, names: Iterable[str]) -> None:

@@ -6,25 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from penstock.bounds import FASTEST_MHZ, LANE_CHOICES, MAX_CELL_UNITS, MAX_PES, MAX_STEPS, WIDEST
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
-MAX_PES = 1024
-MAX_CELL_UNITS = 64
-FASTEST_MHZ = 1000.0
-LANE_CHOICES = (1, 2, 4, 8, 16)
-WIDEST = 24
-"""Bits of the widest tensor at the ports or in a memory (accumulators apart)."""
-MAX_LENGTH = 1 << 20
-"""Longest vector: inputs, cells, classes; with the empty positions that the PEs leave."""
-MAX_MATRIX = 1 << 27
-"""Elements of the largest weight matrix, zeros counted."""
-MAX_WEIGHTS = 1 << 28
-"""Elements of all tensors of a network together."""
-MAX_STEPS = 1 << 20
-"""Longest sequence that a network can be asked to buffer."""
-MAX_MEMORY_BYTES = 1 << 30
-"""The kernel's memories in C simulation, where an element takes 1, 2, 4 or 8 bytes."""
 RANGE_METHODS = ("error", "peak", "percentile")
 
 

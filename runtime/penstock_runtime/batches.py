@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -128,7 +127,8 @@ class Results:
     """
 
     def __init__(self, file: IO[bytes], is_raw: bool) -> None:
-        self._path, self._is_raw = Path(file.name), is_raw
+        self._file, self._is_raw = file, is_raw
+        self._start = 0
         self.shape: tuple[int, ...] = ()
 
     def write(
@@ -141,19 +141,28 @@ class Results:
     ) -> None:
         """The results of a piece. whole: (sequences, steps) of all frames."""
         values = result.arranged_raw if self._is_raw else result.values
-        is_single, steps = len(source.shape) == 2, piece.steps
-        if values.shape[1] != steps.stop - steps.start:  # one of each sequence
-            whole, steps = (whole[0], values.shape[1]), slice(0, values.shape[1])
+        rows, columns = piece.sequences, piece.steps
+        if values.shape[1] != columns.stop - columns.start:  # one of each sequence
+            whole, columns = (whole[0], values.shape[1]), slice(0, values.shape[1])
         shape = (*whole, values.shape[2])
-        is_turned = not batch_first and not is_single
+        if not batch_first and len(source.shape) == 3:
+            values, rows, columns = values.transpose(1, 0, 2), columns, rows
+            shape = (shape[1], shape[0], shape[2])
         if not self.shape:
-            self.shape = shape[1:] if is_single else shape
-            self.shape = (shape[1], shape[0], shape[2]) if is_turned else self.shape
-            npy.open_memmap(self._path, "w+", values.dtype, self.shape)
-        target = npy.open_memmap(self._path, "r+")
-        if is_single:
-            target[steps] = values[0]
-        elif is_turned:
-            target[steps, piece.sequences] = values.transpose(1, 0, 2)
-        else:
-            target[piece.sequences, steps] = values
+            self.shape = shape[1:] if len(source.shape) == 2 else shape
+            self._begin(values.dtype)
+        self._put(np.ascontiguousarray(values), rows.start, columns.start, shape)
+
+    def _begin(self, dtype: Any) -> None:
+        described = npy.dtype_to_descr(dtype)
+        header = {"descr": described, "fortran_order": False, "shape": self.shape}
+        npy.write_array_header_1_0(self._file, header)
+        self._start = self._file.tell()
+
+    def _put(self, values: NDArray[Any], row: int, column: int, shape: tuple[int, ...]) -> None:
+        """Written, not mapped: a full disk is then an error, and no more."""
+        one = values.itemsize * shape[2]
+        parts = [values] if values.shape[1] == shape[1] else values  # whole rows are one part
+        for number, part in enumerate(parts):
+            self._file.seek(self._start + ((row + number) * shape[1] + column) * one)
+            self._file.write(part.tobytes())

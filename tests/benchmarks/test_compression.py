@@ -26,7 +26,9 @@ def benchmark(monkeypatch):
     import run
     import tasks
 
-    return tasks, run, report
+    yield tasks, run, report
+    for name in ("tasks", "run", "report"):  # tests/report is another report
+        sys.modules.pop(name, None)
 
 
 def made(tasks):

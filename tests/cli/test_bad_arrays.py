@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from cli.given import CELLS, INPUTS, PES, Executes, assert_says
 
+from penstock_runtime.batches import Results
+
 FILES = {
     "missing": (
         lambda path: None,
@@ -321,12 +323,12 @@ def refused_keeping(work, refused, *words):
 
 
 def test_a_full_disk_leaves_the_old_output(refused, project, monkeypatch):
-    def save(file, values):
-        file.write(b"half")
+    def save(results, dtype):
+        results._file.write(b"half")
         raise OSError(28, "No space left on device")
 
     Path("y.npy").write_bytes(b"old")
-    monkeypatch.setattr(np, "save", save)
+    monkeypatch.setattr(Results, "_begin", save)
     assert refused("run", "project", "-i", "x.npy", "-o", "y.npy") == (
         "the file can't be written: No space left on device (y.npy); hint: choose another place"
     )

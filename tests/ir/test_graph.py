@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
@@ -14,6 +15,7 @@ from penstock import PenstockError, Precision
 from penstock.compress import calibrate
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph, schema
+from penstock.ir.graph import connected
 from penstock.ir.io import dump_graph, load_graph, narrowest, parse_graph, save_graph
 from penstock.ir.op import Tensor
 from penstock.ir.verify import verify
@@ -100,6 +102,39 @@ def test_an_ill_typed_node_can_not_be_added(build, message):
         build(small_graph())
 
 
+def test_a_graph_knows_its_nodes_by_sweep_by_kind_and_by_what_they_read():
+    graph = whole_graph()
+    graph.sweeps.append(Direction.BACKWARD)
+    graph.add("double", Add(), "acc", "acc", sweep=1)
+    names = ["x", "W", "acc", "h_before", "sum", "h", "h_after", "y", "double"]
+    assert [node.name for node in graph.nodes()] == names
+    assert [node.name for node in graph.nodes(0)] == names[:-1]
+    assert list(graph.nodes(1)) == [graph["double"]] and list(graph.nodes(2)) == []
+    assert graph.of_kind("add") == [graph["sum"], graph["double"]] and graph.of_kind("mean") == []
+    assert graph.users("acc") == [graph["sum"], graph["double"]] and graph.users("y") == []
+
+
+def test_what_is_asked_of_a_graph_does_not_change_it():
+    graph = small_graph()
+    graph.users("acc").clear()
+    graph.of_kind("matvec").clear()
+    assert graph.users("acc") == [graph["sum"]] and graph.of_kind("matvec") == [graph["acc"]]
+
+
+def test_a_graph_is_analysed_by_networkx():
+    network = whole_graph().as_networkx()
+    assert list(network) == [node.name for node in whole_graph().nodes()]
+    assert nx.ancestors(network, "acc") == {"x", "W"}
+    assert nx.dag_longest_path(network) == ["x", "acc", "sum", "h", "h_after"]
+    assert network.nodes["acc"]["node"] == whole_graph()["acc"]
+
+
+def test_groups_that_meet_are_one_set():
+    groups = [["a", "b"], ["c"], ["d", "e"], ["e", "b"], ["f", "c"]]
+    assert connected(groups) == {"a": 0, "b": 0, "c": 1, "d": 0, "e": 0, "f": 1}
+    assert list(connected(groups)) == ["a", "b", "c", "d", "e", "f"]
+
+
 def test_the_verifier_accepts_what_the_layers_make():
     for arguments in ({"head": 3}, {"bidirectional": True, "head": 2, "at": "final"}):
         verify(lowered(**arguments))
@@ -126,7 +161,7 @@ def test_the_verifier_finds_a_state_of_two_types(length, dtype):
 def test_the_verifier_finds_a_tampered_tensor():
     graph = whole_graph()
     node = graph["h"]
-    graph._graph.nodes["h"]["node"] = replace(node, tensor=replace(node.tensor, hi=1 << 20))
+    graph._nodes["h"] = replace(node, tensor=replace(node.tensor, hi=1 << 20))
     with pytest.raises(ValueError, match="h carries"):
         verify(graph)
 

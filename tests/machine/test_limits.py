@@ -10,13 +10,13 @@ from graphs import Sketch
 from support import random_model
 
 from penstock import Hardware, PenstockError
+from penstock.bounds import MAX_LENGTH, MAX_STEPS
 from penstock.driver import compile_graph, compile_model
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph
 from penstock.machine import limits
 from penstock.machine.limits import _host_bytes, check_memories, check_shapes
 from penstock.ops import Add, Const, Input
-from penstock.settings import MAX_LENGTH, MAX_STEPS
 
 
 def graph_of(*shapes):

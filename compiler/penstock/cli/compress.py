@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from penstock.compress.sensitivity import Sensitivity
     from penstock.compress.training import Update
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
 
 Factory = Annotated[
     str, typer.Argument(metavar="FACTORY", help="file.py:function or package.module:function.")

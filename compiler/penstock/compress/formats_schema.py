@@ -9,13 +9,14 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from penstock.bounds import MAX_PES
 from penstock.calibration import NEGLIGIBLE, Ranges
 from penstock.compress.network_text import NetworkText, text_of_network
 from penstock.fixed import MAX_WIDTH, Fixed, IntArray, Overflow, Rounding
 from penstock.frontend.state_dict import ASSUMED, HeadOptions
 from penstock.layers.ranges import BINS
 from penstock.model import RecurrentModel
-from penstock.settings import MAX_PES, Precision
+from penstock.settings import Precision
 
 SCHEMA = 3
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]

@@ -14,11 +14,11 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from penstock.bounds import MAX_LENGTH
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.layers import LAYERS, Layer
 from penstock.model import Place, RecurrentModel
-from penstock.settings import MAX_LENGTH
 
 PREFIX = "penstock."
 """Of the tensors that hold the network's arrays."""

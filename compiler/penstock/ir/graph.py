@@ -1,6 +1,7 @@
 """The graph itself: typed nodes in sweeps over the sequence.
 
-The only module that knows networkx.
+The only module that knows networkx, and only where a graph is analysed (``as_networkx``,
+``connected``): building, loading, checking and running one needs no more than dictionaries.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from penstock.ir.op import Op, Tensor
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Names of nodes, states and captures appear in files, comments and messages as they are."""
@@ -59,7 +62,11 @@ class Graph:
     def __init__(self, name: str, sweeps: list[Direction]) -> None:
         self.name = name
         self.sweeps = sweeps
-        self._graph = nx.DiGraph()
+        self._nodes: dict[str, Node] = {}
+        self._users: dict[str, list[Node]] = {}
+        self._kinds: dict[str, list[Node]] = {}
+        self._sweeps: dict[int, list[Node]] = {}
+        self._lasting: list[Node] = []  # of states and captures
 
     def add(self, name: str, op: Op, *inputs: str, sweep: int = 0) -> str:
         """Append a node and infer its tensor; returns ``name``, to be used as an input.
@@ -71,12 +78,12 @@ class Graph:
         for text in (name, op.reads, op.writes, op.captures):
             if text is not None and not NAME.fullmatch(text):
                 raise ValueError(f"{text!r} can't be a name: use letters, digits, _ . and -")
-        if name in self._graph:
+        if name in self._nodes:
             raise ValueError(f"there are two nodes named {name!r}")
         if not 0 <= sweep < len(self.sweeps):
             raise ValueError(f"{name}: there is no sweep {sweep}")
         for source in inputs:
-            if source not in self._graph:
+            if source not in self._nodes:
                 raise ValueError(f"{name} reads {source!r}, which is not in the graph before it")
             if self[source].sweep > sweep:
                 raise ValueError(f"{name} in sweep {sweep} reads {source!r} of a later sweep")
@@ -84,29 +91,36 @@ class Graph:
             tensor = op.infer(*(self[source].tensor for source in inputs))
         except ValueError as error:
             raise ValueError(f"while adding node {name} ({op.kind}): {error}") from error
-        self._graph.add_node(name, node=Node(name, op, inputs, sweep, tensor))
-        self._graph.add_edges_from((source, name) for source in inputs)
+        self._insert(Node(name, op, inputs, sweep, tensor))
         return name
 
+    def _insert(self, node: Node) -> None:
+        """Into every index: graphs are asked far more often than they grow."""
+        self._nodes[node.name] = node
+        self._users[node.name] = []
+        self._kinds.setdefault(node.op.kind, []).append(node)
+        self._sweeps.setdefault(node.sweep, []).append(node)
+        if (node.op.reads, node.op.writes, node.op.captures) != (None, None, None):
+            self._lasting.append(node)
+        for source in dict.fromkeys(node.inputs):  # who reads a value twice is one user
+            self._users[source].append(node)
+
     def __getitem__(self, name: str) -> Node:
-        node: Node = self._graph.nodes[name]["node"]
-        return node
+        return self._nodes[name]
 
     def __contains__(self, name: str) -> bool:
-        return name in self._graph
+        return name in self._nodes
 
     def __len__(self) -> int:
-        return len(self._graph)
+        return len(self._nodes)
 
     def nodes(self, sweep: int | None = None) -> Iterator[Node]:
         """All nodes, or those of one sweep, in the one deterministic order."""
-        for _, node in self._graph.nodes(data="node"):
-            if sweep is None or node.sweep == sweep:
-                yield node
+        return iter(self._nodes.values() if sweep is None else self._sweeps.get(sweep, ()))
 
     def of_kind(self, kind: str) -> list[Node]:
-        """All nodes of one operation."""
-        return [node for node in self.nodes() if node.op.kind == kind]
+        """All nodes of one operation, in graph order."""
+        return list(self._kinds.get(kind, ()))
 
     def inputs(self, node: Node) -> list[Node]:
         """The nodes that ``node`` reads, in operand order."""
@@ -121,8 +135,8 @@ class Graph:
 
         Raises ValueError for a state that is not read by one node and written by one.
         """
-        reads = self._by_name((node.op.reads, node) for node in self.nodes())
-        writes = self._by_name((node.op.writes, node) for node in self.nodes())
+        reads = self._by_name((node.op.reads, node) for node in self._lasting)
+        writes = self._by_name((node.op.writes, node) for node in self._lasting)
         if reads.keys() != writes.keys():
             raise ValueError(
                 f"states that are only read or only written: {sorted(reads.keys() ^ writes.keys())}"
@@ -134,7 +148,7 @@ class Graph:
 
         Raises ValueError for two captures of one name.
         """
-        return self._by_name((node.op.captures, node) for node in self.nodes())
+        return self._by_name((node.op.captures, node) for node in self._lasting)
 
     @staticmethod
     def _by_name(named: Iterable[tuple[str | None, Node]]) -> dict[str, Node]:
@@ -151,5 +165,30 @@ class Graph:
 
     def users(self, name: str) -> list[Node]:
         """The nodes that read ``name``, in graph order."""
-        readers = set(self._graph.successors(name))
-        return [node for node in self.nodes() if node.name in readers]
+        return list(self._users[name])
+
+    def as_networkx(self) -> nx.DiGraph:
+        """A copy for analysis: an edge from each value to whoever reads it; ``node`` of a node."""
+        import networkx as nx
+
+        copied = nx.DiGraph(name=self.name)
+        copied.add_nodes_from((name, {"node": node}) for name, node in self._nodes.items())
+        copied.add_edges_from(
+            (source, node.name) for node in self._nodes.values() for source in node.inputs
+        )
+        return copied
+
+
+def connected(groups: Iterable[Iterable[str]]) -> dict[str, int]:
+    """Name -> the number of its set: names of one group, and of groups that meet, are in one set.
+
+    Names stand in the order in which they come, and sets are numbered so.
+    """
+    import networkx as nx
+
+    joined = nx.Graph()
+    for group in groups:
+        nx.add_path(joined, group)
+    sets = enumerate(nx.connected_components(joined))
+    number = {name: index for index, names in sets for name in names}
+    return {name: number[name] for name in joined}

@@ -135,10 +135,11 @@ def plainly_quantized(to: Fixed, values: FloatArray) -> IntArray | None:
     is_usual = to.rounding is Rounding.RND and to.overflow is Overflow.SAT
     if not is_usual or to.width > PLAIN_WIDTH:
         return None
-    scaled = values.astype(np.float64) * 2.0**to.frac
-    least, greatest = scaled.min(), scaled.max()  # NaN if one is
-    if not (least >= to.raw_min - 0.5 and greatest < to.raw_max + 0.5):
+    real = values.astype(np.float64)
+    least, greatest = real.min(), real.max()  # NaN if one is
+    if not (least >= (to.raw_min - 0.5) * to.step and greatest < (to.raw_max + 0.5) * to.step):
         return None
+    scaled = real * 2.0**to.frac
     floor = np.floor(scaled)
     raw: IntArray = floor.astype(np.int64)
     raw += scaled - floor >= 0.5

@@ -10,9 +10,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from penstock.bounds import MAX_LENGTH, MAX_MATRIX, MAX_WEIGHTS
 from penstock.fixed import MAX_WIDTH, Overflow, Rounding
 from penstock.ir.graph import Direction
-from penstock.settings import MAX_LENGTH, MAX_MATRIX, MAX_WEIGHTS
 
 SCHEMA: Final = 1
 MAX_FRAC = 1200

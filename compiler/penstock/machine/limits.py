@@ -5,12 +5,12 @@ The limits stand in ``settings`` and in the docstring of ``settings.Hardware``.
 
 from __future__ import annotations
 
+from penstock.bounds import MAX_LENGTH, MAX_MATRIX, MAX_MEMORY_BYTES, MAX_WEIGHTS
 from penstock.errors import PenstockError
 from penstock.ir import Graph
 from penstock.machine.machine import Machine
 from penstock.machine.storage import signed_bits
 from penstock.schedule.partition import result_vectors
-from penstock.settings import MAX_LENGTH, MAX_MATRIX, MAX_MEMORY_BYTES, MAX_WEIGHTS
 
 MAX_RESULT_BYTES = 100 << 20
 """One frame of results, all lanes: what the stack of a simulated process holds."""

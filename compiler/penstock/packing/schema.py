@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from penstock.bounds import LANE_CHOICES, MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
 from penstock.formats.known import AnyFormat
-from penstock.settings import LANE_CHOICES, MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
 
 SCHEMA: Final = 2
 MAX_WORDS = 1 << 31

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from penstock.errors import PenstockError
 from penstock.ir import Graph, Node
+from penstock.ir.graph import connected
 
 AT_THE_END = ("output", "argmax")
 """Made of the results on their way out, by no phase."""
@@ -202,29 +203,20 @@ def _phase_name(nodes: list[str], are_products: bool, taken: set[str]) -> str:
 
 def _orders(graph: Graph, phases: list[PhaseNodes]) -> dict[str, str]:
     """Vector -> the name of its order: of the first phase that uses it, else the vector's own."""
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            name = leader[name]
-        return name
-
-    def join(names: list[str]) -> None:
-        for name in names[1:]:
-            leader[find(name)] = find(names[0])
-
+    groups: list[list[str]] = []
     for phase in phases:
-        join([*phase.nodes, *phase.results])
+        groups.append([*phase.nodes, *phase.results])
         for name in phase.elementwise:
-            join([name, *(source.name for source in graph.vectors(graph[name]))])
-    for state in graph.states().values():
-        join([state.write.name, state.read.name])
-    name_of: dict[str, str] = {}
+            groups.append([name, *(source.name for source in graph.vectors(graph[name]))])
+    groups += [[state.write.name, state.read.name] for state in graph.states().values()]
+    inputs = [node.name for node in graph.of_kind("input")]
+    together = connected([*groups, *([name] for name in inputs)])
+    name_of: dict[int, str] = {}
     for phase in phases:
-        name_of.setdefault(find([*phase.nodes, *phase.results][0]), phase.name)
-    for node in graph.of_kind("input"):
-        name_of.setdefault(find(node.name), node.name)
-    return {name: name_of[find(name)] for name in list(leader) if find(name) in name_of}
+        name_of.setdefault(together[[*phase.nodes, *phase.results][0]], phase.name)
+    for name in inputs:
+        name_of.setdefault(together[name], name)
+    return {name: name_of[own] for name, own in together.items() if own in name_of}
 
 
 def _check_product(graph: Graph, node: Node, refuse: Callable[[str, str], None]) -> None:

@@ -9,11 +9,22 @@ from penstock.errors import PenstockError, warn
 from penstock.ir.engine import Engine, Executable
 from penstock.ir.evaluate import ReferenceEngine
 from penstock.ir.graph import Graph
-from penstock_runtime.engines.native import NativeEngine, UnavailableError
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (NativeEngine(), ReferenceEngine())}
 AUTO = "auto"
 """The fast engine where it can be had, else the reference."""
+
+
+class UnavailableError(Exception):
+    """Why this machine can't have an engine, in a few words."""
+
+
+def _native() -> Engine:
+    from penstock_runtime.engines.native import NativeEngine  # what builds it takes time to load
+
+    return NativeEngine()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"native": _native, "numpy": ReferenceEngine}
 
 
 def preparation(engine: Engine | str) -> Callable[[Graph], Executable]:
@@ -28,23 +39,21 @@ def preparation(engine: Engine | str) -> Callable[[Graph], Executable]:
     if engine not in ENGINES:
         choices = ", ".join([AUTO, *sorted(ENGINES)])
         raise PenstockError(f"unknown engine {engine!r}", "engine", f"choose {choices}")
-    return functools.partial(_prepared, ENGINES[engine])
+    return functools.partial(_prepared, engine)
 
 
-def _prepared(engine: Engine, graph: Graph) -> Executable:
+def _prepared(name: str, graph: Graph) -> Executable:
     try:
-        return engine.prepare(graph)
+        return ENGINES[name]().prepare(graph)
     except UnavailableError as error:
         raise PenstockError(
-            f"the {engine.name} engine can't be had: {error}",
-            "engine",
-            f"take {AUTO}, or {ReferenceEngine().name}",
+            f"the {name} engine can't be had: {error}", "engine", f"take {AUTO}, or numpy"
         ) from error
 
 
 def _automatic(graph: Graph) -> Executable:
     try:
-        return ENGINES["native"].prepare(graph)
+        return _native().prepare(graph)
     except UnavailableError as error:
         _note(str(error))
         return ReferenceEngine().prepare(graph)

@@ -6,6 +6,5 @@ is the same for all: it is built once.
 """
 
 from penstock_runtime.engines.native.engine import NativeEngine
-from penstock_runtime.engines.native.library import UnavailableError
 
-__all__ = ["NativeEngine", "UnavailableError"]
+__all__ = ["NativeEngine"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,6 +91,8 @@ class NativeExecutable:
     def _mapped(self, function: Callable[[slice], Result], blocks: list[slice]) -> list[Result]:
         if len(blocks) == 1 or self._threads == 1:
             return [function(block) for block in blocks]
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(self._threads) as pool:  # C++ runs without Python's lock
             return list(pool.map(function, blocks))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from penstock.errors import PenstockError
 from penstock_runtime import cache
+from penstock_runtime.engines import UnavailableError
 from penstock_runtime.engines.native.program import Call, header
 
 HERE = Path(__file__).resolve().parent
@@ -28,10 +29,6 @@ hold anything, and sums of it may overflow."""
 LIBRARY = "engine.so"
 NATIVE = ("-march=native",)
 """Whatever this processor has."""
-
-
-class UnavailableError(Exception):
-    """Why this machine can't have the engine, in a few words."""
 
 
 class Library:
