@@ -111,15 +111,29 @@ def test_inputs_of_tables_never_warn(growing, recwarn):
     assert found(result.saturations, Kind.TABLE) and not recwarn.list
 
 
-def test_a_session_counts_as_one_run_over_the_whole_does(growing):
+@pytest.mark.parametrize("engine", ["native", "numpy"])
+def test_a_session_counts_as_one_run_over_the_whole_does(growing, engine):
     x = np.ones((1, 40, 1))
     whole = growing.run_quietly(x)
-    session = Session(growing)
+    session = Session(Interpreter(growing.project, engine))
     with pytest.warns(UserWarning, match="l0.c") as warned:
         for t in range(40):
             session.step(x[0, t])
     assert session.saturations == whole.saturations
     assert len(warned) == 1
+
+
+def test_frames_that_are_cut_off_are_counted_in_the_steps_in_which_they_were(growing):
+    x = np.ones((1, 9, 1))
+    x[0, 4] = x[0, 7] = 1e9
+    session = Session(growing)
+    with pytest.warns(UserWarning, match="input frame"):
+        for frame in x[0]:
+            session.step(frame)
+    whole = growing.run_quietly(x)
+    assert session.saturations == whole.saturations
+    (lost,) = found(session.saturations, Kind.INPUT).values()
+    assert (lost.count, lost.of, lost.first_step) == (2, 9, 4)
 
 
 def test_another_engine_gives_its_own_counts(interpreter):

@@ -30,11 +30,13 @@ def project(tmp_path):
 
 
 @pytest.mark.parametrize("case", NETWORKS)
-@pytest.mark.parametrize("sequences", [1, 3])
-def test_frames_one_by_one_give_the_bits_of_the_whole(project, case, sequences):
+@pytest.mark.parametrize("sequences", [1, 3, 40])
+@pytest.mark.parametrize("engine", ["native", "numpy"])
+def test_frames_one_by_one_give_the_bits_of_the_whole(project, case, sequences, engine):
     folder = project(**NETWORKS[case])
     x = np.random.default_rng(0).normal(0, 1, (sequences, 9, 5))
-    interpreter, session = Interpreter(folder), Session(folder, sequences)
+    interpreter = Interpreter(folder, engine)
+    session = Session(interpreter, sequences)
     for _ in range(2):
         got = np.stack([session.step(x[:, t]) for t in range(9)], axis=1)
         if "head" in NETWORKS[case] and NETWORKS[case].get("at") != "step":
