@@ -47,7 +47,14 @@ def measured(functions: dict[str, Callable[[], Any]], rounds: int, clock: Any) -
     return {name: statistics.median(own) for name, own in taken.items()}
 
 
-def batch(shape: Shape, folder: Path, sequences: int, threads: int, rounds: int) -> dict[str, Any]:
+def batch(
+    shape: Shape,
+    folder: Path,
+    sequences: int,
+    threads: int,
+    rounds: int,
+    has_peers: bool = True,
+) -> dict[str, Any]:
     """Milliseconds a step of ``sequences`` side by side."""
     import torch
 
@@ -59,7 +66,8 @@ def batch(shape: Shape, folder: Path, sequences: int, threads: int, rounds: int)
     x = frames(shape, sequences, steps)
     interpreter = Interpreter(folder, engine=NativeEngine(threads=threads))
     functions = {OURS: lambda: interpreter.run(x)}
-    functions |= {name: lambda run=run: run(x) for name, run in peers(shape).items()}
+    if has_peers:
+        functions |= {name: lambda run=run: run(x) for name, run in peers(shape).items()}
     clock = time.process_time if threads == 1 else time.perf_counter
     found = measured(functions, rounds, clock)
     return {name: round(1000 * seconds / steps, 5) for name, seconds in found.items()}

@@ -4,8 +4,8 @@
 
 Instructions that the native engine executes for a step of ESE's layer, under valgrind, built for
 AVX2 (valgrind knows no AVX-512); Python calls of a streamed frame. Both are the same on every run.
-More than ``results/work.json`` allows, by more than TOLERANCE, ends with exit status 1; --write puts
-what is counted now in its place. Another compiler counts differently: then WIDE is allowed.
+More than ``results/work.json`` allows, by more than TOLERANCE, ends with exit status 1; --write
+puts what is counted now in its place. Another compiler counts differently: then WIDE is allowed.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from penstock.ops import (
 from penstock_runtime.engines.native import NativeEngine
 from penstock_runtime.engines.native.library import NATIVE, library
 from penstock_runtime.engines.native.matrix import Operand, is_narrow, merged, pack_rows
-from penstock_runtime.engines.native.plan import plan
+from penstock_runtime.engines.native.planner import plan
 from penstock_runtime.engines.native.program import BLOCK, Opcode, Storage
 from penstock_runtime.engines.native.rules import RULES
 

@@ -19,7 +19,7 @@ from penstock.ir.walk import Moment
 from penstock.ops import Output
 from penstock_runtime.engines.native.library import NATIVE, Library, library
 from penstock_runtime.engines.native.memory import SIZES, Image, Memory
-from penstock_runtime.engines.native.plan import plan
+from penstock_runtime.engines.native.planner import plan
 
 FEWEST = 4
 """Fewer sequences run one by one: side by side they come in eights."""
@@ -87,6 +87,11 @@ class NativeExecutable:
     def stream(self, lanes: int, state: dict[str, IntArray]) -> NativeStream:
         """See ``ir.engine.Streaming``."""
         return NativeStream(self._built, self._image, lanes, state, self._outputs)
+
+    def weight_bytes(self, lanes: int) -> int:
+        """Bytes of packed weights that a step of so many sequences reads."""
+        sizes = [block.stop - block.start for block in _blocks(lanes, self._threads)]
+        return sum(self._image.weight_bytes(size == 1) for size in sizes)
 
     def _mapped(self, function: Callable[[slice], Result], blocks: list[slice]) -> list[Result]:
         if len(blocks) == 1 or self._threads == 1:

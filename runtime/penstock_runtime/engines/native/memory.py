@@ -74,6 +74,12 @@ class Image:
         with self._packing:
             return self._made(is_single)
 
+    def weight_bytes(self, is_single: bool) -> int:
+        """Of all matrices, packed for a single lane or for several."""
+        self.matrices(is_single)
+        _, packed = self._matrices[is_single]
+        return sum(array.nbytes for own in packed for array in own.arrays.values())
+
     def _made(self, is_single: bool) -> ct.Array[Matrix]:
         if is_single not in self._matrices:
             packed = [self._packed(matrix, is_single) for matrix in self.plan.matrices]
