@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from importlib import import_module
 from inspect import cleandoc, unwrap
 
 import numpy as np
@@ -117,3 +119,18 @@ def test_parts_of_penstock_are_there_without_an_import_of_their_own():
         "assert penstock.compress.Cubic and penstock.driver.compile_graph and penstock.ir.Graph"
     )
     assert parts({"compress", "driver", "frontend", "ir"}) <= found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_runs_on_an_engine_starts_no_threads_of_blas(command, monkeypatch):
+    program = import_module("penstock.cli.main")
+    environment = {"OMP_NUM_THREADS": "3"}
+    monkeypatch.setattr(program, "command_of", lambda name: lambda: None)
+    monkeypatch.setattr(os, "environ", environment)
+    program._loaded(command)
+    assert environment.pop("OMP_NUM_THREADS") == "3"  # what the user has set stays
+    assert environment == (
+        {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        if command in ("run", "csim", "check")
+        else {}
+    )

@@ -7,6 +7,7 @@ list the commands, ``COMMANDS`` is enough.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -50,6 +51,11 @@ COMMANDS = {
 }
 """Command -> the module of its function, ``<command>_command``; what the list says of it."""
 
+ON_ENGINES = ("run", "csim", "check")
+"""Commands that have no products for BLAS, unless --engine numpy makes some."""
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Threads that would be started for nothing; what the user has set stays."""
+
 UsageError: Any = typer.BadParameter.__base__
 """What typer raises for a wrong command, option or value: click's, wherever it is kept."""
 
@@ -75,6 +81,9 @@ def command_of(name: str) -> Callable[..., None]:
 
 
 def _loaded(name: str) -> Any:
+    if name in ON_ENGINES:
+        for variable in BLAS_THREADS:
+            os.environ.setdefault(variable, "1")
     alone = _typer()
     alone.command(name)(command_of(name))
     return get_command(alone)
