@@ -61,11 +61,8 @@ class Entries:
 
 
 def is_narrow(operands: Sequence[Operand]) -> bool:
-    """True if weights and vectors fit 16 bits, and any pair of products 32."""
-    return all(
-        2 * operand.greatest * operand.reach <= MOST and operand.greatest < 1 << 15
-        for operand in operands
-    )
+    """True if pairs of products with 16-bit vectors fit 32 bits: not if a weight is -2**15."""
+    return all(operand.greatest < 1 << 15 for operand in operands)
 
 
 def merged(operands: Sequence[Operand], offsets: Sequence[int]) -> list[Entries]:
@@ -81,8 +78,7 @@ def merged(operands: Sequence[Operand], offsets: Sequence[int]) -> list[Entries]
 
 
 def _is_narrow_by(operand: Operand, bits: int) -> bool:
-    greatest = operand.greatest << bits
-    return bits == 0 or (greatest < 1 << 15 and 2 * greatest * operand.reach <= MOST)
+    return bits == 0 or operand.greatest << bits < 1 << 15
 
 
 def _joined(operands: Sequence[tuple[Operand, int]], shift: int) -> Entries:
