@@ -95,8 +95,8 @@ makes in Python.""",
     ),
 )  # fmt: skip
 NOTE = """What these figures do not show: other processors than the one named, and a machine that
-does nothing else; two virtual cores of a shared one were measured, so that ratios within a table say
-more than its seconds."""
+does nothing else; two virtual cores of a shared one were measured, so that ratios within a table
+say more than its seconds."""
 
 
 def page() -> str:

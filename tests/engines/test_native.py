@@ -13,6 +13,7 @@ from graphs import Sketch
 
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph
+from penstock.ir.evaluate import ReferenceEngine
 from penstock.ops import (
     ALL,
     Add,
@@ -214,3 +215,18 @@ def test_permuting_and_gathering_agree():
         graph = layer(600, 300, Fixed(12, 11), Fixed(16, 12), density)
         for lanes in (1, 2):
             agrees(NativeEngine(), graph, 1, lanes, 3)
+
+
+def test_what_a_long_sequence_took_is_given_back():
+    s = Sketch(6, (Direction.FORWARD, Direction.BACKWARD, Direction.FORWARD))
+    s.state("c", 8, sweep=1)
+    s.write("c", s.requant("q", s.product("acc", 8, "x", "c_before", sweep=1), sweep=1), sweep=1)
+    graph = s.done("q", sweep=2)
+    executable = NativeEngine(threads=1).prepare(graph)
+    long = drawn_run(graph, np.random.default_rng(0), 1, 100_000)
+    executable.run(long.x, np.array([100_000]))
+    (memory,) = executable._idle[1]
+    assert sum(array.nbytes for array in memory.arrays) < 1 << 20
+    short, lengths = long.x[:, :3], np.array([3])
+    wanted = ReferenceEngine().prepare(graph).run(short, lengths)
+    assert (executable.run(short, lengths).y == wanted.y).all()

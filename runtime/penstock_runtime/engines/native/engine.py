@@ -107,6 +107,7 @@ class NativeExecutable:
         idle = self._idle[lanes]
         memory = idle.pop() if idle else Memory(self._image, lanes)
         yield memory
+        memory.shrink()
         idle.append(memory)
 
     @cached_property

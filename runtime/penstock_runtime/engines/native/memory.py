@@ -42,6 +42,8 @@ MARGIN = 64
 """Elements behind an arena that a kernel may read, and not use."""
 LINE = 64
 """Bytes of a line of the cache."""
+KEPT_BYTES = 1 << 20
+"""A buffer of every step that is larger is made anew for each run."""
 NEVER = (1 << 63) - 1
 
 
@@ -210,6 +212,12 @@ class Memory:
                 self.arrays[index] = array
                 self.buffers[index].start = array.ctypes.data
                 self.buffers[index].step_bytes = array.strides[0]
+
+    def shrink(self) -> None:
+        """Give back what a long sequence took for later sweeps."""
+        for index, buffer in enumerate(self.plan.buffers):
+            if buffer.later and self.arrays[index].nbytes > KEPT_BYTES:
+                self.arrays[index] = self._array(buffer)
 
     def connect(self, x: IntArray, y: IntArray) -> None:
         """Where frames come from and results go, (lanes, steps, n) each; the caller keeps them."""
