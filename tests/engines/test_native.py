@@ -110,6 +110,19 @@ def test_products_of_all_sizes_agree(engine, rows, weight, activation, extreme, 
     agrees(engine, graph, rows, lanes, 3)
 
 
+def test_weights_that_need_int64_when_shifted_agree(engine):
+    """Narrow weights, of which some meet wide vectors, and some are shifted far."""
+    s = Sketch(5)
+    fine, coarse = Fixed(22, 20), Fixed(6, -10)
+    s.add("fine", Requant(fine), "x")
+    s.add("coarse", Requant(coarse), "x")
+    generator = np.random.default_rng(0)
+    for name in ("V", "W"):
+        s.add(name, Const(Fixed(12, 0), generator.integers(-2048, 2047, (7, 5))))
+    s.add("acc", MatVec(), "fine", "V", "coarse", "W")
+    agrees(engine, s.done(s.requant("q", "acc")), 3, 9, 2)
+
+
 def test_a_pair_that_needs_33_bits_is_not_narrow():
     lowest, reach = Fixed(16, 15).raw_min, 1 << 15
     operand = Operand.of(np.array([[lowest, lowest]]), 0, reach)
