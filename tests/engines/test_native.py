@@ -243,3 +243,20 @@ def test_what_a_long_sequence_took_is_given_back():
     short, lengths = long.x[:, :3], np.array([3])
     wanted = ReferenceEngine().prepare(graph).run(short, lengths)
     assert (executable.run(short, lengths).y == wanted.y).all()
+
+
+def test_an_interrupt_is_heard_before_a_long_sequence_has_ended(monkeypatch):
+    executable = NativeEngine(threads=1).prepare(layer(20, 8, Fixed(6, 5), Fixed(8, 4)))
+    steps = []
+    run = executable._built.run
+
+    def interrupted(call, sweep, first, last):
+        run(call, sweep, first, last)
+        steps.append(last - first)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(executable._built, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        executable.run(np.zeros((1, 10**5, 8), np.int64), np.array([10**5]))
+    assert sum(steps) < 10**4

@@ -21,6 +21,8 @@ from penstock_runtime.engines.native.library import NATIVE, Library, library
 from penstock_runtime.engines.native.memory import SIZES, Image, Memory
 from penstock_runtime.engines.native.planner import plan
 
+STEPS = 1000
+"""So many are run before an interrupt is heard."""
 FEWEST = 4
 """Fewer sequences run one by one: side by side they come in eights."""
 
@@ -79,7 +81,7 @@ class NativeExecutable:
         def part(block: slice) -> Result:
             with self._borrowed(block.stop - block.start) as memory:
                 _begin(memory, block, x, y, lengths, state)
-                self._built.run_all(memory.call)
+                self._run_sweeps(memory)
                 return _result(memory)
 
         return _joined(y, self._mapped(part, blocks))
@@ -87,6 +89,13 @@ class NativeExecutable:
     def stream(self, lanes: int, state: dict[str, IntArray]) -> NativeStream:
         """See ``ir.engine.Streaming``."""
         return NativeStream(self._built, self._image, lanes, state, self._outputs)
+
+    def _run_sweeps(self, memory: Memory) -> None:
+        """All steps; Python looks up now and then, for an interrupt."""
+        for index, sweep in enumerate(memory.plan.program.sweeps):
+            steps = len(sweep.order(memory.call.steps))
+            for first in range(0, steps, STEPS):
+                self._built.run(memory.call, index, first, min(first + STEPS, steps))
 
     def weight_bytes(self, lanes: int) -> int:
         """Bytes of packed weights that a step of so many sequences reads."""
@@ -124,7 +133,7 @@ class NativeExecutable:
         for index, sweep in enumerate(memories[0].plan.program.sweeps):
             for place, frame in enumerate(sweep.order(steps)):
                 for memory in memories:
-                    self._built.run(memory.call, index, place)
+                    self._built.run(memory.call, index, place, place + 1)
                 moment = Moment(sweep, frame, lengths, shortest)
                 for node in sweep.nodes:
                     if isinstance(node.op, Output):

@@ -45,12 +45,12 @@ class Library:
         self._run.restype = self._run_all.restype = None
         self.can_permute = bool(built.penstock_can_permute())
 
-    def run(self, call: Call, sweep: int, place: int) -> None:
-        """One step of a sweep, ``place``th in its order."""
-        self._run(call, sweep, place, place + 1)
+    def run(self, call: Call, sweep: int, first: int, last: int) -> None:
+        """Steps ``first`` to ``last`` of a sweep, in its order."""
+        self._run(call, sweep, first, last)
 
     def run_all(self, call: Call) -> None:
-        """All steps of all sweeps."""
+        """All steps of all sweeps; an interrupt waits for the last."""
         self._run_all(call)
 
 
