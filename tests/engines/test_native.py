@@ -18,6 +18,7 @@ from penstock.ops import (
     ALL,
     Add,
     Capture,
+    Clamp,
     Const,
     Input,
     MatVec,
@@ -121,6 +122,42 @@ def test_weights_that_need_int64_when_shifted_agree(engine):
         s.add(name, Const(Fixed(12, 0), generator.integers(-2048, 2047, (7, 5))))
     s.add("acc", MatVec(), "fine", "V", "coarse", "W")
     agrees(engine, s.done(s.requant("q", "acc")), 3, 9, 2)
+
+
+def test_padding_is_not_counted_where_zeros_saturate(engine):
+    s = Sketch(6)
+    s.add("bias", Const(Fixed(20, 10), np.full(6, 500_000)))
+    graph = s.done(s.sum("q", "x", "bias"))
+    for lanes in (1, 5, 12, 40):
+        agrees(engine, graph, lanes, lanes, 3)
+
+
+def test_columns_beyond_16_bits_agree(engine):
+    graph = layer(3, (1 << 16) + 9, Fixed(4, 3), Fixed(8, 4), 0.001)
+    for lanes in (1, 4):
+        agrees(engine, graph, lanes, lanes, 2)
+
+
+def test_a_product_behind_another_of_the_same_length_waits_for_all_of_its_rows(engine):
+    s = Sketch(6)
+    first = s.requant("a", s.product("acc1", 60, "x"))
+    second = s.requant("b", s.product("acc2", 60, first, s.state("c", 60)))
+    s.write("c", second)
+    graph = s.done(second)
+    for lanes in (1, 32):  # 60 rows are several blocks
+        agrees(engine, graph, lanes, lanes, 3)
+
+
+@pytest.mark.parametrize("limits", [(3000, 4000), (-4000, -3000)])
+@pytest.mark.parametrize("overflow", Overflow)
+def test_values_that_are_all_out_of_range_agree(engine, limits, overflow):
+    s = Sketch(6)
+    s.add("far", Clamp(*limits), "x")
+    for signed in (True, False):
+        to = Fixed(5, 4, signed, Rounding.RND, overflow)
+        s.add(f"q{signed}", Requant(to), "far")
+    s.add("sum", Add(), "qTrue", "qFalse")
+    agrees(engine, s.done("sum"), 1, 9, 2)
 
 
 def test_a_pair_that_needs_33_bits_is_not_narrow():

@@ -14,6 +14,7 @@ from penstock.ir.saturation import (
     Saturation,
     lowest_of,
     merged,
+    plainly_quantized,
     range_within,
     reals_outside,
     saturable,
@@ -151,3 +152,35 @@ def test_a_mean_that_provably_fits_is_not_counted():
     graph.add("mean", Mean(Fixed(40, 2, True, Rounding.RND, Overflow.SAT)), "sum", sweep=1)
     graph.add("y", Output(), "mean", sweep=1)
     assert evaluate(graph, X, np.array([3, 2])).saturations == ()
+
+
+EDGES = (0.0, 0.25, 0.49999999999999994, 0.5, 0.75, 1.0, 1.5, 2.5)
+
+
+@pytest.mark.parametrize("kind", [Fixed(8, 3), Fixed(16, 12), Fixed(4, -3), Fixed(5, 9, False)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_is_plainly_quantized_is_what_is_quantized(kind, dtype):
+    to = Fixed(kind.width, kind.frac, kind.signed, Rounding.RND, Overflow.SAT)
+    ends = (to.raw_min, -1, 0, 1, to.raw_max)
+    raws = [end + sign * edge for end in ends for edge in EDGES for sign in (1, -1)]
+    values = (np.array(raws) * to.step).astype(dtype)
+    inside = ~reals_outside(to, values)
+    assert inside.any() and not inside.all()
+    assert plainly_quantized(to, values) is None
+    assert (plainly_quantized(to, values[inside]) == to.quantize(values[inside])).all()
+    for value, is_inside in zip(values, inside, strict=True):
+        found = plainly_quantized(to, value[None])
+        assert (found is not None) == is_inside
+        assert found is None or found == to.quantize(value[None])
+
+
+def test_only_finite_values_of_usual_types_are_plainly_quantized():
+    usual = Fixed(8, 3, True, Rounding.RND, Overflow.SAT)
+    for value in (np.nan, np.inf, -np.inf, 1e300):
+        assert plainly_quantized(usual, np.array([0.0, value])) is None
+    for to in (Fixed(8, 3), Fixed(8, 3, True, Rounding.RND), Fixed(40, 3, *usual_modes(usual))):
+        assert plainly_quantized(to, np.zeros(2)) is None
+
+
+def usual_modes(to):
+    return to.signed, to.rounding, to.overflow
