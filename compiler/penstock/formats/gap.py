@@ -9,13 +9,14 @@ or where a PE has come to its end before the others.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock.formats.hazards import issue
+from penstock.formats.hazards import issue, shares
 from penstock.formats.protocol import BUBBLES, Entries, Field, NonZeros
 from penstock.formats.rows import OwnedRows
 
@@ -65,30 +66,40 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
     ) -> Entries:
         """Padding for long gaps, and bubbles against hazards."""
-        distance = gaps(nonzeros)
-        padding = self._padding(distance)
-        run = padding + 1
-        last = np.cumsum(run) - 1
-        total = int(run.sum())
-        pe = np.repeat(nonzeros.pe, run)
-        weight = np.zeros(total, dtype=np.int64)
-        gap = np.full(total, self.greatest, dtype=np.int64)
-        slot = np.full(total, -1, dtype=np.int64)
-        weight[last] = nonzeros.weight
-        gap[last] = distance - padding * self.greatest
-        slot[last] = nonzeros.position % phase.slots
+        runs = [self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe)]
+        runs = runs or [self._padded(nonzeros, phase.slots)]
+        pe, weight, gap, slot = (np.concatenate(parts) for parts in zip(*runs, strict=True))
         word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance)
-        words = int(word.max()) + 1 if total else 1  # a phase without weights still has a word
-        placed = {name: np.zeros((words, pes), dtype=np.int64) for name in ("weight", "gap")}
+        words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
+        placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
         placed["weight"][word, pe] = weight
         placed["gap"][word, pe] = gap
         return Entries(placed)
 
+    def _padded(self, own: NonZeros, slots: int) -> tuple[NDArray[Any], ...]:
+        """The entries of one PE without bubbles: PE, weight, gap, and slot, or -1 for padding."""
+        distance = gaps(own)
+        padding = self._padding(distance)
+        last = np.cumsum(padding + 1) - 1
+        total = len(last) + int(padding.sum())
+        weight = np.zeros(total, dtype=np.int32)
+        gap = np.full(total, self.greatest, dtype=np.int32)
+        slot = np.full(total, -1, dtype=np.int32)
+        weight[last] = own.weight
+        gap[last] = distance - padding * self.greatest
+        slot[last] = own.position % slots
+        return np.repeat(own.pe, padding + 1), weight, gap, slot
+
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
         """See ``Format``."""
-        position = np.cumsum(entries["gap"], axis=0)
-        pe, word = np.nonzero(entries["weight"].T)
-        return NonZeros(pe, position[word, pe], entries["weight"][word, pe]), word
+        word, position, weight = [], [], []
+        for gap, own in zip(entries["gap"].T, entries["weight"].T, strict=True):
+            word.append(np.flatnonzero(own))
+            position.append(np.cumsum(gap, dtype=np.int64)[word[-1]])
+            weight.append(own[word[-1]])
+        pe = np.repeat(np.arange(len(word)), [len(words) for words in word])
+        found = NonZeros(pe, np.concatenate(position), np.concatenate(weight))
+        return found, np.concatenate(word)
 
     def waste(self, phase: PhaseCode, entries: Entries) -> dict[str, IntArray]:
         """Padding moves a PE on, a bubble does not."""

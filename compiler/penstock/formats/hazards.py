@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
+from penstock.sorting import stable_order
+
+
+def shares(pe: IntArray) -> Iterator[slice]:
+    """Where the entries of each PE stand, in ascending order; PEs without any are left out.
+
+    What is done share by share needs no memory for a whole phase. Raises ValueError unless ``pe``
+    is sorted.
+    """
+    steps = np.diff(pe)
+    if (steps < 0).any():
+        raise ValueError("the entries are not sorted by PE")
+    starts = (np.flatnonzero(steps) + 1).tolist()
+    for start, stop in pairwise([0, *starts, len(pe)] if len(pe) else []):
+        yield slice(start, stop)
 
 
 def use_distance(pe: IntArray, word: IntArray, slot: IntArray, slots: int, ways: int) -> IntArray:
     """Words between the two closest uses of each accumulator address, for every use but the first.
 
-    pe, word, slot: (uses). The way is word mod ``ways``.
+    pe, word, slot: (uses), those of a PE in the order of their words; a distance is negative if
+    they are not. The way is word mod ``ways``.
     """
     address = (pe * slots + slot) * ways + word % ways
-    order = np.lexsort((word, address))
-    same = address[order][1:] == address[order][:-1]
-    distance: IntArray = (word[order][1:] - word[order][:-1])[same]
+    order = stable_order(address)
+    address, word = address[order], word[order]
+    distance: IntArray = (word[1:] - word[:-1])[address[1:] == address[:-1]]
     return distance
 
 
+def least_distance(
+    pe: IntArray, word: IntArray, slot: NDArray[Any], slots: int, ways: int
+) -> int | None:
+    """The least ``use_distance`` of entries sorted by PE, then by word; None if there is none.
+
+    slot: -1 for an entry that uses no accumulator.
+    """
+    least = []
+    for own in shares(pe):
+        used = np.flatnonzero(slot[own] >= 0)
+        distances = use_distance(
+            np.zeros_like(used), word[own][used], slot[own][used].astype(np.int64), slots, ways
+        )
+        if distances.size:
+            least.append(int(distances.min()))
+    return min(least, default=None)
+
+
 def issue(
-    pe: IntArray, slot: IntArray, pes: int, slots: int, ways: int, hazard_distance: int
+    pe: IntArray, slot: NDArray[Any], pes: int, slots: int, ways: int, hazard_distance: int
 ) -> IntArray:
     """The word of each entry: in order on its PE, as early as the hazard distance allows.
 
@@ -29,9 +68,8 @@ def issue(
     counts = np.bincount(pe, minlength=pes)
     starts = np.cumsum(counts) - counts
     rank = np.arange(len(pe)) - starts[pe]
-    used = slot >= 0
-    distances = use_distance(pe[used], rank[used], slot[used], slots, ways)
-    if distances.size == 0 or distances.min() >= hazard_distance:
+    least = least_distance(pe, rank, slot, slots, ways)
+    if least is None or least >= hazard_distance:
         return rank
     by_rank = np.full((int(counts.max()), pes), -1, dtype=np.int64)
     by_rank[rank, pe] = slot
