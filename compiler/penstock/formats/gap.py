@@ -37,7 +37,8 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
     @classmethod
     def choices(cls, nonzeros: NonZeros) -> list[Gap]:
         """Every width that may be worth its bits: none is wider than the widest gap."""
-        needed = max(int(gaps(nonzeros).max(initial=1)).bit_length(), 1)
+        widest = [int(gaps(nonzeros[own]).max()) for own in shares(nonzeros.pe)]
+        needed = max(max(widest, default=1).bit_length(), 1)
         return [cls(bits) for bits in range(1, min(needed, WIDEST_GAP) + 1)]
 
     @property
@@ -54,8 +55,8 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
 
     def min_words(self, nonzeros: NonZeros, pes: int) -> int:
         """See ``Format``."""
-        runs = self._padding(gaps(nonzeros)) + 1.0
-        return int(np.bincount(nonzeros.pe, weights=runs, minlength=pes).max(initial=0))
+        runs = (self._padding(gaps(nonzeros[own])) + 1 for own in shares(nonzeros.pe))
+        return max((int(run.sum()) for run in runs), default=0)
 
     def price(self, nonzeros: NonZeros, weight_bits: int, pes: int) -> int:
         """The product of cycles and bits: neither time nor memory is free."""
@@ -68,38 +69,45 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         """Padding for long gaps, and bubbles against hazards."""
         runs = [self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe)]
         runs = runs or [self._padded(nonzeros, phase.slots)]
-        pe, weight, gap, slot = (np.concatenate(parts) for parts in zip(*runs, strict=True))
+        pe, slot = (np.concatenate([run[name] for run in runs]) for name in ("pe", "slot"))
         word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance)
         words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
         placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
-        placed["weight"][word, pe] = weight
-        placed["gap"][word, pe] = gap
+        for run, own in zip(runs, shares(pe), strict=False):
+            for name, values in placed.items():
+                values[word[own], run["pe"][0]] = run[name]
         return Entries(placed)
 
-    def _padded(self, own: NonZeros, slots: int) -> tuple[NDArray[Any], ...]:
-        """The entries of one PE without bubbles: PE, weight, gap, and slot, or -1 for padding."""
+    def _padded(self, own: NonZeros, slots: int) -> dict[str, NDArray[Any]]:
+        """The entries of one PE without bubbles: pe, weight, gap, and slot, or -1 for padding."""
         distance = gaps(own)
         padding = self._padding(distance)
         last = np.cumsum(padding + 1) - 1
         total = len(last) + int(padding.sum())
-        weight = np.zeros(total, dtype=np.int32)
-        gap = np.full(total, self.greatest, dtype=np.int32)
+        weight = np.zeros(total, dtype=own.weight.dtype)
+        gap = np.full(total, self.greatest, dtype=np.uint8)
         slot = np.full(total, -1, dtype=np.int32)
         weight[last] = own.weight
         gap[last] = distance - padding * self.greatest
         slot[last] = own.position % slots
-        return np.repeat(own.pe, padding + 1), weight, gap, slot
+        pe = np.repeat(own.pe, padding + 1)
+        return {"pe": pe, "weight": weight, "gap": gap, "slot": slot}
 
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
         """See ``Format``."""
-        word, position, weight = [], [], []
-        for gap, own in zip(entries["gap"].T, entries["weight"].T, strict=True):
-            word.append(np.flatnonzero(own))
-            position.append(np.cumsum(gap, dtype=np.int64)[word[-1]])
-            weight.append(own[word[-1]])
-        pe = np.repeat(np.arange(len(word)), [len(words) for words in word])
-        found = NonZeros(pe, np.concatenate(position), np.concatenate(weight))
-        return found, np.concatenate(word)
+        counts = np.count_nonzero(entries["weight"], axis=0)
+        ends = np.cumsum(counts)
+        word, position = np.empty(int(ends[-1]), np.int64), np.empty(int(ends[-1]), np.int64)
+        weight = np.empty(int(ends[-1]), entries["weight"].dtype)
+        for gap, values, stop, count in zip(
+            entries["gap"].T, entries["weight"].T, ends, counts, strict=True
+        ):
+            own = slice(stop - count, stop)
+            word[own] = np.flatnonzero(values)
+            position[own] = np.cumsum(gap, dtype=np.int64)[word[own]]
+            weight[own] = values[word[own]]
+        pe = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        return NonZeros(pe, position, weight), word
 
     def waste(self, phase: PhaseCode, entries: Entries) -> dict[str, IntArray]:
         """Padding moves a PE on, a bubble does not."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from penstock.fixed import IntArray
 from penstock.sorting import stable_order
 
 
-def shares(pe: IntArray) -> Iterator[slice]:
+def shares(pe: NDArray[Any]) -> Iterator[slice]:
     """Where the entries of each PE stand, in ascending order; PEs without any are left out.
 
     What is done share by share needs no memory for a whole phase. Raises ValueError unless ``pe``
@@ -41,34 +41,34 @@ def use_distance(pe: IntArray, word: IntArray, slot: IntArray, slots: int, ways:
 
 
 def least_distance(
-    pe: IntArray, word: IntArray, slot: NDArray[Any], slots: int, ways: int
+    uses: Iterable[tuple[IntArray, NDArray[Any]]], slots: int, ways: int
 ) -> int | None:
-    """The least ``use_distance`` of entries sorted by PE, then by word; None if there is none.
+    """The least ``use_distance`` of any PE; None if no address is used twice.
 
-    slot: -1 for an entry that uses no accumulator.
+    uses: for each PE, word and slot of its entries in the order of the words; slot -1 for an entry
+    that uses no accumulator.
     """
-    least = []
-    for own in shares(pe):
-        used = np.flatnonzero(slot[own] >= 0)
-        distances = use_distance(
-            np.zeros_like(used), word[own][used], slot[own][used].astype(np.int64), slots, ways
-        )
+    found = []
+    for word, slot in uses:
+        used = np.flatnonzero(slot >= 0)
+        one_pe = np.zeros_like(used)
+        distances = use_distance(one_pe, word[used], slot[used].astype(np.int64), slots, ways)
         if distances.size:
-            least.append(int(distances.min()))
-    return min(least, default=None)
+            found.append(int(distances.min()))
+    return min(found, default=None)
 
 
 def issue(
-    pe: IntArray, slot: NDArray[Any], pes: int, slots: int, ways: int, hazard_distance: int
+    pe: NDArray[Any], slot: NDArray[Any], pes: int, slots: int, ways: int, hazard_distance: int
 ) -> IntArray:
     """The word of each entry: in order on its PE, as early as the hazard distance allows.
 
     pe, slot: (entries), sorted by PE; slot -1 for an entry that uses no accumulator.
     """
     counts = np.bincount(pe, minlength=pes)
-    starts = np.cumsum(counts) - counts
-    rank = np.arange(len(pe)) - starts[pe]
-    least = least_distance(pe, rank, slot, slots, ways)
+    rank = np.arange(len(pe))
+    rank -= np.repeat(np.cumsum(counts) - counts, counts)
+    least = least_distance(((rank[own], slot[own]) for own in shares(pe)), slots, ways)
     if least is None or least >= hazard_distance:
         return rank
     by_rank = np.full((int(counts.max()), pes), -1, dtype=np.int64)
@@ -85,4 +85,5 @@ def issue(
         free_from[every_pe[uses], wanted[uses], (word % ways)[uses]] = word[uses] + hazard_distance
         issued[index] = word
         next_word = word + 1
-    return issued[rank, pe]
+    found: IntArray = issued[rank, pe]
+    return found

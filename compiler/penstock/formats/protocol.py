@@ -68,10 +68,10 @@ class NonZeros:
     """A phase's non-zeros, sorted by PE, then by position. All arrays (count).
 
     position: where on its PE a weight belongs; column * slots + slot where a PE owns rows.
-    weight: of any width.
+    pe and weight are of any width: widen them before you compute.
     """
 
-    pe: IntArray
+    pe: NDArray[Any]
     position: IntArray
     weight: NDArray[Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock.formats.hazards import least_distance
+from penstock.formats.hazards import least_distance, shares
 from penstock.formats.layout import Layout
 from penstock.formats.protocol import Matrices, NonZeros
 from penstock.ir.matrix import Matrix
@@ -48,7 +48,8 @@ class OwnedRows:
         order = stable_order(place)
         place, weight = place[order], weight[order]
         pe = place // span
-        return NonZeros(pe, place - pe * span, weight)
+        place -= pe * span
+        return NonZeros(pe.astype(np.int32), place, weight)
 
     def matrices(
         self, phase: PhaseCode, layouts: Mapping[str, Layout], pes: int, nonzeros: NonZeros
@@ -77,8 +78,8 @@ class OwnedRows:
         self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int
     ) -> int | None:
         """See ``Format``."""
-        slot = nonzeros.position % phase.slots
-        least = least_distance(nonzeros.pe, word, slot, phase.slots, phase.ways)
+        uses = ((word[own], nonzeros.position[own] % phase.slots) for own in shares(nonzeros.pe))
+        least = least_distance(uses, phase.slots, phase.ways)
         if least is not None and least < hazard_distance:
             raise AssertionError(f"phase {phase.name}: a slot is used twice too soon")
         return least

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from penstock.fixed import FloatArray, IntArray
 from penstock.sorting import stable_order
 
-BLOCK = 1 << 17
-"""Elements of a matrix that are dense at a time: 1 MB in float64, which stays in the cache."""
+BLOCK = 1 << 18
+"""Elements of a matrix that are dense at a time: 2 MB in float64, which stay in the cache."""
+ROWS = 16
+"""Matrix products are at their best for multiples of these."""
 KEPT_DENSE = 1 << 21
 """A matrix of no more elements is kept in float64, once it has been multiplied by."""
 FEW = 4
@@ -30,8 +32,9 @@ def narrowest(raw: NDArray[Any]) -> NDArray[Any]:
 
 
 def blocks(shape: tuple[int, int]) -> Iterator[slice]:
-    """The rows of a matrix, so many at a time that they have about ``BLOCK`` elements."""
+    """The rows of a matrix, so many at a time that they have at most ``BLOCK`` elements."""
     step = max(BLOCK // shape[1], 1)
+    step -= step % ROWS if step > ROWS else 0
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))
 
