@@ -7,6 +7,7 @@ that read x are multiplied by 2**k_j before they are quantized, which is exact.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,7 +55,8 @@ def fold_inputs(model: RecurrentModel, ranges: Ranges, precision: Precision) -> 
     readers = [place for place in model.places if INPUT in place.sources]
     exponents = np.zeros(len(peaks), dtype=np.int64)
     if _is_free(model, readers, precision):
-        exponents = _best_exponents(model, readers, peaks, precision)
+        weights = (_columns_of_x(place, model) for place in readers)
+        exponents = _best_exponents(weights, peaks, precision)
     notes = _notes(exponents, np.ldexp(peaks, -exponents), precision)
     if not exponents.any():
         return Folded(model, ranges, (), notes)
@@ -122,9 +124,12 @@ def _scaled(place: Place, model: RecurrentModel, factors: FloatArray) -> Layer:
 
 
 def _best_exponents(
-    model: RecurrentModel, readers: list[Place], peaks: FloatArray, precision: Precision
+    weights: Iterable[FloatArray], peaks: FloatArray, precision: Precision
 ) -> IntArray:
-    """All reach no further than one of them, whichever makes the least error; or all zero."""
+    """All reach no further than one of them, whichever makes the least error; or all zero.
+
+    weights: taken only where the inputs' ranges differ by so much that it may matter.
+    """
     none = np.zeros(len(peaks), dtype=np.int64)
     octaves = np.ceil(np.log2(np.where(peaks > 0, peaks, 1.0))).astype(np.int64)
     used = octaves[peaks > 0]
@@ -134,7 +139,7 @@ def _best_exponents(
         np.where(peaks > 0, np.clip(octaves - reach, 0, MOST), 0)
         for reach in sorted(set(used.tolist()), reverse=True)
     ]
-    weights = [_columns_of_x(place, model) for place in readers]
+    weights = list(weights)
     with np.errstate(over="ignore"):  # an error that is infinite is not the least
         errors = [_expected_error(weights, peaks, one, precision) for one in candidates]
     best = int(np.argmin(errors))

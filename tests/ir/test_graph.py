@@ -292,6 +292,15 @@ def test_nonzeros_of_a_row_that_do_not_ascend_are_refused(columns):
         parse_graph(text, save(tensors), REGISTRY, "here")
 
 
+def test_a_non_zero_that_is_zero_is_refused():
+    text, constants = dump_graph(lowered(cells=(40,), density=0.1))
+    tensors = load(constants)
+    name = next(name for name in tensors if name.endswith(".values"))
+    tensors[name][2] = 0
+    with pytest.raises(PenstockError, match=r"one of the non-zeros of .* is zero"):
+        parse_graph(text, save(tensors), REGISTRY, "here")
+
+
 def test_a_constant_that_no_node_has_is_refused():
     text, constants = dump_graph(whole_graph())
     more = save({**load(constants), "V": np.ones(2, dtype=np.int8)})

@@ -47,8 +47,9 @@ def read_checkpoint(
 
     The content decides how it is read. Pickles are loaded with ``weights_only=True``. key: which of
     the dictionaries in the file. keeps_narrow: the matrices of a large safetensors file are given
-    in float32 where that holds what is stored: widen them before you compute. Raises PenstockError for a missing or damaged file, for one that
-    holds no tensors, and for odd names and values that are not finite or beyond all bounds.
+    in float32 where that holds what is stored: widen them before you compute. Raises PenstockError
+    for a missing or damaged file, for one that holds no tensors, and for odd names and values that
+    are not finite or beyond all bounds.
     """
     where = str(path)
     try:

@@ -134,15 +134,13 @@ class Matrix:
 
     def min(self) -> int:
         """The least element."""
-        return (
-            min(int(self.values.min(initial=0)), 0)
-            if self.count < self.size
-            else int(self.values.min())
-        )
+        least = int(self.values.min()) if self.count else 0
+        return min(least, 0) if self.count < self.size else least
 
     def max(self) -> int:
         """The greatest element."""
-        return int(self.values.max(initial=0)) if self.count < self.size else int(self.values.max())
+        greatest = int(self.values.max()) if self.count else 0
+        return max(greatest, 0) if self.count < self.size else greatest
 
     def equals(self, other: Matrix) -> bool:
         """True if all elements are the same."""

@@ -49,6 +49,8 @@ class Builder:
     def matrix(self, name: str, dtype: Fixed, values: FloatArray, exponents: IntArray) -> str:
         """A matrix, quantized to ``dtype``; exponents: (rows), row r times 2**exponents[r]."""
 
+        exponents = np.broadcast_to(exponents, len(values))
+
         def raw_of(reals: NDArray[Any], rows: IntArray) -> IntArray:
             wide = reals.astype(np.float64)
             return dtype.quantize(np.ldexp(wide, exponents[rows]))

@@ -231,7 +231,7 @@ def _of_least_error(seen: Magnitudes, width: int, coarsest: int, headroom: float
 
 
 def _holding(values: FloatArray) -> Callable[[int], int]:
-    peak = max(float(values.max()), -float(values.min()))
+    peak = max(abs(float(values.max())), abs(float(values.min())))
     return lambda width: largest_frac(peak, width)
 
 

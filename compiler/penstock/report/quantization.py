@@ -43,7 +43,7 @@ def _error(node: Node, values: FloatArray, exponents: IntArray) -> dict[str, Any
     signal = float(np.mean(np.square(values, out=squares, dtype=np.float64)))
     return {
         "name": node.name, "shape": list(node.tensor.shape), "type": str(dtype), "step": dtype.step,
-        "peak": max(float(values.max()), -float(values.min())),
+        "peak": max(abs(float(values.max())), abs(float(values.min()))),
         "max_abs_error": max_abs_error,
         "rms_error": noise**0.5,
         "snr_db": 10.0 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None,
