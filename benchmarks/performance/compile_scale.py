@@ -13,12 +13,13 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from children import load, penstock, save, timed
-from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -43,50 +44,54 @@ def lstm(millions: float) -> dict[str, np.ndarray]:
 
     def gates() -> np.ndarray:
         stacked = np.empty((4 * size, size), np.float32)
-        for gate in range(4):
-            values = generator.normal(0, 0.1, (size, size)).astype(np.float32)
-            stacked[gate * size : (gate + 1) * size] = values * pe_balanced_mask(
-                values, DENSITY, PES
-            )
+        for rows in np.split(stacked, 4):
+            rows[:] = generator.normal(0, 0.1, (size, size))
+            rows *= pe_balanced_mask(rows, DENSITY, PES)
         return stacked
 
-    zeros = np.zeros(4 * size, np.float32)
     return {
         "lstm.weight_ih_l0": gates(), "lstm.weight_hh_l0": gates(),
-        "lstm.bias_ih_l0": zeros, "lstm.bias_hh_l0": zeros.copy(),
+        "lstm.bias_ih_l0": np.zeros(4 * size, np.float32),
+        "lstm.bias_hh_l0": np.zeros(4 * size, np.float32),
     }  # fmt: skip
 
 
-def measured(what: str, checkpoint: Path, folder: Path) -> dict[str, Any]:
+def write_checkpoint(millions: float | None, path: Path) -> None:
+    """The state dict of one row as a file; without a number, ESE's layer."""
+    from ese_layer import tensors
+    from safetensors.numpy import save_file
+
+    save_file(tensors() if millions is None else lstm(millions), path)
+
+
+def measured(name: str, checkpoint: Path, folder: Path) -> dict[str, Any]:
     """The row of one network."""
     project = folder / "project"
     compiled = penstock("compile", str(checkpoint), "-o", str(project), "--pes", str(PES))
     loaded = timed(sys.executable, "-c", LOADING, str(project))
     totals = json.loads((project / "report.json").read_text())["totals"]
     loading_cpu, loading_wall = map(float, loaded.output.split())
+    files = [path for path in project.rglob("*") if path.is_file()]
     return {
-        "network": what, "weights": totals["weights"], "nonzeros": totals["nonzeros"],
+        "network": name, "weights": totals["weights"], "nonzeros": totals["nonzeros"],
         "compile_wall_s": round(compiled.wall_seconds, 2),
         "compile_cpu_s": round(compiled.cpu_seconds, 2),
         "compile_peak_mb": round(compiled.peak_mb),
-        "folder_mb": round(sum(f.stat().st_size for f in project.rglob("*") if f.is_file()) / 1e6, 2),
+        "folder_mb": round(sum(path.stat().st_size for path in files) / 1e6, 2),
         "load_cpu_s": round(loading_cpu, 2), "load_wall_s": round(loading_wall, 2),
         "load_peak_mb": round(loaded.peak_mb),
     }  # fmt: skip
 
 
-def measure(millions: list[float]) -> list[dict[str, Any]]:
-    """All rows; ESE's layer comes first."""
-    from ese_layer import tensors
-
-    networks = {"ESE's layer": tensors} | {
-        f"LSTM, {count:g} M": lambda count=count: lstm(count) for count in millions
-    }
+def measure(millions: Sequence[float | None]) -> list[dict[str, Any]]:
+    """A row for each network; None: ESE's layer."""
     rows = []
-    for name, make in networks.items():
+    for count in millions:
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = Path(folder) / "network.safetensors"
-            save_file(make(), checkpoint)
+            size = [] if count is None else [str(count)]
+            timed(sys.executable, __file__, "--checkpoint", str(checkpoint), *size)
+            name = "ESE's layer" if count is None else f"LSTM, {count:g} M"
             rows.append(measured(name, checkpoint, Path(folder)))
             print(rows[-1], flush=True)
     return rows
@@ -112,10 +117,15 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", type=float, nargs="*", default=MILLIONS)
-    parser.add_argument("--print", action="store_true", help="what was measured before")
+    parser.add_argument("--print", action="store_true", help="only what was measured before")
+    parser.add_argument("--checkpoint", nargs="+", help=argparse.SUPPRESS)  # path, millions
     arguments = parser.parse_args()
+    if arguments.checkpoint:
+        path, *count = arguments.checkpoint
+        write_checkpoint(float(count[0]) if count else None, Path(path))
+        return
     if not arguments.print:
-        save(NAME, measure(arguments.millions))
+        save(NAME, measure([None, *arguments.millions]))
     print(table(load(NAME)["rows"]))
 
 
