@@ -29,7 +29,9 @@ def test_no_address_is_used_twice_within_the_distance_and_no_bubble_is_idle(haza
     wanted, gap, code = random_nonzeros(4, 3, 60, 0.5), Gap(3), phase_code(None, 3, ways)
     entries = gap.encode(code, 4, wanted, hazard_distance)
     got, word = gap.decode(code, entries)
-    distances = use_distance(got.pe, word, got.position % 3, 3, ways)
+    distances = np.concatenate([
+        use_distance(word[got.pe == pe], got.position[got.pe == pe] % 3, ways) for pe in range(4)
+    ])  # fmt: skip
     assert gap.prove(code, got, word, hazard_distance) == distances.min() >= hazard_distance
     if ways >= hazard_distance:
         assert entries.words == gap.min_words(wanted, 4)

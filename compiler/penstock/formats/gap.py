@@ -73,7 +73,7 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance)
         words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
         placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
-        for run, own in zip(runs, shares(pe), strict=False):
+        for run, own in zip(runs, shares(pe), strict=False):  # no share without non-zeros
             for name, values in placed.items():
                 values[word[own], run["pe"][0]] = run[name]
         return Entries(placed)

@@ -27,22 +27,20 @@ def shares(pe: NDArray[Any]) -> Iterator[slice]:
         yield slice(start, stop)
 
 
-def use_distance(pe: IntArray, word: IntArray, slot: IntArray, slots: int, ways: int) -> IntArray:
+def use_distance(word: IntArray, slot: NDArray[Any], ways: int) -> IntArray:
     """Words between the two closest uses of each accumulator address, for every use but the first.
 
-    pe, word, slot: (uses), those of a PE in the order of their words; a distance is negative if
-    they are not. The way is word mod ``ways``.
+    word, slot: (uses) of one PE in the order of their words; a distance is negative if they are
+    not. The way is word mod ``ways``.
     """
-    address = (pe * slots + slot) * ways + word % ways
+    address = slot.astype(np.int64) * ways + word % ways
     order = stable_order(address)
     address, word = address[order], word[order]
     distance: IntArray = (word[1:] - word[:-1])[address[1:] == address[:-1]]
     return distance
 
 
-def least_distance(
-    uses: Iterable[tuple[IntArray, NDArray[Any]]], slots: int, ways: int
-) -> int | None:
+def least_distance(uses: Iterable[tuple[IntArray, NDArray[Any]]], ways: int) -> int | None:
     """The least ``use_distance`` of any PE; None if no address is used twice.
 
     uses: for each PE, word and slot of its entries in the order of the words; slot -1 for an entry
@@ -51,8 +49,7 @@ def least_distance(
     found = []
     for word, slot in uses:
         used = np.flatnonzero(slot >= 0)
-        one_pe = np.zeros_like(used)
-        distances = use_distance(one_pe, word[used], slot[used].astype(np.int64), slots, ways)
+        distances = use_distance(word[used], slot[used], ways)
         if distances.size:
             found.append(int(distances.min()))
     return min(found, default=None)
@@ -68,7 +65,7 @@ def issue(
     counts = np.bincount(pe, minlength=pes)
     rank = np.arange(len(pe))
     rank -= np.repeat(np.cumsum(counts) - counts, counts)
-    least = least_distance(((rank[own], slot[own]) for own in shares(pe)), slots, ways)
+    least = least_distance(((rank[own], slot[own]) for own in shares(pe)), ways)
     if least is None or least >= hazard_distance:
         return rank
     by_rank = np.full((int(counts.max()), pes), -1, dtype=np.int64)

@@ -79,7 +79,7 @@ class OwnedRows:
     ) -> int | None:
         """See ``Format``."""
         uses = ((word[own], nonzeros.position[own] % phase.slots) for own in shares(nonzeros.pe))
-        least = least_distance(uses, phase.slots, phase.ways)
+        least = least_distance(uses, phase.ways)
         if least is not None and least < hazard_distance:
             raise AssertionError(f"phase {phase.name}: a slot is used twice too soon")
         return least
