@@ -21,6 +21,7 @@ def dense(rows=37, columns=53, density=0.2, greatest=2000, seed=0):
 DENSE = {
     "sparse": dense(), "full": np.full((4, 3), 7), "negative": np.full((2, 2), -128),
     "empty": np.zeros((3, 5), dtype=np.int64), "one row": dense(1, 9), "one column": dense(9, 1),
+    "one sign": 5 * np.eye(3, dtype=np.int64), "other sign": -5 * np.eye(3, dtype=np.int64),
     "empty rows": dense() * (np.arange(37) % 3 == 1)[:, None], "wide": dense(greatest=2**59),
 }  # fmt: skip
 
