@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from children import save
 from interpreter import BATCHES, ROUNDS, batch
 from networks import ESE, project
@@ -41,7 +40,7 @@ def work(folder: Path, lanes: int) -> dict[str, float]:
     graph = load_project(folder).graph
     executable = NativeEngine(threads=1).prepare(graph)
     nonzeros = sum(
-        int(np.count_nonzero(graph[name].tensor.constant))
+        graph[name].tensor.constant.count
         for node in graph.of_kind("matvec")
         for name in node.inputs[1::2]
     )

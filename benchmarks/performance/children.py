@@ -1,4 +1,4 @@
-"""Commands, each in a process of its own, and what they took."""
+"""Commands, each in a process of its own, and what they took: how all of this folder measures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class Took:
 
 
 def timed(*command: str, environment: Mapping[str, str] | None = None) -> Took:
-    """Run a command. Ends the program with the command's output if it fails."""
+    """Run a command. Ends the program with the command's output if it fails.
+
+    A child's peak is at least what this process has in memory when it starts one: keep it small.
+    """
     start = time.perf_counter()
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from children import save, timed
 from networks import ESE, SMALL, Shape, frames, lstm, peers, project, tensors
 

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import compile_scale
 import csim
+import training
+
+import compile_scale
 import startup
 import tables
-import training
 from children import load
 
 ROOT = Path(__file__).resolve().parents[2]

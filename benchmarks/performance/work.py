@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from children import RESULTS, load, save
 from networks import ESE, SMALL, frames, project
 

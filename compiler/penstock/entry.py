@@ -138,7 +138,7 @@ def compile_checkpoint(
         takes_pes = hardware is None if takes_pes is None else takes_pes
         if takes_pes and formats.pes is not None:
             hardware = replace(hardware or Hardware(), pes=formats.pes)
-    tensors, title = read_checkpoint(path, key), name or path.stem
+    tensors, title = read_checkpoint(path, key, keeps_narrow=True), name or path.stem
     if formats is not None and isinstance(formats.network, NetworkText):
         _refuse_choices(path, batch_first, None, only, "a network")
         model = formats.network.to_model(tensors, title, str(path))

@@ -7,6 +7,7 @@ that read x are multiplied by 2**k_j before they are quantized, which is exact.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,8 +55,8 @@ def fold_inputs(model: RecurrentModel, ranges: Ranges, precision: Precision) -> 
     readers = [place for place in model.places if INPUT in place.sources]
     exponents = np.zeros(len(peaks), dtype=np.int64)
     if _is_free(model, readers, precision):
-        exponents = _best_exponents([_columns_of_x(place, model) for place in readers], peaks,
-                                    precision)  # fmt: skip
+        weights = (_columns_of_x(place, model) for place in readers)
+        exponents = _best_exponents(weights, peaks, precision)
     notes = _notes(exponents, np.ldexp(peaks, -exponents), precision)
     if not exponents.any():
         return Folded(model, ranges, (), notes)
@@ -104,9 +105,10 @@ def _starts_of_x(place: Place, model: RecurrentModel) -> list[int]:
 def _columns_of_x(place: Place, model: RecurrentModel) -> FloatArray:
     """(matrices, rows, inputs): the weights of x."""
     starts, width = _starts_of_x(place, model), model.inputs
-    return np.stack([
+    columns = [
         matrix[:, start : start + width] for matrix in _matrices(place.layer) for start in starts
-    ])  # fmt: skip
+    ]
+    return np.stack(columns, dtype=np.float64)
 
 
 def _scaled(place: Place, model: RecurrentModel, factors: FloatArray) -> Layer:
@@ -121,8 +123,13 @@ def _scaled(place: Place, model: RecurrentModel, factors: FloatArray) -> Layer:
     return replace(layer, weight=layer.weight * of_all)
 
 
-def _best_exponents(weights: list[FloatArray], peaks: FloatArray, precision: Precision) -> IntArray:
-    """All reach no further than one of them, whichever makes the least error; or all zero."""
+def _best_exponents(
+    weights: Iterable[FloatArray], peaks: FloatArray, precision: Precision
+) -> IntArray:
+    """All reach no further than one of them, whichever makes the least error; or all zero.
+
+    weights: taken only where the inputs' ranges differ by so much that it may matter.
+    """
     none = np.zeros(len(peaks), dtype=np.int64)
     octaves = np.ceil(np.log2(np.where(peaks > 0, peaks, 1.0))).astype(np.int64)
     used = octaves[peaks > 0]
@@ -132,6 +139,7 @@ def _best_exponents(weights: list[FloatArray], peaks: FloatArray, precision: Pre
         np.where(peaks > 0, np.clip(octaves - reach, 0, MOST), 0)
         for reach in sorted(set(used.tolist()), reverse=True)
     ]
+    weights = list(weights)
     with np.errstate(over="ignore"):  # an error that is infinite is not the least
         errors = [_expected_error(weights, peaks, one, precision) for one in candidates]
     best = int(np.argmin(errors))

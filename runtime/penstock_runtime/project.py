@@ -10,7 +10,7 @@ here can tell it from one that was compiled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -23,9 +23,10 @@ from penstock.fixed import Fixed, IntArray
 from penstock.formats import Layout
 from penstock.ir import Graph
 from penstock.ir.io import parse_graph
+from penstock.ir.matrix import Matrix
 from penstock.ir.verify import verify
 from penstock.marker import read_marker
-from penstock.ops import REGISTRY, Const
+from penstock.ops import REGISTRY
 from penstock.packing.manifest import Manifest, decode_matrices, sha256_of, unpack_phase
 from penstock.packing.vectors import Ports, parameter_bytes, parameter_ports
 from penstock.project import reading
@@ -41,7 +42,7 @@ DAMAGE = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder's graph, with its weights as the packed words hold them."""
+    """A project folder's graph, whose weights are those that the packed words hold."""
 
     folder: Path
     graph: Graph
@@ -110,10 +111,11 @@ def _load(path: Path) -> Project:
     with _named_damage(MANIFEST, path):
         check_manifest(manifest, graph)
     with _named_damage("weights/", path):
-        packed = _packed_matrices(graph, manifest, groups)
+        packed: dict[str, Matrix | IntArray] = {**_packed_matrices(graph, manifest, groups)}
         size = parameter_bytes(_parameter_layouts(manifest), manifest.port_bits)
         packed |= _packed_parameters(manifest, _read_sized(path, PARAMETERS, size, digests))
-    return Project(path, _with_packed_weights(graph, packed, path), manifest)
+    _check_packed_weights(graph, packed, path)
+    return Project(path, graph, manifest)
 
 
 @contextmanager
@@ -149,14 +151,14 @@ def _read_sized(folder: Path, name: str, size: int, digests: dict[str, str]) -> 
     return content
 
 
-def _packed_matrices(graph: Graph, manifest: Manifest, files: list[bytes]) -> dict[str, IntArray]:
+def _packed_matrices(graph: Graph, manifest: Manifest, files: list[bytes]) -> dict[str, Matrix]:
     """Every weight matrix as the packed words hold it."""
-    packed: dict[str, IntArray] = {}
+    packed: dict[str, Matrix] = {}
     for index, phase in enumerate(manifest.phases):
         entries = unpack_phase(manifest, files, index)
         for (matvec, operand), matrix in decode_matrices(manifest, phase, entries).items():
             name = graph[matvec].inputs[2 * operand + 1]
-            if name in packed and not np.array_equal(matrix, packed[name]):
+            if name in packed and not matrix.equals(packed[name]):
                 raise ValueError(f"{name} is packed with different weights")
             packed[name] = matrix
     return packed
@@ -179,18 +181,23 @@ def _packed_parameters(manifest: Manifest, content: bytes) -> dict[str, IntArray
     return packed
 
 
-def _with_packed_weights(graph: Graph, packed: dict[str, IntArray], folder: Path) -> Graph:
-    """The graph with every weight matrix and on-chip vector as the binaries hold it."""
-    decoded = Graph(graph.name, graph.sweeps)
-    for node in graph.nodes():
-        op = node.op
-        if isinstance(op, Const) and (op.raw.ndim == 2 or node.name in packed):
-            if not np.array_equal(packed.get(node.name, np.zeros(0)), op.raw):
-                raise PenstockError(
-                    f"the packed weights of {node.name} do not match the graph",
-                    str(folder),
-                    HINT,
-                )
-            op = Const(op.type, packed[node.name])
-        decoded.add(node.name, op, *node.inputs, sweep=node.sweep)
-    return decoded
+def _check_packed_weights(
+    graph: Graph, packed: Mapping[str, Matrix | IntArray], folder: Path
+) -> None:
+    """Refuse a graph unless the binaries hold all its weight matrices and on-chip vectors.
+
+    Tables stand in the kernel alone.
+    """
+    for node in graph.of_kind("const"):
+        own = node.tensor.constant
+        is_packed = isinstance(own, Matrix) or node.name in packed
+        if is_packed and not _is_same(packed.get(node.name), own):
+            raise PenstockError(
+                f"the packed weights of {node.name} do not match the graph", str(folder), HINT
+            )
+
+
+def _is_same(packed: Matrix | IntArray | None, own: Matrix | IntArray | None) -> bool:
+    if isinstance(packed, Matrix) and isinstance(own, Matrix):
+        return packed.equals(own)
+    return packed is not None and own is not None and np.array_equal(packed, own)

@@ -14,6 +14,7 @@ from graphs import Sketch
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph
 from penstock.ir.evaluate import ReferenceEngine
+from penstock.ir.matrix import Matrix
 from penstock.ops import (
     ALL,
     Add,
@@ -160,23 +161,26 @@ def test_values_that_are_all_out_of_range_agree(engine, limits, overflow):
     agrees(engine, s.done("sum"), 1, 9, 2)
 
 
+def operand(weights, shift, reach):
+    return Operand.of(Matrix.of(weights), shift, reach)
+
+
 def test_a_pair_that_needs_33_bits_is_not_narrow():
     lowest, reach = Fixed(16, 15).raw_min, 1 << 15
-    operand = Operand.of(np.array([[lowest, lowest]]), 0, reach)
-    assert not is_narrow([operand])
-    assert is_narrow([Operand.of(np.array([[lowest + 1, lowest + 1]]), 0, reach)])
+    assert not is_narrow([operand(np.array([[lowest, lowest]]), 0, reach)])
+    assert is_narrow([operand(np.array([[lowest + 1, lowest + 1]]), 0, reach)])
 
 
 def test_sums_of_a_run_fit_32_bits_and_a_run_is_as_long_as_it_can_be():
     weights = np.full((1, 40), 2047)
-    (part,) = merged([Operand.of(weights, 0, 1 << 15)], [0])
+    (part,) = merged([operand(weights, 0, 1 << 15)], [0])
     runs = np.diff(pack_rows([part], 1).arrays["run_pairs"]).tolist()
     cost = 2 * 2047 << 15
     assert sum(runs) == 20 and max(runs) * cost < 1 << 31 <= (max(runs) + 2) * cost
 
 
 def test_weights_that_fit_when_shifted_share_runs():
-    operands = [Operand.of(np.array([[1000]]), shift, 100) for shift in (0, 3, 8)]
+    operands = [operand(np.array([[1000]]), shift, 100) for shift in (0, 3, 8)]
     assert [part.shift for part in merged(operands, [0, 1, 2])] == [0, 8]
 
 

@@ -16,7 +16,8 @@ from penstock.compress import calibrate
 from penstock.fixed import Fixed
 from penstock.ir import Direction, Graph, schema
 from penstock.ir.graph import connected
-from penstock.ir.io import dump_graph, load_graph, narrowest, parse_graph, save_graph
+from penstock.ir.io import dump_graph, load_graph, parse_graph, save_graph
+from penstock.ir.matrix import narrowest
 from penstock.ir.op import Tensor
 from penstock.ir.verify import verify
 from penstock.lowering import lower
@@ -69,7 +70,7 @@ def test_the_worst_input_reaches_the_proven_bound_and_stays_within_it():
     graph = lowered(inputs=9, cells=(7,), density=0.6)
     node = graph["l0.acc_i"]
     pairs = [graph[name].tensor for name in node.inputs]
-    columns = np.concatenate([w.constant << a for w, a in zip(
+    columns = np.concatenate([np.asarray(w.constant) << a for w, a in zip(
         pairs[1::2], MatVec.aligns(*pairs), strict=True)], axis=1)  # fmt: skip
     worst = np.where(columns > 0, 32767, -32768)
     assert (columns * worst).sum(axis=1).max() == node.tensor.hi
@@ -286,7 +287,8 @@ def test_a_graph_survives_the_disk(tmp_path):
     assert dump_graph(loaded) == dump_graph(graph)
     assert [node.tensor for node in loaded.nodes()] == [node.tensor for node in graph.nodes()]
     for node in graph.of_kind("const"):
-        assert (loaded[node.name].tensor.constant == node.tensor.constant).all()
+        kept, found = node.tensor.constant, loaded[node.name].tensor.constant
+        assert type(found) is type(kept) and np.array_equal(found, kept)
 
 
 def test_a_sparse_matrix_is_saved_as_its_nonzeros():
@@ -322,6 +324,15 @@ def test_nonzeros_of_a_row_that_do_not_ascend_are_refused(columns):
     first = int(counts[: int(np.flatnonzero(counts >= 2)[0])].sum())
     tensors[name][first : first + 2] = columns
     with pytest.raises(PenstockError, match=r"the non-zeros of .* do not lie in"):
+        parse_graph(text, save(tensors), REGISTRY, "here")
+
+
+def test_a_non_zero_that_is_zero_is_refused():
+    text, constants = dump_graph(lowered(cells=(40,), density=0.1))
+    tensors = load(constants)
+    name = next(name for name in tensors if name.endswith(".values"))
+    tensors[name][2] = 0
+    with pytest.raises(PenstockError, match=r"one of the non-zeros of .* is zero"):
         parse_graph(text, save(tensors), REGISTRY, "here")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.ir import Direction, Graph, Value
+from penstock.ir.matrix import Matrix
 from penstock.ir.op import Tensor
 from penstock.ops import (
     Add,
@@ -52,7 +53,7 @@ def test_an_accumulator_is_exact_up_to_the_last_integer_that_float64_can_prove()
     fitting, weights = matvec(x, [2**52 - 1, -1]), [2**52 - 1, -1]
     assert fitting["acc"].tensor.lo == -(2**53) + 1
     for raw in ([-2, 1], [1, -2], [-1, -1]):
-        operands = [Value(np.array([raw]), x), Value(np.array([weights]), Fixed(60, 0))]
+        operands = [Value(np.array([raw]), x), Value(Matrix.of(np.array([weights])), Fixed(60, 0))]
         got = fitting["acc"].op.eval(None, *operands)
         assert got.tolist() == [[sum(a * b for a, b in zip(raw, weights, strict=True))]]
     with pytest.raises(ValueError, match="the accumulator needs more than 54 bits"):
@@ -77,8 +78,8 @@ def test_products_too_far_apart_to_be_aligned_are_refused_unless_they_are_zero()
         graph.add("acc", MatVec(), "x", "one", "fine", "one")
     graph.add("acc", MatVec(), "x", "zero", "fine", "one")
     x, whole = np.array([[7, -8]]), Fixed(4, 0)
-    values = [Value(x, Fixed(4, -200)), Value(np.zeros((1, 2)), whole),
-              Value(x, Fixed(4, 50)), Value(np.ones((1, 2)), whole)]  # fmt: skip
+    none, ones = (Value(Matrix.of(np.full((1, 2), w)), whole) for w in (0, 1))
+    values = [Value(x, Fixed(4, -200)), none, Value(x, Fixed(4, 50)), ones]
     assert graph["acc"].op.eval(None, *values).tolist() == [[-1]]
 
 
@@ -185,7 +186,7 @@ def test_vectors_are_what_operations_take():
 def test_the_interval_of_a_sum_holds_every_part_of_it():
     """Terms come in any order, and pruned ones not at all: zero belongs to each."""
     x = Tensor((2,), Fixed(8, 0), 5, 7)
-    weights = Tensor((1, 2), Fixed(8, 0), -1, 1, np.array([[1, -1]]))
+    weights = Tensor((1, 2), Fixed(8, 0), -1, 1, Matrix.of(np.array([[1, -1]])))
     found = MatVec().infer(x, weights)
     assert (found.lo, found.hi) == (-7, 7)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from penstock.formats import Gap, Layout, NonZeros, PhaseCode
+from penstock.ir.matrix import Matrix
 
 
 def phase_code(format=None, rows_per_pe=1, banks=4, **changes):
@@ -46,5 +47,5 @@ def siblings_of_their_own_vectors(format, pes=3):
         for k, operand in enumerate(gathered):
             shape = (8, layouts[code.operands[operand][0]].length)
             weights = generator.integers(-2048, 2048, shape)
-            matrices[matvec, k] = weights * (generator.random(shape) < 0.4)
+            matrices[matvec, k] = Matrix.of(weights * (generator.random(shape) < 0.4))
     return code, layouts, matrices

@@ -86,7 +86,7 @@ def test_matrices_survive_a_format_and_packing(format, hazard_distance, banks):
     assert format.prove(code, got, word, hazard_distance) >= hazard_distance
     decoded = format.matrices(code, layouts, pes, got)
     assert decoded.keys() == matrices.keys()
-    assert all((decoded[key] == matrix).all() for key, matrix in matrices.items())
+    assert all(decoded[key].equals(matrix) for key, matrix in matrices.items())
 
 
 def test_every_entry_holds_a_nonzero_or_is_waste(format):

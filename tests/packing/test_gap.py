@@ -29,7 +29,9 @@ def test_no_address_is_used_twice_within_the_distance_and_no_bubble_is_idle(haza
     wanted, gap, code = random_nonzeros(4, 3, 60, 0.5), Gap(3), phase_code(None, 3, ways)
     entries = gap.encode(code, 4, wanted, hazard_distance)
     got, word = gap.decode(code, entries)
-    distances = use_distance(got.pe, word, got.position % 3, 3, ways)
+    distances = np.concatenate([
+        use_distance(word[got.pe == pe], got.position[got.pe == pe] % 3, ways) for pe in range(4)
+    ])  # fmt: skip
     assert gap.prove(code, got, word, hazard_distance) == distances.min() >= hazard_distance
     if ways >= hazard_distance:
         assert entries.words == gap.min_words(wanted, 4)
@@ -116,3 +118,16 @@ def test_a_format_comes_back_from_its_json():
 def test_a_format_that_is_not_known_is_refused(changed):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(changed, AnyFormat)
+
+
+def test_entries_out_of_order_are_no_proof_of_their_distance():
+    gap, code = Gap(3), phase_code(None, 3, 1)
+    got, word = gap.decode(code, gap.encode(code, 4, random_nonzeros(4, 3, 60, 0.5), 4))
+    with pytest.raises(ValueError, match="not sorted by PE"):
+        gap.prove(code, got[::-1], word[::-1].copy(), 4)
+    one_pe = got.pe == 0
+    backwards = NonZeros(*(
+        values[one_pe][::-1].copy() for values in (got.pe, got.position, got.weight)
+    ))  # fmt: skip
+    with pytest.raises(AssertionError, match="a slot is used twice too soon"):
+        gap.prove(code, backwards, word[one_pe][::-1].copy(), 4)

@@ -80,3 +80,16 @@ def test_shares_of_pes_join_to_the_whole():
     assert [share["row"].shape for share in shares] == [(5, 2)] * 3
     whole = Entries.joined(shares)
     assert all((whole[name] == values).all() for name, values in entries.fields.items())
+
+
+@pytest.mark.parametrize("bits", [*range(1, 27), 31, 32, 47, 56, 62])
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 24])
+def test_entries_of_any_width_stand_one_behind_the_other(bits, count):
+    """The bits of the file, as one number, are the entries shifted by multiples of their width."""
+    fields = (Field("code", "code_bits", bits),)
+    entries = random_entries(fields, count, 2) if count > 1 else Entries({"code": np.ones((1, 2))})
+    entries = Entries({"code": entries["code"].astype(np.int64)})
+    packed = pack_words(entries, fields, 128)
+    wanted = sum(int(code) << bits * k for k, code in enumerate(entries["code"].ravel()))
+    assert int.from_bytes(packed, "little") == wanted
+    assert (unpack_words(packed, count, 2, fields)["code"] == entries["code"]).all()

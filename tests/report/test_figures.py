@@ -131,7 +131,8 @@ def test_proven_intervals_are_the_extremes_of_the_sums(compiled, report):
         lo = hi = 0
         for x, w in zip(pairs[::2], pairs[1::2], strict=True):
             shift = node.tensor.type.frac - x.tensor.type.frac - w.tensor.type.frac
-            corners = [w.tensor.constant * x.tensor.lo, w.tensor.constant * x.tensor.hi]
+            weights = np.asarray(w.tensor.constant)
+            corners = [weights * x.tensor.lo, weights * x.tensor.hi]
             lo = lo + (np.minimum(*corners).sum(axis=1) << shift)
             hi = hi + (np.maximum(*corners).sum(axis=1) << shift)
         assert (row["lo"], row["hi"]) == (int(lo.min()), int(hi.max()))
@@ -168,7 +169,7 @@ def test_quantization_error_is_that_of_the_dequantized_weights(case, report):
         for row in rows:
             tensor = compiled.graph[row["name"]].tensor
             scale = 2.0 ** -exponents.get(row["name"], np.zeros(len(values)))[:, None]
-            stored = tensor.constant * tensor.type.step
+            stored = tensor.type.to_float(tensor.constant)
             error = stored * scale - values[:, slice(*row["columns"])]
             assert row["max_abs_error"] == pytest.approx(np.abs(error).max())
             assert row["rms_error"] == pytest.approx(np.sqrt(np.mean(error**2)))

@@ -9,13 +9,14 @@ or where a PE has come to its end before the others.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock.formats.hazards import issue
+from penstock.formats.hazards import issue, shares
 from penstock.formats.protocol import BUBBLES, Entries, Field, NonZeros
 from penstock.formats.rows import OwnedRows
 
@@ -36,7 +37,8 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
     @classmethod
     def choices(cls, nonzeros: NonZeros) -> list[Gap]:
         """Every width that may be worth its bits: none is wider than the widest gap."""
-        needed = max(int(gaps(nonzeros).max(initial=1)).bit_length(), 1)
+        widest = [int(gaps(nonzeros[own]).max()) for own in shares(nonzeros.pe)]
+        needed = max(max(widest, default=1).bit_length(), 1)
         return [cls(bits) for bits in range(1, min(needed, WIDEST_GAP) + 1)]
 
     @property
@@ -53,8 +55,8 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
 
     def min_words(self, nonzeros: NonZeros, pes: int) -> int:
         """See ``Format``."""
-        runs = self._padding(gaps(nonzeros)) + 1.0
-        return int(np.bincount(nonzeros.pe, weights=runs, minlength=pes).max(initial=0))
+        runs = (self._padding(gaps(nonzeros[own])) + 1 for own in shares(nonzeros.pe))
+        return max((int(run.sum()) for run in runs), default=0)
 
     def price(self, nonzeros: NonZeros, weight_bits: int, pes: int) -> int:
         """The product of cycles and bits: neither time nor memory is free."""
@@ -65,30 +67,47 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
     ) -> Entries:
         """Padding for long gaps, and bubbles against hazards."""
-        distance = gaps(nonzeros)
-        padding = self._padding(distance)
-        run = padding + 1
-        last = np.cumsum(run) - 1
-        total = int(run.sum())
-        pe = np.repeat(nonzeros.pe, run)
-        weight = np.zeros(total, dtype=np.int64)
-        gap = np.full(total, self.greatest, dtype=np.int64)
-        slot = np.full(total, -1, dtype=np.int64)
-        weight[last] = nonzeros.weight
-        gap[last] = distance - padding * self.greatest
-        slot[last] = nonzeros.position % phase.slots
+        runs = [self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe)]
+        runs = runs or [self._padded(nonzeros, phase.slots)]
+        pe, slot = (np.concatenate([run[name] for run in runs]) for name in ("pe", "slot"))
         word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance)
-        words = int(word.max()) + 1 if total else 1  # a phase without weights still has a word
-        placed = {name: np.zeros((words, pes), dtype=np.int64) for name in ("weight", "gap")}
-        placed["weight"][word, pe] = weight
-        placed["gap"][word, pe] = gap
+        words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
+        placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
+        for run, own in zip(runs, shares(pe), strict=False):  # no share without non-zeros
+            for name, values in placed.items():
+                values[word[own], run["pe"][0]] = run[name]
         return Entries(placed)
+
+    def _padded(self, own: NonZeros, slots: int) -> dict[str, NDArray[Any]]:
+        """The entries of one PE without bubbles: pe, weight, gap, and slot, or -1 for padding."""
+        distance = gaps(own)
+        padding = self._padding(distance)
+        last = np.cumsum(padding + 1) - 1
+        total = len(last) + int(padding.sum())
+        weight = np.zeros(total, dtype=own.weight.dtype)
+        gap = np.full(total, self.greatest, dtype=np.uint8)
+        slot = np.full(total, -1, dtype=np.int32)
+        weight[last] = own.weight
+        gap[last] = distance - padding * self.greatest
+        slot[last] = own.position % slots
+        pe = np.repeat(own.pe, padding + 1)
+        return {"pe": pe, "weight": weight, "gap": gap, "slot": slot}
 
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
         """See ``Format``."""
-        position = np.cumsum(entries["gap"], axis=0)
-        pe, word = np.nonzero(entries["weight"].T)
-        return NonZeros(pe, position[word, pe], entries["weight"][word, pe]), word
+        counts = np.count_nonzero(entries["weight"], axis=0)
+        ends = np.cumsum(counts)
+        word, position = np.empty(int(ends[-1]), np.int64), np.empty(int(ends[-1]), np.int64)
+        weight = np.empty(int(ends[-1]), entries["weight"].dtype)
+        for gap, values, stop, count in zip(
+            entries["gap"].T, entries["weight"].T, ends, counts, strict=True
+        ):
+            own = slice(stop - count, stop)
+            word[own] = np.flatnonzero(values)
+            position[own] = np.cumsum(gap, dtype=np.int64)[word[own]]
+            weight[own] = values[word[own]]
+        pe = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        return NonZeros(pe, position, weight), word
 
     def waste(self, phase: PhaseCode, entries: Entries) -> dict[str, IntArray]:
         """Padding moves a PE on, a bubble does not."""

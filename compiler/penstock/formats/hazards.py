@@ -2,36 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
+from penstock.sorting import stable_order
 
 
-def use_distance(pe: IntArray, word: IntArray, slot: IntArray, slots: int, ways: int) -> IntArray:
+def shares(pe: NDArray[Any]) -> Iterator[slice]:
+    """Where the entries of each PE stand, in ascending order; PEs without any are left out.
+
+    What is done share by share needs no memory for a whole phase. Raises ValueError unless ``pe``
+    is sorted.
+    """
+    steps = np.diff(pe)
+    if (steps < 0).any():
+        raise ValueError("the entries are not sorted by PE")
+    starts = (np.flatnonzero(steps) + 1).tolist()
+    for start, stop in pairwise([0, *starts, len(pe)] if len(pe) else []):
+        yield slice(start, stop)
+
+
+def use_distance(word: IntArray, slot: NDArray[Any], ways: int) -> IntArray:
     """Words between the two closest uses of each accumulator address, for every use but the first.
 
-    pe, word, slot: (uses). The way is word mod ``ways``.
+    word, slot: (uses) of one PE in the order of their words; a distance is negative if they are
+    not. The way is word mod ``ways``.
     """
-    address = (pe * slots + slot) * ways + word % ways
-    order = np.lexsort((word, address))
-    same = address[order][1:] == address[order][:-1]
-    distance: IntArray = (word[order][1:] - word[order][:-1])[same]
+    address = slot.astype(np.int64) * ways + word % ways
+    order = stable_order(address)
+    address, word = address[order], word[order]
+    distance: IntArray = (word[1:] - word[:-1])[address[1:] == address[:-1]]
     return distance
 
 
+def least_distance(uses: Iterable[tuple[IntArray, NDArray[Any]]], ways: int) -> int | None:
+    """The least ``use_distance`` of any PE; None if no address is used twice.
+
+    uses: for each PE, word and slot of its entries in the order of the words; slot -1 for an entry
+    that uses no accumulator.
+    """
+    found = []
+    for word, slot in uses:
+        used = np.flatnonzero(slot >= 0)
+        distances = use_distance(word[used], slot[used], ways)
+        if distances.size:
+            found.append(int(distances.min()))
+    return min(found, default=None)
+
+
 def issue(
-    pe: IntArray, slot: IntArray, pes: int, slots: int, ways: int, hazard_distance: int
+    pe: NDArray[Any], slot: NDArray[Any], pes: int, slots: int, ways: int, hazard_distance: int
 ) -> IntArray:
     """The word of each entry: in order on its PE, as early as the hazard distance allows.
 
     pe, slot: (entries), sorted by PE; slot -1 for an entry that uses no accumulator.
     """
     counts = np.bincount(pe, minlength=pes)
-    starts = np.cumsum(counts) - counts
-    rank = np.arange(len(pe)) - starts[pe]
-    used = slot >= 0
-    distances = use_distance(pe[used], rank[used], slot[used], slots, ways)
-    if distances.size == 0 or distances.min() >= hazard_distance:
+    rank = np.arange(len(pe))
+    rank -= np.repeat(np.cumsum(counts) - counts, counts)
+    least = least_distance(((rank[own], slot[own]) for own in shares(pe)), ways)
+    if least is None or least >= hazard_distance:
         return rank
     by_rank = np.full((int(counts.max()), pes), -1, dtype=np.int64)
     by_rank[rank, pe] = slot
@@ -47,4 +82,5 @@ def issue(
         free_from[every_pe[uses], wanted[uses], (word % ways)[uses]] = word[uses] + hazard_distance
         issued[index] = word
         next_word = word + 1
-    return issued[rank, pe]
+    found: IntArray = issued[rank, pe]
+    return found

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
 from penstock.formats.layout import Layout
+from penstock.ir.matrix import Matrix
 
 if TYPE_CHECKING:
     from penstock.formats.phase import PhaseCode
 
-Matrices = dict[tuple[str, int], IntArray]
+Matrices = dict[tuple[str, int], Matrix]
 """(matvec, index of its operand) -> raw weights, (rows, columns)."""
 BUBBLES = "bubbles"
 """The cause of waste that every format has: entries of a PE that waits for others or for a sum."""
@@ -38,11 +40,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Entries:
-    """The words of a phase before packing: field -> (words, pes)."""
+    """The words of a phase before packing: field -> (words, pes), in integers of any width."""
 
-    fields: dict[str, IntArray]
+    fields: dict[str, NDArray[Any]]
 
-    def __getitem__(self, field: str) -> IntArray:
+    def __getitem__(self, field: str) -> NDArray[Any]:
         return self.fields[field]
 
     @property
@@ -66,11 +68,15 @@ class NonZeros:
     """A phase's non-zeros, sorted by PE, then by position. All arrays (count).
 
     position: where on its PE a weight belongs; column * slots + slot where a PE owns rows.
+    pe and weight are of any width: widen them before you compute.
     """
 
-    pe: IntArray
+    pe: NDArray[Any]
     position: IntArray
-    weight: IntArray
+    weight: NDArray[Any]
+
+    def __getitem__(self, part: slice) -> NonZeros:
+        return NonZeros(self.pe[part], self.position[part], self.weight[part])
 
 
 class Format(Protocol):

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock.formats.hazards import use_distance
+from penstock.formats.hazards import least_distance, shares
 from penstock.formats.layout import Layout
 from penstock.formats.protocol import Matrices, NonZeros
+from penstock.ir.matrix import Matrix
+from penstock.sorting import stable_order
 
 if TYPE_CHECKING:
     from penstock.formats.phase import PhaseCode
 
 NOBODY = -1
+PIECE = 1 << 18
+"""Non-zeros that are looked up at a time: what is found of them stays in the cache."""
 
 
 class OwnedRows:
@@ -28,56 +33,78 @@ class OwnedRows:
     ) -> NonZeros:
         """See ``Format``."""
         rows, first = layouts[phase.rows], phase.first_columns()
+        pe, index = rows.place(np.arange(rows.length), pes)
+        span = phase.columns * phase.slots  # positions of a PE
         found = []
         for (m, matvec), (k, operand) in _pairs(phase):
             matrix = matrices[matvec, k]
-            row, element = np.nonzero(matrix)
-            pe, index = rows.place(row, pes)
-            column = first[operand] + layouts[phase.operands[operand][0]].position_of[element]
-            position = column * phase.slots + index * phase.siblings + m
-            found.append((pe, position, matrix[row, element]))
-        pe, position, weight = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        order = np.argsort(pe * (phase.columns * phase.slots) + position)
-        return NonZeros(pe[order], position[order], weight[order])
+            of_row = pe * span + index * phase.siblings + m
+            column = first[operand] + layouts[phase.operands[operand][0]].position_of
+            of_column = column * phase.slots
+            place = np.repeat(of_row, matrix.row_counts) + of_column[matrix.columns]
+            found.append((place, matrix.values))
+        place, weight = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        del found
+        order = stable_order(place)
+        place, weight = place[order], weight[order]
+        pe = place // span
+        place -= pe * span
+        return NonZeros(pe.astype(np.int32), place, weight)
 
     def matrices(
         self, phase: PhaseCode, layouts: Mapping[str, Layout], pes: int, nonzeros: NonZeros
     ) -> Matrices:
         """See ``Format``."""
-        rows = layouts[phase.rows]
-        column, slot = np.divmod(nonzeros.position, phase.slots)
-        index, sibling = np.divmod(slot, phase.siblings)
-        if (column >= phase.columns).any():
-            raise ValueError(f"phase {phase.name} has an entry outside its matrix")
-        row = rows.owned(nonzeros.pe, index, pes)
-        number = _numbers(phase)[column, sibling]
-        element = np.concatenate([layouts[name].element_at for name, _ in phase.operands])[column]
-        if (row < 0).any() or (number == NOBODY).any():
-            raise ValueError(f"phase {phase.name} has an entry outside its matrix")
-        if (element < 0).any():
-            raise ValueError(f"phase {phase.name} has an entry in an empty column")
+        pairs, rows = _pairs(phase), layouts[phase.rows].length
+        widths = [layouts[phase.operands[operand][0]].length for _, (_, operand) in pairs]
+        found: list[list[tuple[IntArray, NDArray[Any]]]] = [[] for _ in pairs]
+        for start in range(0, max(len(nonzeros.pe), 1), PIECE):
+            piece = nonzeros[start : start + PIECE]
+            number, row, element = _elements(phase, layouts, pes, piece)
+            for n, width in enumerate(widths):
+                mine = np.flatnonzero(number == n)
+                found[n].append((row[mine] * width + element[mine], piece.weight[mine]))
         matrices = {}
-        for n, ((_, matvec), (k, operand)) in enumerate(_pairs(phase)):
-            mine = np.flatnonzero(number == n)
-            matrix = np.zeros((rows.length, layouts[phase.operands[operand][0]].length), np.int64)
-            matrix[row[mine], element[mine]] = nonzeros.weight[mine]
-            if np.count_nonzero(matrix) != len(mine):  # weights are not zero: one covered another
-                raise ValueError(f"phase {phase.name} holds a weight twice")
-            matrices[matvec, k] = matrix
+        for n, ((_, matvec), (k, _)) in enumerate(pairs):
+            places, weights = (np.concatenate(parts) for parts in zip(*found[n], strict=True))
+            found[n].clear()
+            try:
+                matrices[matvec, k] = Matrix.of_places((rows, widths[n]), places, weights)
+            except ValueError as error:
+                raise ValueError(f"phase {phase.name} holds a weight twice") from error
         return matrices
 
     def prove(
         self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int
     ) -> int | None:
         """See ``Format``."""
-        slot = nonzeros.position % phase.slots
-        distances = use_distance(nonzeros.pe, word, slot, phase.slots, phase.ways)
-        if not distances.size:
-            return None
-        least = int(distances.min())
-        if least < hazard_distance:
+        uses = ((word[own], nonzeros.position[own] % phase.slots) for own in shares(nonzeros.pe))
+        least = least_distance(uses, phase.ways)
+        if least is not None and least < hazard_distance:
             raise AssertionError(f"phase {phase.name}: a slot is used twice too soon")
         return least
+
+
+def _elements(
+    phase: PhaseCode, layouts: Mapping[str, Layout], pes: int, nonzeros: NonZeros
+) -> tuple[NDArray[Any], IntArray, IntArray]:
+    """Of each non-zero, the number of its matrix, see ``_pairs``, its row and its column there.
+
+    Raises ValueError for one that lies in none.
+    """
+    column = nonzeros.position // phase.slots
+    slot = nonzeros.position - column * phase.slots
+    index, sibling = slot // phase.siblings, slot % phase.siblings
+    if (column >= phase.columns).any():
+        raise ValueError(f"phase {phase.name} has an entry outside its matrix")
+    row = layouts[phase.rows].owned(nonzeros.pe, index, pes)
+    number = _numbers(phase)[column, sibling]
+    element = np.concatenate([layouts[name].element_at for name, _ in phase.operands])[column]
+    if (row < 0).any() or (number == NOBODY).any():
+        raise ValueError(f"phase {phase.name} has an entry outside its matrix")
+    if (element < 0).any():
+        raise ValueError(f"phase {phase.name} has an entry in an empty column")
+    return number, row, element
 
 
 def _pairs(phase: PhaseCode) -> list[tuple[tuple[int, str], tuple[int, int]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from safetensors import SafetensorError, deserialize
@@ -21,6 +21,10 @@ STORED = {
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1",
 }  # fmt: skip
 """Element types of safetensors. NumPy has no bfloat16: it is the upper half of a float32."""
+NARROW = ("F32", "F16", "BF16")
+"""Of them, those that float32 holds exactly."""
+LARGE = 1 << 26
+"""Bytes of a file whose weights would take much memory in float64."""
 LONGEST_REASON = 200
 """Of what safetensors says, which may quote much of the file."""
 KERAS = "convert it to .onnx, for example with tf2onnx"
@@ -36,12 +40,16 @@ OF_TORCH = (b"PK", b"\x80")
 AGAIN = "save it again, as float32"
 
 
-def read_checkpoint(path: Path, key: str | None = None) -> dict[str, FloatArray]:
+def read_checkpoint(
+    path: Path, key: str | None = None, keeps_narrow: bool = False
+) -> dict[str, FloatArray]:
     """Every tensor of a checkpoint as float64, in the file's order where it has one.
 
     The content decides how it is read. Pickles are loaded with ``weights_only=True``. key: which of
-    the dictionaries in the file. Raises PenstockError for a missing or damaged file, for one that
-    holds no tensors, and for odd names and values that are not finite or beyond all bounds.
+    the dictionaries in the file. keeps_narrow: the matrices of a large safetensors file are given
+    in float32 where that holds what is stored: widen them before you compute. Raises PenstockError
+    for a missing or damaged file, for one that holds no tensors, and for odd names and values that
+    are not finite or beyond all bounds.
     """
     where = str(path)
     try:
@@ -55,7 +63,7 @@ def read_checkpoint(path: Path, key: str | None = None) -> dict[str, FloatArray]
             raise PenstockError(
                 "a safetensors file has no dictionaries to choose from", where, "leave out --key"
             )
-        tensors = _from_safetensors(content, where)
+        tensors = _from_safetensors(content, where, keeps_narrow and len(content) > LARGE)
     elif content.startswith(OF_TORCH) or path.suffix in TORCH_SUFFIXES:
         try:
             tensors = arrays(from_torch(content, where, key), where)
@@ -84,10 +92,13 @@ def _is_safetensors(content: bytes, suffix: str) -> bool:
     return content[8:9] == b"{" or (suffix == ".safetensors" and not is_of_torch)
 
 
-def _from_safetensors(content: bytes, where: str) -> dict[str, FloatArray]:
+def _from_safetensors(content: bytes, where: str, keeps_narrow: bool) -> dict[str, FloatArray]:
     try:
         stored = deserialize(content)  # type: ignore[no-untyped-call]
-        plain = {name: _plain(name, entry, where) for name, entry in sorted(stored, key=_name)}
+        plain = {
+            name: _plain(name, entry, where, keeps_narrow)
+            for name, entry in sorted(stored, key=_name)
+        }
     except (SafetensorError, OverflowError, ValueError) as error:
         raise PenstockError(
             f"not a complete safetensors file: {str(error)[:LONGEST_REASON]}",
@@ -101,13 +112,15 @@ def _name(stored: tuple[str, Any]) -> str:
     return stored[0]  # safetensors gives its tensors in an order that is drawn
 
 
-def _plain(name: str, entry: Mapping[str, Any], where: str) -> FloatArray:
+def _plain(name: str, entry: Mapping[str, Any], where: str, keeps_narrow: bool) -> FloatArray:
     kind = entry["dtype"]
     if kind not in STORED:
         raise PenstockError(f"{name} is of type {kind}", where, AGAIN)
     values = np.frombuffer(entry["data"], STORED[kind]).reshape(entry["shape"])
     if kind == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
+    if keeps_narrow and values.ndim == 2 and kind in NARROW:
+        return cast(FloatArray, values.astype(np.float32, copy=False))
     return as_floats(values)
 
 
@@ -155,6 +168,7 @@ def _masked(plain: dict[str, FloatArray], where: str) -> dict[str, FloatArray]:
         stem = name.removesuffix("_orig")
         if name.endswith("_orig") and f"{stem}_mask" in plain:
             mask = plain[f"{stem}_mask"]
+            value, mask = as_floats(value), as_floats(mask)
             if value.shape != mask.shape:
                 raise PenstockError(
                     f"{stem}_mask is of another shape than {name}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penstock.arrays import as_floats
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.names import unwrapped
@@ -53,7 +54,8 @@ def folded(tensors: Tensors, where: str, notes: list[str]) -> Tensors:
         if fold is None:
             found[name] = value
         elif fold.name not in found:
-            found[fold.name] = _value(fold, [tensors[part] for part in fold.parts], where)
+            parts = [as_floats(tensors[part]) for part in fold.parts]
+            found[fold.name] = _value(fold, parts, where)
     for kind in sorted({fold.kind for fold in folds}):
         names = some(fold.name for fold in folds if fold.kind == kind)
         notes.append(

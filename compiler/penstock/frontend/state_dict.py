@@ -66,7 +66,7 @@ def from_state_dict(
     at = (head.at if head else None) or ASSUMED
     layers = [layer for one in stacks for layer in one.layers]
     model = stack(layers, model_head, at, name, batch_first, notes)
-    return replace(model, table=table)
+    return replace(model, table=None if table is None else table.astype(np.float64, copy=False))
 
 
 def _no_module(reader: Reader) -> PenstockError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Evaluator:
     def __init__(self, graph: Graph) -> None:
         self._program = Program.of(graph)
         self._constants = {
-            node.name: Value(node.tensor.constant, node.tensor.type)
+            node.name: Value(cast(IntArray, node.tensor.constant), node.tensor.type)
             for node in graph.nodes()
             if node.tensor.constant is not None
         }

@@ -21,18 +21,11 @@ from safetensors.numpy import save as save_safetensors
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, IntArray
 from penstock.ir.graph import Graph
+from penstock.ir.matrix import Matrix, narrowest
 from penstock.ir.op import Op, attributes
 from penstock.ir.schema import SCHEMA, NodeFields, decode_graph
 
 SPARSE_BELOW = 0.5
-
-
-def narrowest(raw: IntArray) -> NDArray[Any]:
-    """The same integers in the smallest signed NumPy type that holds them."""
-    for width in (np.int8, np.int16, np.int32):
-        if raw.size == 0 or (raw.min() >= np.iinfo(width).min and raw.max() <= np.iinfo(width).max):
-            return raw.astype(width)
-    return raw
 
 
 def dump_graph(graph: Graph) -> tuple[str, bytes]:
@@ -55,27 +48,25 @@ def dump_graph(graph: Graph) -> tuple[str, bytes]:
     return text, save_safetensors({name: constants[name] for name in sorted(constants)})
 
 
-def _pack_constant(name: str, raw: IntArray) -> dict[str, NDArray[Any]]:
-    if raw.ndim != 2 or np.count_nonzero(raw) > SPARSE_BELOW * raw.size:
-        return {name: np.ascontiguousarray(narrowest(raw))}
-    rows, columns = np.nonzero(raw)
-    column_type = np.uint16 if raw.shape[1] <= 1 << 16 else np.uint32
+def _pack_constant(name: str, raw: IntArray | Matrix) -> dict[str, NDArray[Any]]:
+    if not isinstance(raw, Matrix) or raw.count > SPARSE_BELOW * raw.size:
+        return {name: np.ascontiguousarray(narrowest(np.asarray(raw)))}
     return {
-        f"{name}.values": narrowest(raw[rows, columns]),
-        f"{name}.columns": columns.astype(column_type),
-        f"{name}.row_counts": np.bincount(rows, minlength=raw.shape[0]).astype(np.uint32),
+        f"{name}.values": raw.values,
+        f"{name}.columns": raw.columns,
+        f"{name}.row_counts": raw.row_counts.astype(np.uint32),
     }
 
 
 def _unpack_constant(
     name: str, shape: tuple[int, ...], stored: dict[str, NDArray[Any]]
-) -> IntArray:
+) -> IntArray | Matrix:
     """Take a constant out of ``stored``. Nothing is allocated before its parts fit its shape."""
     if name in stored:
         whole = _integers(stored, name)
         if whole.shape != shape:
             raise ValueError(f"{name} is of shape {list(whole.shape)}, not {list(shape)}")
-        return whole.astype(np.int64)
+        return Matrix.of(whole) if whole.ndim == 2 else whole.astype(np.int64)
     values, columns, counts = (
         _integers(stored, f"{name}.{part}") for part in ("values", "columns", "row_counts")
     )
@@ -84,10 +75,9 @@ def _unpack_constant(
         raise ValueError(f"the non-zeros of {name} do not lie in {list(shape)}")
     if len(columns) != count or (count and int(columns.max()) >= shape[1]):
         raise ValueError(f"the non-zeros of {name} do not lie in {list(shape)}")
-    raw = np.zeros(shape, dtype=np.int64)
-    rows = np.repeat(np.arange(shape[0]), counts.astype(np.int64))
-    raw[rows, columns.astype(np.int64)] = values
-    return raw
+    if not values.all():
+        raise ValueError(f"one of the non-zeros of {name} is zero")
+    return Matrix.of_rows((shape[0], shape[1]), counts, columns, values)
 
 
 def _row_starts(columns: NDArray[Any], counts: NDArray[Any]) -> bool:

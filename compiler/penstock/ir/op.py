@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.fixed import Fixed, FloatArray, IntArray
+from penstock.ir.matrix import Matrix
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,15 @@ class Tensor:
 
     shape: (n,) for a vector of the step, (rows, columns) for a weight matrix.
     lo, hi: proven interval of its raw integers, within ``type``.
-    constant: its raw integers if they never change (weights, tables), else None.
+    constant: its raw integers if they never change (weights, tables), else None; of a weight
+    matrix, as its non-zeros.
     """
 
     shape: tuple[int, ...]
     type: Fixed
     lo: int
     hi: int
-    constant: IntArray | None = field(default=None, compare=False, repr=False)
+    constant: IntArray | Matrix | None = field(default=None, compare=False, repr=False)
 
     @property
     def length(self) -> int:
@@ -36,7 +38,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Value:
-    """A value at run time: raw integers, (lanes, n) or a constant's own shape, and their type."""
+    """A value at run time: raw integers, (lanes, n) or a constant's own shape, and their type.
+
+    Those of a weight matrix are a ``Matrix``: ``weights``.
+    """
 
     raw: IntArray
     type: Fixed
@@ -45,6 +50,11 @@ class Value:
     def as_float(self) -> FloatArray:
         """The raw integers in float64, for sums that are proven below 2**53."""
         return self.raw.astype(np.float64)
+
+    @property
+    def weights(self) -> Matrix:
+        """The raw integers of a constant weight matrix."""
+        return cast(Matrix, self.raw)
 
 
 @dataclass(frozen=True)
@@ -222,7 +232,7 @@ def attributes(op: Any) -> dict[str, Any]:
         value = getattr(op, attribute.name)
         if isinstance(value, Fixed):
             found[attribute.name] = value.to_json()
-        elif not isinstance(value, np.ndarray):
+        elif not isinstance(value, np.ndarray | Matrix):
             found[attribute.name] = value
     return found
 

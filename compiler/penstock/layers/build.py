@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, takewhile
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
 from penstock.ir import Graph, Node
+from penstock.ir.matrix import Matrix
 from penstock.layers.types import EXPONENT_BITS, FINEST, Types
 from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant, Scale, StateRead, StateWrite, Sub
 from penstock.ops.lut import lut_input_type, lut_tables
@@ -40,10 +43,22 @@ class Builder:
         return f"{self.layer}.{name}"
 
     def constant(self, name: str, dtype: Fixed, values: FloatArray) -> str:
-        """``values``, quantized to ``dtype``."""
-        return self.graph.add(
-            self.named(name), Const(dtype, dtype.quantize(values)), sweep=self.sweep
-        )
+        """A vector, quantized to ``dtype``."""
+        return self._add_constant(name, dtype, dtype.quantize(values))
+
+    def matrix(self, name: str, dtype: Fixed, values: FloatArray, exponents: IntArray) -> str:
+        """A matrix, quantized to ``dtype``; exponents: (rows), row r times 2**exponents[r]."""
+
+        exponents = np.broadcast_to(exponents, len(values))
+
+        def raw_of(reals: NDArray[Any], rows: IntArray) -> IntArray:
+            wide = reals.astype(np.float64)
+            return dtype.quantize(np.ldexp(wide, exponents[rows]))
+
+        return self._add_constant(name, dtype, Matrix.of(values, raw_of))
+
+    def _add_constant(self, name: str, dtype: Fixed, raw: IntArray | Matrix) -> str:
+        return self.graph.add(self.named(name), Const(dtype, raw), sweep=self.sweep)
 
     def read_state(self, name: str, length: int, dtype: Fixed) -> str:
         """The state ``name`` of this layer as the step before left it."""
@@ -89,7 +104,7 @@ class Builder:
         exponents = self.types.row_exponents(matrices, dtypes)
         operands = []
         for dtype, (x, weights, values) in zip(dtypes, products, strict=True):
-            operands += [x, self.constant(weights, dtype, np.ldexp(values, exponents[:, None]))]
+            operands += [x, self.matrix(weights, dtype, values, exponents)]
         total = self._accumulator(name, operands)
         if not exponents.any():
             return total
@@ -195,6 +210,6 @@ def exponents_of(graph: Graph) -> dict[str, IntArray]:
     found: dict[str, IntArray] = {}
     for node in graph.of_kind("scale"):
         total, exponent = graph.inputs(node)
-        assert exponent.tensor.constant is not None
+        assert isinstance(exponent.tensor.constant, np.ndarray)
         found |= dict.fromkeys(total.inputs[1::2], exponent.tensor.constant)
     return found

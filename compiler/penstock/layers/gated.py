@@ -12,6 +12,7 @@ from penstock.fixed import FloatArray
 from penstock.layers.build import Builder
 from penstock.layers.clamp import add_clamp
 from penstock.layers.layer import Parameter, Role
+from penstock.layers.product import product
 from penstock.layers.pytorch import TorchCell
 
 
@@ -77,6 +78,10 @@ class Gated:
         """The terms of a sum: the products ``total``, and the bias ``name`` unless it is zero."""
         bias = self.bias[name]
         return [total, build.bias(f"b_{name}", bias, total)] if bias.any() else [total]
+
+    def products(self, gate: str, x: FloatArray, y: FloatArray) -> FloatArray:
+        """W x + R y of a gate; y: of the step before."""
+        return product(x, self.w_x[gate]) + product(y, self.w_r[gate])
 
     def clipped(self, pre: FloatArray) -> FloatArray:
         """A gate's sum, within ``clip``."""

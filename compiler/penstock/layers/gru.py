@@ -12,6 +12,7 @@ from penstock.fixed import FloatArray
 from penstock.layers.build import Builder, Source, split_columns
 from penstock.layers.gated import Gated
 from penstock.layers.layer import Observe, State
+from penstock.layers.product import product
 from penstock.layers.pytorch import TorchCell
 from penstock.ops.lut import FUNCTIONS
 
@@ -44,16 +45,13 @@ class Gru(Gated):
     def step(self, x: FloatArray, state: State, observe: Observe) -> tuple[FloatArray, State]:
         """See ``Layer``."""
         y, sigma = state["y"], FUNCTIONS["sigma"]
-        pre = {
-            g: self.clipped(x @ self.w_x[g].T + y @ self.w_r[g].T + self.bias[g])
-            for g in ("r", "z")
-        }
-        r, of_x = sigma(pre["r"]), x @ self.w_x["n"].T + self.bias["nx"]
+        pre = {g: self.clipped(self.products(g, x, y) + self.bias[g]) for g in ("r", "z")}
+        r, of_x = sigma(pre["r"]), product(x, self.w_x["n"]) + self.bias["nx"]
         if self.resets_before:
             u = r * y
-            pre["n"] = of_x + u @ self.w_r["n"].T + self.bias["nr"]
+            pre["n"] = of_x + product(u, self.w_r["n"]) + self.bias["nr"]
         else:
-            u = y @ self.w_r["n"].T + self.bias["nr"]
+            u = product(y, self.w_r["n"]) + self.bias["nr"]
             pre["n"] = of_x + r * u
         pre["n"] = self.clipped(pre["n"])
         n = FUNCTIONS["tanh"](pre["n"])

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from penstock.fixed import FloatArray
 from penstock.layers.build import Builder, Source, split_columns
 from penstock.layers.layer import Observe, Parameter, Role, State
+from penstock.layers.product import product
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Linear:
 
     def _affine(self, x: FloatArray) -> FloatArray:
         bias = 0.0 if self.bias is None else self.bias
-        y: FloatArray = x @ self.weight.T + bias
+        y: FloatArray = product(x, self.weight) + bias
         return y
 
     def _sum(self, build: Builder, name: str, sources: list[Source]) -> str:

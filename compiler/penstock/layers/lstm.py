@@ -12,6 +12,7 @@ from penstock.fixed import FloatArray
 from penstock.layers.build import Builder, Source, split_columns
 from penstock.layers.gated import Gated
 from penstock.layers.layer import Observe, Parameter, Role, State
+from penstock.layers.product import product
 from penstock.layers.pytorch import BIASES, TensorGroup, TorchCell
 from penstock.ops.lut import FUNCTIONS
 
@@ -79,7 +80,7 @@ class Lstm(Gated):
     def step(self, x: FloatArray, state: State, observe: Observe) -> tuple[FloatArray, State]:
         """See ``Layer``."""
         sigma, y, c = FUNCTIONS["sigma"], state["y"], state["c"]
-        pre = {g: x @ self.w_x[g].T + y @ self.w_r[g].T + self.bias[g] for g in GATES}
+        pre = {g: self.products(g, x, y) + self.bias[g] for g in GATES}
         for gate in ("i", "f"):
             if self.peephole:
                 pre[gate] = pre[gate] + self.peephole[gate] * c
@@ -91,7 +92,7 @@ class Lstm(Gated):
             pre["o"] = pre["o"] + self.peephole["o"] * c
         pre["o"] = self.clipped(pre["o"])
         m = sigma(pre["o"]) * np.tanh(c)
-        y = m if self.projection is None else m @ self.projection.T
+        y = m if self.projection is None else product(m, self.projection)
         for gate in GATES:
             observe(f"pre_{gate}", pre[gate])
         observe("c", c)

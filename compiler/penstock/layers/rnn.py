@@ -41,7 +41,7 @@ class Rnn(Gated):
 
     def step(self, x: FloatArray, state: State, observe: Observe) -> tuple[FloatArray, State]:
         """See ``Layer``."""
-        pre = self.clipped(x @ self.w_x["h"].T + state["y"] @ self.w_r["h"].T + self.bias["h"])
+        pre = self.clipped(self.products("h", x, state["y"]) + self.bias["h"])
         y = FUNCTIONS["tanh"](pre) if self.nonlinearity == "tanh" else np.maximum(pre, 0.0)
         observe("pre_h", pre)
         observe("y", y)

@@ -120,7 +120,7 @@ class Types:
         room = np.full(rows, (1 << EXPONENT_BITS) - 1)
         is_used = np.zeros(rows, dtype=bool)
         for values, dtype in zip(matrices.values(), dtypes, strict=True):
-            peaks = np.abs(values).max(axis=1)
+            peaks = np.maximum(values.max(axis=1), -values.min(axis=1))
             fracs = np.array([largest_frac(float(peak), dtype.width) for peak in peaks])
             room = np.where(peaks > 0, np.minimum(room, fracs - dtype.frac), room)
             is_used |= peaks > 0
@@ -231,7 +231,8 @@ def _of_least_error(seen: Magnitudes, width: int, coarsest: int, headroom: float
 
 
 def _holding(values: FloatArray) -> Callable[[int], int]:
-    return lambda width: largest_frac(float(np.abs(values).max()), width)
+    peak = max(abs(float(values.max())), abs(float(values.min())))
+    return lambda width: largest_frac(peak, width)
 
 
 def _undirected(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from penstock.fixed import Fixed, IntArray
+from penstock.ir.matrix import Matrix
 from penstock.ir.op import Cost, Step, Tensor, Traits, Value, require
 
 FARTHEST = 64
@@ -39,12 +40,11 @@ class MatVec(Traits):
         lo = np.zeros(rows)
         hi = np.zeros(rows)
         for x, w in zip(inputs[::2], inputs[1::2], strict=True):
-            if w.constant is None or len(w.shape) != 2:
+            if not isinstance(w.constant, Matrix):
                 raise ValueError("the weights must be a constant matrix")
             require(w.shape == (rows, x.length), f"W is {w.shape}, x has {x.length} values")
             require(len(x.shape) == 1, f"x of shape {x.shape} is not a vector")
-            positive = np.maximum(w.constant, 0).sum(axis=1, dtype=np.float64)
-            negative = np.minimum(w.constant, 0).sum(axis=1, dtype=np.float64)
+            positive, negative = w.constant.row_sums
             scale = 2.0 ** min(frac - x.type.frac - w.type.frac, FARTHEST)
             # 0 belongs to every term's interval: a skipped (pruned) term, or a partial sum.
             x_lo, x_hi = min(x.lo, 0), max(x.hi, 0)
@@ -77,7 +77,7 @@ class MatVec(Traits):
         frac = max(x.type.frac + w.type.frac for x, w in pairs)
         total = np.zeros((1, 1))
         for x, w in pairs:
-            products = x.as_float @ w.as_float.T
+            products = w.weights.times(x.as_float)
             total = total + products * 2.0 ** min(frac - x.type.frac - w.type.frac, FARTHEST)
         return total.astype(np.int64)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from penstock.fixed import Fixed, IntArray
+from penstock.ir.matrix import Matrix
 from penstock.ir.op import Cost, Step, Tensor, Traits, require
 
 
@@ -33,22 +36,29 @@ class Input(Traits):
 class Const(Traits):
     """Weights, biases or a table: raw integers that never change.
 
-    A matrix is (rows, columns) and goes to the processing elements; a vector stays on chip.
+    A matrix is (rows, columns) and goes to the processing elements; a vector stays on chip. One
+    that is given as an array becomes a ``Matrix``.
     """
 
     kind: ClassVar[str] = "const"
     is_source: ClassVar[bool] = True
     type: Fixed
-    raw: IntArray
+    raw: IntArray | Matrix
+
+    def __post_init__(self) -> None:
+        if isinstance(self.raw, np.ndarray) and self.raw.ndim == 2 and self.raw.size:
+            object.__setattr__(self, "raw", Matrix.of(self.raw))
 
     def infer(self) -> Tensor:
-        require(self.type.fits(self.raw), f"a value is outside {self.type}")
         require(self.raw.ndim in (1, 2) and self.raw.size > 0, f"shape {self.raw.shape}")
         lo, hi = int(self.raw.min()), int(self.raw.max())
+        require(
+            self.type.raw_min <= lo <= hi <= self.type.raw_max, f"a value is outside {self.type}"
+        )
         return Tensor(self.raw.shape, self.type, lo, hi, self.raw)
 
     def eval(self, step: Step) -> IntArray:
-        return self.raw
+        return np.asarray(self.raw)
 
     def cost(self) -> Cost:
         return Cost()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from penstock.formats import PhaseCode
 from penstock.ir import Graph
+from penstock.ir.matrix import Matrix
 from penstock.packing.manifest import Manifest, unpack_phase
 
 BANKS = (4, 8, 16)
@@ -40,7 +39,7 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
         for (matvec, operand), matrix in matrices.items():
             name = graph[matvec].inputs[2 * operand + 1]
             wanted = graph[name].tensor.constant
-            is_equal = wanted is not None and np.array_equal(matrix, wanted)
+            is_equal = isinstance(wanted, Matrix) and matrix.equals(wanted)
             _demand(is_equal, phase.name, f"the words do not hold {name}")
             covered.append(name)
         least = phase.format.prove(phase, nonzeros, word, hazard_distance)

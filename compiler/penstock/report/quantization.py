@@ -9,6 +9,7 @@ import numpy as np
 
 from penstock.fixed import FloatArray, IntArray
 from penstock.ir import Graph, Node
+from penstock.ir.matrix import Matrix, blocks
 from penstock.layers.build import exponents_of, parts_of
 
 
@@ -31,15 +32,21 @@ def quantization_section(
 def _error(node: Node, values: FloatArray, exponents: IntArray) -> dict[str, Any]:
     """exponents: (rows); row r is stored 2**exponents[r] times as great as it is."""
     raw, dtype = node.tensor.constant, node.tensor.type
-    assert raw is not None
-    error = np.ldexp(dtype.to_float(raw), -exponents[:, None]) - values
-    noise, signal = float(np.mean(error**2)), float(np.mean(np.square(values)))
+    assert isinstance(raw, Matrix)
+    squares, max_abs_error = np.empty(raw.shape), 0.0
+    for rows in blocks(raw.shape):
+        real = np.ldexp(dtype.to_float(raw.dense(rows)), -exponents[rows, None])
+        error = real - values[rows]
+        max_abs_error = max(max_abs_error, float(np.abs(error).max()))
+        squares[rows] = error**2
+    noise = float(np.mean(squares))
+    signal = float(np.mean(np.square(values, out=squares, dtype=np.float64)))
     return {
         "name": node.name, "shape": list(node.tensor.shape), "type": str(dtype), "step": dtype.step,
-        "peak": float(np.abs(values).max()),
-        "max_abs_error": float(np.abs(error).max()),
+        "peak": max(abs(float(values.max())), abs(float(values.min()))),
+        "max_abs_error": max_abs_error,
         "rms_error": noise**0.5,
         "snr_db": 10.0 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None,
         "float_nonzeros": int(np.count_nonzero(values)),
-        "nonzeros": int(np.count_nonzero(raw)),
+        "nonzeros": raw.count,
     }  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 
 from penstock.fixed import IntArray
 from penstock.formats import Format, Gap, NonZeros
+from penstock.ir.matrix import Matrix
 from penstock.settings import Hardware
 
 
@@ -19,7 +20,7 @@ def choose_format(nonzeros: NonZeros, weight_bits: int, hardware: Hardware) -> F
     )
 
 
-def loads_by_row(matrices: list[IntArray]) -> IntArray:
+def loads_by_row(matrices: list[Matrix]) -> IntArray:
     """Non-zeros of each row over several matrices of the same rows.  -> (rows)"""
-    counts: IntArray = np.sum([np.count_nonzero(matrix, axis=1) for matrix in matrices], axis=0)
+    counts: IntArray = np.sum([matrix.row_counts for matrix in matrices], axis=0)
     return counts

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
 from penstock.formats import Entries, Gap, Layout, NonZeros, PhaseCode
+from penstock.formats.protocol import Matrices
 from penstock.ir import Graph
+from penstock.ir.matrix import Matrix
 from penstock.schedule.assign import assign_rows, interleave
 from penstock.schedule.encode import choose_format, loads_by_row
 from penstock.schedule.partition import Partition, PhaseNodes, partition
@@ -85,19 +89,21 @@ def schedule(graph: Graph, hardware: Hardware) -> Schedule:
     return Schedule(hardware, banks, parts.phases, done, layouts, parts.order_of)
 
 
-def weight_matrices(graph: Graph, matvecs: tuple[str, ...]) -> dict[tuple[str, int], IntArray]:
+def weight_matrices(graph: Graph, matvecs: tuple[str, ...]) -> Matrices:
     """(matvec, operand index) -> raw weights, (rows, columns)."""
-    return {
-        (name, index): constant_of(graph, weights)
-        for name in matvecs
-        for index, weights in enumerate(graph[name].inputs[1::2])
-    }
+    found = {}
+    for name in matvecs:
+        for index, weights in enumerate(graph[name].inputs[1::2]):
+            matrix = graph[weights].tensor.constant
+            assert isinstance(matrix, Matrix), f"{weights} is not a constant matrix"
+            found[name, index] = matrix
+    return found
 
 
 def constant_of(graph: Graph, name: str) -> IntArray:
-    """The raw integers of a constant node."""
+    """The raw integers of a constant vector or table."""
     constant = graph[name].tensor.constant
-    assert constant is not None, f"{name} is not a constant"
+    assert isinstance(constant, np.ndarray), f"{name} is not a constant vector"
     return constant
 
 
@@ -114,7 +120,7 @@ def _check_pes(parts: Partition, hardware: Hardware) -> None:
 def _layouts(graph: Graph, parts: Partition, hardware: Hardware) -> dict[str, Layout]:
     """Every order in hardware: rows where the load is even; an input frame as the caller has it."""
     layouts = {}
-    loads: dict[str, list[IntArray]] = {}
+    loads: dict[str, list[Matrix]] = {}
     rows: dict[str, int] = {}
     for phase in parts.phases:
         order = parts.order_of[(*phase.nodes, *phase.results)[0]]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from penstock.codegen.hls.names import one_line
 from penstock.ir import Node
+from penstock.ir.matrix import Matrix
 from penstock.machine import Machine
 from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Phase
@@ -124,11 +123,11 @@ def _named_tensors(machine: Machine) -> list[Node]:
 
 def _tensor(node: Node) -> dict[str, Any]:
     tensor = node.tensor
-    weights = tensor.constant if len(tensor.shape) == 2 else None
+    weights = tensor.constant
     name = node.op.reads or node.name
     return {
         "name": one_line(name), "type": tensor.type, "shape": " x ".join(map(str, tensor.shape)),
-        "nonzeros": "" if weights is None else np.count_nonzero(weights),
+        "nonzeros": weights.count if isinstance(weights, Matrix) else "",
     }  # fmt: skip
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock_runtime.engines.native.program import BLOCK, Matrix, Storage
+from penstock.ir.matrix import Matrix
+from penstock_runtime.engines.native import program
+from penstock_runtime.engines.native.program import BLOCK, Storage
 
 LANES = 16
 """Rows of a slice."""
@@ -35,10 +37,13 @@ class Operand:
     reach: int
 
     @classmethod
-    def of(cls, weights: IntArray, shift: int, reach: int) -> Operand:
-        """Of a dense matrix. What is multiplied by nothing but zero is left out."""
-        rows, columns = np.nonzero(weights) if reach else (np.zeros(0, np.int64),) * 2
-        return cls(rows, columns, weights[rows, columns].astype(np.int64), shift, reach)
+    def of(cls, weights: Matrix, shift: int, reach: int) -> Operand:
+        """Of a matrix of the graph. What is multiplied by nothing but zero is left out."""
+        kept = slice(None) if reach else slice(0, 0)
+        rows, columns, values = (
+            own[kept].astype(np.int64) for own in (weights.rows, weights.columns, weights.values)
+        )
+        return cls(rows, columns, values, shift, reach)
 
     @property
     def greatest(self) -> int:
@@ -98,7 +103,7 @@ class Packed:
 
     arrays: dict[str, NDArray[np.generic]]
 
-    def put(self, matrix: Matrix) -> None:
+    def put(self, matrix: program.Matrix) -> None:
         """Point ``matrix`` to them; the caller keeps them."""
         for name, array in self.arrays.items():
             setattr(matrix, name, array.ctypes.data)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from penstock.fixed import IntArray
 from penstock.ir import Graph, Node
 from penstock.ir.saturation import Saturable, saturable
@@ -75,22 +77,18 @@ class Planner:
 
     def constant(self, node: Node) -> int:
         """A vector that never changes."""
-        return self._made("constant", node, constant=node.tensor.constant)
+        return self._made("constant", node, constant=_vector(node))
 
     def shifts(self, name: str) -> int:
         """See ``Places.shifts``."""
-        node = self.graph[name]
-        exponents = node.tensor.constant
-        assert exponents is not None
-        return self._made("shifts", node, constant=exponents.max() - exponents)
+        exponents = _vector(self.graph[name])
+        return self._made("shifts", self.graph[name], constant=exponents.max() - exponents)
 
     def table(self, name: str, wide: bool) -> int:
         """See ``Places.table``."""
         if (name, wide) not in self._tables:
-            entries = self.graph[name].tensor.constant
-            assert entries is not None
             self._tables[name, wide] = len(self.result.tables)
-            self.result.tables.append((entries, wide))
+            self.result.tables.append((_vector(self.graph[name]), wide))
         return self._tables[name, wide]
 
     def saturable(self, name: str) -> tuple[int, Saturable] | None:
@@ -113,3 +111,8 @@ class Planner:
             if buffer.position is not None:
                 buffer.position = ends[buffer.storage]
                 ends[buffer.storage] += buffer.rows
+
+
+def _vector(node: Node) -> IntArray:
+    """The raw integers of a constant that is no matrix."""
+    return np.asarray(node.tensor.constant, dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.ir import Graph, Node
+from penstock.ir.matrix import Matrix
 from penstock.ops import ArgMax, MatVec
 from penstock_runtime.engines.native.matrix import Operand, is_narrow
 from penstock_runtime.engines.native.program import Storage
@@ -24,7 +25,7 @@ def operands_of(graph: Graph, node: Node) -> list[Operand]:
     shifts = MatVec.aligns(*tensors)
     found = []
     for x, w, shift in zip(tensors[::2], tensors[1::2], shifts, strict=True):
-        assert w.constant is not None
+        assert isinstance(w.constant, Matrix)
         found.append(Operand.of(w.constant, shift, max(-x.lo, x.hi)))
     return found
 
