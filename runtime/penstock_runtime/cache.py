@@ -16,6 +16,8 @@ from penstock.locking import locked
 
 LONGEST_SECONDS = 600.0
 """How long to wait for another process that makes the same kind of thing."""
+MOST = 200
+"""Files of a kind that stay."""
 
 
 def folder(kind: str) -> Path | None:
@@ -56,6 +58,36 @@ def kept(kind: str, key: str, make: Callable[[Path], None]) -> Path | None:
     return place / key
 
 
+def take(kind: str, key: str, to: Path) -> bool:
+    """Copy the file that ``give`` has left under ``key`` to ``to``; False if there is none."""
+    place = folder(kind)
+    if place is None:
+        return False
+    try:
+        shutil.copy(place / key, to)
+        os.utime(place / key)
+    except OSError:
+        return False
+    return True
+
+
+def give(kind: str, key: str, file: Path) -> None:
+    """Leave a copy of ``file`` under ``key``, and of its kind the ``MOST`` last used."""
+    place = folder(kind)
+    if place is None:
+        return
+    try:
+        handle, made = tempfile.mkstemp(prefix="made-", dir=place)
+        os.close(handle)
+        shutil.copy(file, made)
+        Path(made).rename(place / key)
+        by_age = sorted(place.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in by_age[:-MOST]:
+            old.unlink()
+    except OSError:  # the disk is full, or another process clears up, too
+        return
+
+
 def _make(place: Path, key: str, make: Callable[[Path], None]) -> None:
     made = Path(tempfile.mkdtemp(prefix="made-", dir=place))
     try:
@@ -71,6 +103,6 @@ def _root() -> Path | None:
         return Path(named).absolute() if named else None
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "penstock"
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "penstock"
     except RuntimeError:  # nobody's home
         return None

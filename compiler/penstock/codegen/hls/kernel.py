@@ -237,8 +237,9 @@ def _widths(machine: Machine) -> dict[str, Any]:
     graph = machine.graph
     widest = max(graph.of_kind("matvec"), key=lambda node: node.tensor.type.width)
     codes = [product.code for product in machine.plan.products]
+    widest_fields = kernel_format(codes)
     return {
-        "format": kernel_format(codes),
+        "format": widest_fields, "entry_bits": sum(field.bits for field in widest_fields.fields),
         "activation_bits": machine.activation_bits,
         "acc_bits": machine.accumulator_bits,
         "proof": {"name": one_line(widest.name), "lo": widest.tensor.lo, "hi": widest.tensor.hi},
