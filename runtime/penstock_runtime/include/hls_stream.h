@@ -173,8 +173,8 @@ class DataflowRegion {
 
 namespace hls {
 
-// DEPTH 0 stands for a stream whose depth is not declared: 2, as in RTL. Values lie in a ring that is
-// filled by copies, not by assignments: those of AMD's types cost far more.
+// DEPTH 0 stands for a stream whose depth is not declared: 2, as in RTL. Values lie in a ring, and
+// are assigned to it and from it: every constructor of AMD's types goes over its bits once more.
 template <class T, int DEPTH = 0>
 class stream {
  public:
@@ -200,7 +200,11 @@ class stream {
     const Taken taken(*this);
     return ring_[first_];
   }
-  void read(T &value) { value = read(); }
+  void read(T &value) {
+    while (empty()) wait("read of the empty stream ");
+    const Taken taken(*this);
+    value = ring_[first_];
+  }
   void write(const T &value) {
     while (full()) wait("write to the full stream ");
     const std::size_t end = first_ + size_;
