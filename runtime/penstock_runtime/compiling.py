@@ -17,9 +17,9 @@ from pathlib import Path
 from penstock_runtime import cache
 
 UNIT = """\
-#include "tb/lstm_constants.cpp"
+#include "lstm_constants.cpp"
 #define main lstm_testbench
-#include "tb/lstm_tb.cpp"
+#include "lstm_tb.cpp"
 """
 """Kernel and test bench in one piece: AMD's headers cost more than either."""
 HEADERS = """\
@@ -67,7 +67,7 @@ def compile_testbench(folder: Path, command: list[str], headers: Path, target: P
 
 def _compile(folder: Path, command: list[str], target: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*command, "-Ikernel", "-x", "c++", "-", "-o", str(target.resolve())],
+        [*command, "-Ikernel", "-Itb", "-x", "c++", "-", "-o", str(target.resolve())],
         cwd=folder, input=UNIT, text=True, capture_output=True,
     )  # fmt: skip
 
@@ -103,11 +103,9 @@ def _identity(command: list[str], headers: Path) -> bytes:
     compiler = Path(shutil.which(command[0]) or command[0]).resolve()
     state = compiler.stat()
     own = Path(__file__).resolve().parent / "include"
-    parts = [" ".join(command), f"{compiler} {state.st_size} {state.st_mtime_ns}"]
+    told = " ".join([*command, str(compiler), str(state.st_size), str(state.st_mtime_ns)])
     files = sorted([*own.glob("*.h"), *headers.glob("ap_*.h"), *headers.glob("etc/*.h")])
-    return _digest(
-        [part.encode() for part in parts] + [file.read_bytes() for file in files]
-    ).encode()
+    return _digest([told.encode(), *(file.read_bytes() for file in files)]).encode()
 
 
 def _contents(folder: Path) -> Iterable[bytes]:

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ SOURCES = {"tb/lstm_constants.cpp": (), "tb/lstm_tb.cpp": ("-Dmain=lstm_testbenc
 """
 BUILD = "csim"
 LONGEST_BUILD_SECONDS = 600.0
+WATCH_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -156,21 +157,35 @@ def _fail(folder: Path, text: str, log: Path) -> None:
     raise PenstockError(f"the C++ does not compile: {first.strip()}", str(folder), f"see {place}")
 
 
-def run_testbench(folder: Path, executable: Path, *arguments: str | Path) -> CsimRun:
+def run_testbench(
+    folder: Path, executable: Path, *arguments: str | Path, watch: Callable[[], None] | None = None
+) -> CsimRun:
     """Run the test bench in the project folder; ``arguments``: vectors, results, trace files.
 
-    Raises PenstockError if another command has removed it since it was built.
+    watch: called several times a second while it runs. Raises PenstockError if another command has
+    removed it since it was built.
     """
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             [str(executable.resolve()), *map(str, arguments)],
             cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        ) as done:  # fmt: skip
+            output = _output_of(done, watch)
     except FileNotFoundError as error:
         raise PenstockError(
             "the test bench was removed while it was in use", str(folder), "try again"
         ) from error
-    return CsimRun(done.returncode == 0, done.stdout)
+    return CsimRun(done.returncode == 0, output)
+
+
+def _output_of(running: subprocess.Popen[str], watch: Callable[[], None] | None) -> str:
+    """What it prints until it ends."""
+    while True:
+        try:
+            return running.communicate(timeout=WATCH_SECONDS if watch is not None else None)[0]
+        except subprocess.TimeoutExpired:
+            assert watch is not None
+            watch()
 
 
 def vitis_command() -> list[str] | None:

@@ -20,6 +20,7 @@ from penstock.atomic import write_files
 from penstock.cli.compress import compress_command, sensitivity_command
 from penstock.cli.files import check_suffix
 from penstock.cli.options import with_settings
+from penstock.cli.progress import told_progress
 from penstock.driver import Compiled
 from penstock.entry import compile_checkpoint
 from penstock.errors import PenstockError
@@ -304,7 +305,8 @@ def check(
             counts = read_array(lengths) if lengths is not None else None
             frames = interpreter.given_frames(read_array(source), counts, raw_input=raw_input)
         own = (frames.raw, frames.lengths) if frames is not None else None
-        result = compare(interpreter.project, steps, seed, own)
+        with told_progress() as tell:
+            result = compare(interpreter.project, steps, seed, own, tell=tell)
     values = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
     total = sum(result.values.values())
     for name in result.edited:

@@ -44,7 +44,7 @@ WORDS:
 #pragma HLS UNROLL
       const unsigned long long entry = word.entry[p].to_uint64();
       const weight_t weight = entry;
-      const gap_t gap = entry >> weight_t::width;
+      const gap_t gap = entry >> (weight_t::width);
       // Both places side by side; the sign chooses.
       const int within = int(slot[p].to_uint() + GAP_SLOTS[phase.id][gap.to_uint()]);
       const int beyond = within - int(phase.slots);

@@ -116,8 +116,8 @@ WORDS:
 #pragma HLS UNROLL
       const part_t own = bits_from<PARTS>(p * OWN_BITS, residue);
       const part_t weight = widened<WEIGHT_BITS, weight_t::width, true>(own);
-      const part_t gap = widened<INDEX_BITS, gap_t::width, false>(own >> WEIGHT_BITS);
-      word.entry[p] = weight | gap << weight_t::width;
+      const part_t gap = widened<INDEX_BITS, gap_t::width, false>(own >> (WEIGHT_BITS));
+      word.entry[p] = weight | gap << (weight_t::width);
     }
     words.write(word);
   SHIFT_RESIDUE:
