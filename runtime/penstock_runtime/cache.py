@@ -77,11 +77,11 @@ def give(kind: str, key: str, file: Path) -> None:
     if place is None:
         return
     try:
-        handle, made = tempfile.mkstemp(prefix="made-", dir=place)
-        os.close(handle)
-        shutil.copy(file, made)
-        Path(made).rename(place / key)
-        by_age = sorted(place.iterdir(), key=lambda path: path.stat().st_mtime)
+        with tempfile.TemporaryDirectory(prefix="made-", dir=place) as made:
+            shutil.copy(file, Path(made) / key)
+            (Path(made) / key).rename(place / key)
+        files = (path for path in place.iterdir() if path.is_file())
+        by_age = sorted(files, key=lambda path: path.stat().st_mtime)
         for old in by_age[:-MOST]:
             old.unlink()
     except OSError:  # the disk is full, or another process clears up, too
