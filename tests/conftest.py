@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from penstock.errors import PenstockError
 from penstock_runtime import csim
 
-os.environ.setdefault("PENSTOCK_CACHE", str(Path(__file__).resolve().parents[1] / "build/cache"))
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """Not the user's: one for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PENSTOCK_CACHE", str(shared / "cache"))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -28,17 +35,17 @@ def cpp_flags():
 
 @pytest.fixture
 def run_cpp(cpp_flags, tmp_path):
-    """Compile one C++ text, run it to the given exit status, and return what it prints."""
+    """Compile one C++ text, run it on what is given, and return what it prints."""
 
-    def run(source: str, *flags: str, status: int = 0) -> str:
+    def run(source: str, *flags: str, status: int = 0, given: bytes = b"") -> str:
         (tmp_path / "main.cpp").write_text(source)
         subprocess.run(
             [csim.compiler(), *cpp_flags, "-O1", *flags, "main.cpp", "-o", "main"],
             cwd=tmp_path, check=True,
         )  # fmt: skip
-        done = subprocess.run([tmp_path / "main"], capture_output=True, text=True)
+        done = subprocess.run([tmp_path / "main"], capture_output=True, input=given)
         assert done.returncode == status, done.stderr
-        return done.stdout + done.stderr
+        return (done.stdout + done.stderr).decode()
 
     return run
 

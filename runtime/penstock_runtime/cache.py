@@ -16,6 +16,8 @@ from penstock.locking import locked
 
 LONGEST_SECONDS = 600.0
 """How long to wait for another process that makes the same kind of thing."""
+MOST = 200
+"""Files of a kind that stay."""
 
 
 def folder(kind: str) -> Path | None:
@@ -54,6 +56,36 @@ def kept(kind: str, key: str, make: Callable[[Path], None]) -> Path | None:
         except OSError:
             return None
     return place / key
+
+
+def take(kind: str, key: str, to: Path) -> bool:
+    """Copy the file that ``give`` has left under ``key`` to ``to``; False if there is none."""
+    place = folder(kind)
+    if place is None:
+        return False
+    try:
+        shutil.copy(place / key, to)
+        os.utime(place / key)
+    except OSError:
+        return False
+    return True
+
+
+def give(kind: str, key: str, file: Path) -> None:
+    """Leave a copy of ``file`` under ``key``, and of its kind the ``MOST`` last used."""
+    place = folder(kind)
+    if place is None:
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="made-", dir=place) as made:
+            shutil.copy(file, Path(made) / key)
+            (Path(made) / key).rename(place / key)
+        files = (path for path in place.iterdir() if path.is_file())
+        by_age = sorted(files, key=lambda path: path.stat().st_mtime)
+        for old in by_age[:-MOST]:
+            old.unlink()
+    except OSError:  # the disk is full, or another process clears up, too
+        return
 
 
 def _make(place: Path, key: str, make: Callable[[Path], None]) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
+from penstock.ir.evaluate import ReferenceEngine
 from penstock.ir.saturation import Saturation, merged
 from penstock.marker import read_marker
 from penstock.packing.validate import validate
 from penstock_runtime.csim import build, run_testbench
+from penstock_runtime.engines import Prepared
+from penstock_runtime.engines.compare import EngineDifference, engine_difference
 from penstock_runtime.expected import Difference, first_difference, interpret, vectors_of
-from penstock_runtime.golden import read_golden, wrong_golden
+from penstock_runtime.golden import read_golden, result_bytes, wrong_golden
 from penstock_runtime.kernel_constants import (
     Constants,
     WrongConstant,
@@ -24,6 +30,9 @@ from penstock_runtime.kernel_constants import (
 )
 from penstock_runtime.project import Project
 from penstock_runtime.stimuli import Stimulus, own_stimuli, stimuli
+
+Tell = Callable[[str, int, int], None]
+"""Takes what is being done, how many calls are done, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class CheckResult:
 
     calls: int
     values: dict[str, int]
-    difference: Difference | WrongConstant | WrongGolden | None
+    difference: Difference | EngineDifference | WrongConstant | WrongGolden | None
     output: str = ""
     constants: int = 0
     wrong_constants: tuple[WrongConstant, ...] = ()
@@ -74,6 +83,8 @@ def check(
     seed: int = 1,
     own: tuple[IntArray, IntArray] | None = None,
     executable: Path | None = None,
+    tell: Tell = lambda work, done, of: None,
+    engine: Prepared | None = None,
 ) -> CheckResult:
     """Prove that the kernel computes what the interpreter does, bit for bit.
 
@@ -83,11 +94,14 @@ def check(
     states and captures of every step. Stops at the first difference.
 
     own: sequences of the user's, too, as ``Interpreter.quantize`` gives them. executable: the
-    project's test bench, if it is built already. Raises PenstockError if the weights or vectors are
-    not sound, the C++ does not compile or the test bench breaks off.
+    project's test bench, if it is built already. tell: takes what is being done, and how far it is.
+    engine: another engine, held against the reference on all stimuli as well. Raises PenstockError
+    if the weights or vectors are not sound, the C++ does not compile or the test bench breaks off.
     """
+    tell("proving the packed weights", 0, 1)
     _prove_packing(project)
     golden = read_golden(project)
+    tell("building C simulation", 0, 1)
     executable = executable or build(project.folder)
     edited = tuple(read_marker(project.folder).edited(project.folder))
     expected = expected_constants(project)
@@ -99,7 +113,11 @@ def check(
         result = replace(result, difference=WrongGolden(number))
     if result.difference is not None:
         return result
-    simulated = _simulate(project, executable, _calls(project, steps, seed, own))
+    calls = _calls(project, steps, seed, own)
+    different = _engine_difference(project, calls, engine, tell)
+    if different is not None:
+        return replace(result, difference=different)
+    simulated = _simulate(project, executable, calls, tell)
     run = run_testbench(project.folder, executable)
     if simulated.difference is None and not run.passed:
         simulated = replace(simulated, difference=WrongGolden(None, run.output))
@@ -122,12 +140,38 @@ def _calls(
     return calls
 
 
-def _simulate(project: Project, executable: Path, calls: list[Stimulus]) -> CheckResult:
-    expected = interpret(project.graph, calls, project.ports.lanes)
+def _engine_difference(
+    project: Project, calls: list[Stimulus], engine: Prepared | None, tell: Tell
+) -> EngineDifference | None:
+    """Each call by itself: a carried state is one that some call before has left."""
+    reference = ReferenceEngine()
+    if engine is None or engine[0] == reference.name:
+        return None
+    right = reference.prepare(project.graph)
+    for number, call in enumerate(calls):
+        tell(f"{engine[0]} engine", number, len(calls))
+        found = engine_difference(*engine, right, call.x, call.lengths, call.state)
+        if found is not None:
+            return found
+    return None
+
+
+def _simulate(project: Project, executable: Path, calls: list[Stimulus], tell: Tell) -> CheckResult:
+    of = len(calls)
+    expected = interpret(
+        project.graph, calls, project.ports.lanes, lambda done: tell("interpreter", done, of)
+    )
+    ends = np.cumsum([sum(result_bytes(project, call.x.shape[1])) for call in calls])
     with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
         vectors, results, trace = (Path(scratch) / name for name in ("vectors", "results", "trace"))
         vectors.write_bytes(vectors_of(project, expected))
-        done = run_testbench(project.folder, executable, vectors, results, trace)
+
+        def watch() -> None:
+            written = results.stat().st_size if results.exists() else 0
+            tell("C simulation", int(np.searchsorted(ends, written, side="right")), of)
+
+        done = run_testbench(project.folder, executable, vectors, results, trace, watch=watch)
+        tell("C simulation", of, of)
         if not done.passed:
             raise _broken_off(project, done.output)
         difference, values = first_difference(

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +24,24 @@ from pathlib import Path
 from penstock.errors import PenstockError
 from penstock.locking import locked
 from penstock.project import reading
+from penstock_runtime.compiling import compile_testbench, sources
 from penstock_runtime.golden import read_golden
 from penstock_runtime.project import load_project
 
 SHIMS = Path(__file__).resolve().parent / "include"
 FLAGS = (
-    "-O2", "-std=c++14", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-label",
+    "-O1", "-std=c++14", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-label",
     # AMD's ap_private.h reads members in its constructors before they are set.
     "-Wno-uninitialized", "-Wno-maybe-uninitialized",
 )  # fmt: skip
 SOURCES = {"tb/lstm_constants.cpp": (), "tb/lstm_tb.cpp": ("-Dmain=lstm_testbench",)}
-"""lstm_constants.cpp is the kernel (it includes it), and what prints its constants."""
+"""lstm_constants.cpp is the kernel (it includes it), and what prints its constants.
+
+-O1 compiles faster than -O2, and simulates as fast: AMD's types go through memory at every step.
+"""
 BUILD = "csim"
 LONGEST_BUILD_SECONDS = 600.0
+WATCH_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,10 @@ def build(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path:
     second build in the folder waits for the first. Raises PenstockError with the compiler's first
     error, or if ``csim/`` can't be written.
     """
-    command = [compiler(), *FLAGS, *extra_flags, *include_flags(), "-Ikernel"]
+    command = [compiler(), *FLAGS, *include_flags()]
     home = folder / BUILD if os.access(folder, os.W_OK) else _temporary_home()
     with reading(folder), _building(home):
-        target = home / f"lstm_tb_{_digest(folder, command)}"
+        target = home / f"lstm_tb_{_digest(folder, [*command, *extra_flags])}"
         if not target.is_file():
             with tempfile.TemporaryDirectory(prefix="build-", dir=home) as made:
                 _compile(folder, command, extra_flags, Path(made), home / "build.log")
@@ -125,35 +130,21 @@ def _temporary_home() -> Path:
 def _compile(
     folder: Path, command: list[str], extra_flags: tuple[str, ...], made: Path, log: Path
 ) -> None:
-    """Compile both sources side by side and link them to ``made / "lstm_tb"``."""
-    objects = [str(made.resolve() / f"{Path(source).stem}.o") for source in SOURCES]
-    jobs = [
-        subprocess.Popen(
-            [*command, *flags, "-c", source, "-o", object_], cwd=folder, text=True,
-            stderr=subprocess.PIPE,
+    """Compile kernel and test bench to ``made / "lstm_tb"``."""
+    try:
+        log.write_text(
+            compile_testbench(folder, [*command, *extra_flags], ap_include(), made / "lstm_tb")
         )
-        for (source, flags), object_ in zip(SOURCES.items(), objects, strict=True)
-    ]  # fmt: skip
-    errors = [job.communicate()[1] for job in jobs]
-    if any(job.returncode for job in jobs):
-        _fail(folder, "".join(errors), log)
-    linked = subprocess.run(
-        [compiler(), *extra_flags, *objects, "-o", str(made.resolve() / "lstm_tb")],
-        text=True, capture_output=True,
-    )  # fmt: skip
-    if linked.returncode:
-        _fail(folder, linked.stderr, log)
-    log.write_text("".join(errors))
+    except ValueError as error:
+        _fail(folder, str(error), log)
 
 
 def _digest(folder: Path, command: list[str]) -> str:
-    """Of everything that goes into the executable: every file of kernel/ and tb/ but vectors."""
+    """Of everything that goes into the executable."""
     digest = hashlib.sha256(" ".join(command).encode())
-    for part in ("kernel", "tb"):
-        for path in sorted((folder / part).rglob("*")):
-            if path.is_file() and path.suffix != ".dat":
-                name = path.relative_to(folder).as_posix()
-                digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for path in sources(folder):
+        name = path.relative_to(folder).as_posix()
+        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     for path in sorted(SHIMS.glob("*.h")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -166,21 +157,35 @@ def _fail(folder: Path, text: str, log: Path) -> None:
     raise PenstockError(f"the C++ does not compile: {first.strip()}", str(folder), f"see {place}")
 
 
-def run_testbench(folder: Path, executable: Path, *arguments: str | Path) -> CsimRun:
+def run_testbench(
+    folder: Path, executable: Path, *arguments: str | Path, watch: Callable[[], None] | None = None
+) -> CsimRun:
     """Run the test bench in the project folder; ``arguments``: vectors, results, trace files.
 
-    Raises PenstockError if another command has removed it since it was built.
+    watch: called several times a second while it runs. Raises PenstockError if another command has
+    removed it since it was built.
     """
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             [str(executable.resolve()), *map(str, arguments)],
             cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        ) as done:  # fmt: skip
+            output = _output_of(done, watch)
     except FileNotFoundError as error:
         raise PenstockError(
             "the test bench was removed while it was in use", str(folder), "try again"
         ) from error
-    return CsimRun(done.returncode == 0, done.stdout)
+    return CsimRun(done.returncode == 0, output)
+
+
+def _output_of(running: subprocess.Popen[str], watch: Callable[[], None] | None) -> str:
+    """What it prints until it ends."""
+    while True:
+        try:
+            return running.communicate(timeout=WATCH_SECONDS if watch is not None else None)[0]
+        except subprocess.TimeoutExpired:
+            assert watch is not None
+            watch()
 
 
 def vitis_command() -> list[str] | None:

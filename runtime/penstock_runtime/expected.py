@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +55,10 @@ class Expected:
     saturations: tuple[Saturation, ...] = ()
 
 
-def interpret(graph: Graph, calls: list[Stimulus], lanes: int) -> list[Expected]:
-    """Run the reference engine, whatever engine the user runs on."""
+def interpret(
+    graph: Graph, calls: list[Stimulus], lanes: int, tell: Callable[[int], None] = lambda done: None
+) -> list[Expected]:
+    """Run the reference engine, whatever engine the user runs on. tell: takes the calls done."""
     found = []
     reference = ReferenceEngine().prepare(graph)
     state = initial_state(graph, lanes)
@@ -71,6 +74,7 @@ def interpret(graph: Graph, calls: list[Stimulus], lanes: int) -> list[Expected]
         result = reference.run(call.x, call.lengths, state, observe)
         state = result.state
         found.append(Expected(call, result.y, state, trace, result.saturations))
+        tell(len(found))
     return found
 
 

@@ -49,14 +49,15 @@ class Interpreter:
     other name that is unknown, or can't be had, is a PenstockError. Takes any number of sequences
     at once: lanes are a matter of the hardware, not of the result.
 
-    project: the project that is run. frames: what reads the frames given to ``run``.
+    project: the project that is run. engine: the name of what computes it, executable: its graph
+    in it. frames: what reads the frames given to ``run``.
     """
 
     def __init__(self, project: Project | str | Path, engine: Engine | str = "auto") -> None:
         prepare = preparation(engine)
         self.project = project if isinstance(project, Project) else load_project(project)
         self.frames = FrameReader(self.project)
-        self._executable = prepare(self.project.graph)
+        self.engine, self.executable = prepare(self.project.graph)
 
     def run(
         self,
@@ -94,7 +95,7 @@ class Interpreter:
         first = self.frames.batch_first if batch_first is None else batch_first
         frames = self.frames.read(x, lengths, first, raw_input)
         given = given_state(self.project, state, len(frames.raw))
-        result = self._executable.run(frames.raw, frames.lengths, given.state)
+        result = self.executable.run(frames.raw, frames.lengths, given.state)
         arranged = result.y
         if x.ndim == 2:
             arranged = arranged[0]
@@ -117,7 +118,7 @@ class Interpreter:
 
     def stream(self, lanes: int, state: dict[str, IntArray]) -> Stream:
         """``lanes`` sequences that advance step by step, in raw integers, from ``state``."""
-        return stream(self._executable, lanes, state)
+        return stream(self.executable, lanes, state)
 
     def hidden(self, state: dict[str, IntArray]) -> tuple[FloatArray, ...]:
         """A state as PyTorch has it: (h_n, c_n), or (h_n,) of a network without cells.

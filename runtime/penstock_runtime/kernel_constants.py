@@ -37,6 +37,8 @@ HAZARD_PRAGMA = (
     "variable=acc type=inter direction=RAW distance={} dependent=true"  # which C++ can't read
 )
 NO_OPERAND = 1 << 31
+PART_BITS = 64
+"""The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
 
 
@@ -127,8 +129,9 @@ def _sizes(project: Project) -> Constants:
         "GROUP_COPIES": (manifest.group_pes + 1) // 2,
         "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
         "ACC_DEPTH": max(phase.rows_per_pe for phase in manifest.phases),
-        "BEAT_BITS": ports.port_bits, "IO_BITS": ports.io_bits, "IO_PER_BEAT": ports.per_beat,
-        "PARAMETER_BITS": PARAMETER_BITS,
+        "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
+        "BEAT_PARTS": ports.port_bits // PART_BITS, "IO_BITS": ports.io_bits,
+        "IO_PER_BEAT": ports.per_beat, "PARAMETER_BITS": PARAMETER_BITS,
         "PARAMETERS_PER_BEAT": parameter_ports(ports.port_bits).per_beat,
         "INPUTS": project.inputs, "INPUT_POSITIONS": project.layout(inputs).positions,
         "OUTPUTS": project.outputs, "X_BEATS": ports.beats(project.inputs),
@@ -170,8 +173,10 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
     """Bits of the types through which weights, activations and sums pass."""
     phases = manifest.phases
     sums = graph.of_kind("matvec")
+    fields = kernel_format(phases).fields
     return {
-        **{f"{field.name}_t": [field.bits] for field in kernel_format(phases).fields},
+        **{f"{field.name}_t": [field.bits] for field in fields},
+        "ENTRY_BITS": [sum(field.bits for field in fields)],
         "activation_t": [activation_bits(graph)],
         "io_t": [manifest.interface.io_bits],
         "acc_t": [max(node.tensor.type.width for node in sums)],

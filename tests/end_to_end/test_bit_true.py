@@ -136,10 +136,10 @@ def test_sequences_of_ones_own_are_compared_too(cpp_flags, tmp_path):
 
 WATCH = """
           static std::map<std::pair<const void *, unsigned>, unsigned> used;
-          const std::pair<const void *, unsigned> sum(&acc[p][bank][address][lane], phase.id);
-          const auto last = used.find(sum);
+          const std::pair<const void *, unsigned> place(&acc[p][bank][address][lane], phase.id);
+          const auto last = used.find(place);
           if (last != used.end() && n > last->second && n - last->second < DISTANCE) std::exit(5);
-          used[sum] = n;
+          used[place] = n;
 """
 
 
@@ -150,7 +150,7 @@ def test_sums_are_used_again_as_late_as_the_validator_says_and_no_later(cpp_flag
     )
     files = [(project.folder / name).read_bytes() for name in project.manifest.file_bytes()]
     least = validate(project.graph, project.manifest, files, 9).min_distance
-    use = "          acc[p][bank][address][lane] += product;\n"
+    use = "          sum = sum.to_int64() + (product << align);\n"
     folders = [tmp_path / "proven", tmp_path / "more"]
     for folder, distance in zip(folders, (least, least + 1), strict=True):
         shutil.copytree(project.folder, folder)
@@ -180,7 +180,7 @@ def test_no_index_leaves_its_array(case, cpp_flags, tmp_path):
 
 FAULTS = {
     "a weight's sign": (
-        "kernel/pe_array.h", "= word.weight[p] * vector", "= -word.weight[p] * vector",
+        "kernel/pe_array.h", "factor = weight.to_int64();", "factor = -weight.to_int64();",
     ),
     "a wrong rounding mode": ("kernel/cell_unit.h", "16, 1, AP_RND, AP_SAT> m =",
                               "16, 1, AP_TRN, AP_SAT> m ="),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from penstock.cli import main
+from penstock.cli.progress import told_progress
 from penstock.errors import PenstockError
 from penstock.templating import template_folder
 from penstock_runtime import compare, csim, expected, load_project
@@ -26,8 +27,8 @@ def answers(monkeypatch, change):
     """Let ``change`` work on the files that the test bench wrote: (results, trace)."""
     run = compare.run_testbench
 
-    def run_and_change(folder, executable, *files):
-        done = run(folder, executable, *files)
+    def run_and_change(folder, executable, *files, **options):
+        done = run(folder, executable, *files, **options)
         if len(files) == 3:
             change(files[1], files[2])
         return done
@@ -91,8 +92,10 @@ def test_a_check_that_compared_nothing_does_not_pass():
 def test_a_kernel_that_fails_on_its_golden_vectors_does_not_pass(project, monkeypatch):
     run = compare.run_testbench
 
-    def fail_alone(folder, executable, *files):
-        return run(folder, executable, *files) if files else csim.CsimRun(False, "FAIL: 1 wrong\n")
+    def fail_alone(folder, executable, *files, **options):
+        if not files:
+            return csim.CsimRun(False, "FAIL: 1 wrong\n")
+        return run(folder, executable, *files, **options)
 
     monkeypatch.setattr(compare, "run_testbench", fail_alone)
     result = check(project)
@@ -155,6 +158,31 @@ def test_the_command_line_says_how_many_steps_it_was_asked_for(project, monkeypa
     monkeypatch.setattr(sys, "argv", ["penstock", "check", str(project.folder), "--steps", "7"])
     main()
     assert 7 in steps
+
+
+def test_progress_goes_from_the_first_call_to_the_last(project, monkeypatch):
+    monkeypatch.setattr(csim, "WATCH_SECONDS", 0.001)
+    told = []
+    result = check(project, tell=lambda *words: told.append(words))
+    calls = result.calls
+    assert list(dict.fromkeys(work for work, _, _ in told)) == [
+        "proving the packed weights", "building C simulation", "interpreter", "C simulation"
+    ]  # fmt: skip
+    assert [done for work, done, _ in told if work == "interpreter"] == list(range(1, calls + 1))
+    simulated = [done for work, done, _ in told if work == "C simulation"]
+    assert simulated == sorted(simulated) and simulated[-1] == calls
+    assert {of for work, _, of in told if work in ("interpreter", "C simulation")} == {calls}
+
+
+def test_progress_is_drawn_on_a_terminal_alone(monkeypatch, capsys):
+    with told_progress() as tell:
+        tell("interpreter", 3, 14)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with told_progress() as tell:
+        tell("interpreter", 3, 14)
+    drawn = capsys.readouterr()
+    assert drawn.out == "" and "interpreter" in drawn.err
 
 
 def test_a_difference_is_told_and_the_exit_status_is_1(project, monkeypatch, capsys):

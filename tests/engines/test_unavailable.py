@@ -80,7 +80,7 @@ def test_an_engine_that_is_asked_for_is_refused_in_one_line(folder, monkeypatch,
 def test_without_a_cache_it_is_built_for_the_process(folder, monkeypatch, cache):
     monkeypatch.setenv("PENSTOCK_CACHE", cache)
     interpreter = Interpreter(folder, engine="native")
-    assert isinstance(interpreter._executable, NativeExecutable)
+    assert isinstance(interpreter.executable, NativeExecutable)
     assert (interpreter.run(np.ones((3, 5))).raw == reference(folder)).all()
 
 
@@ -124,5 +124,5 @@ def test_another_processor_has_a_build_of_its_own(monkeypatch):
 def test_the_fast_engine_is_the_default(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert isinstance(Interpreter(folder)._executable, NativeExecutable)
+        assert isinstance(Interpreter(folder).executable, NativeExecutable)
     assert ReferenceEngine().name == "numpy"

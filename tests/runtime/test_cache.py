@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -89,3 +90,22 @@ def test_of_two_at_once_one_makes_it(root):
     for thread in threads:
         thread.join()
     assert len(made) == 1
+
+
+def test_files_are_given_and_taken(root, tmp_path):
+    (tmp_path / "made").write_text("a")
+    assert not cache.take("testbenches", "key", tmp_path / "taken")
+    cache.give("testbenches", "key", tmp_path / "made")
+    assert cache.take("testbenches", "key", tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "a"
+
+
+def test_the_files_used_last_stay(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "MOST", 2)
+    (tmp_path / "made").write_text("a")
+    for age, key in ((30, "first"), (20, "second")):
+        cache.give("testbenches", key, tmp_path / "made")
+        os.utime(root / "testbenches" / key, (time.time() - age, time.time() - age))
+    assert cache.take("testbenches", "first", tmp_path / "taken")
+    cache.give("testbenches", "third", tmp_path / "made")
+    assert {path.name for path in (root / "testbenches").iterdir()} == {"first", "third"}

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from penstock.arrays import read_array
-from penstock.cli.arguments import RAW_INPUT, Folder
+from penstock.cli.arguments import RAW_INPUT, EngineName, Folder
 from penstock.cli.output import say
+from penstock.cli.progress import told_progress
 from penstock.errors import PenstockError
 from penstock.project import reading
 from penstock_runtime import Interpreter
 from penstock_runtime.compare import check as compare
 from penstock_runtime.csim import csim as simulate
+from penstock_runtime.engines import AUTO, REFERENCE
 from penstock_runtime.saturated import lines, warn_of
 
 
@@ -38,17 +40,20 @@ def check_command(
         Path | None, typer.Option(help=".npy of each sequence's number of steps.")
     ] = None,
     raw_input: Annotated[bool, typer.Option("--raw-input", help=RAW_INPUT)] = False,
+    engine: EngineName = AUTO,
 ) -> None:
     """Compare the interpreter with C simulation, every value of every step."""
     if lengths is not None and source is None:
         raise PenstockError("--lengths was given without --input", "check", "give both, or neither")
     with reading(folder):
-        interpreter, frames = Interpreter(folder), None
+        interpreter, frames = Interpreter(folder, engine), None
         if source is not None:
             counts = read_array(lengths) if lengths is not None else None
             frames = interpreter.frames.read(read_array(source), counts, raw_input=raw_input)
         own = (frames.raw, frames.lengths) if frames is not None else None
-        result = compare(interpreter.project, steps, seed, own)
+        computed = interpreter.engine, interpreter.executable
+        with told_progress() as tell:
+            result = compare(interpreter.project, steps, seed, own, None, tell, computed)
     values = ", ".join(f"{count:,} {kind}" for kind, count in result.values.items())
     total = sum(result.values.values())
     for name in result.edited:
@@ -65,4 +70,6 @@ def check_command(
         for line in lines(counted):
             say(f"{source}: {line}")
         warn_of(counted, str(source))
+    if interpreter.engine != REFERENCE:
+        say(f"the {interpreter.engine} engine gives every value of these calls as the reference")
     say("PASS: interpreter and C simulation agree to the last bit")

@@ -13,7 +13,7 @@ from penstock.atomic import write_files
 from penstock.cli.arguments import RAW_INPUT, EngineName, Folder
 from penstock.cli.files import check_suffix
 from penstock.cli.output import say
-from penstock.cli.progress import progress
+from penstock.cli.progress import told_progress
 from penstock.errors import PenstockError
 from penstock_runtime import Interpreter
 from penstock_runtime.batches import Results, run_in_pieces
@@ -56,11 +56,12 @@ def run_command(
 
     def save(file: IO[bytes]) -> None:
         nonlocal found
-        with progress(str(source), "frames") as bar:
+        with told_progress("frames") as tell:
             results = Results(file, raw)
             found = run_in_pieces(
-                interpreter, frames, results, counts, given, raw_input, progress=bar
-            )
+                interpreter, frames, results, counts, given, raw_input,
+                progress=lambda done, of: tell(str(source), done, of),
+            )  # fmt: skip
 
     def save_state(file: IO[bytes]) -> None:
         assert found is not None

@@ -6,7 +6,8 @@ chooses among formats by price. Its folder ``templates/hls/formats/<name>/`` hol
 
 * ``tables.h.j2``: ``tables`` as constants;
 * ``types.h.j2``, ``state.h.j2``, ``start.h.j2``: what a PE remembers between two words;
-* ``advance.h.j2``: from ``word.<field>[p]`` to ``next``, the slot, and ``here``, the column.
+* ``advance.h.j2``: from an entry's fields, variables of their names, to ``next``, the slot, and
+  ``here``, the column. ``weight`` is what the PE multiplies by.
 
 The struct of a word and its unpacking are the same for every format: they follow from ``fields``.
 

@@ -12,6 +12,7 @@ from penstock.ir.graph import Graph
 
 AUTO = "auto"
 """The fast engine where it can be had, else the reference."""
+REFERENCE = ReferenceEngine().name
 
 
 class UnavailableError(Exception):
@@ -24,16 +25,20 @@ def _native() -> Engine:
     return NativeEngine()
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"native": _native, "numpy": ReferenceEngine}
+ENGINES: dict[str, Callable[[], Engine]] = {"native": _native, REFERENCE: ReferenceEngine}
 
 
-def preparation(engine: Engine | str) -> Callable[[Graph], Executable]:
+Prepared = tuple[str, Executable]
+"""An engine's name, and the graph that it has prepared."""
+
+
+def preparation(engine: Engine | str) -> Callable[[Graph], Prepared]:
     """How an engine, or the one of a name, prepares a graph. Raises PenstockError for another name.
 
     So does what is returned, if the machine can't have the engine that is asked for.
     """
     if not isinstance(engine, str):
-        return engine.prepare
+        return lambda graph: (engine.name, engine.prepare(graph))
     if engine == AUTO:
         return _automatic
     if engine not in ENGINES:
@@ -42,21 +47,21 @@ def preparation(engine: Engine | str) -> Callable[[Graph], Executable]:
     return functools.partial(_prepared, engine)
 
 
-def _prepared(name: str, graph: Graph) -> Executable:
+def _prepared(name: str, graph: Graph) -> Prepared:
     try:
-        return ENGINES[name]().prepare(graph)
+        return name, ENGINES[name]().prepare(graph)
     except UnavailableError as error:
         raise PenstockError(
             f"the {name} engine can't be had: {error}", "engine", f"take {AUTO}, or numpy"
         ) from error
 
 
-def _automatic(graph: Graph) -> Executable:
+def _automatic(graph: Graph) -> Prepared:
     try:
-        return _native().prepare(graph)
+        return "native", _native().prepare(graph)
     except UnavailableError as error:
         _note(str(error))
-        return ReferenceEngine().prepare(graph)
+        return REFERENCE, ReferenceEngine().prepare(graph)
 
 
 @functools.cache

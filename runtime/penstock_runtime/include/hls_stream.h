@@ -20,9 +20,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
-#include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -67,37 +64,39 @@ class Stack {
 // The processes of one dataflow region, run in turn until all have ended.
 class DataflowRegion {
  public:
-  void start(std::function<void()> body) {
-    processes_.emplace_back(new Process);
-    processes_.back()->body = std::move(body);
+  DataflowRegion() {}
+  DataflowRegion(const DataflowRegion &) = delete;
+  DataflowRegion &operator=(const DataflowRegion &) = delete;
+  ~DataflowRegion() {
+    for (Process *process : processes_) delete process;
+  }
+
+  template <class Body>
+  void start(const Body &body) {
+    processes_.push_back(new ProcessOf<Body>(body));
   }
 
   void run() {
     current() = this;
-    for (auto &process : processes_) prepare(*process);
-    for (std::size_t running = processes_.size(); running > 0;) {
-      const unsigned long before = progress_;
-      for (auto &process : processes_) {
-        if (process->is_done) continue;
-        active_ = process.get();
-        swapcontext(&scheduler_, &process->context);
-        if (process->is_done) {
-          --running;
-          ++progress_;
-        }
-      }
-      if (progress_ == before && running > 0) report_deadlock();
+    for (Process *process : processes_) prepare(*process);
+    for (std::size_t running = processes_.size(); running > 0; --running) {
+      active_ = next();
+      swapcontext(&scheduler_, &processes_[active_]->context);  // until one has ended
     }
     current() = nullptr;
   }
 
-  // Called by a stream: the process that runs can't go on now.
-  void wait(const std::string &what) {
-    active_->waits_for = what;
-    swapcontext(&active_->context, &scheduler_);
+  // Called by a stream: the process that runs has to wait for a ``what`` ``stream``, as long as its
+  // ``values`` are so many. Another goes on: a switch costs as much as many values.
+  void wait(const char *what, const std::string &stream, const std::size_t &values) {
+    Process &waiting = *processes_[active_];
+    waiting.what = what;
+    waiting.stream = &stream;
+    waiting.values = &values;
+    waiting.too_many_or_few = values;
+    active_ = next();
+    swapcontext(&waiting.context, &processes_[active_]->context);
   }
-
-  void made_progress() { ++progress_; }
 
   static DataflowRegion *&current() {
     static DataflowRegion *region = nullptr;
@@ -106,11 +105,25 @@ class DataflowRegion {
 
  private:
   struct Process {
-    std::function<void()> body;
+    virtual ~Process() {}
+    virtual void run() = 0;
+
     Stack stack;
     ucontext_t context;
-    std::string waits_for;
+    const char *what = nullptr;
+    const std::string *stream = nullptr;
+    const std::size_t *values = nullptr;
+    std::size_t too_many_or_few = 0;
     bool is_done = false;
+
+    bool waits() const { return values != nullptr && *values == too_many_or_few; }
+  };
+
+  template <class Body>
+  struct ProcessOf : Process {
+    explicit ProcessOf(const Body &body) : body_(body) {}
+    void run() override { body_(); }
+    const Body body_;
   };
 
   void prepare(Process &process) {
@@ -121,24 +134,34 @@ class DataflowRegion {
     makecontext(&process.context, &DataflowRegion::enter, 0);
   }
 
+  // The first after the active process that can go on.
+  std::size_t next() {
+    for (std::size_t n = 1; n <= processes_.size(); ++n) {
+      const std::size_t number = (active_ + n) % processes_.size();
+      const Process &process = *processes_[number];
+      if (!process.is_done && !process.waits()) return number;
+    }
+    report_deadlock();
+  }
+
   static void enter() {
-    Process &process = *current()->active_;
-    process.body();
+    Process &process = *current()->processes_[current()->active_];
+    process.run();
     process.is_done = true;
   }
 
   [[noreturn]] void report_deadlock() {
     std::string message = "deadlock in the dataflow region:";
-    for (auto &process : processes_) {
-      if (!process->is_done) message += "\n  a process waits for a " + process->waits_for;
+    for (const Process *process : processes_) {
+      if (process->is_done) continue;
+      message += std::string("\n  a process waits for a ") + process->what + *process->stream;
     }
     stop(message);
   }
 
-  std::vector<std::unique_ptr<Process>> processes_;
-  Process *active_ = nullptr;
+  std::vector<Process *> processes_;
+  std::size_t active_ = 0;
   ucontext_t scheduler_;
-  unsigned long progress_ = 0;
 };
 
 }  // namespace penstock
@@ -150,41 +173,43 @@ class DataflowRegion {
 
 namespace hls {
 
-// DEPTH 0 stands for a stream whose depth is not declared: 2, as in RTL.
+// DEPTH 0 stands for a stream whose depth is not declared: 2, as in RTL. Values lie in a ring, and
+// are assigned to it and from it: every constructor of AMD's types goes over its bits once more.
 template <class T, int DEPTH = 0>
 class stream {
  public:
-  explicit stream(const char *name = "of an array") : name_(name) {}
+  explicit stream(const char *name = "of an array")
+      : name_(name), ring_(CAPACITY) {}
   stream(const stream &) = delete;
   stream &operator=(const stream &) = delete;
 
   ~stream() {
-    if (!values_.empty()) {
-      penstock::stop("stream " + name_ + " still holds " + std::to_string(values_.size()) +
+    if (!empty()) {
+      penstock::stop("stream " + name_ + " still holds " + std::to_string(size_) +
                      " values that nobody read");
     }
   }
 
-  bool empty() const { return values_.empty(); }
-  bool full() const { return values_.size() >= CAPACITY; }
-  std::size_t size() const { return values_.size(); }
+  bool empty() const { return size_ == 0; }
+  bool full() const { return size_ == CAPACITY; }
+  std::size_t size() const { return size_; }
   std::size_t capacity() const { return CAPACITY; }
 
+  T read() {
+    while (empty()) wait("read of the empty stream ");
+    const Taken taken(*this);
+    return ring_[first_];
+  }
   void read(T &value) {
     while (empty()) wait("read of the empty stream ");
-    value = values_.front();
-    values_.pop_front();
-    progress();
-  }
-  T read() {
-    T value;
-    read(value);
-    return value;
+    const Taken taken(*this);
+    value = ring_[first_];
   }
   void write(const T &value) {
     while (full()) wait("write to the full stream ");
-    values_.push_back(value);
-    progress();
+    const std::size_t end = first_ + size_;
+    ring_[end < CAPACITY ? end : end - CAPACITY] = value;
+    ++size_;
   }
   bool read_nb(T &value) {
     if (empty()) return false;
@@ -208,20 +233,26 @@ class stream {
  private:
   static const std::size_t CAPACITY = DEPTH > 0 ? DEPTH : 2;
 
+  // Lets go of the first value once it was copied.
+  struct Taken {
+    explicit Taken(stream &of) : of_(of) {}
+    ~Taken() {
+      of_.first_ = of_.first_ + 1 < CAPACITY ? of_.first_ + 1 : 0;
+      --of_.size_;
+    }
+    stream &of_;
+  };
+
   void wait(const char *what) {
     if (penstock::DataflowRegion::current() == nullptr) {
       penstock::stop(std::string(what) + name_ + ", outside a dataflow region");
     }
-    penstock::DataflowRegion::current()->wait(what + name_);
-  }
-  void progress() {
-    if (penstock::DataflowRegion::current() != nullptr) {
-      penstock::DataflowRegion::current()->made_progress();
-    }
+    penstock::DataflowRegion::current()->wait(what, name_, size_);
   }
 
   std::string name_;
-  std::deque<T> values_;
+  std::vector<T> ring_;
+  std::size_t first_ = 0, size_ = 0;
 };
 
 }  // namespace hls

@@ -44,10 +44,11 @@ typedef ap_int<16> io_t;
 // Widest accumulator, proven: no sum of l0.acc_i leaves -306342519 .. 306344196.
 typedef ap_int<30> acc_t;
 
-// What the PEs of one group consume in one cycle.
+// What the PEs of one group consume in one cycle: for each an entry, its fields from the lowest bit on.
+const int ENTRY_BITS = 17;
+typedef ap_uint<ENTRY_BITS> entry_t;
 struct word_t {
-  weight_t weight[GROUP_PES];
-  gap_t gap[GROUP_PES];
+  entry_t entry[GROUP_PES];
 };
 
 // Neighbouring elements of a vector, all lanes.

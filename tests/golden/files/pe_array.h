@@ -32,22 +32,24 @@ START:
     column[p] = 0;
     slot[p] = 0;
   }
+  word_t word;
 WORDS:
   for (unsigned n = 0; n < phase.words; ++n) {
 #pragma HLS LOOP_TRIPCOUNT max=24
 #pragma HLS PIPELINE II=1
 #pragma HLS DEPENDENCE variable=acc type=inter direction=RAW distance=4 dependent=true
-    const word_t word = words.read();
+    words.read(word);
   PES_OF_GROUP:
     for (int p = 0; p < GROUP_PES; ++p) {
 #pragma HLS UNROLL
-      const gap_t gap = word.gap[p];
-      slot_t next = slot[p] + GAP_SLOTS[phase.id][gap];
-      column_t here = column[p] + GAP_COLUMNS[phase.id][gap];
-      if (next >= phase.slots) {
-        next -= phase.slots;
-        ++here;
-      }
+      const unsigned long long entry = word.entry[p].to_uint64();
+      const weight_t weight = entry;
+      const gap_t gap = entry >> (weight_t::width);
+      // Both places side by side; the sign chooses.
+      const int within = int(slot[p].to_uint() + GAP_SLOTS[phase.id][gap.to_uint()]);
+      const int beyond = within - int(phase.slots);
+      const unsigned next = beyond < 0 ? within : beyond;
+      const unsigned here = column[p].to_uint() + GAP_COLUMNS[phase.id][gap.to_uint()] + (beyond >= 0);
       slot[p] = next;
       column[p] = here;
       const unsigned sibling = next & ((1u << phase.sibling_bits) - 1);
@@ -61,13 +63,15 @@ WORDS:
         if (here >= OPERAND_END[phase.id][k]) operand = k + 1;
       }
       const unsigned align = ALIGN[phase.id][sibling][operand];
-      if (word.weight[p] != 0) {
+      // Sums wrap, so unsigned is as good as signed; the tool narrows all of it to the types' bits.
+      const unsigned long long factor = weight.to_int64();
+      if (factor != 0) {
       LANES_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          acc_t product = word.weight[p] * vector[p / 2][phase.base + here][lane];
-          product <<= align;
-          acc[p][bank][address][lane] += product;
+          const unsigned long long product = factor * vector[p / 2][phase.base + here][lane].to_int64();
+          acc_t &sum = acc[p][bank][address][lane];
+          sum = sum.to_int64() + (product << align);
         }
       }
     }

@@ -26,35 +26,106 @@ SWEEP_1:
   }
 }
 
+// Bits in parts that a processor has, lowest first: wide shifts would take most of a simulation's time.
+typedef unsigned long long part_t;
+const int PART_BITS = 64;
+const int BEAT_PARTS = BEAT_BITS / PART_BITS;
+
+// By halves: the narrower a shift, the cheaper.
+template <int FIRST>
+inline void split(const ap_uint<2 * PART_BITS> &bits, part_t parts[BEAT_PARTS + 1]) {
+#pragma HLS INLINE
+  parts[FIRST] = bits.to_uint64();
+  parts[FIRST + 1] = (bits >> PART_BITS).to_uint64();
+}
+template <int FIRST, int BITS>
+inline void split(const ap_uint<BITS> &bits, part_t parts[BEAT_PARTS + 1]) {
+#pragma HLS INLINE
+  split<FIRST>(ap_uint<BITS / 2>(bits), parts);
+  split<FIRST + BITS / 2 / PART_BITS>(ap_uint<BITS / 2>(bits >> (BITS / 2)), parts);
+}
+
+// A part's worth of bits from bit ``low`` on, which is a constant once loops are unrolled.
+template <int PARTS>
+inline part_t bits_from(int low, const part_t parts[PARTS]) {
+#pragma HLS INLINE
+  const int part = low / PART_BITS, within = low % PART_BITS;
+  const part_t here = part < PARTS ? parts[part] : 0;
+  const part_t above = part + 1 < PARTS ? parts[part + 1] : 0;
+  return within == 0 ? here : here >> within | above << (PART_BITS - within);
+}
+
+// A field's lowest OWN bits, with as many bits as it has in the widest phase.
+template <int OWN, int WIDEST, bool IS_SIGNED>
+inline part_t widened(part_t bits) {
+#pragma HLS INLINE
+  const part_t field = bits & ((part_t(1) << OWN) - 1);
+  const bool is_negative = IS_SIGNED && field >> (OWN - 1) != 0;
+  return is_negative ? field | ((part_t(1) << WIDEST) - (part_t(1) << OWN)) : field;
+}
+
 // One phase's words lie in its beats without spare bits.
 template <int WEIGHT_BITS, int INDEX_BITS>
 static void unpack_phase(const phase_t phase, beat_stream &beats, word_stream &words) {
 #pragma HLS INLINE off
-  const int ENTRY_BITS = WEIGHT_BITS + INDEX_BITS;
-  const int WORD_BITS = GROUP_PES * ENTRY_BITS;
-  ap_uint<BEAT_BITS + WORD_BITS> residue = 0;  // bits that were read and not yet used, lowest first
-  int bits = 0;
+  const int OWN_BITS = WEIGHT_BITS + INDEX_BITS;  // of an entry in this phase
+  const int WORD_BITS = GROUP_PES * OWN_BITS;
+  // Beats and words are multiples of so many bits (a power of two), and so are all shifts.
+  const int UNIT_BITS = (BEAT_BITS | WORD_BITS) & -(BEAT_BITS | WORD_BITS);
+  const int PARTS = (BEAT_BITS + WORD_BITS - UNIT_BITS + PART_BITS - 1) / PART_BITS;
+  const int PLACES = (WORD_BITS - UNIT_BITS) / PART_BITS + 1;
+  part_t residue[PARTS];  // bits that were read and not yet used, lowest first
+#pragma HLS ARRAY_PARTITION variable=residue complete
+EMPTY:
+  for (int k = 0; k < PARTS; ++k) {
+#pragma HLS UNROLL
+    residue[k] = 0;
+  }
+  unsigned short units = 0;  // of them in the residue
+  word_t word;
 WORDS:
   for (unsigned n = 0; n < phase.words; ++n) {
 #pragma HLS LOOP_TRIPCOUNT max=24
 #pragma HLS PIPELINE II=1
-    if (bits < WORD_BITS) {
-      residue |= ap_uint<BEAT_BITS + WORD_BITS>(beats.read()) << bits;
-      bits += BEAT_BITS;
+    if (units < WORD_BITS / UNIT_BITS) {
+      part_t beat[BEAT_PARTS + 1];
+#pragma HLS ARRAY_PARTITION variable=beat complete
+      split<0>(beats.read(), beat);
+      beat[BEAT_PARTS] = 0;
+      const int place = units * UNIT_BITS / PART_BITS, within = units * UNIT_BITS % PART_BITS;
+    SHIFT_BEAT:
+      for (int k = BEAT_PARTS; k >= 0; --k) {
+#pragma HLS UNROLL
+        const part_t below = k > 0 ? beat[k - 1] : 0;
+        beat[k] = beat[k] << within | below >> 1 >> (PART_BITS - 1 - within);
+      }
+    PLACE_BEAT:
+      for (int at = 0; at < PLACES; ++at) {
+#pragma HLS UNROLL
+        if (place == at) {
+          for (int k = 0; k <= BEAT_PARTS; ++k) {
+#pragma HLS UNROLL
+            if (at + k < PARTS) residue[at + k] |= beat[k];
+          }
+        }
+      }
+      units += BEAT_BITS / UNIT_BITS;
     }
-    word_t word;
   ENTRIES:
     for (int p = 0; p < GROUP_PES; ++p) {
 #pragma HLS UNROLL
-      const ap_uint<ENTRY_BITS> entry = residue.range((p + 1) * ENTRY_BITS - 1, p * ENTRY_BITS);
-      const ap_int<WEIGHT_BITS> weight = entry.range(WEIGHT_BITS - 1, 0);
-      const ap_uint<INDEX_BITS> gap = entry.range(ENTRY_BITS - 1, WEIGHT_BITS);
-      word.weight[p] = weight;
-      word.gap[p] = gap;
+      const part_t own = bits_from<PARTS>(p * OWN_BITS, residue);
+      const part_t weight = widened<WEIGHT_BITS, weight_t::width, true>(own);
+      const part_t gap = widened<INDEX_BITS, gap_t::width, false>(own >> (WEIGHT_BITS));
+      word.entry[p] = weight | gap << (weight_t::width);
     }
     words.write(word);
-    residue >>= WORD_BITS;
-    bits -= WORD_BITS;
+  SHIFT_RESIDUE:
+    for (int k = 0; k < PARTS; ++k) {
+#pragma HLS UNROLL
+      residue[k] = bits_from<PARTS>(k * PART_BITS + WORD_BITS, residue);
+    }
+    units -= WORD_BITS / UNIT_BITS;
   }
 }
 

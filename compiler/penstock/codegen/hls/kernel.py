@@ -122,10 +122,11 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     """The constants of config.h and ports.h that have one name in every kernel."""
     names = [
         "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "GROUP_COPIES", "VECTOR_DEPTH",
-        "BANKS", "ACC_DEPTH", "BEAT_BITS", "IO_BITS", "IO_PER_BEAT", "PARAMETER_BITS",
-        "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS", "OUTPUTS", "X_BEATS", "Y_BEATS",
-        "BEAT_STREAM_DEPTH", "WORD_STREAM_DEPTH", "FRAME_STREAM_DEPTH", "RESULT_STREAM_DEPTH",
-        "START_ZERO", "START_GIVEN", "START_CARRIED", "PHASES",
+        "BANKS", "ACC_DEPTH", "BEAT_BITS", "PART_BITS", "BEAT_PARTS", "ENTRY_BITS", "IO_BITS",
+        "IO_PER_BEAT", "PARAMETER_BITS", "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS",
+        "OUTPUTS", "X_BEATS", "Y_BEATS", "BEAT_STREAM_DEPTH", "WORD_STREAM_DEPTH",
+        "FRAME_STREAM_DEPTH", "RESULT_STREAM_DEPTH", "START_ZERO", "START_GIVEN", "START_CARRIED",
+        "PHASES",
     ]  # fmt: skip
     form: KernelFormat = context["format"]
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
@@ -235,13 +236,13 @@ def _parameters(machine: Machine, names: Names) -> list[dict[str, Any]]:
 
 def _widths(machine: Machine) -> dict[str, Any]:
     graph = machine.graph
-    widest = max(graph.of_kind("matvec"), key=lambda node: node.tensor.type.width)
-    codes = [product.code for product in machine.plan.products]
+    deepest = max(graph.of_kind("matvec"), key=lambda node: node.tensor.type.width)
+    widest = kernel_format(codes := [product.code for product in machine.plan.products])
     return {
-        "format": kernel_format(codes),
-        "activation_bits": machine.activation_bits,
-        "acc_bits": machine.accumulator_bits,
-        "proof": {"name": one_line(widest.name), "lo": widest.tensor.lo, "hi": widest.tensor.hi},
+        "format": widest, "entry_bits": sum(field.bits for field in widest.fields),
+        "field_places": _field_places(widest),
+        "activation_bits": machine.activation_bits, "acc_bits": machine.accumulator_bits,
+        "proof": {"name": one_line(deepest.name), "lo": deepest.tensor.lo, "hi": deepest.tensor.hi},
         "vector_depth": machine.kept.activations.depth,
         "acc_depth": machine.memory("accumulators").depth,
         "acc_storage": machine.memory("accumulators").impl,
@@ -249,6 +250,12 @@ def _widths(machine: Machine) -> dict[str, Any]:
         "slot_bits": (2 * max(code.slots for code in codes)).bit_length(),
         "max_words": max(code.words for code in codes),
     }  # fmt: skip
+
+
+def _field_places(form: KernelFormat) -> list[str]:
+    """The lowest bit of each field of an entry, in C++."""
+    widths = [f"{field.name}_t::width" for field in form.fields]
+    return [f"({' + '.join(widths[:index])})" for index in range(len(widths))]
 
 
 def _operands(machine: Machine) -> dict[str, Any]:

@@ -33,14 +33,16 @@ KEYWORDS = _words("""
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
 KERNEL = _words("""
     acc acc_t activation_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint bank beat
-    beat_stream beat_t best broadcast cell_unit column_t compute config fetch_frames fetch_words
-    first_beat frame_stream frames from_raw gap_t greatest hls io_t lane last length load_parameter
-    lstm_top pack_results packet packet_t parameters pe phase_t position q raw raw_of reload
-    result_stream results slot slot_t spmv spmv_group start start_t state step steps store_results
-    take trace_file trace_value unit unpack_frames unpack_phase unpack_words valid value vector
-    weight_t word_stream word_t words
+    beat_stream beat_t beats_of best bits_from broadcast bytes_of cell_unit column_t compute config
+    demand differences entry_t fetch_frames fetch_words first_beat frame_stream frames from_raw
+    gap_t greatest hls io_t lane last length load_parameter lstm_testbench lstm_top open_file
+    pack_results packet packet_t parameters part_t pe phase_t position print print_constants
+    print_function print_values q raw raw_of read_block read_count read_exactly read_file reload
+    result_stream results slot slot_t split spmv spmv_group start start_t state step steps
+    store_results take trace_file trace_value unit unpack_frames unpack_phase unpack_words valid
+    value vector weight_t widened word_stream word_t words
 """)
-"""Names of the kernel's own functions, types and variables, and of AMD's types."""
+"""Names that the kernel and the test bench give to functions, types and variables; AMD's types."""
 COUNTERS = _words("k n")
 """Names of loop counters where arrays are declared; a unit has none of these."""
 LIBRARY = _words("""
@@ -55,12 +57,13 @@ LAYERED = re.compile(r"(l\d+(_reverse)?|head)\.")
 MACROS = ("M_", "L_", "P_")
 """How macros of <cmath> and <cstdio> begin that are not in capitals throughout."""
 CONSTANTS = _words("""
-    ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_STREAM_DEPTH CELL_UNITS DATAFLOW_BEGIN DATAFLOW_END
-    ENTRY_BITS EOF FILE FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS GROUP_COPIES GROUP_PES
-    INDEX_BITS INPUTS INPUT_POSITIONS IO_BITS IO_PER_BEAT LANES MAX_STEPS NULL OPERANDS OPERAND_BASE
-    OPERAND_END OUTPUTS PARAMETERS_PER_BEAT PARAMETER_BITS PES PHASES POSITIONS POSITION_OF PROCESS
-    RESULT_STREAM_DEPTH RISE START_CARRIED START_GIVEN START_ZERO TABLE TRACE VECTOR_DEPTH WAYS
-    WEIGHT_BITS WORD_BITS WORD_STREAM_DEPTH X_BEATS Y_BEATS
+    ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_BYTES BEAT_PARTS BEAT_STREAM_DEPTH BITS CELL_UNITS
+    DATAFLOW_BEGIN DATAFLOW_END EMPTY ENTRY_BITS EOF FILE FIRST FRAME_STREAM_DEPTH GAP_COLUMNS
+    GAP_SLOTS GROUPS GROUP_COPIES GROUP_PES INDEX_BITS INPUTS INPUT_POSITIONS IO_BITS IO_PER_BEAT
+    IS_SIGNED LANES MAGIC MAX_STEPS NULL OPERANDS OPERAND_BASE OPERAND_END OUTPUTS OWN OWN_BITS
+    PARAMETERS_PER_BEAT PARAMETER_BITS PARTS PART_BITS PES PHASES PLACES POSITIONS POSITION_OF
+    PROCESS RESULT_STREAM_DEPTH RISE START_CARRIED START_GIVEN START_ZERO STATE_BEATS TABLE TRACE
+    UNIT_BITS VECTOR_DEPTH WAYS WEIGHT_BITS WIDEST WORD_BITS WORD_STREAM_DEPTH X_BEATS Y_BEATS
 """)
 """Names of its constants and macros."""
 
