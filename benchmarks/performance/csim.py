@@ -13,7 +13,6 @@ import argparse
 import functools
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -22,12 +21,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+
+from children import save
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import ese_layer
@@ -35,7 +35,7 @@ import ese_layer
 from penstock.packing.vectors import Call, vector_file
 from penstock_runtime import compiling, csim, load_project
 
-RESULTS = Path(__file__).parent / "results" / "csim.json"
+NAME = "csim"
 RUNS = 3
 STEPS = (2, 42)
 """A step is the difference between calls of so many, over so many steps."""
@@ -165,15 +165,14 @@ def measure(name: str, scratch: Path) -> dict[str, Any]:
     return {"network": name, "nonzeros": totals["nonzeros"], **rounded}
 
 
-def table(results: dict[str, Any]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
     """The figures as a Markdown table: a line for each, a column for each network."""
-    rows = results["rows"]
     names = [f"{row['network']} ({row['nonzeros']:,} non-zeros)" for row in rows]
     lines = [f"| | {' | '.join(names)} | goal |", "|---|" + "---:|" * len(rows) + "---|"]
     for key, title in TITLES.items():
         cells = " | ".join(f"{row[key]:.2f}" for row in rows)
         lines.append(f"| {title} | {cells} | {GOALS[key]} |")
-    return "\n".join([*lines, "", f"{results['machine']}, {results['date']}."])
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -182,11 +181,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         rows = [measure(name, Path(scratch)) for name in NETWORKS]
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    results = {"machine": machine, "date": str(date.today()), "rows": rows}
-    print(table(results))
+    print(table(rows))
     if options.write:
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        save(NAME, rows)
 
 
 if __name__ == "__main__":

@@ -12,22 +12,21 @@ the figures into results/startup.json, of which ``table`` makes the table in doc
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from children import save
+
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = Path(__file__).parent / "results" / "startup.json"
+NAME = "startup"
 INPUTS, CELLS, STEPS, PES, SEED = 4, 6, 5, 2, 7
 NUMPY = "import numpy"
 GOALS = {"penstock --help": 0.25, "import penstock_runtime": 0.1, "penstock run": 0.4}
@@ -100,7 +99,7 @@ def medians(runs: int, checkouts: list[Path]) -> list[dict[str, float]]:
     return [{name: statistics.median(own[1:]) for name, own in one.items()} for one in taken]
 
 
-def measure(runs: int, before: Path | None) -> list[dict[str, object]]:
+def measure(runs: int, before: Path | None) -> list[dict[str, Any]]:
     """A row for each command."""
     found, *old = medians(runs, [ROOT, *([before] if before else [])])
     return [
@@ -115,54 +114,33 @@ def measure(runs: int, before: Path | None) -> list[dict[str, object]]:
     ]
 
 
-def processor() -> str:
-    """What /proc/cpuinfo calls it, with the number of cores."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{(names or [platform.machine()])[0]}, {os.cpu_count()} cores"
-
-
-def results(runs: int, before: Path | None = None) -> dict[str, object]:
-    """Everything that startup.json holds. before: a checkout to compare with."""
-    return {
-        "machine": processor(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("numpy", "typer", "rich", "msgspec")},
-        "date": date.today().isoformat(),
-        "runs": runs,
-        "rows": measure(runs, before),
-    }
-
-
-def table(found: dict[str, object]) -> str:
-    """``results`` as a Markdown table."""
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
     lines = ["| CPU seconds | before | now | goal |", "|---|--:|--:|--:|"]
-    for row in found["rows"]:
+    for row in rows:
         before = "" if row["before_s"] is None else f"{row['before_s']:.2f}"
         now, goal = f"{row['cpu_s']:.2f}", "" if row["goal_s"] is None else f"{row['goal_s']:.2f}"
         if row["beyond_numpy_s"] is not None:
             now, goal = f"{now} (NumPy + {row['beyond_numpy_s']:.2f})", f"NumPy + {goal}"
         lines.append(f"| `{row['name']}` | {before} | {now} | {goal} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main() -> int:
     """Measure and print; with ``--write``, keep."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=15, help="runs of each command")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"write results/{NAME}.json")
     parser.add_argument("--before", type=Path, help="another checkout to compare with")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.make:
         small_project(given.make)
         return 0
-    found = results(given.runs, given.before)
-    print(f"{found['machine']}; Python {found['python']}; median of {found['runs']} runs\n")
-    print(table(found))
+    rows = measure(given.runs, given.before)
+    print(table(rows))
     if given.write:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        save(NAME, rows)
     return 0
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, replace
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,20 +11,6 @@ from penstock_runtime import Interpreter
 
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
-FOLDER = Path(__file__).parents[2] / "benchmarks/performance"
-NAMES = [path.stem for path in FOLDER.glob("*.py")]
-
-
-@pytest.fixture
-def module(monkeypatch):
-    """One of them, which import each other by their bare names."""
-    known = {name: sys.modules.pop(name, None) for name in NAMES}
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield import_module
-    for name, before in known.items():
-        sys.modules.pop(name, None)
-        if before is not None:
-            sys.modules[name] = before
 
 
 @pytest.mark.parametrize("kind", ["plain", "projection"])

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from pathlib import Path
-
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "performance"
 
-
-@pytest.fixture(scope="module")
-def startup():
-    spec = importlib.util.spec_from_file_location("startup", FOLDER / "startup.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def startup(module):
+    return module("startup")
 
 
 def row(name, cpu_s, **more):
@@ -30,14 +21,14 @@ def test_a_table_has_a_line_for_each_command(startup):
         row("import numpy", 0.141, before_s=0.139),
         row("import penstock_runtime", 0.19, beyond_numpy_s=0.05, before_s=0.47, goal_s=0.1),
     ]
-    assert startup.table({"rows": rows}).splitlines()[2:] == [
+    assert startup.table(rows).splitlines()[2:] == [
         "| `import numpy` | 0.14 | 0.14 |  |",
         "| `import penstock_runtime` | 0.47 | 0.19 (NumPy + 0.05) | NumPy + 0.10 |",
     ]
 
 
-def test_every_command_is_measured_and_what_is_kept_are_its_rows(startup):
+def test_every_command_is_measured_and_what_is_kept_are_its_rows(module, startup):
     measured = [one["name"] for one in startup.measure(1, None)]
     assert {*startup.GOALS, *startup.BEYOND_NUMPY, startup.NUMPY} <= {*measured}
-    kept = json.loads(startup.RESULTS.read_text())
-    assert [one["name"] for one in kept["rows"]] == measured
+    kept = module("children").load(startup.NAME)["rows"]
+    assert [one["name"] for one in kept] == measured

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from penstock.cli import main
+from penstock.cli import main, progress
 from penstock.cli.progress import told_progress
 from penstock.errors import PenstockError
+from penstock.ir.evaluate import ReferenceEngine
 from penstock.templating import template_folder
 from penstock_runtime import compare, csim, expected, load_project
 from penstock_runtime.compare import check
@@ -160,6 +161,37 @@ def test_the_command_line_says_how_many_steps_it_was_asked_for(project, monkeypa
     assert 7 in steps
 
 
+def test_another_engine_is_held_against_the_reference_on_every_call(project):
+    class Wrong:
+        """Right until the last call, which all go to the extremes."""
+
+        runs = 0
+
+        def __init__(self):
+            self.right = ReferenceEngine().prepare(project.graph)
+
+        def run(self, *arguments):
+            Wrong.runs += 1
+            result = self.right.run(*arguments)
+            result.y[0, 0, 0] += Wrong.runs > 20
+            return result
+
+    found = check(project, engine=("wrong", Wrong()))
+    assert not found.passed
+    assert str(found.difference) == "the wrong engine differs from the reference in the results"
+    right = check(project, engine=("right", ReferenceEngine().prepare(project.graph)))
+    assert right.passed and 2 * right.calls >= Wrong.runs > 20
+
+
+def test_check_says_which_engine_it_compared(project, monkeypatch, capsys):
+    for engine, is_told in (("native", True), ("numpy", False), ("auto", True)):
+        words = ["penstock", "check", str(project.folder), "--steps", "1", "--engine", engine]
+        monkeypatch.setattr(sys, "argv", words)
+        main()
+        told = "the native engine gives every value of these calls as the reference"
+        assert (told in capsys.readouterr().out) == is_told
+
+
 def test_progress_goes_from_the_first_call_to_the_last(project, monkeypatch):
     monkeypatch.setattr(csim, "WATCH_SECONDS", 0.001)
     told = []
@@ -177,12 +209,15 @@ def test_progress_goes_from_the_first_call_to_the_last(project, monkeypatch):
 def test_progress_is_drawn_on_a_terminal_alone(monkeypatch, capsys):
     with told_progress() as tell:
         tell("interpreter", 3, 14)
-    assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with told_progress() as tell:
         tell("interpreter", 3, 14)
+    assert capsys.readouterr() == ("", "")  # what takes no second needs no bar
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", -1.0)
+    with told_progress("frames") as tell:
+        tell("interpreter", 3, 14)
     drawn = capsys.readouterr()
-    assert drawn.out == "" and "interpreter" in drawn.err
+    assert drawn.out == "" and "interpreter" in drawn.err and "frames/s" in drawn.err
 
 
 def test_a_difference_is_told_and_the_exit_status_is_1(project, monkeypatch, capsys):
