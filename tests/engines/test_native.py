@@ -134,7 +134,7 @@ def test_padding_is_not_counted_where_zeros_saturate(engine):
 
 
 def test_columns_beyond_16_bits_agree(engine):
-    graph = layer(3, (1 << 16) + 9, Fixed(4, 3), Fixed(8, 4), 0.001)
+    graph = layer(3, (1 << 16) + 3000, Fixed(4, 3), Fixed(8, 4), 0.02)
     for lanes in (1, 4):
         agrees(engine, graph, lanes, lanes, 2)
 
