@@ -43,6 +43,7 @@ typedef ap_int<16> io_t;
 
 // Widest accumulator, proven: no sum of l0.acc_i leaves -306342519 .. 306344196.
 typedef ap_int<30> acc_t;
+typedef ap_int<28> product_t;  // a weight times an activation
 
 // What the PEs of one group consume in one cycle: for each an entry, its fields from the lowest bit on.
 const int ENTRY_BITS = 17;

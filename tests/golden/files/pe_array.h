@@ -63,15 +63,16 @@ WORDS:
         if (here >= OPERAND_END[phase.id][k]) operand = k + 1;
       }
       const unsigned align = ALIGN[phase.id][sibling][operand];
-      // Sums wrap, so unsigned is as good as signed; the tool narrows all of it to the types' bits.
-      const unsigned long long factor = weight.to_int64();
+      const long long factor = weight.to_int64();
       if (factor != 0) {
       LANES_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const unsigned long long product = factor * vector[p / 2][phase.base + here][lane].to_int64();
+          const product_t product = factor * vector[p / 2][phase.base + here][lane].to_int64();
           acc_t &sum = acc[p][bank][address][lane];
-          sum = sum.to_int64() + (product << align);
+          // Sums wrap, so unsigned is as good as signed.
+          const unsigned long long term = product.to_int64();
+          sum = sum.to_int64() + (term << align);
         }
       }
     }

@@ -242,6 +242,11 @@ def _widths(machine: Machine) -> dict[str, Any]:
         "format": widest, "entry_bits": sum(field.bits for field in widest.fields),
         "field_places": _field_places(widest),
         "activation_bits": machine.activation_bits, "acc_bits": machine.accumulator_bits,
+        "product_bits": min(
+            sum(field.bits for field in widest.fields if field.name == "weight")
+            + machine.activation_bits,
+            machine.accumulator_bits,
+        ),
         "proof": {"name": one_line(deepest.name), "lo": deepest.tensor.lo, "hi": deepest.tensor.hi},
         "vector_depth": machine.kept.activations.depth,
         "acc_depth": machine.memory("accumulators").depth,
