@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format bench bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format work performance bench bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -32,6 +32,19 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+# Counts instead of timing: fails if the interpreter does more than benchmarks/performance/results
+# says. Needs valgrind. ARGS: --write.
+work: $(READY)
+	$(BIN)/python benchmarks/performance/work.py $(ARGS)
+
+# The figures of docs/performance.md, on a machine that has nothing else to do; about half an hour.
+performance: $(READY)
+	cd benchmarks/performance && for part in interpreter bounds compile_scale; do \
+	  ../../$(BIN)/python $$part.py || exit; done
+	cd benchmarks/performance && for part in startup csim training; do \
+	  ../../$(BIN)/python $$part.py --write || exit; done
+	$(BIN)/python benchmarks/performance/page.py
 
 # The figures of docs/results.md; minutes.
 bench: $(READY)
