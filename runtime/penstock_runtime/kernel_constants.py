@@ -172,14 +172,16 @@ def _result_order(project: Project) -> tuple[list[int], int]:
 def _widths(graph: Graph, manifest: Manifest) -> Constants:
     """Bits of the types through which weights, activations and sums pass."""
     phases = manifest.phases
-    sums = graph.of_kind("matvec")
+    acc_bits = max(node.tensor.type.width for node in graph.of_kind("matvec"))
     fields = kernel_format(phases).fields
+    weight_bits = next(field.bits for field in fields if field.name == "weight")
     return {
         **{f"{field.name}_t": [field.bits] for field in fields},
         "ENTRY_BITS": [sum(field.bits for field in fields)],
         "activation_t": [activation_bits(graph)],
         "io_t": [manifest.interface.io_bits],
-        "acc_t": [max(node.tensor.type.width for node in sums)],
+        "acc_t": [acc_bits],
+        "product_t": [min(weight_bits + activation_bits(graph), acc_bits)],
         "column_t": [max(phase.columns for phase in phases).bit_length()],
         "slot_t": [(2 * max(phase.slots for phase in phases)).bit_length()],
     }

@@ -150,7 +150,7 @@ def test_sums_are_used_again_as_late_as_the_validator_says_and_no_later(cpp_flag
     )
     files = [(project.folder / name).read_bytes() for name in project.manifest.file_bytes()]
     least = validate(project.graph, project.manifest, files, 9).min_distance
-    use = "          sum = sum.to_int64() + (product << align);\n"
+    use = "          sum = sum.to_int64() + (term << align);\n"
     folders = [tmp_path / "proven", tmp_path / "more"]
     for folder, distance in zip(folders, (least, least + 1), strict=True):
         shutil.copytree(project.folder, folder)

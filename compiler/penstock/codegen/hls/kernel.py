@@ -243,7 +243,7 @@ def _widths(machine: Machine) -> dict[str, Any]:
         "field_places": _field_places(widest),
         "activation_bits": machine.activation_bits, "acc_bits": machine.accumulator_bits,
         "product_bits": min(
-            sum(field.bits for field in widest.fields if field.name == "weight")
+            next(field.bits for field in widest.fields if field.name == "weight")
             + machine.activation_bits,
             machine.accumulator_bits,
         ),

@@ -37,8 +37,8 @@ KERNEL = _words("""
     demand differences entry_t fetch_frames fetch_words first_beat frame_stream frames from_raw
     gap_t greatest hls io_t lane last length load_parameter lstm_testbench lstm_top open_file
     pack_results packet packet_t parameters part_t pe phase_t position print print_constants
-    print_function print_values product_t q raw raw_of read_block read_count read_exactly read_file reload
-    result_stream results slot slot_t split spmv spmv_group start start_t state step steps
+    print_function print_values product_t q raw raw_of read_block read_count read_exactly read_file
+    reload result_stream results slot slot_t split spmv spmv_group start start_t state step steps
     store_results take trace_file trace_value unit unpack_frames unpack_phase unpack_words valid
     value vector weight_t widened word_stream word_t words
 """)
