@@ -49,7 +49,7 @@ class Execution(Walker[Tensor]):
             for node in graph.nodes()
             if node.tensor.constant is not None and node.name not in constants
         }
-        self._products = Products(program, {**untrained, **constants}, x)
+        self._products = Products(graph, {**untrained, **constants}, len(x))
         held = {**untrained, **constants, **self._products.matrices}
         super().__init__(program, held, memory, lengths)
         self.graph, self.x, self.log2_ranges = graph, x, log2_ranges

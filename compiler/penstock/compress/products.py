@@ -9,7 +9,6 @@ steps' vectors and gradients.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import repeat
 from typing import Any
 
 import torch
@@ -17,10 +16,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from penstock.ir import Graph, Node
-from penstock.ir.walk import Program
 
 ROWS_AT_ONCE = 512
-"""Of vectors and gradients whose product is added to a matrix's gradient: bounds the copies."""
+"""Vectors, and gradients of their sums, of which one product is made: bounds what waits for it."""
 
 Vectors = tuple[Tensor, ...]
 
@@ -31,9 +29,9 @@ class Products:
     ``matrices`` are then those of the same names as views of what is multiplied, without gradient.
     """
 
-    def __init__(self, program: Program, matrices: Mapping[str, Tensor], x: Tensor) -> None:
-        self._graph = program.graph
-        self._siblings = _siblings(program.graph)
+    def __init__(self, graph: Graph, matrices: Mapping[str, Tensor], lanes: int) -> None:
+        self._graph = graph
+        self._siblings = _siblings(graph)
         self._made: dict[str, Tensor] = {}
         self._stacks: dict[tuple[str, ...], _Stack] = {}
         self.matrices: dict[str, Tensor] = {}
@@ -41,8 +39,7 @@ class Products:
             nodes = [self._graph[name] for name in siblings]
             columns = list(zip(*(node.inputs[node.op.matrices] for node in nodes), strict=True))
             stacked = [torch.cat([matrices[name] for name in names]) for names in columns]
-            steps = len(program.sweeps[nodes[0].sweep].order(x.shape[1]))
-            self._stacks[siblings] = _Stack(stacked, len(x), steps)
+            self._stacks[siblings] = _Stack(stacked, lanes)
             rows = [node.tensor.length for node in nodes]
             for names, whole in zip(columns, stacked, strict=True):
                 self.matrices.update(zip(names, whole.detach().split(rows), strict=True))
@@ -71,94 +68,105 @@ def _siblings(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 class _Stack:
-    """W_1, W_2, ...: what siblings multiply their vectors by; all steps of a run share it.
+    """W_1, W_2, ...: what siblings multiply their vectors by, in all steps of a run."""
 
-    ``_taps`` has a zero for each step, which its sum depends on: the gradient of the sum arrives
-    there, and no step sees the matrices themselves. See ``_Taps``.
-    """
-
-    def __init__(self, matrices: list[Tensor], lanes: int, steps: int) -> None:
-        self._matrices = _Matrices([matrix.detach() for matrix in matrices])
-        self._seen: list[Vectors] = []
-        self._taps: Iterator[Tensor | None] = repeat(None)
-        if torch.is_grad_enabled() and any(matrix.requires_grad for matrix in matrices):
-            self._taps = iter(_Taps.apply(self._seen, lanes, steps, *matrices))
+    def __init__(self, matrices: list[Tensor], lanes: int) -> None:
+        self._differentiable = matrices
+        self._matrices = tuple(matrix.detach() for matrix in matrices)
+        self._transposed: dict[int, Tensor] = {}
+        self._lanes, self._steps = lanes, -(-ROWS_AT_ONCE // lanes)
+        self._taps: Iterator[Vectors] = iter(())
 
     def product(self, vectors: Vectors) -> Tensor:
         """W_1 x_1 + W_2 x_2 + ... of one step: (lanes, n_k) each -> (lanes, rows)."""
-        tap = next(self._taps)
-        if tap is not None:
-            self._seen.append(tuple(x.detach() for x in vectors))
-        result: Tensor = _Product.apply(self._matrices, tap, *vectors)
+        if not torch.is_grad_enabled():
+            return _sum(vectors, self._matrices)
+        transposed = [
+            self._transpose(which) if x.requires_grad else None for which, x in enumerate(vectors)
+        ]
+        result: Tensor = _Product.apply(self._matrices, transposed, *vectors, *self._tap())
         return result
 
+    def _transpose(self, which: int) -> Tensor:
+        """For gradients: a product of few vectors is up to twice as fast along rows in memory."""
+        if which not in self._transposed:
+            self._transposed[which] = self._matrices[which].T.contiguous()
+        return self._transposed[which]
 
-class _Matrices:
-    """(rows, n_k) each, and the same column by column, once a gradient asks for it.
+    def _tap(self) -> Vectors:
+        """One step's of a ``_Taps``, which is made when its first is asked for.
 
-    A product of few vectors is up to twice as fast along the rows of what lies in memory.
-    """
+        So late because autograd takes what was made last first: it comes right after its steps.
+        """
+        if not any(matrix.requires_grad for matrix in self._differentiable):
+            return ()
+        tap = next(self._taps, None)
+        if tap is None:
+            flat = _Taps.apply(self._steps, self._lanes, *self._differentiable)
+            width = 1 + len(self._differentiable)
+            self._taps = zip(*(iter(flat),) * width, strict=True)
+            tap = next(self._taps)
+        return tap
 
-    def __init__(self, by_row: list[Tensor]) -> None:
-        self.by_row = by_row
-        self._by_column: dict[int, Tensor] = {}
 
-    def by_column(self, which: int) -> Tensor:
-        """(n_k, rows)."""
-        if which not in self._by_column:
-            self._by_column[which] = self.by_row[which].T.contiguous()
-        return self._by_column[which]
+def _sum(vectors: Vectors, matrices: Vectors) -> Tensor:
+    """W_1 x_1 + W_2 x_2 + ..."""
+    first, *others = zip(vectors, matrices, strict=True)
+    total = first[0] @ first[1].T
+    for x, w in others:
+        total.addmm_(x, w.T)
+    return total
 
 
 class _Product(torch.autograd.Function):
-    """One step's sum. The gradient goes to the vectors and, as it is, to the step's tap."""
+    """One step's sum of vectors x_1, x_2, ...; behind them, the step's tap, or nothing.
 
-    @staticmethod
-    def forward(ctx: Any, matrices: _Matrices, tap: Tensor | None, *vectors: Tensor) -> Tensor:
-        ctx.matrices = matrices
-        first, *others = zip(vectors, matrices.by_row, strict=True)
-        total = first[0] @ first[1].T
-        for x, w in others:
-            total.addmm_(x, w.T)
-        return total
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        for_vectors = (
-            gradient @ ctx.matrices.by_column(which).T if is_asked else None
-            for which, is_asked in enumerate(ctx.needs_input_grad[2:])
-        )
-        return None, gradient, *for_vectors
-
-
-class _Taps(torch.autograd.Function):
-    """A zero for each step's sum; backward, the gradients of all sums meet here.
-
-    seen: the vectors of each step, without gradient, added while the run goes on.
+    transposed: the matrices of those vectors that have gradients. The others, and in any case the
+    matrices as they are, need not be kept for them.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, seen: list[Vectors], lanes: int, steps: int, *matrices: Tensor
-    ) -> tuple[Tensor, ...]:
-        ctx.seen, ctx.lanes = seen, lanes
-        ctx.shapes = [matrix.shape for matrix in matrices]
-        ctx.set_materialize_grads(False)
-        zero = matrices[0].new_zeros(())
-        return tuple(zero.expand(lanes, len(matrices[0])) for _ in range(steps))
+        ctx: Any, matrices: Vectors, transposed: list[Tensor | None], *vectors_and_tap: Tensor
+    ) -> Tensor:
+        vectors, tap = vectors_and_tap[: len(matrices)], vectors_and_tap[len(matrices) :]
+        ctx.count, ctx.has_tap = len(matrices), bool(tap)
+        ctx.save_for_backward(*transposed, *(vectors if tap else ()))
+        return _sum(vectors, matrices)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        pairs = [(g, seen) for g, seen in zip(gradients, ctx.seen, strict=True) if g is not None]
-        if not pairs:
-            return (None,) * (3 + len(ctx.shapes))
-        sums = [pairs[0][0].new_zeros(shape) for shape in ctx.shapes]
-        steps = -(-ROWS_AT_ONCE // ctx.lanes)
-        for start in range(0, len(pairs), steps):
-            of_sums, vectors = zip(*pairs[start : start + steps], strict=True)
-            rows = torch.cat(of_sums).T
-            for total, x in zip(sums, zip(*vectors, strict=True), strict=True):
-                total.addmm_(rows, torch.cat(x))
-        return None, None, None, *sums
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        transposed, vectors = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        for_vectors = (None if w is None else gradient @ w.T for w in transposed)
+        for_tap = (gradient, *vectors) if ctx.has_tap else ()
+        return None, None, *for_vectors, *for_tap
+
+
+class _Taps(torch.autograd.Function):
+    """Between the matrices and the sums of so many steps: autograd sees no other way.
+
+    Forward, nothing: zeros. A step has as many as it has vectors, and one before them, and sends
+    back its sum's gradient and the vectors themselves. When all have arrived, the gradients of the
+    matrices are made of them; a step that was not taken sends nothing.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, steps: int, lanes: int, *matrices: Tensor) -> tuple[Tensor, ...]:
+        ctx.width = 1 + len(matrices)
+        ctx.set_materialize_grads(False)
+        zero = matrices[0].new_zeros(())
+        lengths = [len(matrices[0]), *(matrix.shape[1] for matrix in matrices)]
+        return tuple(zero.expand(lanes, length) for _ in range(steps) for length in lengths)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *sent: Tensor | None) -> tuple[Tensor | None, ...]:
+        gradients, *vectors = (
+            [part for part in sent[start :: ctx.width] if part is not None]
+            for start in range(ctx.width)
+        )
+        if not gradients:
+            return None, None, *(None for _ in vectors)
+        rows = torch.cat(gradients).T
+        return None, None, *(rows @ torch.cat(x) for x in vectors)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,16 +19,25 @@ from torch.autograd.function import once_differentiable
 from penstock.fixed import Fixed, Overflow, Rounding, remainder_of, rounds_up
 
 
+PIECE = 1 << 15
+"""Numbers that are rounded at once: a few copies of them fit into the cache."""
+
+
 def fake_quantize(
-    x: Tensor, to: Fixed, log2_range: Tensor | None = None, frac: int | None = None
+    x: Tensor,
+    to: Fixed,
+    log2_range: Tensor | None = None,
+    frac: int | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """``x`` (float64, real values) at the precision of ``to``: ``Fixed.quantize``, to the last bit.
 
     The gradient is 1 where the value is one of the type and 0 where it overflows. log2_range: a
     scalar that learns how far the type should reach, log2 of its greatest value. frac: x is known
-    to be a multiple of 2**-frac, which may be rounded in fewer operations.
+    to be a multiple of 2**-frac, which may be rounded in fewer operations. mask: bool; where it is
+    False, x counts as zero and gets no gradient.
     """
-    result: Tensor = _FakeQuantize.apply(x, to, log2_range, frac)
+    result: Tensor = _FakeQuantize.apply(x, to, log2_range, frac, mask)
     return result
 
 
@@ -42,25 +52,62 @@ def look_up(
 class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, to: Fixed, log2_range: Tensor | None, frac: int | None
+        ctx: Any,
+        x: Tensor,
+        to: Fixed,
+        log2_range: Tensor | None,
+        frac: int | None,
+        mask: Tensor | None,
     ) -> Tensor:
-        scaled = x * 2.0**to.frac
-        raw = _rounded(scaled, to, frac)
-        kept = _overflowed(raw, to)
-        inside = kept == raw
-        slope = None
-        if log2_range is not None:
-            slope = torch.where(inside, kept - scaled, kept).mul_(to.step * math.log(2.0))
-        ctx.save_for_backward(inside, slope)
-        return kept.mul_(to.step)
+        rounding = _Quantization(to, frac, log2_range is not None)
+        values, *saved = rounding.in_pieces(x, mask)
+        ctx.save_for_backward(*saved)
+        return values
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
-        inside, slope = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inside, *slope = ctx.saved_tensors
         for_x = gradient * inside if ctx.needs_input_grad[0] else None
-        for_range = None if slope is None else (gradient * slope).sum()
-        return for_x, None, for_range, None
+        for_range = (gradient * slope[0]).sum() if slope else None
+        return for_x, None, for_range, None, None
+
+
+class _Quantization(NamedTuple):
+    """Values of a type, and what their gradient needs; see ``fake_quantize``."""
+
+    to: Fixed
+    frac: int | None
+    is_learned: bool
+
+    def in_pieces(self, x: Tensor, mask: Tensor | None) -> list[Tensor]:
+        """``of`` x. A matrix is taken piece by piece: all that comes between stays in the cache,
+        and leaves no holes in the heap.
+        """
+        if x.numel() <= PIECE:
+            return self.of(x, mask)
+        masks = repeat(None) if mask is None else mask.reshape(-1).split(PIECE)
+        kinds = (x.dtype, torch.bool, x.dtype)[: 2 + self.is_learned]
+        results = [torch.empty(x.shape, dtype=kind, device=x.device) for kind in kinds]
+        places = zip(*(result.view(-1).split(PIECE) for result in results), strict=True)
+        for piece, part, place in zip(x.reshape(-1).split(PIECE), masks, places, strict=False):
+            for target, value in zip(place, self.of(piece, part), strict=True):
+                target.copy_(value)
+        return results
+
+    def of(self, x: Tensor, mask: Tensor | None) -> list[Tensor]:
+        """Values, where they pass the gradient on, and their slope for a learned range."""
+        scaled = x * 2.0**self.to.frac
+        if mask is not None:
+            scaled *= mask
+        raw = _rounded(scaled, self.to, self.frac)
+        kept = _overflowed(raw, self.to)
+        inside = kept == raw
+        slopes = []
+        if self.is_learned:
+            slope = torch.where(inside, kept - scaled, kept)
+            slopes.append(slope.mul_(self.to.step * math.log(2.0)))
+        return [kept.mul_(self.to.step), inside if mask is None else inside & mask, *slopes]
 
 
 def _rounded(scaled: Tensor, to: Fixed, frac: int | None) -> Tensor:
