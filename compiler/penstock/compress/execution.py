@@ -25,7 +25,7 @@ class Execution(Walker[Tensor]):
 
     constants: the real values of the trained ones; log2_ranges: learned, by tensor name. ``run``
     gives (sequences, frames, outputs). What an operation computes is its rule in
-    ``compress/rules.py``; raises LookupError for one that has none, and PenstockError for values
+    ``compress/rules.py``. frames: the inputs at each step, all rounded at once, by node name. Raises LookupError for one that has none, and PenstockError for values
     that float64 does not hold.
     """
 
@@ -49,12 +49,14 @@ class Execution(Walker[Tensor]):
             for node in graph.nodes()
             if node.tensor.constant is not None and node.name not in constants
         }
-        self._products = Products(graph, {**untrained, **constants}, len(x))
+        self.graph, self.x, self.log2_ranges = graph, x, log2_ranges
+        self.frames = {
+            node.name: self.to_type(node, x).unbind(dim=1) for node in graph.of_kind("input")
+        }
+        self.outputs: list[Tensor] = []
+        self._products = Products(graph, {**untrained, **constants})
         held = {**untrained, **constants, **self._products.matrices}
         super().__init__(program, held, memory, lengths)
-        self.graph, self.x, self.log2_ranges = graph, x, log2_ranges
-        self.outputs: list[Tensor] = []
-        self._frames: dict[str, tuple[Tensor, ...]] = {}
 
     def run(self) -> Tensor:
         """All sweeps over all steps."""
@@ -65,12 +67,6 @@ class Execution(Walker[Tensor]):
         value = self._rules[node.op.kind](self, node, node.op, *operands)
         is_of_constants = value.ndim == 1
         return value.expand(len(self.x), -1) if is_of_constants else value
-
-    def frame(self, node: Node) -> Tensor:
-        """The input at this moment; all frames are rounded at once."""
-        if node.name not in self._frames:
-            self._frames[node.name] = self.to_type(node, self.x).unbind(dim=1)
-        return self._frames[node.name][self.moment.frame]
 
     def to_type(self, node: Node, x: Tensor) -> Tensor:
         """Any real ``x`` rounded to the node's type, whose range may be learned."""

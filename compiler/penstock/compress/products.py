@@ -26,20 +26,20 @@ Vectors = tuple[Tensor, ...]
 class Products:
     """The sums of all MatVecs of a run. matrices: by node name, differentiable.
 
-    ``matrices`` are then those of the same names as views of what is multiplied, without gradient.
+    ``self.matrices`` are the same matrices as views of what is multiplied, without gradient.
     """
 
-    def __init__(self, graph: Graph, matrices: Mapping[str, Tensor], lanes: int) -> None:
+    def __init__(self, graph: Graph, matrices: Mapping[str, Tensor]) -> None:
         self._graph = graph
         self._siblings = _siblings(graph)
         self._made: dict[str, Tensor] = {}
         self._stacks: dict[tuple[str, ...], _Stack] = {}
         self.matrices: dict[str, Tensor] = {}
         for siblings in dict.fromkeys(self._siblings.values()):
-            nodes = [self._graph[name] for name in siblings]
+            nodes = [graph[name] for name in siblings]
             columns = list(zip(*(node.inputs[node.op.matrices] for node in nodes), strict=True))
             stacked = [torch.cat([matrices[name] for name in names]) for names in columns]
-            self._stacks[siblings] = _Stack(stacked, lanes)
+            self._stacks[siblings] = _Stack(stacked)
             rows = [node.tensor.length for node in nodes]
             for names, whole in zip(columns, stacked, strict=True):
                 self.matrices.update(zip(names, whole.detach().split(rows), strict=True))
@@ -70,11 +70,10 @@ def _siblings(graph: Graph) -> dict[str, tuple[str, ...]]:
 class _Stack:
     """W_1, W_2, ...: what siblings multiply their vectors by, in all steps of a run."""
 
-    def __init__(self, matrices: list[Tensor], lanes: int) -> None:
+    def __init__(self, matrices: list[Tensor]) -> None:
         self._differentiable = matrices
         self._matrices = tuple(matrix.detach() for matrix in matrices)
         self._transposed: dict[int, Tensor] = {}
-        self._lanes, self._steps = lanes, -(-ROWS_AT_ONCE // lanes)
         self._taps: Iterator[Vectors] = iter(())
 
     def product(self, vectors: Vectors) -> Tensor:
@@ -84,7 +83,8 @@ class _Stack:
         transposed = [
             self._transpose(which) if x.requires_grad else None for which, x in enumerate(vectors)
         ]
-        result: Tensor = _Product.apply(self._matrices, transposed, *vectors, *self._tap())
+        tap = self._tap(len(vectors[0]))
+        result: Tensor = _Product.apply(self._matrices, transposed, *vectors, *tap)
         return result
 
     def _transpose(self, which: int) -> Tensor:
@@ -93,7 +93,7 @@ class _Stack:
             self._transposed[which] = self._matrices[which].T.contiguous()
         return self._transposed[which]
 
-    def _tap(self) -> Vectors:
+    def _tap(self, lanes: int) -> Vectors:
         """One step's of a ``_Taps``, which is made when its first is asked for.
 
         So late because autograd takes what was made last first: it comes right after its steps.
@@ -102,7 +102,8 @@ class _Stack:
             return ()
         tap = next(self._taps, None)
         if tap is None:
-            flat = _Taps.apply(self._steps, self._lanes, *self._differentiable)
+            steps = -(-ROWS_AT_ONCE // lanes)
+            flat = _Taps.apply(steps, lanes, *self._differentiable)
             width = 1 + len(self._differentiable)
             self._taps = zip(*(iter(flat),) * width, strict=True)
             tap = next(self._taps)
@@ -129,8 +130,9 @@ class _Product(torch.autograd.Function):
     def forward(
         ctx: Any, matrices: Vectors, transposed: list[Tensor | None], *vectors_and_tap: Tensor
     ) -> Tensor:
-        vectors, tap = vectors_and_tap[: len(matrices)], vectors_and_tap[len(matrices) :]
-        ctx.count, ctx.has_tap = len(matrices), bool(tap)
+        ctx.count = len(transposed)
+        vectors, tap = vectors_and_tap[: ctx.count], vectors_and_tap[ctx.count :]
+        ctx.has_tap = bool(tap)
         ctx.save_for_backward(*transposed, *(vectors if tap else ()))
         return _sum(vectors, matrices)
 

@@ -61,7 +61,7 @@ def rule(operation: type[Any]) -> Callable[[Rule], Rule]:
 
 @rule(Input)
 def _input(run: Execution, node: Node, op: Input) -> Tensor:
-    return run.frame(node)
+    return run.frames[node.name][run.moment.frame]
 
 
 @rule(StateRead)
@@ -121,8 +121,9 @@ def _lut(
     run: Execution, node: Node, op: Lut, x: Tensor, table: Tensor, rise: Tensor | None = None
 ) -> Tensor:
     bits, dtype = op.interpolate_bits, run.graph[node.inputs[0]].tensor.type
-    raw = (x.detach() * 2.0**dtype.frac).to(torch.int64)
-    index = (raw >> bits) & (len(table) - 1)
+    kind = torch.int32 if dtype.width < 32 else torch.int64
+    raw = (x.detach() * 2.0**dtype.frac).to(kind)
+    index = (raw >> bits if bits else raw) & (len(table) - 1)
     value = look_up(index, x, table, SLOPES[op.function])
     if rise is None:
         return value

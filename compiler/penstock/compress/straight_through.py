@@ -100,7 +100,7 @@ class _Quantization(NamedTuple):
         scaled = x * 2.0**self.to.frac
         if mask is not None:
             scaled *= mask
-        raw = _rounded(scaled, self.to, self.frac)
+        raw = _rounded(scaled.clone() if self.is_learned else scaled, self.to, self.frac)
         kept = _overflowed(raw, self.to)
         inside = kept == raw
         slopes = []
@@ -111,12 +111,13 @@ class _Quantization(NamedTuple):
 
 
 def _rounded(scaled: Tensor, to: Fixed, frac: int | None) -> Tensor:
-    """A new tensor: ``scaled`` without the bits below its binary point."""
+    """Without the bits below the binary point; ``scaled`` may be overwritten."""
     if to.rounding is Rounding.RND and frac is not None and _is_rounded_by_half(to, frac):
-        return (scaled + 0.5).floor_()
+        return scaled.add_(0.5).floor_()
     raw = torch.floor(scaled)
-    raw += rounds_up(to.rounding, raw, remainder_of(scaled, raw), 0.5)
-    return raw
+    is_half_up = to.rounding is Rounding.RND  # one half for what is a little more does no harm
+    remainder = scaled - raw if is_half_up else remainder_of(scaled, raw)
+    return raw.add_(rounds_up(to.rounding, raw, remainder, 0.5))
 
 
 def _is_rounded_by_half(to: Fixed, frac: int) -> bool:
