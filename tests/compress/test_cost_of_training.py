@@ -164,7 +164,7 @@ def edges(frac, width):
     """Multiples of 2**-frac of at most 53 bits: random ones, ties of ``width``, and their ends."""
     generator = np.random.default_rng(100 + frac)
     raw = [0, 1, -1, 2**53 - 1, 1 - 2**53, 2**52 + 1, 2**52 - 1, *generator.integers(-99, 99, 60)]
-    raw += list(generator.integers(-(2**52), 2**52, 60)) + [1 << (width - 1), (1 << width) + 1]
+    raw += [*generator.integers(-(2**52), 2**52, 60), 1 << (width - 1), (1 << width) + 1]
     return np.ldexp(np.array(raw, dtype=np.float64), -frac)
 
 

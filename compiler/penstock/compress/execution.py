@@ -24,8 +24,9 @@ class Execution(Walker[Tensor]):
     """One run over a batch. x: (sequences, steps, inputs), float64; lengths: (sequences).
 
     constants: the real values of the trained ones; log2_ranges: learned, by tensor name. ``run``
-    gives (sequences, frames, outputs). What an operation computes is its rule in
-    ``compress/rules.py``. frames: the inputs at each step, all rounded at once, by node name. Raises LookupError for one that has none, and PenstockError for values
+    gives (sequences, frames, outputs). ``frames`` has the inputs by node name, (sequences, n) at
+    each step, all rounded at once. What an operation computes is its rule in
+    ``compress/rules.py``; raises LookupError for one that has none, and PenstockError for values
     that float64 does not hold.
     """
 

@@ -18,7 +18,6 @@ from torch.autograd.function import once_differentiable
 
 from penstock.fixed import Fixed, Overflow, Rounding, remainder_of, rounds_up
 
-
 PIECE = 1 << 15
 """Numbers that are rounded at once: a few copies of them fit into the cache."""
 
@@ -41,9 +40,7 @@ def fake_quantize(
     return result
 
 
-def look_up(
-    index: Tensor, x: Tensor, values: Tensor, slope: Callable[[Tensor], Tensor]
-) -> Tensor:
+def look_up(index: Tensor, x: Tensor, values: Tensor, slope: Callable[[Tensor], Tensor]) -> Tensor:
     """``values[index]``, with the gradient ``slope(values[index])`` for ``x``."""
     result: Tensor = _LookUp.apply(index, x, values, slope)
     return result
