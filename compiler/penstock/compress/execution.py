@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from penstock.compress.products import Products
 from penstock.compress.rules import RULES, Rule
 from penstock.compress.straight_through import fake_quantize
 from penstock.errors import PenstockError
@@ -23,7 +24,8 @@ class Execution(Walker[Tensor]):
     """One run over a batch. x: (sequences, steps, inputs), float64; lengths: (sequences).
 
     constants: the real values of the trained ones; log2_ranges: learned, by tensor name. ``run``
-    gives (sequences, frames, outputs). What an operation computes is its rule in
+    gives (sequences, frames, outputs). ``frames`` has the inputs by node name, (sequences, n) at
+    each step, all rounded at once. What an operation computes is its rule in
     ``compress/rules.py``; raises LookupError for one that has none, and PenstockError for values
     that float64 does not hold.
     """
@@ -48,11 +50,14 @@ class Execution(Walker[Tensor]):
             for node in graph.nodes()
             if node.tensor.constant is not None and node.name not in constants
         }
-        super().__init__(program, {**untrained, **constants}, memory, lengths)
         self.graph, self.x, self.log2_ranges = graph, x, log2_ranges
+        self.frames = {
+            node.name: self.to_type(node, x).unbind(dim=1) for node in graph.of_kind("input")
+        }
         self.outputs: list[Tensor] = []
-        self.slopes: dict[str, Tensor] = {}
         self._products = Products(graph, {**untrained, **constants})
+        held = {**untrained, **constants, **self._products.matrices}
+        super().__init__(program, held, memory, lengths)
 
     def run(self) -> Tensor:
         """All sweeps over all steps."""
@@ -65,8 +70,13 @@ class Execution(Walker[Tensor]):
         return value.expand(len(self.x), -1) if is_of_constants else value
 
     def to_type(self, node: Node, x: Tensor) -> Tensor:
-        """``x`` rounded to the node's type, whose range may be learned."""
+        """Any real ``x`` rounded to the node's type, whose range may be learned."""
         return fake_quantize(x, node.tensor.type, self.log2_ranges.get(node.name))
+
+    def requantize(self, node: Node, x: Tensor) -> Tensor:
+        """``to_type`` of what the node reads, ``x``: a multiple of its own type's step."""
+        frac = self.graph[node.inputs[0]].tensor.type.frac
+        return fake_quantize(x, node.tensor.type, self.log2_ranges.get(node.name), frac)
 
     def where_valid(self, new: Tensor, old: Tensor) -> Tensor:
         """``new`` in the lanes whose sequence has this step."""
@@ -75,52 +85,6 @@ class Execution(Walker[Tensor]):
     def product(self, node: Node, vectors: tuple[Tensor, ...]) -> Tensor:
         """The sum of a MatVec over its vectors; see ``Products``."""
         return self._products.take(node, vectors)
-
-
-class Products:
-    """The sums of all MatVecs of the same vectors (four gates) by one product of each vector.
-
-    In float64 they are exact in any order.
-    """
-
-    def __init__(self, graph: Graph, matrices: Mapping[str, Tensor]) -> None:
-        self._graph, self._matrices = graph, matrices
-        self._siblings = _siblings(graph)
-        self._stacked: dict[tuple[str, ...], list[Tensor]] = {}
-        self._made: dict[str, Tensor] = {}
-
-    def take(self, node: Node, vectors: tuple[Tensor, ...]) -> Tensor:
-        """The node's sum, made together with those of its siblings; a step takes each once."""
-        if node.name not in self._made:
-            self._made.update(self._make(self._siblings[node.name], vectors))
-        return self._made.pop(node.name)
-
-    def _make(self, siblings: tuple[str, ...], vectors: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
-        nodes = [self._graph[name] for name in siblings]
-        if siblings not in self._stacked:
-            columns = zip(*(node.inputs[node.op.matrices] for node in nodes), strict=True)
-            self._stacked[siblings] = [
-                torch.cat([self._matrices[name] for name in names]).T for names in columns
-            ]
-        first, *others = zip(vectors, self._stacked[siblings], strict=True)
-        total = first[0] @ first[1]
-        for x, w in others:
-            total = torch.addmm(total, x, w)
-        rows = [node.tensor.length for node in nodes]
-        return dict(zip(siblings, total.split(rows, dim=1), strict=True))
-
-
-def _siblings(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """A node with matrices -> all of its sweep that read the same vectors."""
-    groups: dict[tuple[object, ...], tuple[str, ...]] = {}
-    keys = {
-        node.name: (node.op.kind, node.sweep, *node.inputs[node.op.vectors])
-        for node in graph.nodes()
-        if node.inputs[node.op.matrices]
-    }
-    for name, key in keys.items():
-        groups[key] = (*groups.get(key, ()), name)
-    return {name: groups[key] for name, key in keys.items()}
 
 
 def _check_exact(program: Program) -> None:

@@ -114,9 +114,11 @@ class QuantizedNetwork(nn.Module):
 
         Where rows have scales of their own, each row is multiplied by its own.
         """
-        scale = getattr(self, f"scale_{_key(name)}", None)
-        values = self._masked(name) if scale is None else self._masked(name) * scale
-        return fake_quantize(values, self.graph[name].tensor.type, self.log2_ranges.get(_key(name)))
+        key = _key(name)
+        scale, mask = (getattr(self, f"{kind}_{key}", None) for kind in ("scale", "mask"))
+        values = self.weights[key] if scale is None else self.weights[key] * scale
+        to, log2_range = self.graph[name].tensor.type, self.log2_ranges.get(key)
+        return fake_quantize(values, to, log2_range, mask=mask)
 
     def _masked(self, name: str) -> Tensor:
         values: Tensor = self.weights[_key(name)]
@@ -129,9 +131,11 @@ class QuantizedNetwork(nn.Module):
         frames = x.to(torch.float64)
         if lengths is None:
             lengths = torch.full((len(frames),), frames.shape[1], device=frames.device)
-        constants = {name: self.effective(name) for name in self.constants()}
         ranges = {_name(key): value for key, value in self.log2_ranges.items()}
-        return Execution(self.graph, constants, ranges, frames, lengths).run()
+        constants = {name: self.effective(name) for name in self.constants()}
+        execution = Execution(self.graph, constants, ranges, frames, lengths)
+        del constants  # the execution keeps one copy of a matrix, in its place among others
+        return execution.run()
 
     def _move_binary_points(self) -> None:
         """Lower the graph again if a learned range asks for another type than it has."""

@@ -42,6 +42,11 @@ Rule = Callable[..., Tensor]
 
 RULES: dict[str, Rule] = {}
 """By the operation's kind. Constants need none: they are never executed."""
+SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigma": lambda s: s * (1 - s),
+    "tanh": lambda t: 1 - t * t,
+}
+"""Of a table's function at an entry, by its value."""
 
 
 def rule(operation: type[Any]) -> Callable[[Rule], Rule]:
@@ -56,7 +61,7 @@ def rule(operation: type[Any]) -> Callable[[Rule], Rule]:
 
 @rule(Input)
 def _input(run: Execution, node: Node, op: Input) -> Tensor:
-    return run.to_type(node, run.x[:, run.moment.frame])
+    return run.frames[node.name][run.moment.frame]
 
 
 @rule(StateRead)
@@ -108,7 +113,7 @@ def _clamp(run: Execution, node: Node, op: Clamp, x: Tensor) -> Tensor:
 
 @rule(Requant)
 def _requant(run: Execution, node: Node, op: Requant, x: Tensor) -> Tensor:
-    return run.to_type(node, x)
+    return run.requantize(node, x)
 
 
 @rule(Lut)
@@ -116,21 +121,14 @@ def _lut(
     run: Execution, node: Node, op: Lut, x: Tensor, table: Tensor, rise: Tensor | None = None
 ) -> Tensor:
     bits, dtype = op.interpolate_bits, run.graph[node.inputs[0]].tensor.type
-    raw = (x.detach() * 2.0**dtype.frac).to(torch.int64)
-    index = (raw >> bits) & (len(table) - 1)
-    value = look_up(index, x, table, _slopes(run, node, op, table))
+    kind = torch.int32 if dtype.width < 32 else torch.int64
+    raw = (x.detach() * 2.0**dtype.frac).to(kind)
+    index = (raw >> bits if bits else raw) & (len(table) - 1)
+    value = look_up(index, x, table, SLOPES[op.function])
     if rise is None:
         return value
     low = (raw & ((1 << bits) - 1)) * 2.0**-bits
     return fake_quantize(value + rise[index] * low, node.tensor.type)
-
-
-def _slopes(run: Execution, node: Node, op: Lut, table: Tensor) -> Tensor:
-    """The function's slope at each entry, by its value: s (1 - s), and 1 - t^2."""
-    if node.name not in run.slopes:
-        is_sigma = op.function == "sigma"
-        run.slopes[node.name] = table * (1 - table) if is_sigma else 1 - table * table
-    return run.slopes[node.name]
 
 
 @rule(Capture)

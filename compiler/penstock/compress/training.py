@@ -199,6 +199,7 @@ class Loop:
             optimizer.step()
             stage.after_step()
             losses.append(loss.item())
+            del loss  # with its graph: else both stand side by side while the next one is built
             self.on_update(
                 Update(stage.name, epoch, stage.epochs, number + 1, len(batches), losses[-1])
             )
