@@ -40,9 +40,9 @@ work: $(READY)
 
 # The figures of docs/performance.md, on a machine that has nothing else to do; about half an hour.
 performance: $(READY)
-	cd benchmarks/performance && for part in interpreter bounds compile_scale; do \
+	cd benchmarks/performance && for part in interpreter bounds compile_scale training; do \
 	  ../../$(BIN)/python $$part.py || exit; done
-	cd benchmarks/performance && for part in startup csim training; do \
+	cd benchmarks/performance && for part in startup csim; do \
 	  ../../$(BIN)/python $$part.py --write || exit; done
 	$(BIN)/python benchmarks/performance/page.py
 
