@@ -122,15 +122,13 @@ def test_parts_of_penstock_are_there_without_an_import_of_their_own():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_runs_on_an_engine_starts_no_threads_of_blas(command, monkeypatch):
+def test_blas_has_one_thread_for_small_products_unless_the_user_says_otherwise(
+    command, monkeypatch
+):
     program = import_module("penstock.cli.main")
-    environment = {"OMP_NUM_THREADS": "3"}
     monkeypatch.setattr(program, "command_of", lambda name: lambda: None)
-    monkeypatch.setattr(os, "environ", environment)
-    program._loaded(command)
-    assert environment.pop("OMP_NUM_THREADS") == "3"  # what the user has set stays
-    assert environment == (
-        {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        if command in ("run", "csim", "check")
-        else {}
-    )
+    for before, after in (({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")):
+        monkeypatch.setattr(os, "environ", environment := dict(before))
+        program._loaded(command)
+        trains = command in ("compress", "sensitivity")
+        assert environment == (before if trains else {"OPENBLAS_NUM_THREADS": after})

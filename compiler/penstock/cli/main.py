@@ -51,10 +51,10 @@ COMMANDS = {
 }
 """Command -> the module of its function, ``<command>_command``; what the list says of it."""
 
-ON_ENGINES = ("run", "csim", "check")
-"""Commands that have no products for BLAS, unless --engine numpy makes some."""
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""Threads that would be started for nothing; what the user has set stays."""
+OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check")
+"""Commands whose matrix products are too small to be shared: BLAS has one thread for them."""
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+"""On a busy machine, threads that wait for each other take several times as long as one alone."""
 
 UsageError: Any = typer.BadParameter.__base__
 """What typer raises for a wrong command, option or value: click's, wherever it is kept."""
@@ -81,9 +81,8 @@ def command_of(name: str) -> Callable[..., None]:
 
 
 def _loaded(name: str) -> Any:
-    if name in ON_ENGINES:
-        for variable in BLAS_THREADS:
-            os.environ.setdefault(variable, "1")
+    if name in OF_SMALL_PRODUCTS:
+        os.environ.setdefault(BLAS_THREADS, "1")  # what the user has set stays
     alone = _typer()
     alone.command(name)(command_of(name))
     return get_command(alone)
