@@ -7,7 +7,7 @@ Float training is penstock.nn.LSTM's of the same network in float32, peepholes i
 the reference, and torch.nn.LSTM's, which has no peepholes. Each run is a process of its own; the
 variants take turns, and a row is the median of its runs. Memory is the greatest resident set; of
 Python with torch and Penstock loaded it is given, too, and subtracted for the second ratio. The
-rows go into results/NAME.json (training_before: what they were before it was made faster);
+rows go into results/NAME.json (training_before: of revision 478ccf0, before it was made faster);
 ``--print`` only prints the table that they make.
 """
 

@@ -179,6 +179,17 @@ def test_multiples_of_a_step_are_rounded_as_any_numbers_are(frac):
         assert (got == fake_quantize(torch.tensor(values), kind).numpy()).all(), kind
 
 
+def test_the_gradients_of_a_multiple_are_those_of_any_number():
+    kind = Fixed(4, 2, True, Rounding.RND, Overflow.SAT)
+
+    def gradients(frac):
+        x = torch.tensor([-9.0, 0.125, 0.3125, 9.0], dtype=torch.float64, requires_grad=True)
+        reach = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+        return torch.autograd.grad(fake_quantize(x, kind, reach, frac).sum(), (x, reach))
+
+    assert all(map(torch.equal, gradients(4), gradients(None)))
+
+
 @pytest.mark.parametrize("is_masked", [False, True])
 def test_large_matrices_are_rounded_as_small_ones(monkeypatch, is_masked):
     kind = Fixed(4, 2, True, Rounding.RND, Overflow.SAT)
