@@ -114,18 +114,22 @@ def recurrent(kind):
     return graph
 
 
+def real(graph, name):
+    """A matrix of two fraction bits, to be trained."""
+    raw = np.asarray(graph[name].tensor.constant)
+    return torch.tensor(raw * 0.25, requires_grad=True)
+
+
 def executed(graph, x):
     """(y, W, U)."""
-    matrices = {
-        name: torch.tensor(graph[name].tensor.constant * 0.25, requires_grad=True) for name in "WU"
-    }
+    matrices = {name: real(graph, name) for name in "WU"}
     y = Execution(graph, matrices, {}, x, torch.full((len(x),), x.shape[1])).run()
     return y, *matrices.values()
 
 
 def by_autograd(graph, x, weights):
     """The gradients of x, W, U, each product by itself; exact, as few bits are multiplied."""
-    w, u = (torch.tensor(graph[name].tensor.constant * 0.25, requires_grad=True) for name in "WU")
+    w, u = (real(graph, name) for name in "WU")
     x = x.detach().requires_grad_()
     state, total = torch.zeros(len(x), 2, dtype=torch.float64), 0.0
     for step in range(x.shape[1]):
