@@ -28,7 +28,7 @@ from networks import ESE, SMALL, Shape, frames, lstm, peers, project, tensors
 
 NAME = "interpreter"
 OURS = "Penstock"
-BATCHES, STEPS, ROUNDS = (1, 8, 32, 128), 30, 9
+BATCHES, STEPS, FEWEST_STEPS, ROUNDS = (1, 8, 32, 128), 30, 16, 9
 DENSITIES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SIZES = (64, 128, 256, 512, 1024, 2048)
 STREAMED = 300
@@ -63,7 +63,7 @@ def batch(
     from penstock_runtime.engines.native import NativeEngine
 
     torch.set_num_threads(threads)
-    steps = max(STEPS * 8 // max(sequences, 8), 4)
+    steps = max(STEPS * 8 // max(sequences, 8), FEWEST_STEPS)
     x = frames(shape, sequences, steps)
     interpreter = Interpreter(folder, engine=NativeEngine(threads=threads))
     functions = {OURS: lambda: interpreter.run(x)}
