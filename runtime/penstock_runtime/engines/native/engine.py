@@ -23,8 +23,11 @@ from penstock_runtime.engines.native.planner import plan
 
 STEPS = 1000
 """So many are run before an interrupt is heard."""
-FEWEST = 4
-"""Fewer sequences run one by one: side by side they come in eights."""
+FEWEST, FEWEST_PERMUTED = 4, 8
+"""Fewer sequences a thread run one by one: side by side they come in eights; alone, a sequence is
+nearly as fast where registers can be permuted."""
+LONG = 8
+"""Steps of a run that is worth dividing so."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class NativeExecutable:
         """See ``Executable.run``."""
         x = np.ascontiguousarray(x, dtype=np.int64)
         y = np.zeros((len(x), 1 if self._is_once else x.shape[1], self._outputs), np.int64)
-        blocks = list(_blocks(len(x), 1 if observe is not None else self._threads))
+        blocks = self._blocks(len(x), x.shape[1], 1 if observe is not None else self._threads)
         if observe is not None:
             memories = [Memory(self._observed, block.stop - block.start) for block in blocks]
             for memory, block in zip(memories, blocks, strict=True):
@@ -90,6 +93,10 @@ class NativeExecutable:
         """See ``ir.engine.Streaming``."""
         return NativeStream(self._built, self._image, lanes, state, self._outputs)
 
+    def _blocks(self, lanes: int, steps: int, threads: int) -> list[slice]:
+        fewest = FEWEST_PERMUTED if self._built.can_permute and steps >= LONG else FEWEST
+        return list(_blocks(lanes, threads, fewest))
+
     def _run_sweeps(self, memory: Memory) -> None:
         """All steps; Python looks up now and then, for an interrupt."""
         for index, sweep in enumerate(memory.plan.program.sweeps):
@@ -99,7 +106,8 @@ class NativeExecutable:
 
     def weight_bytes(self, lanes: int) -> int:
         """Bytes of packed weights that a step of so many sequences reads."""
-        sizes = [block.stop - block.start for block in _blocks(lanes, self._threads)]
+        blocks = self._blocks(lanes, LONG, self._threads)
+        sizes = [block.stop - block.start for block in blocks]
         return sum(self._image.weight_bytes(size == 1) for size in sizes)
 
     def _mapped(self, function: Callable[[slice], Result], blocks: list[slice]) -> list[Result]:
@@ -156,7 +164,7 @@ class NativeStream:
     ) -> None:
         self._built = built
         (source,) = image.plan.program.graph.of_kind("input")
-        blocks = list(_blocks(lanes, 1))
+        blocks = list(_blocks(lanes, 1, FEWEST))
         self._x = np.zeros((lanes, 1, source.tensor.length), np.int64)
         self._y = np.zeros((lanes, 1, outputs), np.int64)
         self._memories = [Memory(image, block.stop - block.start) for block in blocks]
@@ -210,9 +218,9 @@ def _joined(y: IntArray, parts: list[Result]) -> Result:
     return Result(y, states, merged(*(part.saturations for part in parts)))
 
 
-def _blocks(lanes: int, threads: int) -> Iterator[slice]:
-    """Lanes that run side by side."""
+def _blocks(lanes: int, threads: int, fewest: int) -> Iterator[slice]:
+    """Lanes that run side by side: a thread's share, or each alone if that is below ``fewest``."""
     share = -(-lanes // threads)
-    size = 1 if lanes < FEWEST else next((own for own in SIZES[1:] if own >= share), SIZES[-1])
+    size = 1 if share < fewest else next((own for own in SIZES[1:] if own >= share), SIZES[-1])
     for start in range(0, lanes, size):
         yield slice(start, min(start + size, lanes))
