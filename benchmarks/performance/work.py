@@ -18,8 +18,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from children import RESULTS, load, save
 from networks import ESE, SMALL, frames, project
 
@@ -39,13 +37,15 @@ def counted(folder: Path) -> list[int]:
             sys.executable, __file__, "--run", str(folder),
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True)
-        texts = [Path(f"{out}.{number + 1}").read_text() for number in range(len(BATCHES))]
-    totals = [re.search(r"^summary: (\d+)", text, re.M) for text in texts]
-    return [int(total[1]) // STEPS for total in totals if total is not None]
+        parts = range(1, 1 + STEPS * len(BATCHES))  # a file for each step
+        texts = [Path(f"{out}.{number}").read_text() for number in parts]
+    totals = [int(re.findall(r"^summary: (\d+)", text, re.M)[0]) for text in texts]
+    return [sum(totals[start : start + STEPS]) // STEPS for start in range(0, len(totals), STEPS)]
 
 
 def run(folder: Path) -> None:
-    """What valgrind looks at: a call of the engine for each batch."""
+    """What valgrind looks at: each batch, step by step."""
+    from penstock.ir.evaluate import initial_state
     from penstock_runtime import load_project
     from penstock_runtime.engines.native import NativeEngine
 
@@ -53,7 +53,9 @@ def run(folder: Path) -> None:
     executable = NativeEngine(flags=FLAGS, threads=1).prepare(graph)
     x = graph["x"].tensor.type.quantize(frames(ESE, max(BATCHES), STEPS))
     for lanes in BATCHES:
-        executable.run(x[:lanes], np.full(lanes, STEPS))
+        stream = executable.stream(lanes, initial_state(graph, lanes))
+        for step in range(STEPS):
+            stream.step(x[:lanes, step])
 
 
 def calls_of_a_frame(folder: Path) -> int:
