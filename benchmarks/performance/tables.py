@@ -100,7 +100,7 @@ def draw(folder: Path) -> list[str]:
 
     kinds = [("batch", "sequences", "side by side"), ("density", "density", "share of weights"),
              ("size", "cells", "cells and inputs")]  # fmt: skip
-    figure, axes = pyplot.subplots(1, 3, figsize=(11, 3.4), sharey=True)
+    figure, axes = pyplot.subplots(1, 3, figsize=(12.5, 3.4), sharey=True)
     for axis, (name, key, label) in zip(axes, kinds, strict=True):
         rows = [row for row in series(name) if row["threads"] == 1]
         for sequences in (1, 32) if name != "batch" else (None,):
@@ -119,7 +119,7 @@ def draw(folder: Path) -> list[str]:
         axis.set_xlabel(label)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("our time / theirs")
-    axes[1].legend(fontsize=6)
+    axes[2].legend(fontsize=7, bbox_to_anchor=(1.02, 1), loc="upper left")
     figure.tight_layout()
     target = folder / "interpreter.svg"
     figure.savefig(target, metadata={"Date": None})
