@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import csim
-import training
-
 import compile_scale
+import csim
 import startup
 import tables
+import training
 from children import load
 
 ROOT = Path(__file__).resolve().parents[2]
