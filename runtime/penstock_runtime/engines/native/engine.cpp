@@ -238,9 +238,9 @@ template <class T> void count(const Block &b, const Instruction &i) {
   }
 }
 
-template <class T> void matvec(const Block &b, const Instruction &i) {
+void matvec(const Block &b, const Instruction &i) {
   const Matrix &m = b.call.matrices[i.table];
-  T *to = b.reg<T>(i.result);
+  int64_t *to = b.reg<int64_t>(i.result);
   const int last = b.row + b.rows;
   switch (m.storage) {
     case INT16:
@@ -335,7 +335,7 @@ void execute(const Block &b, const Instruction &i) {
     case LOOKUP: BY_WIDTH(lookup);
     case INTERPOLATE: BY_WIDTH(interpolate);
     case COUNT: BY_WIDTH(count);
-    case MATVEC: BY_WIDTH(matvec);
+    case MATVEC: matvec(b, i); break;
     case READ_FRAME: BY_BUFFER(read_frame);
     case OUTPUT: BY_WIDTH(output);
     case ARGMAX: BY_BUFFER(argmax);

@@ -169,8 +169,8 @@ inline void sum_permuted(const Matrix &, int, const int16_t *, int32_t *) {}  //
 #endif
 
 // Rows first..last of a narrow matrix, in N lanes.
-template <class T, int N>
-void narrow_rows(const Matrix &m, const int16_t *x, int first, int last, T *out) {
+template <int N>
+void narrow_rows(const Matrix &m, const int16_t *x, int first, int last, int64_t *out) {
   for (int row = first; row < last; row++, out += N) {
     int64_t total[N] = {};
     for (int run = m.row_runs[row]; run < m.row_runs[row + 1]; run++) {
@@ -183,13 +183,12 @@ void narrow_rows(const Matrix &m, const int16_t *x, int first, int last, T *out)
       const int shift = m.run_shifts[run];
       for (int l = 0; l < N; l++) total[l] += static_cast<int64_t>(found[l]) << shift;
     }
-    for (int l = 0; l < N; l++) out[l] = static_cast<T>(total[l]);
+    std::memcpy(out, total, sizeof total);
   }
 }
 
 // The same for a single lane: slices of 16 rows, whose results `rows` puts in order.
-template <class T>
-void narrow_slices(const Matrix &m, const int16_t *x, int first, int last, T *out) {
+void narrow_slices(const Matrix &m, const int16_t *x, int first, int last, int64_t *out) {
   for (int slice = first / SLICE; slice * SLICE < last; slice++) {
     int64_t total[SLICE] = {};
     for (int run = m.slice_runs[slice]; run < m.slice_runs[slice + 1]; run++) {
@@ -204,23 +203,22 @@ void narrow_slices(const Matrix &m, const int16_t *x, int first, int last, T *ou
       for (int l = 0; l < SLICE; l++) total[l] += static_cast<int64_t>(found[l]) << shift;
     }
     const int32_t *rows = m.slice_rows + slice * SLICE;
-    for (int l = 0; l < SLICE; l++) out[rows[l]] = static_cast<T>(total[l]);
+    for (int l = 0; l < SLICE; l++) out[rows[l]] = total[l];
   }
 }
 
-template <class T>
-void narrow(const Matrix &m, const int16_t *x, int first, int last, int lanes, T *out) {
+void narrow(const Matrix &m, const int16_t *x, int first, int last, int lanes, int64_t *out) {
   switch (lanes) {
     case 1: return narrow_slices(m, x, first, last, out);
-    case 8: return narrow_rows<T, 8>(m, x, first, last, out);
-    case 16: return narrow_rows<T, 16>(m, x, first, last, out);
-    default: return narrow_rows<T, 32>(m, x, first, last, out);
+    case 8: return narrow_rows<8>(m, x, first, last, out);
+    case 16: return narrow_rows<16>(m, x, first, last, out);
+    default: return narrow_rows<32>(m, x, first, last, out);
   }
 }
 
 // Any values whose sums are proven to fit 54 bits; N lanes at a time.
-template <class T, class V, int N>
-void wide_rows(const Matrix &m, const V *x, int first, int last, int lanes, T *out) {
+template <class V, int N>
+void wide_rows(const Matrix &m, const V *x, int first, int last, int lanes, int64_t *out) {
   const V *weights = static_cast<const V *>(m.wide_weights);
   for (int row = first; row < last; row++)
     for (int lane = 0; lane < lanes; lane += N, out += N) {
@@ -230,14 +228,14 @@ void wide_rows(const Matrix &m, const V *x, int first, int last, int lanes, T *o
         const V *a = x + static_cast<int64_t>(m.wide_columns[k]) * lanes + lane;
         for (int l = 0; l < N; l++) total[l] += w * a[l];
       }
-      for (int l = 0; l < N; l++) out[l] = static_cast<T>(total[l]);
+      std::memcpy(out, total, sizeof total);
     }
 }
 
-template <class T, class V>
-void wide(const Matrix &m, const V *x, int first, int last, int lanes, T *out) {
-  if (lanes == 1) return wide_rows<T, V, 1>(m, x, first, last, 1, out);
-  wide_rows<T, V, 8>(m, x, first, last, lanes, out);
+template <class V>
+void wide(const Matrix &m, const V *x, int first, int last, int lanes, int64_t *out) {
+  if (lanes == 1) return wide_rows<V, 1>(m, x, first, last, 1, out);
+  wide_rows<V, 8>(m, x, first, last, lanes, out);
 }
 
 }  // namespace

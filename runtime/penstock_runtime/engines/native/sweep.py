@@ -14,7 +14,7 @@ from penstock.ir.walk import Sweep as WalkedSweep
 from penstock.ops import ArgMax, Capture, Input, MatVec, Output, StateRead, StateWrite
 from penstock_runtime.engines.native.coder import Coder, allocate
 from penstock_runtime.engines.native.plan import GroupPlan, SweepPlan
-from penstock_runtime.engines.native.program import Mode, Opcode, Storage
+from penstock_runtime.engines.native.program import Mode, Opcode
 from penstock_runtime.engines.native.rules import RULES
 from penstock_runtime.engines.native.storage import wholes
 
@@ -145,9 +145,8 @@ class SweepPlanner:
 
     def _matvec(self, coder: Coder, node: Node) -> None:
         buffers = [self._arena_of(name) for name in wholes(node)]
-        wide = Storage.of(node.tensor.lo, node.tensor.hi) is Storage.INT64
         matrix = self._planner.matrix(node, buffers)
-        coder.set(node.name, coder.emit(Opcode.MATVEC, wide, table=matrix))
+        coder.set(node.name, coder.emit(Opcode.MATVEC, True, table=matrix))
 
     def _keep(self, coder: Coder, node: Node) -> None:
         """Store what others read."""
