@@ -114,6 +114,7 @@ def measure() -> list[tuple[str, str, str]]:
     """(what, measured, wanted) lines."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        os.environ["PENSTOCK_CACHE"] = str(folder / "cache")  # a build is to be a build
         project = folder / "project"
         model = checkpoint(folder)
         wall, cpu, _ = timed("compile", str(model), "-o", str(project), "--pes", str(PES))

@@ -9,6 +9,7 @@ from penstock.ir import Direction, Graph
 from penstock.ops import (
     Add,
     Capture,
+    Clamp,
     Const,
     Input,
     MatVec,
@@ -208,6 +209,13 @@ def values_of_constants_alone():
     return s.done(s.requant("v", out), s.requant("again", s.add("twice", Add(), bias, bias)))
 
 
+def limits_of_a_frame():
+    """A frame is kept without the modes of its type; what limits it has them."""
+    s = Sketch()
+    limited = s.add("limited", Clamp(-900, 800), "x")
+    return s.done(s.requant("v", s.product("acc", 6, limited)))
+
+
 GRAPHS = {
     graph.__name__: graph
     for graph in (
@@ -216,6 +224,6 @@ GRAPHS = {
         products_of_different_vectors,
         work_before_any_product, carried_between_sweeps, captured_for_the_end, state_as_the_result,
         gathered_and_the_state_of_a_later_sweep, rows_that_all_have_a_scale,
-        state_of_a_value_in_front_of_the_products, values_of_constants_alone,
+        state_of_a_value_in_front_of_the_products, values_of_constants_alone, limits_of_a_frame,
     )
 }  # fmt: skip
