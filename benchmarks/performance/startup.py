@@ -116,13 +116,16 @@ def measure(runs: int, before: Path | None) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| CPU seconds | before | now | goal |", "|---|--:|--:|--:|"]
+    is_compared = any(row["before_s"] is not None for row in rows)
+    titles = ["CPU seconds", *(["before"] if is_compared else []), "now", "goal"]
+    lines = [f"| {' | '.join(titles)} |", "|---|" + "--:|" * (len(titles) - 1)]
     for row in rows:
-        before = "" if row["before_s"] is None else f"{row['before_s']:.2f}"
+        before = [f"{row['before_s']:.2f}"] if is_compared else []
         now, goal = f"{row['cpu_s']:.2f}", "" if row["goal_s"] is None else f"{row['goal_s']:.2f}"
         if row["beyond_numpy_s"] is not None:
             now, goal = f"{now} (NumPy + {row['beyond_numpy_s']:.2f})", f"NumPy + {goal}"
-        lines.append(f"| `{row['name']}` | {before} | {now} | {goal} |")
+        cells = ["`" + row["name"] + "`", *before, now, goal]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -98,6 +98,7 @@ def draw(folder: Path) -> list[str]:
     """Pictures: our share of the peers' time against batch, density and size. -> their names."""
     from matplotlib import pyplot
 
+    pyplot.rcParams["svg.hashsalt"] = "penstock"  # the same figures, the same file
     kinds = [("batch", "sequences", "side by side"), ("density", "density", "share of weights"),
              ("size", "cells", "cells and inputs")]  # fmt: skip
     figure, axes = pyplot.subplots(1, 3, figsize=(12.5, 3.4), sharey=True)

@@ -9,11 +9,13 @@ where there is none.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from penstock.errors import PenstockError
 from penstock_runtime import cache
 
 UNIT = """\
@@ -35,6 +37,27 @@ HEADERS = """\
 """
 COMPILES_BEFORE = 3
 """Compiling the headers beforehand costs as much as it saves in so many compiles."""
+
+
+def compiler() -> str:
+    """The C++ compiler: $CXX or g++. Raises PenstockError if it is not there."""
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name) is None:
+        raise PenstockError(f"{name} is not on PATH", "C simulation", "install g++ or set CXX")
+    return name
+
+
+def told(command: list[str]) -> str:
+    """A compiler, by its name, and its flags; it changes when the compiler does."""
+    found = Path(shutil.which(command[0]) or command[0]).resolve()
+    state = found.stat()
+    return " ".join([*command, str(found), str(state.st_size), str(state.st_mtime_ns)])
+
+
+def first_error(text: str) -> str:
+    """The first line of what a compiler says that tells of an error."""
+    found = next((line for line in text.splitlines() if "error" in line), "no message")
+    return found.strip()
 
 
 def sources(folder: Path) -> list[Path]:
@@ -100,12 +123,9 @@ def _precompiled(command: list[str], headers: Path) -> list[str]:
 
 def _identity(command: list[str], headers: Path) -> bytes:
     """Of the compiler, its flags, and the headers outside the project."""
-    compiler = Path(shutil.which(command[0]) or command[0]).resolve()
-    state = compiler.stat()
     own = Path(__file__).resolve().parent / "include"
-    told = " ".join([*command, str(compiler), str(state.st_size), str(state.st_mtime_ns)])
     files = sorted([*own.glob("*.h"), *headers.glob("ap_*.h"), *headers.glob("etc/*.h")])
-    return _digest([told.encode(), *(file.read_bytes() for file in files)]).encode()
+    return _digest([told(command).encode(), *(file.read_bytes() for file in files)]).encode()
 
 
 def _contents(folder: Path) -> Iterable[bytes]:

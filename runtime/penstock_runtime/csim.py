@@ -24,7 +24,7 @@ from pathlib import Path
 from penstock.errors import PenstockError
 from penstock.locking import locked
 from penstock.project import reading
-from penstock_runtime.compiling import compile_testbench, sources
+from penstock_runtime.compiling import compile_testbench, compiler, first_error, sources
 from penstock_runtime.golden import read_golden
 from penstock_runtime.project import load_project
 
@@ -73,14 +73,6 @@ def ap_include() -> Path:
 def include_flags() -> list[str]:
     """Flags that find our shims, then AMD's headers (some wheels carry an hls_stream.h)."""
     return ["-isystem", str(SHIMS), "-isystem", str(ap_include())]
-
-
-def compiler() -> str:
-    """The C++ compiler: $CXX or g++. Raises PenstockError if it is not there."""
-    name = os.environ.get("CXX", "g++")
-    if shutil.which(name) is None:
-        raise PenstockError(f"{name} is not on PATH", "C simulation", "install g++ or set CXX")
-    return name
 
 
 def build(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path:
@@ -152,9 +144,10 @@ def _digest(folder: Path, command: list[str]) -> str:
 
 def _fail(folder: Path, text: str, log: Path) -> None:
     log.write_text(text)
-    first = next((line for line in text.splitlines() if "error" in line), "no message")
     place = log.relative_to(folder) if log.is_relative_to(folder) else log
-    raise PenstockError(f"the C++ does not compile: {first.strip()}", str(folder), f"see {place}")
+    raise PenstockError(
+        f"the C++ does not compile: {first_error(text)}", str(folder), f"see {place}"
+    )
 
 
 def run_testbench(

@@ -11,6 +11,8 @@ import pytest
 from cli.given import CELLS, INPUTS, PES, Executes, assert_says
 
 from penstock_runtime.batches import Results
+from penstock_runtime.engines import UnavailableError
+from penstock_runtime.engines.native import library
 
 FILES = {
     "missing": (
@@ -331,6 +333,35 @@ def test_a_full_disk_leaves_the_old_output(refused, project, monkeypatch):
     monkeypatch.setattr(Results, "_begin", save)
     assert refused("run", "project", "-i", "x.npy", "-o", "y.npy") == (
         "the file can't be written: No space left on device (y.npy); hint: choose another place"
+    )
+
+
+def test_an_interrupt_leaves_the_old_output_and_nothing_beside_it(penstock, project, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    Path("y.npy").write_bytes(b"old")
+    before = set(Path().iterdir())
+    monkeypatch.setattr(Results, "_put", interrupted)
+    assert penstock("run", "project", "-i", "x.npy", "-o", "y.npy").status == 130
+    assert Path("y.npy").read_bytes() == b"old" and set(Path().iterdir()) == before
+
+
+def test_the_engine_of_a_run_is_the_one_that_is_asked_for(penstock, refused, project, monkeypatch):
+    words = ["run", "project", "-i", "x.npy", "-o", "y.npy", "--engine"]
+    results = []
+    for engine in ("auto", "native", "numpy"):
+        assert penstock(*words, engine).status == 0
+        results.append(Path("y.npy").read_bytes())
+    assert len(set(results)) == 1
+    unavailable = UnavailableError("there is none")
+    monkeypatch.setattr(library, "attempt", lambda flags: unavailable)
+    assert refused(*words, "native") == (
+        "the native engine can't be had: there is none (engine); hint: take auto, or numpy"
+    )
+    assert penstock(*words, "numpy").status == 0
+    assert refused(*words, "warp") == (
+        "unknown engine 'warp' (engine); hint: choose auto, native, numpy"
     )
 
 

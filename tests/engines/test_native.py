@@ -266,8 +266,11 @@ def test_a_value_that_is_only_added_is_not_moved():
 def test_permuting_and_gathering_agree():
     if not library(NATIVE).can_permute:
         pytest.skip("this processor can't permute")
-    for density in (0.4, 0.002):  # one pays, the other does not
-        graph = layer(600, 300, Fixed(12, 11), Fixed(16, 12), density)
+    for columns, density, pays in ((300, 0.4, True), (20_000, 1 / 10_000, False)):
+        graph = layer(100, columns, Fixed(12, 11), Fixed(16, 12), density)
+        executable = NativeEngine().prepare(graph)
+        (matrix,) = executable._image.matrices(True)
+        assert bool(matrix.is_permuted) == pays
         for lanes in (1, 2):
             agrees(NativeEngine(), graph, 1, lanes, 3)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import networkx as nx
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
@@ -120,14 +119,6 @@ def test_what_is_asked_of_a_graph_does_not_change_it():
     graph.users("acc").clear()
     graph.of_kind("matvec").clear()
     assert graph.users("acc") == [graph["sum"]] and graph.of_kind("matvec") == [graph["acc"]]
-
-
-def test_a_graph_is_analysed_by_networkx():
-    network = whole_graph().as_networkx()
-    assert list(network) == [node.name for node in whole_graph().nodes()]
-    assert nx.ancestors(network, "acc") == {"x", "W"}
-    assert nx.dag_longest_path(network) == ["x", "acc", "sum", "h", "h_after"]
-    assert network.nodes["acc"]["node"] == whole_graph()["acc"]
 
 
 def test_groups_that_meet_are_one_set():

@@ -1,7 +1,7 @@
 """The graph itself: typed nodes in sweeps over the sequence.
 
-The only module that knows networkx, and only where a graph is analysed (``as_networkx``,
-``connected``): building, loading, checking and running one needs no more than dictionaries.
+The only module that knows networkx, and only where something is analysed (``connected``): building,
+loading, checking and running a graph needs no more than dictionaries.
 """
 
 from __future__ import annotations
@@ -10,12 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from penstock.ir.op import Op, Tensor
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Names of nodes, states and captures appear in files, comments and messages as they are."""
@@ -166,17 +162,6 @@ class Graph:
     def users(self, name: str) -> list[Node]:
         """The nodes that read ``name``, in graph order."""
         return list(self._users[name])
-
-    def as_networkx(self) -> nx.DiGraph:
-        """A copy for analysis: an edge from each value to whoever reads it; ``node`` of a node."""
-        import networkx as nx
-
-        copied = nx.DiGraph(name=self.name)
-        copied.add_nodes_from((name, {"node": node}) for name, node in self._nodes.items())
-        copied.add_edges_from(
-            (source, node.name) for node in self._nodes.values() for source in node.inputs
-        )
-        return copied
 
 
 def connected(groups: Iterable[Iterable[str]]) -> dict[str, int]:

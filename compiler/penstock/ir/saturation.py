@@ -6,7 +6,7 @@ tensors those are follows from the proven intervals: whatever provably fits is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -184,6 +184,24 @@ def counted(name: str, kind: Kind, outside: NDArray[np.bool_], lengths: IntArray
     return Saturation(name, kind, int(found.sum()), of, int(at[0]) if len(at) else None)
 
 
+def tallied(
+    nodes: Mapping[str, Saturable],
+    sweeps: Sequence[Direction],
+    lengths: IntArray,
+    found: Mapping[str, tuple[int, int | None]],
+) -> tuple[Saturation, ...]:
+    """What sequences of ``lengths`` lost, of each node. found: name -> how many, the first step."""
+    each, once = int(lengths.sum()), int(np.count_nonzero(lengths))
+
+    def values(node: Node) -> int:
+        return node.tensor.length * (once if sweeps[node.sweep] is Direction.ONCE else each)
+
+    return tuple(
+        Saturation(name, one.kind, found[name][0], values(one.node), found[name][1])
+        for name, one in nodes.items()
+    )
+
+
 class Counter:
     """Counts for one run. nodes: those of ``saturable``; sweeps: of the graph, by index."""
 
@@ -202,15 +220,5 @@ class Counter:
 
     def result(self, lengths: IntArray) -> tuple[Saturation, ...]:
         """Of every node, also those that lost nothing."""
-        each, once = int(lengths.sum()), int(np.count_nonzero(lengths))
-        return tuple(
-            Saturation(
-                name, one.kind, self._counts[name], self._values(one.node, each, once),
-                self._first.get(name),
-            )
-            for name, one in self.nodes.items()
-        )  # fmt: skip
-
-    def _values(self, node: Node, each: int, once: int) -> int:
-        is_once = self._sweeps[node.sweep] is Direction.ONCE
-        return node.tensor.length * (once if is_once else each)
+        found = {name: (self._counts[name], self._first.get(name)) for name in self.nodes}
+        return tallied(self.nodes, self._sweeps, lengths, found)

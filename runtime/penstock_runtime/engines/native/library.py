@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes as ct
 import functools
 import hashlib
-import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from penstock.errors import PenstockError
 from penstock_runtime import cache
+from penstock_runtime.compiling import compiler, first_error, told
 from penstock_runtime.engines import UnavailableError
 from penstock_runtime.engines.native.program import Call, header
 
@@ -77,14 +76,10 @@ def attempt(flags: tuple[str, ...]) -> Library | UnavailableError:
 def _library(flags: tuple[str, ...]) -> Library:
     if sys.byteorder != "little":
         raise UnavailableError("the processor is big-endian")
-    compiler = os.environ.get("CXX", "g++")
-    found = shutil.which(compiler)
-    if found is None:
-        raise UnavailableError(f"{compiler} is not on PATH")
-    command = [found, *FLAGS, *flags]
     try:
+        command = [compiler(), *FLAGS, *flags]
         kept = cache.kept("engine", _key(command), lambda made: _build(command, made))
-    except PenstockError as error:  # another process builds, and does not end
+    except PenstockError as error:  # no compiler; or another process builds, and does not end
         raise UnavailableError(error.what) from error
     if kept is not None:
         return Library(kept / LIBRARY)
@@ -100,14 +95,12 @@ def _build(command: list[str], made: Path) -> None:
         text=True, capture_output=True,
     )  # fmt: skip
     if done.returncode:
-        first = next((line for line in done.stderr.splitlines() if "error" in line), "no message")
-        raise UnavailableError(f"its C++ does not compile: {first.strip()}")
+        raise UnavailableError(f"its C++ does not compile: {first_error(done.stderr)}")
 
 
 def _key(command: list[str]) -> str:
     """Of everything that decides what is built: the sources, the compiler, the processor."""
-    compiler = Path(command[0]).resolve().stat()
-    parts = [*command, str(compiler.st_size), str(compiler.st_mtime_ns), header(), _processor()]
+    parts = [told(command), header(), _processor()]
     parts += [(HERE / name).read_text() for name in SOURCES]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 

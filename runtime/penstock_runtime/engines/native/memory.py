@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
-from penstock.ir import Direction, Node
-from penstock.ir.saturation import Saturation
+from penstock.ir import Node
+from penstock.ir.saturation import Saturation, tallied
 from penstock.ops import Capture
 from penstock_runtime.engines.native.matrix import (
     Packed,
@@ -239,18 +239,12 @@ class Memory:
 
     def saturations(self, runs: int) -> tuple[Saturation, ...]:
         """What ``runs`` runs counted, of every tensor that can saturate."""
-        each = int(self.lengths.sum()) * runs
-        once = int(np.count_nonzero(self.lengths)) * runs
-        sweeps = self.plan.program.graph.sweeps
-        return tuple(
-            Saturation(
-                name, own.kind, found.count,
-                own.node.tensor.length
-                * (once if sweeps[own.node.sweep] is Direction.ONCE else each),
-                None if found.first == NEVER else found.first,
-            )
-            for (name, own), found in zip(self.plan.slots.items(), self.saturated, strict=False)
-        )  # fmt: skip
+        found = {
+            name: (own.count, None if own.first == NEVER else own.first)
+            for name, own in zip(self.plan.slots, self.saturated, strict=False)
+        }
+        lengths = np.tile(self.lengths, runs)
+        return tallied(self.plan.slots, self.plan.program.graph.sweeps, lengths, found)
 
     def _given(self, index: int) -> IntArray:
         """A copy of a buffer, (lanes, rows)."""

@@ -120,7 +120,7 @@ class Instruction(Shared):
     ) | dict.fromkeys(
         (
             "opcode", "wide", "result", "a", "b", "buffer", "other", "table", "shift_a", "shift_b",
-            "slot", "mode", "offset", "unused",
+            "slot", "mode", "offset",
         ),
         "int32_t",
     )  # fmt: skip
@@ -206,7 +206,7 @@ class Call(Shared):
             ("x_lane", "x_step", "y_lane", "y_step", "steps", "steps_before"), "int64_t"
         ),
         **dict.fromkeys(
-            ("lanes", "padded_lanes", "sweep_count", "slots", "is_observed", "unused"), "int32_t"
+            ("lanes", "padded_lanes", "sweep_count", "slots", "is_observed"), "int32_t"
         ),
     }  # fmt: skip
 
