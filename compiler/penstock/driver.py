@@ -24,7 +24,7 @@ from penstock.machine import Machine, describe
 from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group
-from penstock.packing.schema import Golden, Interface, KernelChoices
+from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields
 from penstock.packing.validate import Proof, validate
 from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
@@ -210,11 +210,13 @@ def pack(
         ),
         KernelChoices(
             plan.hardware.hazard_distance, plan.hardware.cell_units, kept.activations.depth,
-            kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
+            machine.result_chunk, kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
             machine.stream("beats").depth, machine.stream("words").depth,
             tuple(result.node.name for result in machine.results),
         ),
         Golden(len(GOLDEN_STARTS), GOLDEN_STEPS),
+        tuple(LoopFields(loop.name, str(loop.process), str(loop.when), loop.iterations)
+              for loop in machine.loops),
     )  # fmt: skip
     entries = [product.entries for product in plan.products]
     files = [pack_group(manifest, entries, group) for group in range(manifest.groups)]

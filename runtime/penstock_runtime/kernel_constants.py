@@ -7,6 +7,7 @@ worked out here, from the graph and the manifest and from nothing that wrote the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from penstock.packing.vectors import (
     START_CARRIED,
     START_GIVEN,
     START_ZERO,
+    parameter_offsets,
     parameter_ports,
 )
 from penstock_runtime.agreement import activation_bits, frames, results_of
@@ -34,9 +36,14 @@ from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
 HAZARD_PRAGMA = (
-    "variable=acc type=inter direction=RAW distance={} dependent=true"  # which C++ can't read
+    "variable=acc inter RAW distance={} true"  # which C++ can't read
 )
 NO_OPERAND = 1 << 31
+LUTRAM_DEPTH = 64
+"""Activations no deeper than this have a copy for each PE."""
+MULTIPLIER_BITS = 27
+"""A weight is aligned before it is multiplied where it then is no wider."""
+PACKET_DEPTH = 2
 PART_BITS = 64
 """The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
@@ -123,16 +130,25 @@ def expected_constants(project: Project) -> Constants:
 def _sizes(project: Project) -> Constants:
     manifest, ports = project.manifest, project.ports
     inputs = project.graph.of_kind("input")[0].name
+    units = manifest.kernel.elements_per_cycle
+    copy_pes = 1 if manifest.kernel.vector_depth <= units * LUTRAM_DEPTH else 2
+    parameters = [project.layout(name).positions for name in manifest.parameters]
+    per_beat = parameter_ports(ports.port_bits).per_beat
     values = {
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
         "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
-        "GROUP_COPIES": (manifest.group_pes + 1) // 2,
+        "COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes),
         "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
         "ACC_DEPTH": max(phase.rows_per_pe for phase in manifest.phases),
         "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
         "BEAT_PARTS": ports.port_bits // PART_BITS, "IO_BITS": ports.io_bits,
         "IO_PER_BEAT": ports.per_beat, "PARAMETER_BITS": PARAMETER_BITS,
-        "PARAMETERS_PER_BEAT": parameter_ports(ports.port_bits).per_beat,
+        "PARAMETERS_PER_BEAT": per_beat,
+        "IO_CHUNK": math.gcd(units, ports.per_beat),
+        "PARAMETER_CHUNK": math.gcd(units, per_beat), "RESULT_CHUNK": manifest.kernel.result_chunk,
+        "RESULT_POSITIONS": _result_order(project)[1],
+        "STATE_BEATS": sum(ports.beats(own.positions) for own in project.state_layouts.values()),
+        "PARAMETER_BEATS": parameter_offsets(parameters, ports.port_bits)[-1],
         "INPUTS": project.inputs, "INPUT_POSITIONS": project.layout(inputs).positions,
         "OUTPUTS": project.outputs, "X_BEATS": ports.beats(project.inputs),
         "Y_BEATS": ports.beats(project.outputs), "PHASES": len(manifest.phases),
@@ -151,6 +167,7 @@ def _depths(project: Project) -> Constants:
     _, results = _result_order(project)
     return {
         "BEAT_STREAM_DEPTH": [kernel.beat_depth], "WORD_STREAM_DEPTH": [kernel.word_depth],
+        "STATE_STREAM_DEPTH": [PACKET_DEPTH], "PARAMETER_STREAM_DEPTH": [PACKET_DEPTH],
         "FRAME_STREAM_DEPTH": [max(2, inputs // kernel.elements_per_cycle)],
         "RESULT_STREAM_DEPTH": [max(2, results // kernel.elements_per_cycle)],
     }  # fmt: skip
@@ -175,13 +192,17 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
     acc_bits = max(node.tensor.type.width for node in graph.of_kind("matvec"))
     fields = kernel_format(phases).fields
     weight_bits = next(field.bits for field in fields if field.name == "weight")
+    shift = max((max(MatVec.aligns(*(node.tensor for node in graph.inputs(product))))
+                 for product in graph.of_kind("matvec")), default=0)  # fmt: skip
+    factor_bits = weight_bits + shift if weight_bits + shift <= MULTIPLIER_BITS else weight_bits
     return {
         **{f"{field.name}_t": [field.bits] for field in fields},
         "ENTRY_BITS": [sum(field.bits for field in fields)],
         "activation_t": [activation_bits(graph)],
         "io_t": [manifest.interface.io_bits],
         "acc_t": [acc_bits],
-        "product_t": [min(weight_bits + activation_bits(graph), acc_bits)],
+        "factor_t": [factor_bits],
+        "product_t": [min(factor_bits + activation_bits(graph), acc_bits)],
         "column_t": [max(phase.columns for phase in phases).bit_length()],
         "slot_t": [(2 * max(phase.slots for phase in phases)).bit_length()],
     }

@@ -117,6 +117,10 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
             BUBBLES: np.count_nonzero(is_empty & ~moves, axis=0),
         }
 
+    def needs_tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> bool:
+        """A gap shorter than a column is its own number of slots."""
+        return phase.slots < 1 << widest["gap"]
+
     def tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> dict[str, list[int]]:
         """A gap as whole columns and slots: so there is no divider in a PE."""
         every = range(1 << widest["gap"])

@@ -52,8 +52,8 @@ class Entries:
         """Cycles that the phase takes in the PE array."""
         return int(next(iter(self.fields.values())).shape[0])
 
-    def of_pes(self, pes: slice) -> Entries:
-        """The share of some PEs."""
+    def of_pes(self, pes: IntArray) -> Entries:
+        """The share of some PEs, in this order."""
         return Entries({name: values[:, pes] for name, values in self.fields.items()})
 
     @classmethod
@@ -134,6 +134,9 @@ class Format(Protocol):
         Returns the words between the two closest uses of an accumulator address, None if none is
         used twice. Raises AssertionError.
         """
+
+    def needs_tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> bool:
+        """False if a PE can do without ``tables`` in this phase."""
 
     def tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> dict[str, list[int]]:
         """Constant tables by which a PE reads its entries.

@@ -6,17 +6,28 @@ README read it, so that nothing is derived twice. It names no C++ type, identifi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from penstock.errors import PenstockError
 from penstock.ir import Direction, Graph, Node
-from penstock.machine.memories import Memory, accumulator_bits, activation_bits, memories
+from penstock.machine.arrays import Array
+from penstock.machine.memories import (
+    Memory,
+    accumulator_bits,
+    activation_bits,
+    copy_pes,
+    memories,
+)
+from penstock.machine.loops import Loop, loops
 from penstock.machine.order import Order, issue_order
 from penstock.machine.phases import Load, Phase, loads, phases
-from penstock.machine.ports import PeGroups, Port, group, memory_ports
+from penstock.machine.ports import Port, group, memory_ports
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
 from penstock.ops.capture import LONGEST
+from penstock.packing.groups import PeGroups
 from penstock.packing.manifest import beat_offsets
 from penstock.packing.vectors import Ports
 from penstock.schedule import Schedule
@@ -39,7 +50,7 @@ class Machine:
 
     beats: how elements lie in the beats of the ports. phases, loads, order: what a step does.
     results: the vectors of the output in the order in which they arrive; output_order: of each
-    element of the output, its place among them.
+    element of the output, its place among them; result_chunk: elements that leave in one cycle.
     """
 
     graph: Graph
@@ -55,6 +66,7 @@ class Machine:
     memories: tuple[Memory, ...]
     results: tuple[Result, ...]
     output_order: tuple[int, ...]
+    result_chunk: int
 
     @property
     def hardware(self) -> Hardware:
@@ -101,6 +113,16 @@ class Machine:
         return LONGEST if is_summed else None
 
     @property
+    def state_beats(self) -> int:
+        """Beats of all states at their ports."""
+        return sum(state.beats for state in self.kept.states)
+
+    @property
+    def copy_pes(self) -> int:
+        """PEs that read one copy of the activation memory."""
+        return copy_pes(self.kept)
+
+    @property
     def accumulator_bits(self) -> int:
         """Width of every accumulator."""
         return accumulator_bits(self.graph)
@@ -126,6 +148,18 @@ class Machine:
         """The first memory of a kind."""
         return next(memory for memory in self.memories if memory.kind == kind)
 
+    @cached_property
+    def loops(self) -> tuple[Loop, ...]:
+        """The pipelined loops."""
+        return loops(self)
+
+    def memory_of(self, array: Array) -> Memory:
+        """The memory of a vector."""
+        return next(
+            memory for memory in self.memories
+            if (memory.kind, memory.name) == (str(array.role), array.name)
+        )  # fmt: skip
+
     @property
     def weight_beats(self) -> int:
         """Beats in the memory of each weight port."""
@@ -147,21 +181,24 @@ def describe(graph: Graph, plan: Schedule) -> Machine:
     beats = Ports(hardware.port_bits, 16 if _widest_element(graph) <= 16 else 32, hardware.lanes)
     _check_beats(beats)
     kept = store(graph, plan, beats)
-    groups = group(plan.products, hardware.pes, hardware.port_bits)
+    groups = group(plan.products, hardware.pes, hardware.port_bits, hardware.cell_units)
     codes = [product.code for product in plan.products]
     offsets = beat_offsets(codes, groups.group_pes, hardware.port_bits)
     stages, frames = phases(kept, offsets), loads(kept)
     order = issue_order(graph, frames, stages, kept.states, hardware.cell_units)
     results, output_order = _results(graph, plan, frames, stages)
     positions = sum(result.positions for result in results)
+    chunk = result_chunk(graph, beats, hardware.cell_units, positions, order.step_cycles)
     between = streams(
         plan.products, groups, beats, hardware.cell_units,
-        plan.positions(graph.of_kind("input")[0].name), positions,
+        plan.positions(graph.of_kind("input")[0].name), positions, bool(kept.states),
+        bool(kept.parameters),
     )  # fmt: skip
     ports = memory_ports(graph, plan, beats, groups.groups, offsets[-1], kept.states)
     return Machine(
         graph, plan, kept, beats, groups, stages, frames, order, ports, between,
-        memories(kept, groups, beats, between, ports, positions), results, output_order,
+        memories(kept, groups, beats, between, ports, positions, chunk), results, output_order,
+        chunk,
     )  # fmt: skip
 
 
@@ -181,6 +218,17 @@ def _results(
         first = found[node.name].start
         order += [first + int(position) for position in plan.layout(node.name).position_of]
     return tuple(found.values()), tuple(order)
+
+
+def result_chunk(
+    graph: Graph, beats: Ports, per_cycle: int, positions: int, step_cycles: int
+) -> int:
+    """Elements of the result that leave in one cycle: so many that no step waits for them."""
+    (output,) = graph.of_kind("output")
+    chunk, most = 1, math.gcd(per_cycle, beats.per_beat)
+    while chunk < most and positions // per_cycle + output.tensor.length // chunk > step_cycles:
+        chunk *= 2
+    return min(chunk, most)
 
 
 def _widest_element(graph: Graph) -> int:

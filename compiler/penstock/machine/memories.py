@@ -11,15 +11,17 @@ from enum import StrEnum
 
 from penstock.ir import Graph
 from penstock.machine.arrays import Array
-from penstock.machine.ports import PeGroups, Port
+from penstock.machine.devices import device_of
+from penstock.machine.ports import BURST_BEATS, OUTSTANDING, Port
 from penstock.machine.storage import Storage, signed_bits
 from penstock.machine.streams import Stream
+from penstock.packing.groups import PeGroups
 from penstock.packing.vectors import Ports
 
 LUTRAM_DEPTH = 64
-"""Accumulators no deeper than this stand in LUTs."""
-PORT_BUFFER_BEATS = 16 * 16
-"""Outstanding bursts * burst length of an m_axi port (UG1399, defaults)."""
+"""Memories no deeper than this stand in LUTs."""
+URAM_DEPTH = 2048
+"""Memories no shallower than this stand in URAM, where the device has any: 4,096 words of 72 bits."""
 
 
 class Access(StrEnum):
@@ -32,9 +34,9 @@ class Access(StrEnum):
 
 @dataclass(frozen=True)
 class Memory:
-    """``count`` equal memories of ``depth`` words of ``width`` bits.
+    """``count`` equal memories of ``depth`` words of ``width`` bits, all lanes side by side.
 
-    impl: ``bram`` or ``lutram``; ``auto`` leaves it to the tool.
+    impl: ``bram``, ``uram`` or ``lutram``; ``auto`` leaves it to the tool.
     """
 
     name: str
@@ -44,6 +46,22 @@ class Memory:
     width: int
     access: Access = Access.ONE_WRITE_ONE_READ
     impl: str = "auto"
+
+
+def copy_pes(kept: Storage) -> int:
+    """PEs that read one copy of the activations: two of a block RAM, one of a memory in LUTs."""
+    return 1 if _activation_depth(kept) <= LUTRAM_DEPTH else 2
+
+
+def _activation_depth(kept: Storage) -> int:
+    return -(-kept.activations.depth // kept.plan.hardware.cell_units)
+
+
+def impl_of(depth: int, has_uram: bool = False) -> str:
+    """What a memory of one read and one write port stands in, by its depth."""
+    if depth <= LUTRAM_DEPTH:
+        return "lutram"
+    return "uram" if has_uram and depth >= URAM_DEPTH else "bram"
 
 
 def activation_bits(kept: Storage) -> int:
@@ -62,45 +80,47 @@ def accumulator_bits(graph: Graph) -> int:
 
 def memories(
     kept: Storage, groups: PeGroups, beats: Ports, streams: tuple[Stream, ...],
-    ports: tuple[Port, ...], result_positions: int,
+    ports: tuple[Port, ...], result_positions: int, result_chunk: int,
 ) -> tuple[Memory, ...]:  # fmt: skip
     """Every memory, in the order of its kinds."""
     return (
         *_of_the_array(kept, groups),
-        *_of_vectors(kept, beats, result_positions),
+        *_of_vectors(kept, beats, result_positions, result_chunk),
         *_of_tables(kept),
         *(Memory(s.name, "streams", s.count, s.depth, s.width) for s in streams),
-        Memory("bursts", "port buffers", sum(port.directions for port in ports),
-               PORT_BUFFER_BEATS, beats.port_bits, impl="bram"),
+        Memory("bursts", "port buffers", len(ports), BURST_BEATS * OUTSTANDING, beats.port_bits,
+               impl="bram"),
     )  # fmt: skip
 
 
 def _of_the_array(kept: Storage, groups: PeGroups) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
-    banks = hardware.cell_units
-    copies = groups.groups * groups.group_copies
+    shared, depth = copy_pes(kept), _activation_depth(kept)
+    copies = groups.groups * -(-groups.group_pes // shared)
     yield Memory(
-        "activation memory", "activations", copies * banks * hardware.lanes,
-        -(-kept.activations.depth // banks), activation_bits(kept), Access.TWO_READ_OR_WRITE,
-        "bram",
+        "activation memory", "activations", copies * hardware.cell_units, depth,
+        activation_bits(kept) * hardware.lanes,
+        Access.TWO_READ_OR_WRITE if shared == 2 else Access.ONE_WRITE_ONE_READ, impl_of(depth),
     )  # fmt: skip
     depth = max(product.code.rows_per_pe for product in plan.products)
     yield Memory(
-        "accumulators", "accumulators", hardware.pes * plan.banks * hardware.lanes, depth,
-        accumulator_bits(kept.graph), impl="lutram" if depth <= LUTRAM_DEPTH else "bram",
+        "accumulators", "accumulators", hardware.pes * plan.banks, depth,
+        accumulator_bits(kept.graph) * hardware.lanes, impl=impl_of(depth),
     )  # fmt: skip
 
 
-def _of_vectors(kept: Storage, beats: Ports, result_positions: int) -> Iterator[Memory]:
+def _of_vectors(
+    kept: Storage, beats: Ports, result_positions: int, result_chunk: int
+) -> Iterator[Memory]:
     """States, constants, frames, the output: a cyclic bank for each element of a cycle."""
     hardware = kept.plan.hardware
-    banks = hardware.cell_units
-    every_lane = banks * hardware.lanes
+    banks, lanes = hardware.cell_units, hardware.lanes
 
-    def memory(array: Array, count: int = every_lane) -> Memory:
+    def memory(array: Array, lanes: int = lanes) -> Memory:
         depth = -(-array.positions // banks)
-        return Memory(array.name, str(array.role), count, depth, array.type.width)
+        width = array.type.width * lanes
+        return Memory(array.name, str(array.role), banks, depth, width, impl=impl_of(depth))
 
     for state in kept.states:
         if state.has_array:
@@ -108,13 +128,17 @@ def _of_vectors(kept: Storage, beats: Ports, result_positions: int) -> Iterator[
         if state.is_deferred:
             yield memory(kept.next_of(state))
     for array in kept.parameters:
-        yield memory(array, banks)
+        yield memory(array, 1)
+    device = device_of(hardware.part)
+    has_uram = device is not None and device.die is not None and device.die.uram > 0
     for array in kept.frames:
         depth = hardware.max_steps * -(-array.positions // banks)
-        yield Memory(array.name, "frames", every_lane, depth, activation_bits(kept))
+        yield Memory(array.name, "frames", banks, depth, activation_bits(kept) * lanes,
+                     impl=impl_of(depth, has_uram))  # fmt: skip
     for array in (*kept.carries, *kept.captures):
         yield memory(array)
-    yield Memory("output frame", "frames", every_lane, -(-result_positions // banks), beats.io_bits)
+    depth = -(-result_positions // banks)
+    yield Memory("output frame", "frames", banks * result_chunk, depth, beats.io_bits * lanes)
 
 
 def _of_tables(kept: Storage) -> Iterator[Memory]:

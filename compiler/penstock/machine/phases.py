@@ -62,6 +62,11 @@ class Phase:
         return self.nodes.name
 
     @property
+    def words(self) -> int:
+        """Words of its products; 0 if it has none."""
+        return self.product.code.words if self.product is not None else 0
+
+    @property
     def sweep(self) -> int:
         """The sweep that it belongs to."""
         return self.nodes.sweep

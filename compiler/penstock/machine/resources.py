@@ -15,6 +15,8 @@ from penstock.machine.memories import Access, Memory
 TRUE_DUAL_PORT = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
 SIMPLE_DUAL_PORT = (*TRUE_DUAL_PORT, (512, 36))
 """(depth, width) of a BRAM18 (UG573)."""
+URAM_SHAPE = (4096, 72)
+"""(depth, width) of a URAM (UG573)."""
 LUTRAM_SHAPES = ((32, 14), (64, 7))
 """(depth, width) of a simple dual-port memory from 8 LUTs (UG574: RAM32M16, RAM64M8)."""
 LUTRAM_LUTS = 8
@@ -32,6 +34,7 @@ class MemoryCost:
     impl: str
     bram18: int
     lut: int
+    uram: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def estimate(machine: Machine) -> Resources:
     used: dict[str, int | None] = {
         "dsp": sum(row.dsp for row in multipliers),
         "bram18": sum(cost.bram18 for cost in memories),
-        "uram": 0,
+        "uram": sum(cost.uram for cost in memories),
         "lut": sum(cost.lut for cost in memories),
         "ff": None,
     }
@@ -110,6 +113,9 @@ def cost_of(memory: Memory) -> MemoryCost:
     if memory.access is Access.READ_ONLY:
         blocks = -(-depth * width // ROM_BRAM18_BITS)
         return MemoryCost(memory, "rom", count * blocks, 0)
+    if memory.impl == "uram":
+        blocks = -(-depth // URAM_SHAPE[0]) * -(-width // URAM_SHAPE[1])
+        return MemoryCost(memory, "uram", 0, 0, count * blocks)
     is_small = memory.impl == "auto" and depth * width <= AUTO_LUTRAM_BITS
     if is_small or memory.impl == "lutram":
         return MemoryCost(memory, "lutram", 0, count * lutram_luts(depth, width))

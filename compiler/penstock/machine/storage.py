@@ -111,7 +111,8 @@ def _states(
         found.append(
             State(
                 name, node.name, node.tensor.type, layout, first, ports.beats(layout.positions),
-                has_array=is_read_by_units or not is_gathered,
+                # A word holds every lane, and lanes without the step keep what they have.
+                has_array=is_read_by_units or not is_gathered or plan.hardware.lanes > 1,
                 segment=name if is_gathered else None,
                 is_deferred=name in deferred,
             )

@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import msgspec
+import numpy as np
 
 from penstock.formats import Entries, Layout, PhaseCode
 from penstock.formats.protocol import Matrices
+from penstock.packing.groups import PeGroups
 from penstock.packing.schema import (
     SCHEMA,
     Golden,
     Interface,
     KernelChoices,
+    LoopFields,
     ManifestFields,
     PhaseFields,
     decode_manifest,
@@ -34,7 +37,7 @@ class Manifest:
 
     layouts: name -> order of a vector in hardware. group_pes: PEs behind one memory port.
     parameters: on-chip vectors in the order of ``parameters.bin``, as nodes. interface, kernel,
-    golden: see ``schema``.
+    golden, loops: see ``schema``.
     """
 
     pes: int
@@ -47,11 +50,17 @@ class Manifest:
     interface: Interface
     kernel: KernelChoices
     golden: Golden
+    loops: tuple[LoopFields, ...] = ()
 
     @property
     def groups(self) -> int:
         """Memory ports for weights."""
         return self.pes // self.group_pes
+
+    @property
+    def pe_groups(self) -> PeGroups:
+        """Which PEs are behind which port."""
+        return PeGroups(self.groups, self.group_pes, self.kernel.elements_per_cycle)
 
     def beat_offsets(self) -> list[int]:
         """First beat of each phase, the same in every group, and the end."""
@@ -72,6 +81,7 @@ class Manifest:
                 for phase, (beat, _) in zip(self.phases, pairwise(self.beat_offsets()), strict=True)
             ),
             self.layout_of, self.parameters, self.interface, self.kernel, self.golden,
+            self.loops,
             {name: layout.order for name, layout in self.layouts.items()},
         )  # fmt: skip
         lines = ",\n ".join(
@@ -89,6 +99,7 @@ class Manifest:
         manifest = cls(
             fields.pes, fields.group_pes, fields.port_bits, phases, layouts, fields.layout_of,
             fields.parameters, fields.interface, fields.kernel, fields.golden,
+            fields.loops,
         )  # fmt: skip
         if [phase.first_beat for phase in fields.phases] != manifest.beat_offsets()[:-1]:
             raise ValueError("the phases do not follow one another")
@@ -117,10 +128,10 @@ def sha256_of(content: bytes) -> str:
 
 def pack_group(manifest: Manifest, entries: list[Entries], group: int) -> bytes:
     """The weight file of one group: its share of every phase."""
-    first = group * manifest.group_pes
+    members = manifest.pe_groups.members(group)
     parts = []
     for phase, words in zip(manifest.phases, entries, strict=True):
-        own = words.of_pes(slice(first, first + manifest.group_pes))
+        own = words.of_pes(members)
         parts.append(pack_words(own, phase.fields, manifest.port_bits))
     return b"".join(parts)
 
@@ -136,7 +147,8 @@ def unpack_phase(manifest: Manifest, files: list[bytes], index: int) -> Entries:
         )
         for content in files
     ]  # fmt: skip
-    return Entries.joined(parts)
+    order = np.concatenate([manifest.pe_groups.members(g) for g in range(manifest.groups)])
+    return Entries.joined(parts).of_pes(np.argsort(order))
 
 
 def decode_matrices(manifest: Manifest, phase: PhaseCode, entries: Entries) -> Matrices:

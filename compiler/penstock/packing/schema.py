@@ -16,7 +16,7 @@ from msgspec import Meta
 from penstock.bounds import LANE_CHOICES, MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
 from penstock.formats.known import AnyFormat
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 MAX_WORDS = 1 << 31
 IO_BITS = (16, 32)
 PORT_BITS = (128, 256, 512)
@@ -70,7 +70,7 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hazard_distance: words between two uses of an accumulator address. elements_per_cycle: of the
     cell unit. segments: name -> first address in the activation memory, which has
-    vector_depth addresses. operand_bases: for each phase and operand, the address of a column less
+    vector_depth addresses. result_chunk: elements of the result that leave in one cycle. operand_bases: for each phase and operand, the address of a column less
     the column's number. beat_depth, word_depth: depths of the streams of weights. results: the
     vectors of the output, in the order in which they arrive.
     """
@@ -78,11 +78,26 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
     elements_per_cycle: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
     vector_depth: Address
+    result_chunk: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
     segments: dict[Name, Address]
     operand_bases: tuple[tuple[Base, ...], ...]
     beat_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
     word_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
     results: Annotated[tuple[Name, ...], Meta(min_length=1)]
+
+
+class LoopFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pipelined loop of the kernel: how often all its copies go round together.
+
+    name: what it works on, as ``kind`` or ``kind subject``; names follow one another in the order in
+    which the kernel counts them, one with several ``when`` counts all of them. when: for every step,
+    or for calls of a kind: see ``machine.loops``.
+    """
+
+    name: Name
+    process: Name
+    when: Literal["step", "call", "reload", "given", "zero", "store"]
+    iterations: Annotated[int, Meta(ge=1, le=1 << 40)]
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +110,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ManifestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; see ``manifest.Manifest``."""
 
-    schema: Literal[2]
+    schema: Literal[3]
     pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
     group_pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
     port_bits: Annotated[int, Meta(ge=128, le=512)]
@@ -106,6 +121,7 @@ class ManifestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interface: Interface
     kernel: KernelChoices
     golden: Golden
+    loops: Annotated[tuple[LoopFields, ...], Meta(min_length=1, max_length=1 << 16)]
     layouts: dict[Name, Annotated[tuple[Element, ...], Meta(min_length=1, max_length=MAX_LENGTH)]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,12 @@ from penstock.codegen.render import render
 from penstock.formats.kernel import KernelFormat, kernel_format
 from penstock.ir.walk import empty_capture
 from penstock.machine import Machine
+from penstock.machine.memories import Access, Memory
 from penstock.machine.order import Work
 from penstock.machine.phases import Load, Phase
+from penstock.machine.ports import BURST_BEATS, OUTSTANDING
 from penstock.machine.states import State
-from penstock.packing.vectors import parameter_offsets
+from penstock.packing.vectors import parameter_offsets, parameter_ports
 from penstock.version import __version__
 
 BACK_END = "hls"
@@ -25,6 +28,8 @@ KERNEL_FILES = (
     "kernel/lstm_top.cpp", "tb/lstm_tb.cpp", "tb/lstm_constants.cpp",
 )  # fmt: skip
 NEVER = 2**31
+MULTIPLIER_BITS = 27
+"""The wider operand of a DSP48E2."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class StateCode:
     next: str | None
     base: str | None
     has_empty: bool
+    loops: dict[str, str]
 
     @classmethod
     def of(cls, machine: Machine, names: Names, state: State) -> StateCode:
@@ -53,6 +59,10 @@ class StateCode:
             next=names.array(kept.next_of(state)) if state.is_deferred else None,
             base=names.segment(state.segment) if state.segment is not None else None,
             has_empty=not all(state.filled),
+            loops={
+                loop.kind: names.loop(loop.kind, loop.subject)
+                for loop in machine.loops if loop.subject == state.name
+            },
         )  # fmt: skip
 
 
@@ -83,27 +93,31 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
     states = [StateCode.of(machine, names, state) for state in machine.kept.states]
     context: dict[str, Any] = {
         "version": __version__, "model": one_line(machine.graph.name), "hw": hardware,
-        "group_pes": machine.groups.group_pes, "groups": groups,
-        "group_copies": machine.groups.group_copies, "cell_units": hardware.cell_units,
+        "group_pes": machine.groups.group_pes, "groups": groups, "lanes": hardware.lanes,
+        "copy_pes": machine.copy_pes,
+        "group_copies": -(-machine.groups.group_pes // machine.copy_pes),
+        "neighbours_share": machine.groups.neighbours_share, "cell_units": hardware.cell_units,
+        "loops": names.loops, "burst": BURST_BEATS, "outstanding": OUTSTANDING,
         "banks": machine.plan.banks, "hazard_distance": hardware.hazard_distance,
         "phases": [_phase(names, phase, index) for index, phase in enumerate(machine.products)],
         "sweeps": [_sweep(machine, names, units, states, index)
                    for index in range(len(machine.graph.sweeps))],
         "units": list(units.values()), "states": states,
-        "state_beats": machine.port("state").beats,
+        "state_beats": machine.state_beats,
         "captures": _captures(machine, names), "parameters": _parameters(machine, names),
         "clamps": bool(machine.graph.of_kind("clamp")),
         "takes_means": bool(machine.graph.of_kind("mean")),
         "step_arrays": _step_arrays(machine, names),
         "frame_arrays": [
             {"name": names.array(array), "positions": array.positions,
-             "about": one_line(array.name)}
+             "about": one_line(array.name), "storage": _storage(machine.memory_of(array))}
             for array in machine.kept.frames
         ],
         "buffers_frames": bool(machine.kept.frames),
+        "all_steps": "bounded(steps)" if machine.kept.frames else "steps",
         "length_names": lengths,
         "length_parameters": [f"unsigned {length}" for length in lengths],
-        "scalars": ["steps", *lengths, "start", "reload"],
+        "scalars": ["steps", *lengths, "start", "reload", "store"],
         "ports": [port.name for port in machine.ports],
         "tables": table_functions(machine.graph, names.table),
         "segments": [
@@ -115,13 +129,16 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "io_bits": machine.beats.io_bits,
     }  # fmt: skip
     context |= _widths(machine) | _operands(machine) | _ends(machine, golden_steps)
+    context |= _chunks(machine)
     return context | {"constant_names": _constant_names(context)}
 
 
 def _constant_names(context: dict[str, Any]) -> list[str]:
     """The constants of config.h and ports.h that have one name in every kernel."""
     names = [
-        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "GROUP_COPIES", "VECTOR_DEPTH",
+        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "COPY_PES", "GROUP_COPIES",
+        "VECTOR_DEPTH", "IO_CHUNK", "PARAMETER_CHUNK", "RESULT_CHUNK", "RESULT_POSITIONS",
+        "STATE_BEATS", "PARAMETER_BEATS", "STATE_STREAM_DEPTH", "PARAMETER_STREAM_DEPTH",
         "BANKS", "ACC_DEPTH", "BEAT_BITS", "PART_BITS", "BEAT_PARTS", "ENTRY_BITS", "IO_BITS",
         "IO_PER_BEAT", "PARAMETER_BITS", "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS",
         "OUTPUTS", "X_BEATS", "Y_BEATS", "BEAT_STREAM_DEPTH", "WORD_STREAM_DEPTH",
@@ -187,6 +204,7 @@ def _load(names: Names, load: Load) -> dict[str, Any]:
     """A frame comes in: from the input port or a buffer, to the activation memory or further."""
     return {
         "label": f"{names.load(load)}", "positions": load.positions,
+        "loop": names.loop("load", f"{load.vector}@{load.sweep}"),
         "is_input": load.source is None,
         "array": names.array(load.source) if load.source else None,
         "to_array": names.array(load.to_frames) if load.to_frames else None,
@@ -204,9 +222,10 @@ def _step_arrays(machine: Machine, names: Names) -> list[dict[str, Any]]:
     arrays += [kept.next_of(state) for state in kept.states if state.is_deferred]
     arrays += [*kept.carries, *kept.captures]
     return [
-        {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions}
+        {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions,
+         "storage": _storage(machine.memory_of(array))}
         for array in arrays
-    ]
+    ]  # fmt: skip
 
 
 def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
@@ -219,9 +238,10 @@ def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
         found.append({
             "base": base, "array": array, "label": base or array,
             "positions": machine.plan.positions(node.name), "empty": empty_capture(node),
-            "cpp": plain_cpp(node.tensor.type),
+            "cpp": plain_cpp(node.tensor.type), "name": node.name,
         })  # fmt: skip
-    return [capture for capture in found if capture["label"]]
+    kept_ones = [capture for capture in found if capture["label"]]
+    return [one | {"loop": names.loop("clear", one["name"])} for one in kept_ones]
 
 
 def _parameters(machine: Machine, names: Names) -> list[dict[str, Any]]:
@@ -238,23 +258,67 @@ def _widths(machine: Machine) -> dict[str, Any]:
     graph = machine.graph
     deepest = max(graph.of_kind("matvec"), key=lambda node: node.tensor.type.width)
     widest = kernel_format(codes := [product.code for product in machine.plan.products])
+    factor_bits, aligns_weight = factor_width(machine)
+    slots = max(code.slots for code in codes)
     return {
         "format": widest, "entry_bits": sum(field.bits for field in widest.fields),
         "field_places": _field_places(widest),
         "activation_bits": machine.activation_bits, "acc_bits": machine.accumulator_bits,
-        "product_bits": min(
-            next(field.bits for field in widest.fields if field.name == "weight")
-            + machine.activation_bits,
-            machine.accumulator_bits,
-        ),
+        "factor_bits": factor_bits, "aligns_weight": aligns_weight,
+        "product_bits": min(factor_bits + machine.activation_bits, machine.accumulator_bits),
         "proof": {"name": one_line(deepest.name), "lo": deepest.tensor.lo, "hi": deepest.tensor.hi},
         "vector_depth": machine.kept.activations.depth,
         "acc_depth": machine.memory("accumulators").depth,
-        "acc_storage": machine.memory("accumulators").impl,
+        "acc_storage": _storage(machine.memory("accumulators")),
+        "vector_storage": _storage(machine.memory("activations")),
         "column_bits": max(code.columns for code in codes).bit_length(),
-        "slot_bits": (2 * max(code.slots for code in codes)).bit_length(),
+        "slot_bits": (2 * slots).bit_length(),
         "max_words": max(code.words for code in codes),
+        "phase_bits": {
+            "id": max(len(codes) - 1, 1).bit_length(),
+            "words": max(code.words for code in codes).bit_length(),
+            "base": machine.kept.activations.depth.bit_length(),
+            "slots": slots.bit_length(),
+            "sibling_bits": 3, "way_bits": 3,
+        },
     }  # fmt: skip
+
+
+def factor_width(machine: Machine) -> tuple[int, bool]:
+    """Bits of what an activation is multiplied by, and whether it is the aligned weight.
+
+    Where it still fits a multiplier the weight is shifted before the product; its sum is the same.
+    """
+    widest = kernel_format([product.code for product in machine.plan.products])
+    weight_bits = next(field.bits for field in widest.fields if field.name == "weight")
+    most = max((shift for phase in machine.products for row in phase.aligns for shift in row),
+               default=0)  # fmt: skip
+    if weight_bits + most <= MULTIPLIER_BITS:
+        return weight_bits + most, True
+    return weight_bits, False
+
+
+def _storage(memory: Memory) -> dict[str, Any] | None:
+    """How BIND_STORAGE says it; None leaves it to the tool."""
+    if memory.impl == "auto":
+        return None
+    is_shared = memory.access is Access.TWO_READ_OR_WRITE
+    return {"type": "ram_t2p" if is_shared else "ram_s2p", "impl": memory.impl,
+            "latency": 2 if is_shared else 1}  # fmt: skip
+
+
+def _chunks(machine: Machine) -> dict[str, Any]:
+    """How many elements move in a cycle between beats and packets."""
+    units, bits = machine.hardware.cell_units, machine.hardware.port_bits
+    io = math.gcd(units, machine.beats.per_beat)
+    parameter = math.gcd(units, parameter_ports(bits).per_beat)
+    return {
+        "io_chunk": io, "parameter_chunk": parameter, "result_chunk": machine.result_chunk,
+        "sizes": {"IO_CHUNK": io, "PARAMETER_CHUNK": parameter},
+        "parameter_beats": next(
+            (port.beats for port in machine.ports if port.name == "parameters"), 0
+        ),
+    }
 
 
 def _field_places(form: KernelFormat) -> list[str]:

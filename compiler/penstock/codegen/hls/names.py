@@ -13,6 +13,7 @@ from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.machine import Machine
 from penstock.machine.arrays import Array, Role
 from penstock.machine.phases import Load, Phase
+from penstock.machine.units import Action, Line
 
 
 def _words(text: str) -> frozenset[str]:
@@ -143,6 +144,13 @@ class Names:
         arrays = [kept.array_of(state) for state in kept.states]
         arrays += [kept.next_of(state) for state in kept.states]
         arrays += [*kept.parameters, *kept.frames, *kept.carries, *kept.captures]
+        self._loops: dict[tuple[str, str], str] = {}
+        for loop in machine.loops:
+            key = (loop.kind, loop.subject)
+            if key not in self._loops:
+                subject = (identifier(loop.subject),) if loop.subject else ()
+                name = "_".join(("loop", loop.kind, *subject))
+                self._loops[key] = self.scope.take(name.upper())
         beside = Scope(self.scope.taken | COUNTERS)
         self._arrays = {array: self.scope.take(beside.take(_array(array))) for array in arrays}
 
@@ -170,22 +178,50 @@ class Names:
         """A load's name in its label."""
         return f"{identifier(load.vector).upper()}_{load.sweep}"
 
+    @property
+    def loops(self) -> list[str]:
+        """The constants by which the pipelined loops count, in the order of the machine's loops."""
+        return list(self._loops.values())
+
+    def loop(self, kind: str, subject: str = "") -> str:
+        """The constant by which a pipelined loop counts its iterations."""
+        return self._loops[kind, subject]
+
     def array(self, array: Array) -> str:
         """The variable of an array."""
         return self._arrays[array]
 
     def locals_of(self, phase: Phase) -> dict[str, str]:
         """Node -> variable inside a phase's unit."""
+        return self._locals(phase)[0]
+
+    def words_of(self, phase: Phase) -> list[str]:
+        """Of each line of a phase's unit, the variable that holds all lanes of its value."""
+        local, scope = self._locals(phase)
+        return [
+            scope.take(f"{local[line.node]}_{_kept_for(line)}") for line in phase.unit.lines
+        ]
+
+    def _locals(self, phase: Phase) -> tuple[dict[str, str], Scope]:
         nodes = list(dict.fromkeys(line.node for line in phase.unit.lines))
         shorts = [short(node) for node in nodes]
         is_plain = [_is_plain(node.rpartition(".")[2]) for node in nodes]
         scope = self.scope.inside()
-        return {
+        found = {
             node: scope.take(
                 *([name] if plain and shorts.count(name) == 1 else []), identifier(node)
             )
             for node, name, plain in zip(nodes, shorts, is_plain, strict=True)
         }
+        return found, scope
+
+
+def _kept_for(line: Line) -> str:
+    if line.action is Action.GATHERED:
+        return "gathered"
+    if line.action is Action.KEPT:
+        return "frame" if line.array is not None and line.array.role is Role.FRAMES else "kept"
+    return "lanes"
 
 
 def _is_plain(name: str) -> bool:

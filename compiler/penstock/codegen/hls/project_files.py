@@ -121,5 +121,6 @@ def _ends(machine: Machine) -> dict[str, Any]:
         "per_beat": beats.per_beat,
         "x_frame_bytes": machine.port("x").beats * beat_bytes,
         "y_frame_bytes": machine.port("y").beats * beat_bytes,
-        "state_bytes": machine.port("state").beats * beat_bytes,
+        "state_bytes": machine.state_beats * beat_bytes,
+        "has_states": bool(machine.kept.states), "has_parameters": bool(machine.kept.parameters),
     }  # fmt: skip

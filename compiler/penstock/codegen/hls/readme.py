@@ -36,7 +36,7 @@ def _sizes(machine: Machine) -> dict[str, Any]:
         "pes": hardware.pes, "group_pes": machine.groups.group_pes,
         "groups_about": _count(machine.groups.groups, "group"),
         "cell_units_about": _count(hardware.cell_units, "element"),
-        "acc_bits": machine.accumulator_bits,
+        "acc_bits": machine.accumulator_bits, "members_about": _members(machine),
         "lanes_about": "independent sequences that share the weight stream"
         if hardware.lanes > 1 else "one sequence at a time",
         "max_steps_about": "frames are buffered between sweeps" if machine.kept.frames
@@ -48,6 +48,18 @@ def _sizes(machine: Machine) -> dict[str, Any]:
         "y_frames": 1 if is_once else "steps",
         "y_about": y_frame_bytes if is_once else f"steps x {y_frame_bytes}",
     }  # fmt: skip
+
+
+def _members(machine: Machine) -> str:
+    """The PEs of group G, in the order of their entries."""
+    groups = machine.groups
+    if groups.groups == 1:
+        return f"all PEs, 0 .. {groups.pes - 1}"
+    if groups.neighbours_share:
+        last = groups.group_pes - 1
+        return f"PEs G * {groups.group_pes} .. G * {groups.group_pes} + {last}"
+    share = groups.per_cycle // groups.groups
+    return f"the PEs p with p % {groups.per_cycle} // {share} == G, in ascending order"
 
 
 def _memory(machine: Machine) -> dict[str, Any]:
