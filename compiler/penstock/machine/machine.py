@@ -26,6 +26,7 @@ from penstock.machine.phases import Load, Phase, loads, phases
 from penstock.machine.ports import Port, group, memory_ports
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
+from penstock.machine.timeline import Timeline, timeline
 from penstock.ops.capture import LONGEST
 from penstock.packing.groups import PeGroups
 from penstock.packing.manifest import beat_offsets
@@ -152,6 +153,11 @@ class Machine:
     def loops(self) -> tuple[Loop, ...]:
         """The pipelined loops."""
         return loops(self)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """How long a step and a call take."""
+        return timeline(self)
 
     def memory_of(self, array: Array) -> Memory:
         """The memory of a vector."""

@@ -11,16 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.ir import Direction, Graph
+from penstock.machine.depths import CALL_CYCLES, COPY_DEPTH, LOOP_CYCLES, SPMV_DEPTH
 from penstock.machine.phases import Load, Phase
 from penstock.machine.states import State
-
-LOOP_CYCLES = 2
-"""Entering and leaving a pipelined loop."""
-COPY_DEPTH = 2
-"""Read, write."""
-SPMV_DEPTH = 12
-"""Stream read, gap sum, gather, multiply, accumulate."""
-
 
 class Work(StrEnum):
     """What is issued."""
@@ -68,6 +61,15 @@ class Order:
         return sum(issue.cycles for issue in self.of_step)
 
     @property
+    def idle_cycles(self) -> int:
+        """Cycles from the last product of a step to the first one of the next."""
+        busy = [index for index, one in enumerate(self.of_step) if one.work is Work.SPMV]
+        if not busy:
+            return 0
+        around = [*self.of_step[busy[-1] + 1 :], *self.of_step[: busy[0]]]
+        return sum(issue.cycles for issue in around)
+
+    @property
     def bound_cycles(self) -> int:
         """ceil(non-zeros / PEs) of the same phases: no schedule on these PEs can do with fewer."""
         return sum(issue.bound for issue in self.of_step)
@@ -97,8 +99,9 @@ def issue_order(
             if phase.sweep == sweep:
                 if phase.product is not None:
                     words, bound = phase.product.code.words, phase.product.bound
-                    issue(Work.SPMV, phase.name, sweep, words + SPMV_DEPTH, bound)
-                issue(Work.CELLS, phase.name, sweep, phase.positions // per_cycle + phase.depth)
+                    issue(Work.SPMV, phase.name, sweep, words + SPMV_DEPTH + CALL_CYCLES, bound)
+                cells = phase.positions // per_cycle + phase.depth + CALL_CYCLES
+                issue(Work.CELLS, phase.name, sweep, cells)
         for state in states:
             if state.is_deferred and graph[state.read].sweep == sweep:
                 cycles = state.positions // per_cycle + COPY_DEPTH

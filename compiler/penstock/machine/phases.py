@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from penstock.machine import arrays
 from penstock.machine.arrays import Array
+from penstock.machine.depths import ADDER_TREE_CYCLES
 from penstock.machine.storage import Storage
 from penstock.machine.units import Unit, build_unit
 from penstock.ops.matvec import MatVec
 from penstock.schedule import PhaseNodes, Product
 from penstock.schedule.partition import result_vectors
 
-ADDER_TREE_CYCLES = 2
-"""Reading the accumulators and leaving zeros, beside one cycle for each level of the tree."""
 
 
 @dataclass(frozen=True)

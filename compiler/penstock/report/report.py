@@ -1,7 +1,7 @@
 """report.json: everything that the compiler found out about one network on one hardware.
 
 Plain JSON in a stable order; the same compile gives the same bytes. ``render_report`` makes
-report.html from it and from nothing else. Schema 2:
+report.html from it and from nothing else. Schema 3:
 
 schema, penstock (version)
 network     name, inputs, outputs, input_exponents (k_j of each input, whose raw integer stands for
@@ -26,9 +26,14 @@ totals      weights (dense), nonzeros, density, words, bound, utilization (of th
             padding, bubbles, bits {weights, indices, padding, bubbles, beat_fill} of the weight
             files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled,
             compiled_bytes, ratio, counted (what is counted, in words)}
-timeline    spans [name, kind (load, spmv, cells), sweep, direction, start, cycles, bound], one
-            step of every sweep after the other; cycles_per_step, cycles_by_kind, bound_per_step,
-            utilization (of the whole step); cycles_once (sweeps that run once a sequence);
+timeline    spans [name, kind (load, spmv, cells, commit), sweep, direction, start, cycles, bound] of
+            the compute process, one step of every sweep after the other; cycles_per_step (of the
+            slowest of processes [name, cycles], which are those of the kernel and the channels of
+            the memory), slowest (its name), compute_cycles (of compute alone), stall_cycles (its
+            wait for words), cycles_by_kind, bound_per_step, utilization = bound / cycles;
+            cycles_once (sweeps that run once a sequence); call {begin, once, end (of every call),
+            reload, given, zero, store (of those that do so), first (one step, parameters loaded),
+            one_step (carried, state not given back), long (of long_steps steps)};
             clock_mhz, microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
             weight_gb_per_s_peak (one word a cycle), weight_gb_per_s_mean (10**9 bytes)
 resources   label, not_counted, device (null: not in the table), bandwidth_gb_per_s; totals of dsp,
@@ -71,7 +76,7 @@ from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
-from penstock.report.timing import timeline_section
+from penstock.report.timing import timeline_section, timing_notes
 from penstock.version import __version__
 
 SCHEMA = 2
@@ -106,7 +111,7 @@ def build_report(
         "resources": resources,
         "error": error_section(error),
         "quantization": quantization_section(machine.graph, float_weights),
-        "notes": [*notes, *fit_notes(resources, timeline)],
+        "notes": [*notes, *timing_notes(machine), *fit_notes(resources, timeline)],
     }
 
 

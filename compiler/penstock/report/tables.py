@@ -15,6 +15,7 @@ from penstock.report.text import (
     number,
     percent,
     plural,
+    ratio,
     shape,
     significant,
 )
@@ -49,9 +50,29 @@ def spans_table(timeline: dict[str, Any]) -> Table:
         ]
         for row in timeline["spans"]
     ]  # fmt: skip
-    step = [number(timeline["cycles_per_step"]), number(timeline["bound_per_step"])]
-    total = ["", "One step", "", "", *step, percent(timeline["utilization"])]
-    return Table(columns, rows, total)
+    step = [number(timeline["compute_cycles"]), number(timeline["bound_per_step"])]
+    share = ratio(timeline["bound_per_step"], timeline["compute_cycles"])
+    return Table(columns, rows, ["", "One step of compute", "", "", *step, percent(share)])
+
+
+def processes_table(timeline: dict[str, Any]) -> Table:
+    """What every process, and every channel of the memory, needs for a step."""
+    columns = {"Process or channel": "name", "Cycles of a step": "number"}
+    rows = [[row["name"], number(row["cycles"])] for row in timeline["processes"]]
+    return Table(columns, rows, [f"A step: {timeline['slowest']}", number(timeline["cycles_per_step"])])
+
+
+def call_table(timeline: dict[str, Any]) -> Table:
+    """What a call takes beside its steps."""
+    call = timeline["call"]
+    names = {
+        "begin": "until the first step", "reload": "parameters, if they are loaded",
+        "given": "state, if it is given", "zero": "state, if it is cleared",
+        "once": "what runs once, after the last step", "store": "state, if it is given back",
+        "end": "from the last step to the last beat in memory",
+    }  # fmt: skip
+    rows = [[text, number(call[name])] for name, text in names.items() if call[name]]
+    return Table({"Beside the steps": "text", "Cycles": "number"}, rows)
 
 
 def phases_table(phases: list[dict[str, Any]], totals: dict[str, Any]) -> Table:

@@ -14,8 +14,8 @@ typedef ap_uint<5> slot_t;
 // is padding and writes nothing. The scheduler keeps 4 words between two uses of one accumulator
 // address (proven from the packed words), which is the distance that the pragma below promises.
 static void spmv_group(const phase_t phase, word_stream &words,
-                       const activation_t vector[GROUP_COPIES][VECTOR_DEPTH][LANES],
-                       acc_t acc[GROUP_PES][BANKS][ACC_DEPTH][LANES]) {
+                       const activations_t vector[GROUP_COPIES][VECTOR_DEPTH],
+                       sums_t acc[GROUP_PES][BANKS][ACC_DEPTH]) {
 #pragma HLS INLINE off
   column_t column[GROUP_PES];
   slot_t slot[GROUP_PES];
@@ -37,7 +37,8 @@ WORDS:
   for (unsigned n = 0; n < phase.words; ++n) {
 #pragma HLS LOOP_TRIPCOUNT max=24
 #pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=acc type=inter direction=RAW distance=4 dependent=true
+#pragma HLS DEPENDENCE variable=acc inter RAW distance=4 true
+    COUNT(LOOP_WORDS);
     words.read(word);
   PES_OF_GROUP:
     for (int p = 0; p < GROUP_PES; ++p) {
@@ -45,11 +46,12 @@ WORDS:
       const unsigned long long entry = word.entry[p].to_uint64();
       const weight_t weight = entry;
       const gap_t gap = entry >> (weight_t::width);
-      // Both places side by side; the sign chooses.
-      const int within = int(slot[p].to_uint() + GAP_SLOTS[phase.id][gap.to_uint()]);
-      const int beyond = within - int(phase.slots);
-      const unsigned next = beyond < 0 ? within : beyond;
+      // Both places side by side, this column's and the next one's; the sign chooses.
+      const unsigned step = GAP_SLOTS[phase.id][gap.to_uint()];
+      const int within = int(slot[p].to_uint() + step);
+      const int beyond = int(slot[p].to_uint()) + (int(step) - int(phase.slots.to_uint()));
       const unsigned here = column[p].to_uint() + GAP_COLUMNS[phase.id][gap.to_uint()] + (beyond >= 0);
+      const unsigned next = beyond < 0 ? within : beyond;
       slot[p] = next;
       column[p] = here;
       const unsigned sibling = next & ((1u << phase.sibling_bits) - 1);
@@ -62,18 +64,20 @@ WORDS:
 #pragma HLS UNROLL
         if (here >= OPERAND_END[phase.id][k]) operand = k + 1;
       }
-      const unsigned align = ALIGN[phase.id][sibling][operand];
-      const long long factor = weight.to_int64();
+      // Weights of different scales are brought to one before they are multiplied, not their products.
+      const factor_t factor = weight.to_int64() << ALIGN[phase.id][sibling][operand];
       if (factor != 0) {
+        const activations_t activation = vector[p / COPY_PES][phase.base + here];
+        sums_t sums = acc[p][bank][address];
       LANES_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const product_t product = factor * vector[p / 2][phase.base + here][lane].to_int64();
-          acc_t &sum = acc[p][bank][address][lane];
+          const product_t product = factor.to_int64() * activation.lane[lane].to_int64();
           // Sums wrap, so unsigned is as good as signed.
           const unsigned long long term = product.to_int64();
-          sum = sum.to_int64() + (term << align);
+          sums.lane[lane] = sums.lane[lane].to_int64() + term;
         }
+        acc[p][bank][address] = sums;
       }
     }
   }
@@ -81,8 +85,8 @@ WORDS:
 
 // One phase on all groups; they do not depend on one another and run side by side.
 static void spmv(const phase_t phase, word_stream words[GROUPS],
-                 const activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES],
-                 acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES]) {
+                 const activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH],
+                 sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH]) {
 #pragma HLS INLINE
 ALL_GROUPS:
   for (int g = 0; g < GROUPS; ++g) {
@@ -91,31 +95,50 @@ ALL_GROUPS:
   }
 }
 
-// The adder tree: sum the ways of one sibling's slot, and leave zeros for the next phase.
-template <int WAYS>
-inline acc_t take(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES], unsigned pe, int first_bank,
-                  unsigned slot, int lane) {
-#pragma HLS INLINE
-  acc_t sum = 0;
-WAYS_OF_SLOT:
-  for (int way = 0; way < WAYS; ++way) {
-#pragma HLS UNROLL
-    sum += acc[pe / GROUP_PES][pe % GROUP_PES][first_bank + way][slot][lane];
-    acc[pe / GROUP_PES][pe % GROUP_PES][first_bank + way][slot][lane] = 0;
-  }
-  return sum;
+// Of the PEs that the cell unit takes in one cycle each group has its share, so that it has a part of
+// the cell unit to itself.
+inline int group_of(int pe) { return pe % CELL_UNITS / (CELL_UNITS / GROUPS); }
+inline int place_in_group(int pe) {
+  return pe / CELL_UNITS * (CELL_UNITS / GROUPS) + pe % (CELL_UNITS / GROUPS);
 }
 
-// A value goes to every copy of the activation memory.
-inline void broadcast(activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES],
-                      unsigned address, int lane, activation_t raw) {
+// The adder tree: sum the ways of one sibling's slot, and leave zeros for the next phase. The PE is
+// the q-th of this copy of the cell unit; memories are named by constants, so that every copy has its
+// own.
+template <int WAYS, int FIRST_BANK>
+inline sums_t take(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH], unsigned q, int unit, unsigned slot) {
+#pragma HLS INLINE
+  sums_t total = zeros<acc_t>();
+PES_OF_UNIT:
+  for (int c = 0; c < PES / CELL_UNITS; ++c) {
+#pragma HLS UNROLL
+    if (q == unsigned(c)) {
+      const int pe = c * CELL_UNITS + unit;
+    WAYS_OF_SLOT:
+      for (int way = 0; way < WAYS; ++way) {
+#pragma HLS UNROLL
+        sums_t &sums = acc[group_of(pe)][place_in_group(pe)][FIRST_BANK + way][slot];
+        for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+          total.lane[lane] += sums.lane[lane];
+          sums.lane[lane] = 0;
+        }
+      }
+    }
+  }
+  return total;
+}
+
+// An element goes to every copy of the activation memory.
+inline void broadcast(activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH], unsigned address,
+                      const activations_t &element) {
 #pragma HLS INLINE
 ALL_COPIES:
   for (int g = 0; g < GROUPS; ++g) {
 #pragma HLS UNROLL
     for (int copy = 0; copy < GROUP_COPIES; ++copy) {
 #pragma HLS UNROLL
-      vector[g][copy][address][lane] = raw;
+      vector[g][copy][address] = element;
     }
   }
 }

@@ -12,6 +12,7 @@ from penstock.codegen.render import render
 from penstock.fixed import Overflow, Rounding
 from penstock.machine import Machine
 from penstock.machine.devices import KERNEL_FAMILIES, SHELL_PORTS, device_of
+from penstock.machine.memory import bank_of
 from penstock.version import __version__
 
 TEMPLATES = {
@@ -89,9 +90,8 @@ def _device(machine: Machine) -> dict[str, Any]:
 
 def _memory_ports(machine: Machine, memory: str, banks: int) -> list[dict[str, str]]:
     """Each m_axi port and its bank: the weights are spread over all of them, the rest is small."""
-    bank_of = {f"weights_{g}": (g + 1) % banks for g in range(machine.groups.groups)}
     return [
-        {"name": port.name, "bank": f"{memory}[{bank_of.get(port.name, 0)}]"}
+        {"name": port.name, "bank": f"{memory}[{bank_of(port.name, banks)}]"}
         for port in machine.ports
     ]
 

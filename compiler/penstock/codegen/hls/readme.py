@@ -88,12 +88,14 @@ def _memory(machine: Machine) -> dict[str, Any]:
 
 
 def _timeline(machine: Machine) -> dict[str, Any]:
-    order, clock = machine.order, machine.hardware.clock_mhz
+    order, clock, whole = machine.order, machine.hardware.clock_mhz, machine.timeline
     return {
         "spans": [_issue(machine, issue) for issue in order.issues],
-        "step_cycles": order.step_cycles,
+        "step_cycles": whole.step,
         "bound_cycles": order.bound_cycles,
-        "step_time": f"{order.step_cycles / clock:.2f}",
+        "step_time": f"{whole.step / clock:.2f}",
+        "processes": whole.busy, "slowest": whole.slowest.what,
+        "one_step_call": whole.call(1, "carried", store=False), "timeline": whole,
         "once_cycles": order.once_cycles,
         "step_bytes": machine.step_weight_beats * machine.hardware.port_bits // 8,
     }

@@ -1,0 +1,27 @@
+"""Pipeline depths and latencies: the estimates behind the timeline, all in one table.
+
+Iterations are exact, and counted in C simulation; these are not. Only synthesis and the memory in
+use can confirm them, and ``penstock report --synthesis`` puts the tool's figures beside them.
+"""
+
+from __future__ import annotations
+
+LOOP_CYCLES = 2
+"""Entering and leaving a pipelined loop: a state each of the control logic."""
+CALL_CYCLES = 3
+"""Starting a function that stays one (``INLINE off``) and seeing that it is done: its handshake."""
+COPY_DEPTH = 3
+"""A stream's or a memory's value read (1), written to all copies of a memory (1, registered)."""
+SPMV_DEPTH = 12
+"""Stream (1), gap and column (2), address (1), activation (2), product (3), sum read, added and
+written back (3)."""
+ADDER_TREE_CYCLES = 3
+"""Selecting the PE (1), reading its sums and leaving zeros (1), beside one cycle for each level of
+the tree, and bringing what comes out to all copies of the memory (1)."""
+STREAM_DEPTH = 3
+"""A value from one stream to another through shifts and selections: read, shift, write."""
+READ_LATENCY = 100
+"""From a burst's request to its first beat, through the adapter, the interconnect and the memory:
+60 to 150 cycles at 200 to 300 MHz for HBM and DDR."""
+WRITE_LATENCY = 60
+"""From a burst's last beat to the memory's response."""
