@@ -11,6 +11,8 @@ from typing import Any
 from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
+from penstock.codegen.hls.names import Names
+from penstock.codegen.hls.steps import run_fields
 from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
@@ -21,6 +23,7 @@ from penstock.ir.io import dump_graph
 from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.machine import Machine, describe
+from penstock.machine.runs import word_runs
 from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group
@@ -202,7 +205,9 @@ def pack(
     plan, kept = machine.plan, machine.kept
     manifest = Manifest(
         plan.hardware.pes, machine.groups.group_pes, plan.hardware.port_bits,
-        tuple(product.code for product in plan.products), plan.layouts, plan.layout_of,
+        tuple(product.code for product in plan.products),
+        word_runs(machine.stored_runs, {p.name: n for n, p in enumerate(machine.products)}),
+        plan.layouts, plan.layout_of,
         tuple(array.name for array in kept.parameters),
         Interface(
             plan.hardware.lanes, machine.beats.io_bits, batch_first, machine.max_steps,
@@ -212,7 +217,8 @@ def pack(
             plan.hardware.hazard_distance, plan.hardware.cell_units, kept.activations.depth,
             machine.result_chunk, kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
             machine.stream("beats").depth, machine.stream("words").depth,
-            tuple(result.node.name for result in machine.results),
+            tuple(result.node.name for result in machine.results), machine.rows.depth,
+            tuple(machine.rows.first[phase.name] for phase in machine.products), _runs(machine),
         ),
         Golden(len(GOLDEN_STARTS), GOLDEN_STEPS),
         tuple(LoopFields(loop.name, str(loop.process), str(loop.when), loop.iterations)
@@ -225,6 +231,14 @@ def pack(
         for array in kept.parameters
     ]
     return manifest, [*files, pack_parameters(vectors, plan.hardware.port_bits)]
+
+
+def _runs(machine: Machine) -> dict[str, tuple[int, ...]]:
+    """What the kernel is told of every run, see ``KernelChoices``."""
+    if not machine.hardware.overlaps:
+        return {}
+    names = Names(machine)
+    return {names.run(run): run_fields(machine, run) for run in machine.every_run}
 
 
 def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:

@@ -32,6 +32,9 @@ class Hardware:
     accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
         one slot that follow too closely. Default: the fewest that cost under 1 % in bubbles.
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
+    overlap: words whose vectors are known run beside the cell unit, and its results are written to
+        the activation memory beside the next product. It takes a copy of the activations for every
+        PE, and a copy of the sums. Default: with one lane.
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
         first), or ``best``: whichever needs fewer cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
@@ -58,6 +61,10 @@ class Hardware:
     hazard_distance: Annotated[
         int, Option("Minimum cycles between two uses of an accumulator.")
     ] = 4
+    overlap: Annotated[
+        bool | None,
+        Option("Let products run beside the cell unit. Default: yes with one lane."),
+    ] = None
     assign: Annotated[str, Option("How rows go to PEs: best, interleave or balance.")] = "best"
     index_bits: Annotated[
         int | None, Option("Bits of an index, 1 to 8. Default: chosen for each phase.")
@@ -125,6 +132,11 @@ class Hardware:
     def _has_possible_cell_units(self) -> bool:
         units = self.elements_per_cycle
         return units is None or (1 <= units <= MAX_CELL_UNITS and self.pes % units == 0)
+
+    @property
+    def overlaps(self) -> bool:
+        """True if products run beside the cell unit: ``overlap``, or its default."""
+        return self.lanes == 1 if self.overlap is None else self.overlap
 
     @property
     def cell_units(self) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 
 from penstock.fixed import IntArray
 from penstock.formats.kernel import kernel_format
+from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.ir import Graph, Value
 from penstock.ir.op import Step
 from penstock.ops import Lut
@@ -35,9 +36,8 @@ from penstock_runtime.agreement import activation_bits, frames, results_of
 from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
-HAZARD_PRAGMA = (
-    "variable=acc inter RAW distance={} true"  # which C++ can't read
-)
+HAZARD_PRAGMA = "variable=acc inter RAW distance={} true"  # which C++ can't read
+CHAIN_PRAGMA = "variable=vector inter RAW distance={} true"
 NO_OPERAND = 1 << 31
 LUTRAM_DEPTH = 64
 """Activations no deeper than this have a copy for each PE."""
@@ -100,15 +100,24 @@ def _first_difference(
 
 
 def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
-    """The distance that the PE array promises to the synthesis tool, read from its text."""
+    """The distances that the PE array promises to the synthesis tool, read from its text."""
     text = (folder / HAZARDS).read_text(errors="replace")
     pragmas = re.findall(r"#pragma\s+HLS\s+DEPENDENCE\s+(.*\S)", text, re.IGNORECASE)
-    distance = manifest.kernel.hazard_distance
-    if pragmas == [HAZARD_PRAGMA.format(distance)]:
-        return []
-    stated = re.findall(r"distance\s*=\s*(\d+)", " ".join(pragmas))
-    return [WrongConstant(f"DEPENDENCE pragma of {HAZARDS}", None, distance,
-                          int(stated[0]) if len(stated) == 1 else None)]  # fmt: skip
+    stated = [pragma for pragma in pragmas if "distance" in pragma.lower()]
+    promised = {HAZARD_PRAGMA: manifest.kernel.hazard_distance}
+    if manifest.kernel.runs:
+        promised[CHAIN_PRAGMA] = CHAIN_DISTANCE
+    found = []
+    for pragma, distance in promised.items():
+        name = pragma.partition(" ")[0]
+        mine = [line for line in stated if line.startswith(name)]
+        if mine != [pragma.format(distance)]:
+            numbers = re.findall(r"distance\s*=\s*(\d+)", " ".join(mine))
+            found.append(
+                WrongConstant(f"DEPENDENCE pragma of {HAZARDS}, {name}", None, distance,
+                              int(numbers[0]) if len(numbers) == 1 else None)
+            )  # fmt: skip
+    return found
 
 
 def expected_constants(project: Project) -> Constants:
@@ -131,7 +140,9 @@ def _sizes(project: Project) -> Constants:
     manifest, ports = project.manifest, project.ports
     inputs = project.graph.of_kind("input")[0].name
     units = manifest.kernel.elements_per_cycle
-    copy_pes = 1 if manifest.kernel.vector_depth <= units * LUTRAM_DEPTH else 2
+    runs = manifest.kernel.runs
+    is_alone = runs or manifest.kernel.vector_depth <= units * LUTRAM_DEPTH
+    copy_pes = 1 if is_alone else 2
     parameters = [project.layout(name).positions for name in manifest.parameters]
     per_beat = parameter_ports(ports.port_bits).per_beat
     values = {
@@ -139,7 +150,7 @@ def _sizes(project: Project) -> Constants:
         "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
         "COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes),
         "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
-        "ACC_DEPTH": max(phase.rows_per_pe for phase in manifest.phases),
+        "ACC_DEPTH": manifest.kernel.accumulator_rows,
         "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
         "BEAT_PARTS": ports.port_bits // PART_BITS, "IO_BITS": ports.io_bits,
         "IO_PER_BEAT": ports.per_beat, "PARAMETER_BITS": PARAMETER_BITS,
@@ -157,6 +168,13 @@ def _sizes(project: Project) -> Constants:
     if frames(project.graph):
         assert manifest.interface.max_steps is not None
         values["MAX_STEPS"] = manifest.interface.max_steps
+    if runs:
+        operands = [count for phase in manifest.phases for _, count in phase.operands]
+        values |= {
+            "MAX_PACKETS": max(operands) // units, "KEPT": 1 + max(run[-1] for run in runs.values()),
+            "SIBLINGS": max(phase.siblings for phase in manifest.phases),
+            "SUM_ROWS": max(phase.rows_per_pe for phase in manifest.phases),
+        }  # fmt: skip
     return {name: [value] for name, value in values.items()}
 
 
@@ -219,7 +237,10 @@ def _phases(manifest: Manifest) -> Constants:
         found[f"phase {phase.name}"] = [
             index, phase.words, manifest.kernel.operand_bases[index][0], phase.slots,
             phase.siblings.bit_length() - 1, phase.ways.bit_length() - 1,
+            *([manifest.kernel.first_rows[index]] if manifest.kernel.runs else []),
         ]  # fmt: skip
+    for name, fields in manifest.kernel.runs.items():
+        found[f"run {name}"] = list(fields)
     return found
 
 

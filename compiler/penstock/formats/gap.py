@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from penstock.fixed import IntArray
 from penstock.formats.hazards import issue, shares
 from penstock.formats.protocol import BUBBLES, Entries, Field, NonZeros
-from penstock.formats.rows import OwnedRows
+from penstock.formats.rows import OwnedRows, released
 
 if TYPE_CHECKING:
     from penstock.formats.phase import PhaseCode
@@ -70,13 +70,28 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         runs = [self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe)]
         runs = runs or [self._padded(nonzeros, phase.slots)]
         pe, slot = (np.concatenate([run[name] for run in runs]) for name in ("pe", "slot"))
-        word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance)
+        release = None
+        if phase.starts:
+            release = np.concatenate([
+                released(phase, np.cumsum(run["gap"], dtype=np.int64)) for run in runs
+            ])  # fmt: skip
+        word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance, release)
         words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
         placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
         for run, own in zip(runs, shares(pe), strict=False):  # no share without non-zeros
             for name, values in placed.items():
                 values[word[own], run["pe"][0]] = run[name]
         return Entries(placed)
+
+    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operand: int, words: int) -> int:
+        """See ``Format``."""
+        first = phase.first_columns()[operand] * phase.slots
+        late = 0
+        for own in shares(nonzeros.pe):
+            mine = nonzeros[own]
+            behind = mine.position >= first
+            late = max(late, int((self._padding(gaps(mine)) + 1)[behind].sum()))
+        return max(words - late, 0)
 
     def _padded(self, own: NonZeros, slots: int) -> dict[str, NDArray[Any]]:
         """The entries of one PE without bubbles: pe, weight, gap, and slot, or -1 for padding."""

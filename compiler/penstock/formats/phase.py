@@ -16,6 +16,9 @@ class PhaseCode:
     operands: (layout name, positions) of each gathered vector; their columns follow one another.
     gathers: for each matvec, which of ``operands`` each of its own operands is.
     format: how non-zeros become entries, with this phase's parameters.
+    starts: of each operand, the first word in whose time its first elements may be written, or ();
+    packet: elements that are written in a cycle, from then on. So no word gathers an element that
+    is written less than CHAIN_DISTANCE words before it, see ``released``.
     banks: accumulator memories of a PE. Each sibling has banks / siblings of them ("ways"), which
     its entries take in turn, by the number of the word.
     """
@@ -31,6 +34,8 @@ class PhaseCode:
     format: Format
     banks: int
     words: int
+    starts: tuple[int, ...] = ()
+    packet: int = 0
 
     @property
     def siblings(self) -> int:

@@ -56,6 +56,16 @@ class Entries:
         """The share of some PEs, in this order."""
         return Entries({name: values[:, pes] for name, values in self.fields.items()})
 
+    def of_words(self, first: int, words: int) -> Entries:
+        """Some words, one after the other."""
+        return Entries({name: part[first : first + words] for name, part in self.fields.items()})
+
+    @classmethod
+    def in_a_row(cls, runs: Sequence[Entries]) -> Entries:
+        """Inverse of ``of_words``: the words of the first run, then those of the next."""
+        names = runs[0].fields
+        return cls({name: np.concatenate([run[name] for run in runs]) for name in names})
+
     @classmethod
     def joined(cls, shares: Sequence[Entries]) -> Entries:
         """Inverse of ``of_pes``: the PEs of the first share, then those of the next."""
@@ -118,6 +128,11 @@ class Format(Protocol):
         """Non-zeros -> words.
 
         No accumulator address of a PE is used twice within ``hazard_distance`` words.
+        """
+
+    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operand: int, words: int) -> int:
+        """The latest word from which on the operands from ``operand`` on can be gathered if the
+        phase is to have so many words; bubbles against hazards apart.
         """
 
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:

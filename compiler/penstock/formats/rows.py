@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from penstock.formats.phase import PhaseCode
 
 NOBODY = -1
+CHAIN_DISTANCE = 2
+"""Words between the one beside which an element is written and the first that gathers it. A word
+gathers some stages behind those in which packets are read and written: so there is room for more."""
 PIECE = 1 << 18
 """Non-zeros that are looked up at a time: what is found of them stays in the cache."""
 
@@ -78,11 +81,23 @@ class OwnedRows:
         self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int
     ) -> int | None:
         """See ``Format``."""
+        if (word < released(phase, nonzeros.position)).any():
+            raise AssertionError(f"phase {phase.name}: a word gathers what is not written yet")
         uses = ((word[own], nonzeros.position[own] % phase.slots) for own in shares(nonzeros.pe))
         least = least_distance(uses, phase.ways)
         if least is not None and least < hazard_distance:
             raise AssertionError(f"phase {phase.name}: a slot is used twice too soon")
         return least
+
+
+def released(phase: PhaseCode, position: IntArray) -> IntArray:
+    """The first word that may gather what stands at each position, see ``PhaseCode.starts``."""
+    if not phase.starts:
+        return np.zeros(len(position), dtype=np.int64)
+    column, first = position // phase.slots, np.array(phase.first_columns())
+    operand = np.searchsorted(first, column, side="right") - 1
+    packet = (column - first[operand]) // phase.packet
+    return np.array(phase.starts)[operand] + CHAIN_DISTANCE + packet
 
 
 def _elements(

@@ -6,15 +6,18 @@ use can confirm them, and ``penstock report --synthesis`` puts the tool's figure
 
 from __future__ import annotations
 
-LOOP_CYCLES = 2
-"""Entering and leaving a pipelined loop: a state each of the control logic."""
-CALL_CYCLES = 3
-"""Starting a function that stays one (``INLINE off``) and seeing that it is done: its handshake."""
+LOOP_CYCLES = 1
+"""Beside iterations + depth, which count one cycle twice: a state of the control logic to enter a
+pipelined loop and one to leave it."""
+CALL_CYCLES = 2
+"""Starting a function that stays one (``INLINE off``), and seeing that it is done."""
 COPY_DEPTH = 3
 """A stream's or a memory's value read (1), written to all copies of a memory (1, registered)."""
 SPMV_DEPTH = 12
 """Stream (1), gap and column (2), address (1), activation (2), product (3), sum read, added and
 written back (3)."""
+DRAIN_DEPTH = 4
+"""Sums read and zeros left (2), added up (1, more for many ways), written (1)."""
 ADDER_TREE_CYCLES = 3
 """Selecting the PE (1), reading its sums and leaving zeros (1), beside one cycle for each level of
 the tree, and bringing what comes out to all copies of the memory (1)."""

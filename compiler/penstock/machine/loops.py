@@ -98,12 +98,14 @@ def _frames(machine: Machine) -> Iterator[Loop]:
 def _words(machine: Machine) -> Iterator[Loop]:
     groups = machine.groups.groups
     for is_once, when in ((False, When.STEP), (True, When.CALL)):
-        phases = [p for p in machine.products if machine.is_once(p.sweep) is is_once]
-        beats = sum(phase.end_beat - phase.first_beat for phase in phases)
-        words = sum(phase.words for phase in phases)
-        sweeps = len({phase.sweep for phase in phases})
+        runs = [run for run in machine.stored_runs if machine.is_once(run.sweep) is is_once]
+        if when is When.CALL:
+            runs += [run for own in machine.runs.values() for run in own.ahead if run.words]
+        beats = sum(run.end_beat - run.first_beat for run in runs)
+        words = sum(run.words for run in runs)
+        sweeps = len({run.sweep for run in runs})
         yield Loop("fetch_words", "", Process.FETCH_WORDS, when, beats * groups, sweeps, groups)
-        yield Loop("unpack_words", "", Process.UNPACK_WORDS, when, words * groups, len(phases),
+        yield Loop("unpack_words", "", Process.UNPACK_WORDS, when, words * groups, len(runs),
                    groups)  # fmt: skip
 
 
@@ -124,7 +126,8 @@ def _parameters(machine: Machine) -> Iterator[Loop]:
 
 
 def _state_in(machine: Machine) -> Iterator[Loop]:
-    yield Loop("clear_slots", "", Process.COMPUTE, When.RELOAD, machine.memory("accumulators").depth)
+    if not machine.hardware.overlaps:
+        yield Loop("clear_slots", "", Process.COMPUTE, When.RELOAD, machine.rows.depth)
     states, units = machine.kept.states, machine.hardware.cell_units
     positions = sum(state.positions for state in states)
     yield Loop("state_beats_in", "", Process.FETCH_STATE, When.GIVEN, machine.state_beats)
@@ -149,9 +152,17 @@ def _steps(machine: Machine) -> Iterator[Loop]:
 
     for load in machine.loads:
         yield loop("load", f"{load.vector}@{load.sweep}", load.sweep, load.positions // units)
+    for sweep, runs in machine.runs.items():
+        groups = machine.groups.groups
+        for run in runs.in_step([phase for phase in machine.phases if phase.sweep == sweep]):
+            yield loop("words", "", sweep, run.iterations, groups)
+        ahead = sum(run.iterations for run in runs.ahead) * groups
+        yield Loop("words", "", Process.COMPUTE, When.CALL, ahead, len(runs.ahead), groups)
+        if machine.hardware.overlaps:
+            yield Loop("clear_slots", "", Process.COMPUTE, When.CALL, machine.rows.depth)
     for phase in machine.phases:
-        if phase.product is not None:
-            yield loop("words", "", phase.sweep, phase.words, machine.groups.groups)
+        if machine.hardware.overlaps and phase.product is not None:
+            yield loop("drain", phase.name, phase.sweep, phase.unit.rows_per_pe)
         yield loop("cells", phase.name, phase.sweep, phase.positions // units)
     for state in kept.states:
         if state.is_deferred:

@@ -14,22 +14,25 @@ from penstock.errors import PenstockError
 from penstock.ir import Direction, Graph, Node
 from penstock.machine.arrays import Array
 from penstock.machine.memories import (
+    AccumulatorRows,
     Memory,
     accumulator_bits,
+    accumulator_rows,
     activation_bits,
     copy_pes,
     memories,
 )
+from penstock.machine.depths import COPY_DEPTH, LOOP_CYCLES
 from penstock.machine.loops import Loop, loops
 from penstock.machine.order import Order, issue_order
 from penstock.machine.phases import Load, Phase, loads, phases
+from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
 from penstock.machine.ports import Port, group, memory_ports
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
 from penstock.machine.timeline import Timeline, timeline
 from penstock.ops.capture import LONGEST
 from penstock.packing.groups import PeGroups
-from penstock.packing.manifest import beat_offsets
 from penstock.packing.vectors import Ports
 from penstock.schedule import Schedule
 from penstock.schedule.partition import result_vectors
@@ -49,7 +52,8 @@ class Result:
 class Machine:
     """One network's accelerator.
 
-    beats: how elements lie in the beats of the ports. phases, loads, order: what a step does.
+    beats: how elements lie in the beats of the ports. phases, loads, order: what a step does; runs:
+    of each sweep, how its phases' words go through the PE array; rows: where in the accumulators.
     results: the vectors of the output in the order in which they arrive; output_order: of each
     element of the output, its place among them; result_chunk: elements that leave in one cycle.
     """
@@ -61,6 +65,8 @@ class Machine:
     groups: PeGroups
     phases: tuple[Phase, ...]
     loads: tuple[Load, ...]
+    runs: dict[int, SweepRuns]
+    rows: AccumulatorRows
     order: Order
     ports: tuple[Port, ...]
     streams: tuple[Stream, ...]
@@ -167,17 +173,56 @@ class Machine:
         )  # fmt: skip
 
     @property
+    def stored_runs(self) -> list[Run]:
+        """Every run that has words, in the order of the weight files."""
+        return file_order(self.runs, self.phases)
+
+    @property
     def weight_beats(self) -> int:
         """Beats in the memory of each weight port."""
-        return self.products[-1].end_beat
+        return self.stored_runs[-1].end_beat
+
+    @property
+    def every_run(self) -> list[Run]:
+        """All runs, those before the steps as well."""
+        return [
+            run
+            for sweep, own in self.runs.items()
+            for run in (*own.ahead, *own.in_step([p for p in self.phases if p.sweep == sweep]))
+        ]
+
+    @property
+    def pausing(self) -> list[str]:
+        """The phases whose words are not all run at once."""
+        split = {run.phase for own in self.runs.values() for run in own.beside.values()}
+        return [phase.name for phase in self.products if phase.name in split]
+
+    @property
+    def max_packets(self) -> int:
+        """Packets of the longest vector that is gathered."""
+        return max(self.kept.packets().values()) // self.hardware.cell_units
+
+    def idle(self, run: Run) -> str:
+        """A segment for a run that writes none: none that the unit beside it makes."""
+        made: set[str | None] = set()
+        if run.beside is not None:
+            made = {line.segment for line in self.phase(run.beside).unit.lines}
+        return next(name for name in self.kept.activations.base if name not in made)
+
+    def phase(self, name: str) -> Phase:
+        """A phase by its name."""
+        return next(phase for phase in self.phases if phase.name == name)
+
+    def beats_of(self, phase: str) -> int:
+        """Beats of a phase in each weight port's memory."""
+        own = [run for run in self.stored_runs if run.phase == phase]
+        return sum(run.end_beat - run.first_beat for run in own)
 
     @property
     def step_weight_beats(self) -> int:
         """Beats that each weight port streams in every step."""
         return sum(
-            phase.end_beat - phase.first_beat
-            for phase in self.products
-            if not self.is_once(phase.sweep)
+            self.beats_of(phase.name) for phase in self.products if not self.is_once(phase.sweep)
         )
 
 
@@ -188,10 +233,13 @@ def describe(graph: Graph, plan: Schedule) -> Machine:
     _check_beats(beats)
     kept = store(graph, plan, beats)
     groups = group(plan.products, hardware.pes, hardware.port_bits, hardware.cell_units)
-    codes = [product.code for product in plan.products]
-    offsets = beat_offsets(codes, groups.group_pes, hardware.port_bits)
-    stages, frames = phases(kept, offsets), loads(kept)
-    order = issue_order(graph, frames, stages, kept.states, hardware.cell_units)
+    stages, frames = phases(kept), loads(kept)
+    runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.port_bits)
+    rows = accumulator_rows(kept, runs)
+    order = issue_order(
+        graph, [*frames], [*stages], kept.states, runs, hardware.overlaps,
+        rows.depth + COPY_DEPTH + LOOP_CYCLES, hardware.cell_units,
+    )  # fmt: skip
     results, output_order = _results(graph, plan, frames, stages)
     positions = sum(result.positions for result in results)
     chunk = result_chunk(graph, beats, hardware.cell_units, positions, order.step_cycles)
@@ -200,12 +248,26 @@ def describe(graph: Graph, plan: Schedule) -> Machine:
         plan.positions(graph.of_kind("input")[0].name), positions, bool(kept.states),
         bool(kept.parameters),
     )  # fmt: skip
-    ports = memory_ports(graph, plan, beats, groups.groups, offsets[-1], kept.states)
+    in_file = file_order(runs, stages)
+    ports = memory_ports(graph, plan, beats, groups.groups, in_file[-1].end_beat, kept.states)
     return Machine(
-        graph, plan, kept, beats, groups, stages, frames, order, ports, between,
-        memories(kept, groups, beats, between, ports, positions, chunk), results, output_order,
-        chunk,
+        graph, plan, kept, beats, groups, stages, frames, runs, rows, order, ports, between,
+        memories(kept, groups, beats, between, ports, positions, chunk, rows), results,
+        output_order, chunk,
     )  # fmt: skip
+
+
+def _runs(
+    kept: Storage, stages: tuple[Phase, ...], frames: tuple[Load, ...]
+) -> dict[int, SweepRuns]:
+    """The runs of every sweep."""
+    found = {}
+    for sweep in range(len(kept.graph.sweeps)):
+        mine = [phase for phase in stages if phase.sweep == sweep]
+        own = [load for load in frames if load.sweep == sweep]
+        is_plain = not kept.plan.hardware.overlaps or not mine
+        found[sweep] = plain_runs(mine) if is_plain else overlapped_runs(kept, mine, own)
+    return found
 
 
 def _results(

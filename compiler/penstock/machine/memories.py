@@ -13,6 +13,7 @@ from penstock.ir import Graph
 from penstock.machine.arrays import Array
 from penstock.machine.devices import device_of
 from penstock.machine.ports import BURST_BEATS, OUTSTANDING, Port
+from penstock.machine.runs import SweepRuns
 from penstock.machine.storage import Storage, signed_bits
 from penstock.machine.streams import Stream
 from penstock.packing.groups import PeGroups
@@ -48,9 +49,38 @@ class Memory:
     impl: str = "auto"
 
 
+@dataclass(frozen=True)
+class AccumulatorRows:
+    """Rows of the accumulators: first: of each phase, the first; depth: how many there are.
+
+    A phase that pauses keeps its sums while others run, and so has rows of its own.
+    """
+
+    first: dict[str, int]
+    depth: int
+
+
+def accumulator_rows(kept: Storage, runs: dict[int, SweepRuns]) -> AccumulatorRows:
+    """Give every phase that pauses its rows, behind those that the others share."""
+    rows = {product.nodes.name: product.code.rows_per_pe for product in kept.plan.products}
+    pausing = {
+        run.phase for own in runs.values() for run in own.beside.values()
+    }  # fmt: skip
+    depth = max((count for name, count in rows.items() if name not in pausing), default=0)
+    first = {}
+    for name, count in rows.items():
+        first[name] = depth if name in pausing else 0
+        depth += count if name in pausing else 0
+    return AccumulatorRows(first, depth)
+
+
 def copy_pes(kept: Storage) -> int:
-    """PEs that read one copy of the activations: two of a block RAM, one of a memory in LUTs."""
-    return 1 if _activation_depth(kept) <= LUTRAM_DEPTH else 2
+    """PEs that read one copy of the activations.
+
+    Two of a block RAM with two ports; one of a memory in LUTs, or if it is written meanwhile.
+    """
+    is_shared = _activation_depth(kept) > LUTRAM_DEPTH and not kept.plan.hardware.overlaps
+    return 2 if is_shared else 1
 
 
 def _activation_depth(kept: Storage) -> int:
@@ -80,11 +110,11 @@ def accumulator_bits(graph: Graph) -> int:
 
 def memories(
     kept: Storage, groups: PeGroups, beats: Ports, streams: tuple[Stream, ...],
-    ports: tuple[Port, ...], result_positions: int, result_chunk: int,
+    ports: tuple[Port, ...], result_positions: int, result_chunk: int, rows: AccumulatorRows,
 ) -> tuple[Memory, ...]:  # fmt: skip
     """Every memory, in the order of its kinds."""
     return (
-        *_of_the_array(kept, groups),
+        *_of_the_array(kept, groups, rows),
         *_of_vectors(kept, beats, result_positions, result_chunk),
         *_of_tables(kept),
         *(Memory(s.name, "streams", s.count, s.depth, s.width) for s in streams),
@@ -93,7 +123,7 @@ def memories(
     )  # fmt: skip
 
 
-def _of_the_array(kept: Storage, groups: PeGroups) -> Iterator[Memory]:
+def _of_the_array(kept: Storage, groups: PeGroups, rows: AccumulatorRows) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
     shared, depth = copy_pes(kept), _activation_depth(kept)
@@ -103,11 +133,20 @@ def _of_the_array(kept: Storage, groups: PeGroups) -> Iterator[Memory]:
         activation_bits(kept) * hardware.lanes,
         Access.TWO_READ_OR_WRITE if shared == 2 else Access.ONE_WRITE_ONE_READ, impl_of(depth),
     )  # fmt: skip
-    depth = max(product.code.rows_per_pe for product in plan.products)
+    bits = accumulator_bits(kept.graph) * hardware.lanes
     yield Memory(
-        "accumulators", "accumulators", hardware.pes * plan.banks, depth,
-        accumulator_bits(kept.graph) * hardware.lanes, impl=impl_of(depth),
+        "accumulators", "accumulators", hardware.pes * plan.banks, rows.depth, bits,
+        impl=impl_of(rows.depth),
     )  # fmt: skip
+    if hardware.overlaps:
+        depth = max(product.code.rows_per_pe for product in plan.products)
+        siblings = max(product.code.siblings for product in plan.products)
+        yield Memory("sums", "sums", hardware.pes * siblings, depth, bits, impl=impl_of(depth))
+        for segment, positions in kept.packets().items():
+            yield Memory(f"packets of {segment}", "packets", groups.groups,
+                         positions // hardware.cell_units,
+                         activation_bits(kept) * hardware.lanes * hardware.cell_units,
+                         impl=impl_of(positions // hardware.cell_units))  # fmt: skip
 
 
 def _of_vectors(

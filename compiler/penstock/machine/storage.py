@@ -9,9 +9,10 @@ from penstock.ir import Graph, Node
 from penstock.machine import arrays
 from penstock.machine.activations import ActivationMemory, allocate, segment_of
 from penstock.machine.arrays import Array, Role
-from penstock.machine.states import State, deferred_states, state_fed_by
+from penstock.machine.states import State, state_fed_by
 from penstock.packing.vectors import Ports
 from penstock.schedule import Schedule
+from penstock.schedule.ahead import deferred_states
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,16 @@ class Storage:
         """The array of ``kept`` that holds a node's value, if there is one."""
         return next((array for array in kept if array.name == node.name), None)
 
+    def packets(self) -> dict[str, int]:
+        """Segments of the activation memory -> positions: each is written from packets."""
+        found: dict[str, int] = {}
+        for phase in self.plan.phases:
+            for source in phase.operands:
+                segment = self.segment(phase.sweep, source)
+                assert segment is not None
+                found[segment] = self.plan.positions(source)
+        return found
+
     def own_segment(self, node: Node) -> str | None:
         """The segment into which a computed value must be written itself (not as a state)."""
         is_gathered = any(
@@ -79,7 +90,7 @@ class Storage:
 
 def store(graph: Graph, plan: Schedule, ports: Ports) -> Storage:
     """Decide where every vector is kept."""
-    deferred = deferred_states(graph, plan)
+    deferred = deferred_states(graph, plan.phases)
     memory = allocate(graph, plan, deferred)
 
     def kept(role: Role, nodes: list[Node]) -> tuple[Array, ...]:

@@ -32,7 +32,7 @@ Element = Annotated[int, Meta(ge=-1, lt=MAX_LENGTH)]
 
 
 class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One SpMV phase; see ``formats.PhaseCode``. first_beat: where it begins in a group's file."""
+    """One SpMV phase; see ``formats.PhaseCode``."""
 
     name: Name
     sweep: Annotated[int, Meta(ge=0, le=1 << 10)]
@@ -44,6 +44,16 @@ class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight_bits: Annotated[int, Meta(ge=1, le=18)]
     format: AnyFormat
     banks: Literal[4, 8, 16]
+    words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
+    starts: Annotated[tuple[Address, ...], Meta(max_length=1 << 10)] = ()
+    packet: Annotated[int, Meta(ge=0, le=MAX_CELL_UNITS)] = 0
+
+
+class RunFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Words that are run in one go; see ``manifest.WordRun``. first_beat: in a group's file."""
+
+    phase: Annotated[int, Meta(ge=0, lt=1 << 10)]
+    first: Annotated[int, Meta(ge=0, le=MAX_WORDS)]
     words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
     first_beat: Address
 
@@ -72,7 +82,9 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cell unit. segments: name -> first address in the activation memory, which has
     vector_depth addresses. result_chunk: elements of the result that leave in one cycle. operand_bases: for each phase and operand, the address of a column less
     the column's number. beat_depth, word_depth: depths of the streams of weights. results: the
-    vectors of the output, in the order in which they arrive.
+    vectors of the output, in the order in which they arrive. accumulator_rows: of each PE;
+    first_rows: where those of each phase begin. runs, if any overlap: name -> its phase, first word,
+    words, packets, the place of the first packet, and which of the kept places it goes on from.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
@@ -84,6 +96,9 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beat_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
     word_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
     results: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    accumulator_rows: Length
+    first_rows: tuple[Address, ...]
+    runs: dict[Name, Annotated[tuple[Address, ...], Meta(min_length=6, max_length=6)]]
 
 
 class LoopFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,6 +131,7 @@ class ManifestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port_bits: Annotated[int, Meta(ge=128, le=512)]
     entry: str
     phases: Annotated[tuple[PhaseFields, ...], Meta(min_length=1, max_length=1 << 10)]
+    runs: Annotated[tuple[RunFields, ...], Meta(min_length=1, max_length=1 << 12)]
     layout_of: dict[Name, Name]
     parameters: tuple[Name, ...]
     interface: Interface
@@ -162,8 +178,10 @@ def check_sizes(fields: ManifestFields) -> None:
         "a parameter has no layout": set(fields.parameters) <= fields.layout_of.keys(),
         "a state has no layout": set(fields.interface.states.values()) <= fields.layouts.keys(),
     }
-    for phase in fields.phases:
+    for index, phase in enumerate(fields.phases):
         claims |= _phase_claims(fields, phase)
+        claims[f"the runs do not hold each word of phase {phase.name} once"] = _covers(fields, index)
+    claims["a run is of no phase"] = all(run.phase < len(fields.phases) for run in fields.runs)
     for otherwise, holds in claims.items():
         if not holds:
             raise ValueError(otherwise)
@@ -187,6 +205,17 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
             fields.group_pes * _entry_bits(phase) <= fields.port_bits
         ),
     }
+
+
+def _covers(fields: ManifestFields, phase: int) -> bool:
+    """Every word of the phase stands in one run."""
+    runs = sorted((run.first, run.words) for run in fields.runs if run.phase == phase)
+    end = 0
+    for first, words in runs:
+        if first != end:
+            return False
+        end += words
+    return end == fields.phases[phase].words
 
 
 def _entry_bits(phase: PhaseFields) -> int:

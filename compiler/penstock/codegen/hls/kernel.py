@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.codegen.hls.names import Names, lengths_of_lanes, one_line, plain_cpp
+from penstock.codegen.hls.steps import StateCode, phase_code, run_codes, sweep_code
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
 from penstock.codegen.hls.units import UnitCode, unit_code
 from penstock.codegen.render import render
@@ -14,10 +14,7 @@ from penstock.formats.kernel import KernelFormat, kernel_format
 from penstock.ir.walk import empty_capture
 from penstock.machine import Machine
 from penstock.machine.memories import Access, Memory
-from penstock.machine.order import Work
-from penstock.machine.phases import Load, Phase
 from penstock.machine.ports import BURST_BEATS, OUTSTANDING
-from penstock.machine.states import State
 from penstock.packing.vectors import parameter_offsets, parameter_ports
 from penstock.version import __version__
 
@@ -30,40 +27,6 @@ KERNEL_FILES = (
 NEVER = 2**31
 MULTIPLIER_BITS = 27
 """The wider operand of a DSP48E2."""
-
-
-@dataclass(frozen=True)
-class StateCode:
-    """One state, as the templates need it."""
-
-    name: str
-    constant: str
-    cpp: str
-    positions: int
-    first_beat: int
-    beats: int
-    array: str | None
-    next: str | None
-    base: str | None
-    has_empty: bool
-    loops: dict[str, str]
-
-    @classmethod
-    def of(cls, machine: Machine, names: Names, state: State) -> StateCode:
-        """Its names and types."""
-        kept = machine.kept
-        return cls(
-            one_line(state.name), names.state(state.name), plain_cpp(state.type), state.positions,
-            state.first_beat, state.beats,
-            array=names.array(kept.array_of(state)) if state.has_array else None,
-            next=names.array(kept.next_of(state)) if state.is_deferred else None,
-            base=names.segment(state.segment) if state.segment is not None else None,
-            has_empty=not all(state.filled),
-            loops={
-                loop.kind: names.loop(loop.kind, loop.subject)
-                for loop in machine.loops if loop.subject == state.name
-            },
-        )  # fmt: skip
 
 
 def emit_kernel(machine: Machine, golden_steps: int) -> dict[str, str]:
@@ -99,9 +62,11 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "neighbours_share": machine.groups.neighbours_share, "cell_units": hardware.cell_units,
         "loops": names.loops, "burst": BURST_BEATS, "outstanding": OUTSTANDING,
         "banks": machine.plan.banks, "hazard_distance": hardware.hazard_distance,
-        "phases": [_phase(names, phase, index) for index, phase in enumerate(machine.products)],
-        "sweeps": [_sweep(machine, names, units, states, index)
+        "phases": [phase_code(machine, names, phase, index)
+                   for index, phase in enumerate(machine.products)],
+        "sweeps": [sweep_code(machine, names, units, states, index)
                    for index in range(len(machine.graph.sweeps))],
+        **run_codes(machine, names),
         "units": list(units.values()), "states": states,
         "state_beats": machine.state_beats,
         "captures": _captures(machine, names), "parameters": _parameters(machine, names),
@@ -148,71 +113,12 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     form: KernelFormat = context["format"]
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
     names += ["MAX_STEPS"] if context["buffers_frames"] else []
+    names += ["MAX_PACKETS", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
     has_operands = context["is_aligned"] or context["is_scattered"]
     names += ["OPERANDS", "OPERAND_END"] if has_operands else []
     names += ["ALIGN"] if context["is_aligned"] else []
     names += ["OPERAND_BASE"] if context["is_scattered"] else []
     return names + (["POSITION_OF"] if context["output_order"] else [])
-
-
-def _phase(names: Names, phase: Phase, index: int) -> dict[str, Any]:
-    assert phase.product is not None
-    code = phase.product.code
-    return {
-        "name": one_line(phase.name), "constant": names.phase(phase.name), "id": index,
-        "words": code.words, "base": phase.operand_bases[0], "slots": code.slots,
-        "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
-        "field_bits": [field.bits for field in code.fields],
-    }  # fmt: skip
-
-
-def _sweep(
-    machine: Machine, names: Names, units: dict[str, UnitCode], states: list[StateCode], sweep: int
-) -> dict[str, Any]:
-    loads = {load.vector: load for load in machine.loads if load.sweep == sweep}
-    products = [phase for phase in machine.products if phase.sweep == sweep]
-    issues: list[dict[str, Any]] = []
-    for issue in machine.order.of_sweep(sweep):
-        subject: dict[str, Any] = {"work": str(issue.work)}
-        match issue.work:
-            case Work.LOAD:
-                subject |= _load(names, loads[issue.name])
-            case Work.SPMV:
-                subject["constant"] = names.phase(issue.name)
-            case Work.CELLS:
-                subject["unit"] = units[issue.name]
-            case Work.COMMIT:
-                subject["state"] = next(s for s in states if s.constant == names.state(issue.name))
-        issues.append(subject)
-    arguments = {
-        argument for issue in issues if "unit" in issue for argument in issue["unit"].arguments
-    }
-    commits = any(issue["work"] == Work.COMMIT for issue in issues)
-    return {
-        "index": sweep, "direction": str(machine.graph.sweeps[sweep]),
-        "is_once": machine.is_once(sweep), "issues": issues,
-        "phases": [_phase(names, phase, 0) for phase in products],
-        "first_beat": products[0].first_beat if products else 0,
-        "end_beat": products[-1].end_beat if products else 0,
-        "needs_valid": "valid" in arguments or commits
-        or any(load.to_results for load in loads.values()),
-        "needs_last": "last" in arguments,
-    }  # fmt: skip
-
-
-def _load(names: Names, load: Load) -> dict[str, Any]:
-    """A frame comes in: from the input port or a buffer, to the activation memory or further."""
-    return {
-        "label": f"{names.load(load)}", "positions": load.positions,
-        "loop": names.loop("load", f"{load.vector}@{load.sweep}"),
-        "is_input": load.source is None,
-        "array": names.array(load.source) if load.source else None,
-        "to_array": names.array(load.to_frames) if load.to_frames else None,
-        "to_step": names.array(load.to_carry) if load.to_carry else None,
-        "to_step_cpp": plain_cpp(load.to_carry.type) if load.to_carry else None,
-        "to_base": names.segment(load.to_segment) if load.to_segment else None,
-        "to_results": load.to_results,
-    }  # fmt: skip
 
 
 def _step_arrays(machine: Machine, names: Names) -> list[dict[str, Any]]:
@@ -239,6 +145,7 @@ def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
             "base": base, "array": array, "label": base or array,
             "positions": machine.plan.positions(node.name), "empty": empty_capture(node),
             "cpp": plain_cpp(node.tensor.type), "name": node.name,
+            "packets": names.packets(segment) if machine.hardware.overlaps and segment else None,
         })  # fmt: skip
     kept_ones = [capture for capture in found if capture["label"]]
     return [one | {"loop": names.loop("clear", one["name"])} for one in kept_ones]
@@ -268,7 +175,7 @@ def _widths(machine: Machine) -> dict[str, Any]:
         "product_bits": min(factor_bits + machine.activation_bits, machine.accumulator_bits),
         "proof": {"name": one_line(deepest.name), "lo": deepest.tensor.lo, "hi": deepest.tensor.hi},
         "vector_depth": machine.kept.activations.depth,
-        "acc_depth": machine.memory("accumulators").depth,
+        "acc_depth": machine.rows.depth,
         "acc_storage": _storage(machine.memory("accumulators")),
         "vector_storage": _storage(machine.memory("activations")),
         "column_bits": max(code.columns for code in codes).bit_length(),
@@ -279,7 +186,7 @@ def _widths(machine: Machine) -> dict[str, Any]:
             "words": max(code.words for code in codes).bit_length(),
             "base": machine.kept.activations.depth.bit_length(),
             "slots": slots.bit_length(),
-            "sibling_bits": 3, "way_bits": 3,
+            "sibling_bits": 3, "way_bits": 3, "row": machine.rows.depth.bit_length(),
         },
     }  # fmt: skip
 

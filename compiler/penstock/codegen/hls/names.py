@@ -13,6 +13,7 @@ from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.machine import Machine
 from penstock.machine.arrays import Array, Role
 from penstock.machine.phases import Load, Phase
+from penstock.machine.runs import Run
 from penstock.machine.units import Action, Line
 
 
@@ -36,7 +37,7 @@ KERNEL = _words("""
     acc acc_t activation_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint bank beat
     beat_stream beat_t beats_of best bits_from broadcast bytes_of cell_unit column_t compute config
     demand differences entry_t fetch_frames fetch_words first_beat frame_stream frames from_raw
-    gap_t greatest hls io_t lane last length load_parameter lstm_testbench lstm_top open_file
+    gap_t gathered gathered_t greatest hls io_t lane last length load_parameter lstm_testbench lstm_top open_file
     pack_results packet packet_t parameters part_t pe phase_t position print print_constants
     print_function print_values product_t q raw raw_of read_block read_count read_exactly read_file
     reload result_stream results slot slot_t split spmv spmv_group start start_t state step steps
@@ -140,6 +141,16 @@ class Names:
             node.name: self.scope.take(short(node.name), identifier(node.name))
             for node in machine.tables
         }
+        self._drains = {phase.name: self.scope.take(f"{identifier(phase.name)}_drain") for phase in
+                        machine.phases}  # fmt: skip
+        self._packets = {
+            segment: self.scope.take(f"{identifier(segment)}_packets")
+            for segment in machine.kept.activations.base
+        }
+        self._runs: dict[tuple[str, int, int, str], str] = {}
+        for run in machine.every_run:
+            if run.key not in self._runs:
+                self._runs[run.key] = self.scope.take(_run(run))
         self._states = {state.name: self.scope.take(constant(state.name)) for state in kept.states}
         arrays = [kept.array_of(state) for state in kept.states]
         arrays += [kept.next_of(state) for state in kept.states]
@@ -161,6 +172,18 @@ class Names:
     def phase(self, phase: str) -> str:
         """The constant that describes a phase."""
         return self._phases[phase]
+
+    def drain(self, phase: str) -> str:
+        """The function that takes a phase's sums out of the accumulators."""
+        return self._drains[phase]
+
+    def packets(self, segment: str) -> str:
+        """The array of packets on their way to a segment."""
+        return self._packets[segment]
+
+    def run(self, run: Run) -> str:
+        """The constant that describes a run."""
+        return self._runs[run.key]
 
     def unit(self, phase: str) -> str:
         """The function of a phase's element-wise unit."""
@@ -232,6 +255,13 @@ def _is_plain(name: str) -> bool:
 def short(name: str) -> str:
     """The last part of a name, as an identifier."""
     return identifier(name.rpartition(".")[2])
+
+
+def _run(run: Run) -> str:
+    """``L0_GATES_FROM_96``, ``WRITE_L0_Y``."""
+    if not run.phase:
+        return f"WRITE_{identifier(run.segment)}".upper()
+    return f"{identifier(run.phase)}_FROM_{run.first}".upper()
 
 
 def _array(array: Array) -> str:

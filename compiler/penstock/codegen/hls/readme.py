@@ -14,7 +14,7 @@ from penstock.packing.vectors import parameter_offsets
 
 WORK = {
     Work.LOAD: "load of {}", Work.SPMV: "{}: SpMV", Work.CELLS: "{}: cell unit",
-    Work.COMMIT: "{} takes effect",
+    Work.COMMIT: "{} takes effect", Work.DRAIN: "{}: sums", Work.CLEAR: "{} cleared",
 }  # fmt: skip
 
 
@@ -102,8 +102,13 @@ def _timeline(machine: Machine) -> dict[str, Any]:
 
 
 def _issue(machine: Machine, issue: Issue) -> dict[str, Any]:
+    name = WORK[issue.work].format(one_line(issue.name))
+    if issue.run is not None and not issue.run.phase:
+        name = f"{one_line(issue.name)}: packets"
     return {
-        "name": WORK[issue.work].format(one_line(issue.name)), "cycles": issue.cycles,
+        "name": f"{name}{', beside it' if issue.is_beside else ''}"
+        f"{', before the first step' if issue.is_first else ''}",
+        "cycles": issue.cycles,
         "sweep": f"{issue.sweep}, {machine.graph.sweeps[issue.sweep]}",
         "bound": issue.bound if issue.work is Work.SPMV else "",
     }  # fmt: skip

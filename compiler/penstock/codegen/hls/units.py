@@ -23,6 +23,9 @@ DECLARATIONS = {
     Need.STEP: "unsigned step",
     Need.RESULTS: "result_stream &results",
 }
+OVERLAPPED = {Need.SUMS: "const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]"}
+"""Where sums are drained before the unit takes them."""
+SUMS = "sums"
 ARGUMENTS = {Need.SUMS: "acc", Need.ACTIVATIONS: "vector"}
 MOMENTS = {"first": "step == 0 && valid[{}]", "last": "last[{}]"}
 """When a capture takes its value, in one lane; in any other way: in every valid step."""
@@ -43,6 +46,8 @@ class UnitCode:
     writes_results: bool
     uses_position: bool
     loop: str
+    published: list[dict[str, str]]
+    """Packets that it makes for the activation memory."""
 
 
 def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, int]) -> UnitCode:
@@ -50,29 +55,60 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
     local = names.locals_of(phase)
     uses = phase.unit.uses
     arrays = [use for use in uses if isinstance(use, Array)]
+    lines = [
+        _line(machine, names, phase, line, local, numbers) | {"lanes": word}
+        for line, word in zip(phase.unit.lines, names.words_of(phase), strict=True)
+    ]
+    overlaps = machine.hardware.overlaps
+    published = _published(names, phase, lines) if overlaps else []
+    packets = [one["packets"] for one in published]
     return UnitCode(
         function=names.unit(phase.name),
         rows_per_pe=phase.unit.rows_per_pe,
         comment=_comment(phase),
-        lines=[
-            _line(machine, names, phase, line, local, numbers) | {"lanes": word}
-            for line, word in zip(phase.unit.lines, names.words_of(phase), strict=True)
-        ],
+        lines=lines,
         parameters=[
-            _declaration(machine, names, use) if isinstance(use, Array) else DECLARATIONS[use]
+            text
             for use in uses
+            for text in (
+                [_declaration(machine, names, use)] if isinstance(use, Array)
+                else [f"gathered_t {name}[GROUPS][MAX_PACKETS]" for name in packets]
+                if overlaps and use is Need.ACTIVATIONS
+                else [(OVERLAPPED if overlaps else {}).get(use, DECLARATIONS[use])]
+            )
         ],
         arguments=[
-            names.array(use) if isinstance(use, Array) else ARGUMENTS.get(use, str(use))
+            text
             for use in uses
+            for text in (
+                [names.array(use)] if isinstance(use, Array)
+                else packets if overlaps and use is Need.ACTIVATIONS
+                else [SUMS if overlaps and use is Need.SUMS else ARGUMENTS.get(use, str(use))]
+            )
         ],
-        in_order=(["acc"] if Need.SUMS in uses else [])
+        published=published,
+        in_order=(["acc"] if Need.SUMS in uses and not overlaps else [])
         + [names.array(array) for array in arrays if array.role in (Role.STATE, Role.CAPTURE)],
         writes_results=phase.unit.writes_results,
         uses_position=any(line.array or line.segment or line.action is Action.SUM
                           for line in phase.unit.lines),
         loop=names.loop("cells", phase.name),
     )  # fmt: skip
+
+
+def _published(
+    names: Names, phase: Phase, lines: list[dict[str, Any]]
+) -> list[dict[str, str]]:
+    """The packets of a unit; marks the lines that fill them."""
+    found: dict[str, dict[str, str]] = {}
+    for line, code in zip(phase.unit.lines, lines, strict=True):
+        if line.segment is not None:
+            packets = names.packets(line.segment)
+            code["packet"] = f"{packets}_next"
+            found[packets] = {
+                "packets": packets, "packet": code["packet"], "condition": code.get("condition", ""),
+            }  # fmt: skip
+    return list(found.values())
 
 
 def _comment(phase: Phase) -> str:
@@ -102,6 +138,7 @@ def _line(
     code: dict[str, Any] = {
         "id": local[line.node], "cpp": cpp(node.tensor.type), "number": numbers[node.name],
         "inputs": sources, "before": None, "template": None, "after": None,
+        "packet": None,
         "array": names.array(line.array) if line.array is not None else None,
         "base": names.segment(line.segment) if line.segment is not None else None,
     }  # fmt: skip
@@ -110,7 +147,8 @@ def _line(
             assert phase.product is not None
             ways = phase.product.code.ways
             code |= {"template": "ops/matvec.h.j2", "before": "words/take.h.j2",
-                     "ways": ways, "first_bank": line.sibling * ways}  # fmt: skip
+                     "ways": ways, "first_bank": line.sibling * ways,
+                     "sibling": line.sibling}  # fmt: skip
         case Action.READ:
             code |= _read(line, node)
         case Action.RESULT:
