@@ -8,7 +8,7 @@
 #include "tables.h"
 
 // l0.gates: acc_i, acc_f, acc_g, acc_o are the sums over x, l0.y_before.
-static void l0_gates_cells(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
+static void l0_gates_cells(const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS],
     const ap_fixed<12, 0> l0_w_ic[6],
     lanes_of<ap_fixed<16, 3> > l0_c[6],
     const ap_fixed<16, 0> l0_b_i[6],
@@ -17,7 +17,7 @@ static void l0_gates_cells(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
     const ap_fixed<16, 0> l0_b_g[6],
     const ap_fixed<12, 0> l0_w_oc[6],
     const ap_fixed<16, -1> l0_b_o[6],
-    activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH],
+    gathered_t l0_m_packets[GROUPS][MAX_PACKETS],
     const bool valid[LANES],
     unsigned step) {
 #pragma HLS INLINE off
@@ -27,17 +27,17 @@ SLOTS_OF_PE:
     for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
 // Each address is visited once in these loops: no iteration waits for another.
-#pragma HLS DEPENDENCE variable=acc inter false
 #pragma HLS DEPENDENCE variable=l0_c inter false
       COUNT(LOOP_CELLS_L0_GATES);
+      gathered_t l0_m_packets_next;
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
         const unsigned position = (slot * (PES / CELL_UNITS) + q) * CELL_UNITS + unit;
-        const sums_t acc_i_lanes = take<2, 0>(acc, q, unit, slot);
-        const sums_t acc_f_lanes = take<2, 2>(acc, q, unit, slot);
-        const sums_t acc_g_lanes = take<2, 4>(acc, q, unit, slot);
-        const sums_t acc_o_lanes = take<2, 6>(acc, q, unit, slot);
+        const sums_t acc_i_lanes = take<0>(sums, q, unit, slot);
+        const sums_t acc_f_lanes = take<1>(sums, q, unit, slot);
+        const sums_t acc_g_lanes = take<2>(sums, q, unit, slot);
+        const sums_t acc_o_lanes = take<3>(sums, q, unit, slot);
         const ap_fixed<12, 0> w_ic = l0_w_ic[position];
         const lanes_of<ap_fixed<16, 3> > c_before_lanes = l0_c[position];
         const ap_fixed<16, 0> b_i = l0_b_i[position];
@@ -88,15 +88,17 @@ SLOTS_OF_PE:
           m_gathered.lane[lane] = raw_of(m);
         }
         if (valid[0]) l0_c[position] = c_after_lanes;
-        broadcast(vector, L0_M_BASE + position, m_gathered);
+        l0_m_packets_next.element[unit] = m_gathered;
       }
+      publish(l0_m_packets, slot * (PES / CELL_UNITS) + q, l0_m_packets_next);
     }
   }
 }
 
 // l0.projection: acc_y are the sums over l0.m.
-static void l0_projection_cells(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
-    activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH],
+static void l0_projection_cells(const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS],
+    gathered_t l0_y_packets[GROUPS][MAX_PACKETS],
+    gathered_t l0_y_last_packets[GROUPS][MAX_PACKETS],
     const bool last[LANES],
     const bool valid[LANES],
     unsigned step) {
@@ -106,14 +108,14 @@ SLOTS_OF_PE:
   NEIGHBOURS:
     for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-// Each address is visited once in these loops: no iteration waits for another.
-#pragma HLS DEPENDENCE variable=acc inter false
       COUNT(LOOP_CELLS_L0_PROJECTION);
+      gathered_t l0_y_packets_next;
+      gathered_t l0_y_last_packets_next;
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
         const unsigned position = (slot * (PES / CELL_UNITS) + q) * CELL_UNITS + unit;
-        const sums_t acc_y_lanes = take<8, 0>(acc, q, unit, slot);
+        const sums_t acc_y_lanes = take<0>(sums, q, unit, slot);
         lanes_of<ap_fixed<16, 1> > y_after_lanes;
         lanes_of<ap_fixed<16, 1> > l0_y_last_lanes;
       LANES_OF_UNIT:
@@ -127,15 +129,17 @@ SLOTS_OF_PE:
           l0_y_last_lanes.lane[lane] = y;
           if (last[lane]) TRACE(52, step, lane, position, raw_of(y));
         }
-        if (valid[0]) broadcast(vector, L0_Y_BASE + position, raw_lanes(y_after_lanes));
-        if (last[0]) broadcast(vector, L0_Y_LAST_BASE + position, raw_lanes(l0_y_last_lanes));
+        l0_y_packets_next.element[unit] = raw_lanes(y_after_lanes);
+        l0_y_last_packets_next.element[unit] = raw_lanes(l0_y_last_lanes);
       }
+      if (valid[0]) publish(l0_y_packets, slot * (PES / CELL_UNITS) + q, l0_y_packets_next);
+      if (last[0]) publish(l0_y_last_packets, slot * (PES / CELL_UNITS) + q, l0_y_last_packets_next);
     }
   }
 }
 
 // head.dense: acc_head are the sums over l0.y.last.
-static void head_dense_cells(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
+static void head_dense_cells(const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS],
     const ap_fixed<16, -1> head_b[2],
     result_stream &results,
     const bool valid[LANES],
@@ -146,15 +150,13 @@ SLOTS_OF_PE:
   NEIGHBOURS:
     for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-// Each address is visited once in these loops: no iteration waits for another.
-#pragma HLS DEPENDENCE variable=acc inter false
       COUNT(LOOP_CELLS_HEAD_DENSE);
       packet_t packet;
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
         const unsigned position = (slot * (PES / CELL_UNITS) + q) * CELL_UNITS + unit;
-        const sums_t acc_head_lanes = take<8, 0>(acc, q, unit, slot);
+        const sums_t acc_head_lanes = take<0>(sums, q, unit, slot);
         const ap_fixed<16, -1> b = head_b[position];
       LANES_OF_UNIT:
         for (int lane = 0; lane < LANES; ++lane) {

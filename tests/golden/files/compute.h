@@ -28,6 +28,48 @@ PARAMETER_PACKETS:
   }
 }
 
+// Zeros in all accumulators.
+static void clear_slots(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH]) {
+#pragma HLS INLINE
+CLEAR_SLOTS:
+  for (unsigned slot = 0; slot < ACC_DEPTH; ++slot) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_CLEAR_SLOTS);
+  CLEAR_PES:
+    for (int pe = 0; pe < PES; ++pe) {
+#pragma HLS UNROLL
+      for (int bank = 0; bank < BANKS; ++bank) {
+#pragma HLS UNROLL
+        acc[pe / GROUP_PES][pe % GROUP_PES][bank][slot] = zeros<acc_t>();
+      }
+    }
+  }
+}
+
+// x of a step, if there is one.
+static void load_x_0(frame_stream &frames, gathered_t x_0_packets[GROUPS][MAX_PACKETS], bool is_there) {
+#pragma HLS INLINE off
+  const unsigned count = is_there ? 4 / CELL_UNITS : 0;
+LOAD:
+  for (unsigned q = 0; q < count; ++q) {
+#pragma HLS LOOP_TRIPCOUNT max=2
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_LOAD_X_0);
+    const packet_t packet = frames.read();
+    gathered_t gathered;
+    for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+      activations_t raw;
+      for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+        raw.lane[lane] = packet.value[unit][lane];
+      }
+      gathered.element[unit] = raw;
+    }
+    publish(x_0_packets, q, gathered);
+  }
+}
+
 // The processing of a whole call. All feedback (state, accumulators, activations) stays in here.
 static void compute(frame_stream &frames, word_stream words[GROUPS],
                     parameter_stream &parameters,
@@ -47,6 +89,32 @@ static void compute(frame_stream &frames, word_stream words[GROUPS],
 #pragma HLS ARRAY_PARTITION variable=acc complete dim=2
 #pragma HLS ARRAY_PARTITION variable=acc complete dim=3
 #pragma HLS BIND_STORAGE variable=acc type=ram_s2p impl=lutram latency=1
+  static sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS];  // what the cell unit works on
+#pragma HLS AGGREGATE variable=sums compact=bit
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=1
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=2
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=3
+#pragma HLS BIND_STORAGE variable=sums type=ram_s2p impl=lutram latency=1
+  static gathered_t x_0_packets[GROUPS][MAX_PACKETS];
+#pragma HLS AGGREGATE variable=x_0_packets compact=bit
+#pragma HLS ARRAY_PARTITION variable=x_0_packets complete dim=1
+#pragma HLS BIND_STORAGE variable=x_0_packets type=ram_s2p impl=lutram latency=1
+  static gathered_t l0_y_packets[GROUPS][MAX_PACKETS];
+#pragma HLS AGGREGATE variable=l0_y_packets compact=bit
+#pragma HLS ARRAY_PARTITION variable=l0_y_packets complete dim=1
+#pragma HLS BIND_STORAGE variable=l0_y_packets type=ram_s2p impl=lutram latency=1
+  static gathered_t l0_m_packets[GROUPS][MAX_PACKETS];
+#pragma HLS AGGREGATE variable=l0_m_packets compact=bit
+#pragma HLS ARRAY_PARTITION variable=l0_m_packets complete dim=1
+#pragma HLS BIND_STORAGE variable=l0_m_packets type=ram_s2p impl=lutram latency=1
+  static gathered_t l0_y_last_packets[GROUPS][MAX_PACKETS];
+#pragma HLS AGGREGATE variable=l0_y_last_packets compact=bit
+#pragma HLS ARRAY_PARTITION variable=l0_y_last_packets complete dim=1
+#pragma HLS BIND_STORAGE variable=l0_y_last_packets type=ram_s2p impl=lutram latency=1
+  static column_t kept_column[GROUPS][KEPT][GROUP_PES];  // where PEs of phases that pause go on
+  static slot_t kept_slot[GROUPS][KEPT][GROUP_PES];
+#pragma HLS ARRAY_PARTITION variable=kept_column complete dim=0
+#pragma HLS ARRAY_PARTITION variable=kept_slot complete dim=0
   static lanes_of<ap_fixed<16, 3> > l0_c[6];
 #pragma HLS AGGREGATE variable=l0_c compact=bit
 #pragma HLS ARRAY_PARTITION variable=l0_c cyclic factor=2 dim=1
@@ -80,20 +148,6 @@ static void compute(frame_stream &frames, word_stream words[GROUPS],
     load_parameter<ap_fixed<16, -1>, 6>(parameters, l0_b_o);
     load_parameter<ap_fixed<12, 0>, 6>(parameters, l0_w_oc);
     load_parameter<ap_fixed<16, -1>, 2>(parameters, head_b);
-  CLEAR_SLOTS:  // the phases leave zeros behind, so this is needed once only
-    for (unsigned slot = 0; slot < ACC_DEPTH; ++slot) {
-#pragma HLS PIPELINE II=1
-      COUNT(LOOP_CLEAR_SLOTS);
-      const sums_t nothing = zeros<acc_t>();
-    CLEAR_PES:
-      for (int pe = 0; pe < PES; ++pe) {
-#pragma HLS UNROLL
-        for (int bank = 0; bank < BANKS; ++bank) {
-#pragma HLS UNROLL
-          acc[pe / GROUP_PES][pe % GROUP_PES][bank][slot] = nothing;
-        }
-      }
-    }
   }
 
   // The state before the first step: from memory, zero, or as the last call left it.
@@ -103,6 +157,7 @@ static void compute(frame_stream &frames, word_stream words[GROUPS],
 #pragma HLS PIPELINE II=1
       COUNT(LOOP_GIVEN_L0_Y);
       const packet_t packet = given.read();
+      gathered_t gathered;
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
         activations_t raw;
@@ -110,8 +165,9 @@ static void compute(frame_stream &frames, word_stream words[GROUPS],
 #pragma HLS UNROLL
           raw.lane[lane] = packet.value[unit][lane];
         }
-        broadcast(vector, L0_Y_BASE + q * CELL_UNITS + unit, raw);
+        gathered.element[unit] = raw;
       }
+      publish(l0_y_packets, q, gathered);
     }
   GIVEN_L0_C:
     for (unsigned q = 0; q < 6 / CELL_UNITS; ++q) {
@@ -133,11 +189,13 @@ static void compute(frame_stream &frames, word_stream words[GROUPS],
     for (unsigned q = 0; q < 2 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
       COUNT(LOOP_ZERO_L0_Y);
+      gathered_t gathered;
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
         activations_t raw = zeros<activation_t>();
-        broadcast(vector, L0_Y_BASE + q * CELL_UNITS + unit, raw);
+        gathered.element[unit] = raw;
       }
+      publish(l0_y_packets, q, gathered);
     }
   ZERO_L0_C:
     for (unsigned q = 0; q < 6 / CELL_UNITS; ++q) {
@@ -154,6 +212,7 @@ CLEAR_L0_Y_LAST_BASE:  // a lane without steps captures zeros
   for (unsigned q = 0; q < 2 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_CLEAR_L0_Y_LAST);
+    gathered_t gathered;
     for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
       lanes_of<ap_fixed<16, 1> > nothing;
@@ -161,10 +220,18 @@ CLEAR_L0_Y_LAST_BASE:  // a lane without steps captures zeros
 #pragma HLS UNROLL
         nothing.lane[lane] = 0;
       }
-      broadcast(vector, L0_Y_LAST_BASE + q * CELL_UNITS + unit, raw_lanes(nothing));
+      gathered.element[unit] = raw_lanes(nothing);
     }
+    publish(l0_y_last_packets, q, gathered);
   }
 
+  // Before sweep 0: what is known goes into the activation memory; what later steps do in
+  // advance is done for the first one.
+  clear_slots(acc);
+    load_x_0(frames, x_0_packets, steps > 0);
+    spmv(WRITE_L0_Y, words, l0_y_packets, vector, kept_column, kept_slot, acc);
+    spmv(WRITE_X_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
+    spmv(L0_GATES_FROM_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
   // Sweep 0, forward.
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
@@ -182,29 +249,23 @@ SWEEP_0:
 #pragma HLS UNROLL
       last[lane] = step + 1 == length[lane];
     }
-  LOAD_X_0:
-    for (unsigned q = 0; q < 4 / CELL_UNITS; ++q) {
-#pragma HLS PIPELINE II=1
-      COUNT(LOOP_LOAD_X_0);
-      const packet_t packet = frames.read();
-      for (int unit = 0; unit < CELL_UNITS; ++unit) {
-#pragma HLS UNROLL
-        const unsigned position = q * CELL_UNITS + unit;
-        activations_t raw;
-        for (int lane = 0; lane < LANES; ++lane) {
-#pragma HLS UNROLL
-          raw.lane[lane] = packet.value[unit][lane];
-        }
-        broadcast(vector, X_0_BASE + position, raw);
-      }
-    }
-    spmv(L0_GATES, words, vector, acc);
-    l0_gates_cells(acc, l0_w_ic, l0_c, l0_b_i, l0_w_fc, l0_b_f,
-        l0_b_g, l0_w_oc, l0_b_o, vector, valid, step);
-    spmv(L0_PROJECTION, words, vector, acc);
-    l0_projection_cells(acc, vector, last, valid, step);
+    spmv(L0_GATES_FROM_16, words, l0_y_packets, vector, kept_column, kept_slot, acc);
+    // Side by side: they share no memory.
+    l0_gates_drain(acc, sums);
+    load_x_0(frames, x_0_packets, n + 1 < steps);
+    // Side by side: they share no memory.
+    l0_gates_cells(sums, l0_w_ic, l0_c, l0_b_i, l0_w_fc, l0_b_f,
+        l0_b_g, l0_w_oc, l0_b_o, l0_m_packets, valid, step);
+    spmv(L0_GATES_FROM_0_2, words, x_0_packets, vector, kept_column, kept_slot, acc);
+    spmv(L0_PROJECTION_FROM_0, words, l0_m_packets, vector, kept_column, kept_slot, acc);
+    l0_projection_drain(acc, sums);
+    l0_projection_cells(sums, l0_y_packets, l0_y_last_packets, last, valid, step);
   }
 
+  // Before sweep 1: what is known goes into the activation memory; what later steps do in
+  // advance is done for the first one.
+  clear_slots(acc);
+    spmv(WRITE_L0_Y_LAST, words, l0_y_last_packets, vector, kept_column, kept_slot, acc);
   // Sweep 1, once, after the last step.
   {
     const unsigned step = 0;
@@ -214,8 +275,9 @@ SWEEP_0:
 #pragma HLS UNROLL
       valid[lane] = length[lane] > 0;
     }
-    spmv(HEAD_DENSE, words, vector, acc);
-    head_dense_cells(acc, head_b, results, valid, step);
+    spmv(HEAD_DENSE_FROM_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
+    head_dense_drain(acc, sums);
+    head_dense_cells(sums, head_b, results, valid, step);
   }
 
   // The state after the last step, in the order in which the next call may be given it.
@@ -227,8 +289,7 @@ SWEEP_0:
       packet_t packet;
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-        const unsigned position = q * CELL_UNITS + unit;
-        const activations_t raw = vector[0][0][L0_Y_BASE + position];
+        const activations_t raw = l0_y_packets[0][q].element[unit];
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
           packet.value[unit][lane] = raw.lane[lane];

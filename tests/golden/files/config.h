@@ -22,7 +22,7 @@ const int GROUP_COPIES = 2;  // copies in a group
 // Memories
 const int VECTOR_DEPTH = 14;  // gathered vectors, see the *_BASE constants
 const int BANKS = 8;          // accumulator banks of a PE
-const int ACC_DEPTH = 3;      // slots in each bank
+const int ACC_DEPTH = 4;      // slots in each bank
 
 // Ports
 const int BEAT_BITS = 512;
@@ -71,6 +71,9 @@ inline lanes_of<T> zeros() {
 }
 typedef lanes_of<activation_t> activations_t;
 typedef lanes_of<acc_t> sums_t;
+struct gathered_t {  // neighbouring elements, as many as the cell unit makes in one cycle
+  activations_t element[CELL_UNITS];
+};
 
 // What the PEs of one group consume in one cycle: for each an entry, its fields from the lowest bit on.
 const int ENTRY_BITS = 17;
@@ -112,11 +115,37 @@ struct phase_t {
   ap_uint<4> slots;         // positions in one column
   ap_uint<3> sibling_bits;  // log2 of the sibling matrices
   ap_uint<3> way_bits;      // log2 of the banks that share a sibling's sums
+  ap_uint<3> row;          // its first row in the accumulators
 };
 const int PHASES = 3;
-const phase_t L0_GATES = {0, 24, 0, 12, 2, 1};
-const phase_t L0_PROJECTION = {1, 2, 6, 1, 0, 3};
-const phase_t HEAD_DENSE = {2, 2, 12, 1, 0, 3};
+const phase_t L0_GATES = {0, 26, 0, 12, 2, 1, 1};
+const phase_t L0_PROJECTION = {1, 5, 6, 1, 0, 3, 0};
+const phase_t HEAD_DENSE = {2, 4, 12, 1, 0, 3, 0};
+
+// A stretch of a phase's words that the PE array goes through in one go. Meanwhile it writes packets
+// into the activation memory, one in each cycle from the first on; a word gathers what was written
+// at least 2 words before it (proven from the packed words). A phase whose words are not all run at
+// once keeps the PEs' places.
+struct run_t {
+  phase_t phase;
+  ap_uint<6> first;       // its first word
+  ap_uint<6> words;
+  ap_uint<2> packets;
+  ap_uint<4> to;          // where the first packet goes, in packets
+  ap_uint<1> kept;        // which places it goes on from and leaves behind
+};
+const int MAX_PACKETS = 3;
+const int KEPT = 2;          // phases that pause
+const int SIBLINGS = 4;
+const int SUM_ROWS = 3;
+const run_t WRITE_L0_Y = {L0_GATES, 0, 0, 1, 2, 0};
+const run_t WRITE_X_0 = {L0_GATES, 0, 0, 2, 0, 0};
+const run_t L0_GATES_FROM_0 = {L0_GATES, 0, 16, 0, 0, 1};
+const run_t L0_GATES_FROM_16 = {L0_GATES, 16, 10, 1, 2, 1};
+const run_t L0_GATES_FROM_0_2 = {L0_GATES, 0, 16, 2, 0, 1};
+const run_t L0_PROJECTION_FROM_0 = {L0_PROJECTION, 0, 5, 3, 3, 0};
+const run_t WRITE_L0_Y_LAST = {L0_GATES, 0, 0, 1, 6, 0};
+const run_t HEAD_DENSE_FROM_0 = {HEAD_DENSE, 0, 4, 0, 0, 0};
 
 // A gap is split into columns and slots by table: no divider in the PE.
 const unsigned char GAP_COLUMNS[PHASES][32] = {

@@ -8,10 +8,16 @@
 
 // The phases of every step, in the order in which compute consumes them, from one memory port.
 static void fetch_words(const beat_t *weights, beat_stream &beats, unsigned steps) {
+AHEAD_L0_GATES_FROM_0:
+  for (unsigned k = 1; k < 3; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_FETCH_WORDS);
+    beats.write(weights[k]);
+  }
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
   BEATS_0:
-    for (unsigned k = 0; k < 3; ++k) {
+    for (unsigned k = 0; k < 4; ++k) {
 #pragma HLS PIPELINE II=1
       COUNT(LOOP_FETCH_WORDS);
       beats.write(weights[k]);
@@ -20,7 +26,7 @@ SWEEP_0:
 SWEEP_1:
   for (unsigned n = 0; n < 1; ++n) {
   BEATS_1:
-    for (unsigned k = 3; k < 4; ++k) {
+    for (unsigned k = 4; k < 5; ++k) {
 #pragma HLS PIPELINE II=1
       COUNT(LOOP_FETCH_WORDS);
       beats.write(weights[k]);
@@ -66,9 +72,9 @@ inline part_t widened(part_t bits) {
   return is_negative ? field | ((part_t(1) << WIDEST) - (part_t(1) << OWN)) : field;
 }
 
-// One phase's words lie in its beats without spare bits.
+// Words of a phase lie in beats without spare bits.
 template <int WEIGHT_BITS, int INDEX_BITS>
-static void unpack_phase(const phase_t phase, beat_stream &beats, word_stream &words) {
+static void unpack_run(unsigned count, beat_stream &beats, word_stream &words) {
 #pragma HLS INLINE off
   const int OWN_BITS = WEIGHT_BITS + INDEX_BITS;  // of an entry in this phase
   const int WORD_BITS = GROUP_PES * OWN_BITS;
@@ -86,8 +92,8 @@ EMPTY:
   unsigned short units = 0;  // of them in the residue
   word_t word;
 WORDS:
-  for (unsigned n = 0; n < phase.words; ++n) {
-#pragma HLS LOOP_TRIPCOUNT max=24
+  for (unsigned n = 0; n < count; ++n) {
+#pragma HLS LOOP_TRIPCOUNT max=26
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_UNPACK_WORDS);
     if (units < WORD_BITS / UNIT_BITS) {
@@ -133,14 +139,16 @@ WORDS:
 }
 
 static void unpack_words(beat_stream &beats, word_stream &words, unsigned steps) {
+  unpack_run<12, 5>(L0_GATES_FROM_0.words, beats, words);
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
-    unpack_phase<12, 5>(L0_GATES, beats, words);
-    unpack_phase<12, 2>(L0_PROJECTION, beats, words);
+    unpack_run<12, 5>(L0_GATES_FROM_16.words, beats, words);
+    unpack_run<12, 5>(L0_GATES_FROM_0_2.words, beats, words);
+    unpack_run<12, 2>(L0_PROJECTION_FROM_0.words, beats, words);
   }
 SWEEP_1:
   for (unsigned n = 0; n < 1; ++n) {
-    unpack_phase<12, 1>(HEAD_DENSE, beats, words);
+    unpack_run<12, 1>(HEAD_DENSE_FROM_0.words, beats, words);
   }
 }
 
