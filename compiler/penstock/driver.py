@@ -22,7 +22,8 @@ from penstock.ir import Graph
 from penstock.ir.io import dump_graph
 from penstock.ir.verify import verify
 from penstock.lowering import lower
-from penstock.machine import Machine, describe
+from penstock.machine import Machine
+from penstock.machine.choose import choose_weights
 from penstock.machine.runs import word_runs
 from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.model import RecurrentModel
@@ -175,12 +176,12 @@ def compile_graph(
         ) from error
     check_shapes(graph)
     check_types(graph)
-    machine = describe(graph, schedule(graph, hardware))
+    machine = choose_weights(graph, schedule(graph, hardware))
     check_memories(machine)
     manifest, weights = pack(machine, batch_first, input_exponents)
     proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)
     graph_json, graph_tensors = dump_graph(graph)
-    binaries = {f"weights/group_{g}.bin": content for g, content in enumerate(weights[:-1])}
+    binaries = dict(zip(manifest.file_bytes(), weights, strict=False))
     binaries["weights/parameters.bin"] = weights[-1]
     binaries["graph.json"] = graph_json.encode()
     binaries["graph.safetensors"] = graph_tensors
@@ -201,10 +202,11 @@ def compile_graph(
 def pack(
     machine: Machine, batch_first: bool, input_exponents: tuple[int, ...] = ()
 ) -> tuple[Manifest, list[bytes]]:
-    """The manifest, and the content of each group's weight file followed by parameters.bin."""
+    """The manifest, and the content of each weight file, followed by parameters.bin."""
     plan, kept = machine.plan, machine.kept
     manifest = Manifest(
         plan.hardware.pes, machine.groups.group_pes, plan.hardware.port_bits,
+        "onchip" if machine.on_chip else "stream",
         tuple(product.code for product in plan.products),
         word_runs(machine.stored_runs, {p.name: n for n, p in enumerate(machine.products)}),
         plan.layouts, plan.layout_of,
@@ -226,6 +228,8 @@ def pack(
     )  # fmt: skip
     entries = [product.entries for product in plan.products]
     files = [pack_group(manifest, entries, group) for group in range(manifest.groups)]
+    if machine.on_chip:
+        files = [b"".join(files)]
     vectors = [
         plan.layout(array.name).spread(constant_of(machine.graph, array.name))
         for array in kept.parameters

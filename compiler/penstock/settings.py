@@ -38,6 +38,9 @@ class Hardware:
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
         first), or ``best``: whichever needs fewer cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
+    weights: ``stream`` reads them in every step; ``onchip`` loads them once, with the parameters,
+        into memories of the PE groups; ``auto`` keeps them on chip where they fit and a step is
+        shorter for it.
     port_bits: width of a memory port (one m_axi beat).
     max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
         2**20.
@@ -69,7 +72,10 @@ class Hardware:
     index_bits: Annotated[
         int | None, Option("Bits of an index, 1 to 8. Default: chosen for each phase.")
     ] = None
-    port_bits: Annotated[int, Option("Width of a memory port: 128, 256 or 512.")] = 512
+    weights: Annotated[
+        str, Option("Where weights are: stream, onchip, or auto: on chip where that is faster.")
+    ] = "auto"
+    port_bits: Annotated[int, Option("Width of a memory port: 64, 128, 256 or 512.")] = 512
     max_steps: Annotated[int, Option("Longest sequence, where frames are buffered.")] = 256
     clock_mhz: Annotated[float, Option("Target clock in MHz.")] = 200.0
     part: Annotated[str, Option("FPGA part.")] = "xcu55c-fsvh2892-2L-e"
@@ -105,9 +111,14 @@ class Hardware:
                 "choose 1 to 8",
             ),
             (
-                self.port_bits in (128, 256, 512),
+                self.weights in ("auto", "stream", "onchip"),
+                f"weights {self.weights!r}",
+                "choose auto, stream or onchip",
+            ),
+            (
+                self.port_bits in (64, 128, 256, 512),
                 f"a memory port of {self.port_bits} bits",
-                "choose 128, 256 or 512",
+                "choose 64, 128, 256 or 512",
             ),
             (
                 1 <= self.max_steps <= MAX_STEPS,

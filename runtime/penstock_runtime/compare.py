@@ -216,9 +216,7 @@ def _broken_off(project: Project, output: str) -> PenstockError:
 def _prove_packing(project: Project) -> None:
     """The packed weights are the graph's and free of hazards, which C simulation can't show."""
     manifest, folder = project.manifest, project.folder
-    files = [
-        (folder / f"weights/group_{group}.bin").read_bytes() for group in range(manifest.groups)
-    ]
+    files = [(folder / name).read_bytes() for name in manifest.file_bytes()]
     try:
         validate(project.graph, manifest, files, manifest.kernel.hazard_distance)
     except (AssertionError, ValueError) as error:

@@ -168,6 +168,12 @@ def _sizes(project: Project) -> Constants:
     if frames(project.graph):
         assert manifest.interface.max_steps is not None
         values["MAX_STEPS"] = manifest.interface.max_steps
+    is_kept = manifest.weights == "onchip"
+    values["WEIGHT_PORTS"] = 1 if is_kept else manifest.groups
+    if is_kept:
+        values["STORED_WORDS"] = sum(run.words for run in manifest.runs)
+        size = sum(manifest.file_bytes().values())
+        values["WEIGHT_BEATS"] = size * 8 // ports.port_bits
     if runs:
         operands = [count for phase in manifest.phases for _, count in phase.operands]
         values |= {
@@ -229,6 +235,10 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
 def _phases(manifest: Manifest) -> Constants:
     """Each phase's sizes, and the tables by which its entries are read."""
     form = kernel_format(manifest.phases)
+    ends = np.cumsum([run.words for run in manifest.runs]).tolist()
+    stored_at = {
+        (run.phase, run.first): end - run.words for run, end in zip(manifest.runs, ends, strict=True)
+    }
     found: Constants = {
         f"{form.name}_{table}".upper(): [value for own in form.tables for value in own[table]]
         for table in form.tables[0]
@@ -237,10 +247,15 @@ def _phases(manifest: Manifest) -> Constants:
         found[f"phase {phase.name}"] = [
             index, phase.words, manifest.kernel.operand_bases[index][0], phase.slots,
             phase.siblings.bit_length() - 1, phase.ways.bit_length() - 1,
-            *([manifest.kernel.first_rows[index]] if manifest.kernel.runs else []),
         ]  # fmt: skip
+        if manifest.kernel.runs:
+            found[f"phase {phase.name}"].append(manifest.kernel.first_rows[index])
+        elif manifest.weights == "onchip":
+            found[f"phase {phase.name}"].append(stored_at[index, 0])
     for name, fields in manifest.kernel.runs.items():
-        found[f"run {name}"] = list(fields)
+        index, first, words, *_ = fields
+        at = [stored_at[index, first] if words else 0] * (manifest.weights == "onchip")
+        found[f"run {name}"] = [*fields, *at]
     return found
 
 

@@ -16,6 +16,7 @@ from penstock.packing.vectors import parameter_ports
 
 if TYPE_CHECKING:
     from penstock.machine.machine import Machine
+    from penstock.machine.runs import Run
 
 
 class When(StrEnum):
@@ -95,14 +96,31 @@ def _frames(machine: Machine) -> Iterator[Loop]:
                positions // _chunk(machine))  # fmt: skip
 
 
+def turns_of(machine: Machine, run: Run) -> int:
+    """Turns of the loop that takes words out of beats: a word each, or a beat if that is less."""
+    product = machine.phase(run.phase).product
+    assert product is not None
+    word_bits = machine.groups.group_pes * product.code.entry_bits
+    is_wide = word_bits > machine.hardware.port_bits
+    return run.end_beat - run.first_beat if is_wide else run.words
+
+
 def _words(machine: Machine) -> Iterator[Loop]:
     groups = machine.groups.groups
+    if machine.on_chip:
+        runs, beats = machine.stored_runs, machine.weight_beats * groups
+        turns, words = (sum(turns_of(machine, run) for run in runs), sum(run.words for run in runs))
+        yield Loop("fetch_words", "", Process.FETCH_WORDS, When.RELOAD, beats)
+        yield Loop("unpack_words", "", Process.UNPACK_WORDS, When.RELOAD, turns * groups,
+                   len(runs) * groups)  # fmt: skip
+        yield Loop("keep_words", "", Process.COMPUTE, When.RELOAD, words * groups)
+        return
     for is_once, when in ((False, When.STEP), (True, When.CALL)):
         runs = [run for run in machine.stored_runs if machine.is_once(run.sweep) is is_once]
         if when is When.CALL:
             runs += [run for own in machine.runs.values() for run in own.ahead if run.words]
         beats = sum(run.end_beat - run.first_beat for run in runs)
-        words = sum(run.words for run in runs)
+        words = sum(turns_of(machine, run) for run in runs)
         sweeps = len({run.sweep for run in runs})
         yield Loop("fetch_words", "", Process.FETCH_WORDS, when, beats * groups, sweeps, groups)
         yield Loop("unpack_words", "", Process.UNPACK_WORDS, when, words * groups, len(runs),

@@ -56,6 +56,7 @@ class Machine:
     of each sweep, how its phases' words go through the PE array; rows: where in the accumulators.
     results: the vectors of the output in the order in which they arrive; output_order: of each
     element of the output, its place among them; result_chunk: elements that leave in one cycle.
+    on_chip: the weights stay in memories of the groups, and are loaded with the parameters.
     """
 
     graph: Graph
@@ -74,6 +75,7 @@ class Machine:
     results: tuple[Result, ...]
     output_order: tuple[int, ...]
     result_chunk: int
+    on_chip: bool
 
     @property
     def hardware(self) -> Hardware:
@@ -179,8 +181,29 @@ class Machine:
 
     @property
     def weight_beats(self) -> int:
-        """Beats in the memory of each weight port."""
+        """Beats of each group's words."""
         return self.stored_runs[-1].end_beat
+
+    @property
+    def weight_ports(self) -> int:
+        """Ports for weights: one for each group, or one for all if they stay on chip."""
+        return 1 if self.on_chip else self.groups.groups
+
+    @property
+    def weight_files(self) -> list[str]:
+        """The file in weights/ behind each of these ports."""
+        if self.on_chip:
+            return ["words.bin"]
+        return [f"group_{group}.bin" for group in range(self.groups.groups)]
+
+    @property
+    def stored_words(self) -> dict[tuple[str, int], int]:
+        """Where each run's words begin in a group's memory: (phase, first word) -> address."""
+        found, address = {}, 0
+        for run in self.stored_runs:
+            found[run.phase, run.first] = address
+            address += run.words
+        return found
 
     @property
     def every_run(self) -> list[Run]:
@@ -221,18 +244,23 @@ class Machine:
     @property
     def step_weight_beats(self) -> int:
         """Beats that each weight port streams in every step."""
+        if self.on_chip:
+            return 0
         return sum(
             self.beats_of(phase.name) for phase in self.products if not self.is_once(phase.sweep)
         )
 
 
-def describe(graph: Graph, plan: Schedule) -> Machine:
-    """The machine of a graph under its schedule. Raises PenstockError for what can't be built."""
+def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
+    """The machine of a graph under its schedule. Raises PenstockError for what can't be built.
+
+    on_chip: the weights stay on chip, and are loaded with the parameters.
+    """
     hardware = plan.hardware
     beats = Ports(hardware.port_bits, 16 if _widest_element(graph) <= 16 else 32, hardware.lanes)
     _check_beats(beats)
     kept = store(graph, plan, beats)
-    groups = group(plan.products, hardware.pes, hardware.port_bits, hardware.cell_units)
+    groups = group(plan.products, hardware.pes, hardware.port_bits, hardware.cell_units, on_chip)
     stages, frames = phases(kept), loads(kept)
     runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.port_bits)
     rows = accumulator_rows(kept, runs)
@@ -246,14 +274,21 @@ def describe(graph: Graph, plan: Schedule) -> Machine:
     between = streams(
         plan.products, groups, beats, hardware.cell_units,
         plan.positions(graph.of_kind("input")[0].name), positions, bool(kept.states),
-        bool(kept.parameters),
+        bool(kept.parameters), on_chip,
     )  # fmt: skip
     in_file = file_order(runs, stages)
-    ports = memory_ports(graph, plan, beats, groups.groups, in_file[-1].end_beat, kept.states)
+    weight_beats = in_file[-1].end_beat
+    weight_ports = 1 if on_chip else groups.groups
+    ports = memory_ports(
+        graph, plan, beats, weight_ports, weight_beats * groups.groups // weight_ports, kept.states
+    )
     return Machine(
         graph, plan, kept, beats, groups, stages, frames, runs, rows, order, ports, between,
-        memories(kept, groups, beats, between, ports, positions, chunk, rows), results,
-        output_order, chunk,
+        memories(
+            kept, groups, beats, between, ports, positions, chunk, rows,
+            sum(run.words for run in in_file) if on_chip else 0,
+        ),
+        results, output_order, chunk, on_chip,
     )  # fmt: skip
 
 

@@ -87,6 +87,12 @@ def _activation_depth(kept: Storage) -> int:
     return -(-kept.activations.depth // kept.plan.hardware.cell_units)
 
 
+def has_uram(kept: Storage) -> bool:
+    """True if the device has UltraRAM."""
+    device = device_of(kept.plan.hardware.part)
+    return device is not None and device.die is not None and device.die.uram > 0
+
+
 def impl_of(depth: int, has_uram: bool = False) -> str:
     """What a memory of one read and one write port stands in, by its depth."""
     if depth <= LUTRAM_DEPTH:
@@ -111,9 +117,14 @@ def accumulator_bits(graph: Graph) -> int:
 def memories(
     kept: Storage, groups: PeGroups, beats: Ports, streams: tuple[Stream, ...],
     ports: tuple[Port, ...], result_positions: int, result_chunk: int, rows: AccumulatorRows,
+    stored_words: int,
 ) -> tuple[Memory, ...]:  # fmt: skip
-    """Every memory, in the order of its kinds."""
+    """Every memory, in the order of its kinds. stored_words: of each group, if they stay on chip."""
+    word_bits = next(stream.width for stream in streams if stream.name == "words")
+    words = Memory("weights", "weights", groups.groups, stored_words, word_bits,
+                   impl=impl_of(stored_words, has_uram(kept)))  # fmt: skip
     return (
+        *([words] if stored_words else []),
         *_of_the_array(kept, groups, rows),
         *_of_vectors(kept, beats, result_positions, result_chunk),
         *_of_tables(kept),
@@ -168,12 +179,10 @@ def _of_vectors(
             yield memory(kept.next_of(state))
     for array in kept.parameters:
         yield memory(array, 1)
-    device = device_of(hardware.part)
-    has_uram = device is not None and device.die is not None and device.die.uram > 0
     for array in kept.frames:
         depth = hardware.max_steps * -(-array.positions // banks)
         yield Memory(array.name, "frames", banks, depth, activation_bits(kept) * lanes,
-                     impl=impl_of(depth, has_uram))  # fmt: skip
+                     impl=impl_of(depth, has_uram(kept)))  # fmt: skip
     for array in (*kept.carries, *kept.captures):
         yield memory(array)
     depth = -(-result_positions // banks)

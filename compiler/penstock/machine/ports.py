@@ -33,17 +33,20 @@ class Port:
 
 
 def group(
-    products: tuple[Product, ...], pes: int, port_bits: int, per_cycle: int
+    products: tuple[Product, ...], pes: int, port_bits: int, per_cycle: int, on_chip: bool
 ) -> PeGroups:
-    """As many PEs behind one port as one beat a cycle can feed, and no more than 32."""
+    """As many PEs behind one port as one beat a cycle can feed, and no more than 32.
+
+    Where weights stay on chip, a memory of its own feeds each group, as wide as need be.
+    """
     entry_bits = max(product.code.entry_bits for product in products)
-    fed = min(port_bits // entry_bits, MAX_GROUP_PES)
+    fed = MAX_GROUP_PES if on_chip else min(port_bits // entry_bits, MAX_GROUP_PES)
     size = next(size for size in range(fed, 0, -1) if pes % size == 0)
     return PeGroups(pes // size, size, per_cycle)
 
 
 def memory_ports(
-    graph: Graph, plan: Schedule, beats: Ports, groups: int, weight_beats: int,
+    graph: Graph, plan: Schedule, beats: Ports, weight_ports: int, weight_beats: int,
     states: tuple[State, ...],
 ) -> tuple[Port, ...]:  # fmt: skip
     """All ports, in the order of the kernel's arguments."""
@@ -54,7 +57,7 @@ def memory_ports(
     is_once = graph.sweeps[output.sweep] is Direction.ONCE
     found = [
         Port("x", True, beats.beats(source.tensor.length), is_per_step=True),
-        *(Port(f"weights_{group}", True, weight_beats) for group in range(groups)),
+        *(Port(f"weights_{group}", True, weight_beats) for group in range(weight_ports)),
         Port("parameters", True, on_chip),
         Port("state_in", True, kept),
         Port("state_out", False, kept),

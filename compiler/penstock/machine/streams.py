@@ -26,13 +26,14 @@ class Stream:
 def streams(
     products: tuple[Product, ...], groups: PeGroups, beats: Ports, per_cycle: int,
     input_positions: int, result_positions: int, has_states: bool, has_parameters: bool,
+    on_chip: bool,
 ) -> tuple[Stream, ...]:  # fmt: skip
     """Beats from and to the ports, words to the PEs, packets of neighbouring elements.
 
     Frames and results are as deep as one frame: the next waits while a step runs, and the last one
     leaves.
     """
-    ends = 2 + 2 * has_states + has_parameters
+    ends, feeds = 2 + 2 * has_states + has_parameters, 1 if on_chip else groups.groups
     widest = kernel_format([product.code for product in products])
     entry_bits = sum(field.bits for field in widest.fields)
     packet_bits = per_cycle * beats.lanes * beats.io_bits
@@ -41,8 +42,8 @@ def streams(
         return Stream(name, 1, max(SHALLOWEST, positions // per_cycle), packet_bits)
 
     return (
-        Stream("beats", groups.groups + ends, BEAT_DEPTH, beats.port_bits),
-        Stream("words", groups.groups, WORD_DEPTH, groups.group_pes * entry_bits),
+        Stream("beats", feeds + ends, BEAT_DEPTH, beats.port_bits),
+        Stream("words", feeds, WORD_DEPTH, groups.group_pes * entry_bits),
         packets("frames", input_positions),
         packets("results", result_positions),
         Stream("states", 2 * has_states, PACKET_DEPTH, packet_bits),

@@ -80,7 +80,7 @@ def timeline(machine: Machine) -> Timeline:
         own = [loop for loop in machine.loops if loop.process is process]
         of_step = [loop for loop in own if loop.when is When.STEP]
         if process is not Process.COMPUTE and of_step:
-            restart = READ_LATENCY if process is Process.FETCH_WORDS else 0
+            restart = READ_LATENCY if process is Process.FETCH_WORDS and not machine.on_chip else 0
             busy.append(Busy(str(process), _cycles(of_step) + restart))
     busy += [Busy(channel.name, channel.step_cycles(machine.hardware.clock_mhz))
              for channel in memory.channels]  # fmt: skip

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -48,7 +49,8 @@ class WordRun:
 class Manifest:
     """Everything that turns weight bytes into matrices.
 
-    layouts: name -> order of a vector in hardware. group_pes: PEs behind one memory port.
+    layouts: name -> order of a vector in hardware. group_pes: PEs that one word feeds. weights: read
+    in every step, each group's from a port of its own, or kept on chip, from one port for all.
     parameters: on-chip vectors in the order of ``parameters.bin``, as nodes. interface, kernel,
     golden, loops: see ``schema``.
     """
@@ -56,6 +58,7 @@ class Manifest:
     pes: int
     group_pes: int
     port_bits: int
+    weights: Literal["stream", "onchip"]
     phases: tuple[PhaseCode, ...]
     runs: tuple[WordRun, ...]
     layouts: dict[str, Layout]
@@ -86,14 +89,24 @@ class Manifest:
         return sorted(own, key=lambda index: self.runs[index].first)
 
     def file_bytes(self) -> dict[str, int]:
-        """The size of every weight file: name -> bytes."""
+        """The size of every weight file: name -> bytes; one for each port."""
         size = self.beat_offsets()[-1] * self.port_bits // 8
+        if self.weights == "onchip":
+            return {"weights/words.bin": size * self.groups}
         return {f"weights/group_{group}.bin": size for group in range(self.groups)}
+
+    def of_groups(self, files: Sequence[bytes]) -> list[bytes]:
+        """The words of each group from the files of all ports."""
+        content = b"".join(files)
+        size = self.beat_offsets()[-1] * self.port_bits // 8
+        if len(content) != size * self.groups:
+            raise ValueError("the weight files are of another size")
+        return [content[size * group : size * (group + 1)] for group in range(self.groups)]
 
     def to_json(self) -> str:
         """The text of manifest.json."""
         fields = ManifestFields(
-            SCHEMA, self.pes, self.group_pes, self.port_bits,
+            SCHEMA, self.pes, self.group_pes, self.port_bits, self.weights,
             "weight (two's complement, low bits), then gap; lowest PE lowest",
             tuple(PhaseFields(**vars(phase)) for phase in self.phases),
             tuple(
@@ -118,7 +131,7 @@ class Manifest:
         runs = tuple(WordRun(run.phase, run.first, run.words) for run in fields.runs)
         layouts = {name: Layout(order) for name, order in fields.layouts.items()}
         manifest = cls(
-            fields.pes, fields.group_pes, fields.port_bits, phases, runs, layouts, fields.layout_of,
+            fields.pes, fields.group_pes, fields.port_bits, fields.weights, phases, runs, layouts, fields.layout_of,
             fields.parameters, fields.interface, fields.kernel, fields.golden,
             fields.loops,
         )  # fmt: skip
@@ -154,7 +167,7 @@ def pack_group(manifest: Manifest, entries: list[Entries], group: int) -> bytes:
 
 
 def unpack_phase(manifest: Manifest, files: list[bytes], index: int) -> Entries:
-    """The words of one phase from the files of all groups. Raises ValueError for short files."""
+    """The words of one phase from the files of all ports. Raises ValueError for short files."""
     phase, offsets = manifest.phases[index], manifest.beat_offsets()
     beat_bytes = manifest.port_bits // 8
 
@@ -163,7 +176,7 @@ def unpack_phase(manifest: Manifest, files: list[bytes], index: int) -> Entries:
         return unpack_words(own, manifest.runs[run].words, manifest.group_pes, phase.fields)
 
     runs = manifest.runs_of(index)
-    parts = [Entries.in_a_row([unpacked(content, run) for run in runs]) for content in files]
+    parts = [Entries.in_a_row([unpacked(content, run) for run in runs]) for content in manifest.of_groups(files)]
     order = np.concatenate([manifest.pe_groups.members(g) for g in range(manifest.groups)])
     return Entries.joined(parts).of_pes(np.argsort(order))
 

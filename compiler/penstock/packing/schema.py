@@ -19,7 +19,7 @@ from penstock.formats.known import AnyFormat
 SCHEMA: Final = 3
 MAX_WORDS = 1 << 31
 IO_BITS = (16, 32)
-PORT_BITS = (128, 256, 512)
+PORT_BITS = (64, 128, 256, 512)
 
 Name = Annotated[str, Meta(min_length=1)]
 Length = Annotated[int, Meta(ge=1, le=MAX_LENGTH)]
@@ -128,7 +128,8 @@ class ManifestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Literal[3]
     pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
     group_pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
-    port_bits: Annotated[int, Meta(ge=128, le=512)]
+    port_bits: Annotated[int, Meta(ge=64, le=512)]
+    weights: Literal["stream", "onchip"]
     entry: str
     phases: Annotated[tuple[PhaseFields, ...], Meta(min_length=1, max_length=1 << 10)]
     runs: Annotated[tuple[RunFields, ...], Meta(min_length=1, max_length=1 << 12)]
@@ -202,7 +203,7 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
             and all(0 <= k < len(phase.operands) for own in phase.gathers for k in own)
         ),
         f"an entry of phase {phase.name} does not fit port_bits": (
-            fields.group_pes * _entry_bits(phase) <= fields.port_bits
+            fields.group_pes * _entry_bits(phase) <= fields.port_bits or fields.weights == "onchip"
         ),
     }
 

@@ -13,6 +13,7 @@ from penstock.codegen.render import render
 from penstock.formats.kernel import KernelFormat, kernel_format
 from penstock.ir.walk import empty_capture
 from penstock.machine import Machine
+from penstock.machine.loops import turns_of
 from penstock.machine.memories import Access, Memory
 from penstock.machine.ports import BURST_BEATS, OUTSTANDING
 from penstock.packing.vectors import parameter_offsets, parameter_ports
@@ -60,6 +61,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "copy_pes": machine.copy_pes,
         "group_copies": -(-machine.groups.group_pes // machine.copy_pes),
         "neighbours_share": machine.groups.neighbours_share, "cell_units": hardware.cell_units,
+        "weight_ports": machine.weight_ports, "on_chip": machine.on_chip,
         "loops": names.loops, "burst": BURST_BEATS, "outstanding": OUTSTANDING,
         "banks": machine.plan.banks, "hazard_distance": hardware.hazard_distance,
         "phases": [phase_code(machine, names, phase, index)
@@ -94,7 +96,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "io_bits": machine.beats.io_bits,
     }  # fmt: skip
     context |= _widths(machine) | _operands(machine) | _ends(machine, golden_steps)
-    context |= _chunks(machine)
+    context |= _chunks(machine) | _stored(machine)
     return context | {"constant_names": _constant_names(context)}
 
 
@@ -112,6 +114,7 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     form: KernelFormat = context["format"]
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
+    names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
     names += ["MAX_STEPS"] if context["buffers_frames"] else []
     names += ["MAX_PACKETS", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
     has_operands = context["is_aligned"] or context["is_scattered"]
@@ -205,6 +208,20 @@ def factor_width(machine: Machine) -> tuple[int, bool]:
     return weight_bits, False
 
 
+def _stored(machine: Machine) -> dict[str, Any]:
+    """The memories of the weights, if they stay on chip; turns of the loop that unpacks words."""
+    word_bits = machine.groups.group_pes * max(
+        product.code.entry_bits for product in machine.plan.products
+    )
+    turns = max(turns_of(machine, run) for run in machine.stored_runs)
+    found: dict[str, Any] = {"is_wide": word_bits > machine.hardware.port_bits, "max_turns": turns}
+    if machine.on_chip:
+        memory = machine.memory("weights")
+        found |= {"stored_words": memory.depth, "stored_impl": memory.impl,
+                  "stored_bits": memory.depth.bit_length()}  # fmt: skip
+    return found
+
+
 def _storage(memory: Memory) -> dict[str, Any] | None:
     """How BIND_STORAGE says it; None leaves it to the tool."""
     if memory.impl == "auto":
@@ -272,5 +289,5 @@ def _ends(machine: Machine, golden_steps: int) -> dict[str, Any]:
         "output_order": [] if order == list(range(len(order))) else order,
         "position_type": "unsigned short" if machine.result_positions <= 1 << 16 else "unsigned",
         "is_argmax": machine.is_argmax, "argmax_length": len(order),
-        "depth": {**depths, "weights": machine.weight_beats},
+        "depth": {**depths, "weights": machine.port("weights_0").beats},
     }  # fmt: skip

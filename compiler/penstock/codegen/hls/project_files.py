@@ -49,12 +49,12 @@ def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
     """Sizes, and the files that the build files name."""
     hardware, groups = machine.hardware, machine.groups.groups
     cpp = sorted(path for path in sources if path.endswith(".cpp"))
-    weights = [f"weights/group_{group}.bin" for group in range(groups)]
+    weights = [f"weights/{name}" for name in machine.weight_files]
     return {
         "version": __version__, "model": one_line(machine.graph.name), "part": hardware.part,
         "clock_mhz": f"{hardware.clock_mhz:g}", "clock_ns": f"{1000 / hardware.clock_mhz:g}",
         "clock_hz": round(hardware.clock_mhz * 1e6),
-        "groups": groups, "lanes": hardware.lanes, "max_steps": machine.max_steps,
+        "groups": groups, "weight_files": machine.weight_files, "lanes": hardware.lanes, "max_steps": machine.max_steps,
         "kernel_sources": [path for path in cpp if path.startswith("kernel/")],
         "tb_sources": ["tb/lstm_tb.cpp"],
         "tb_files": ["tb/vectors.dat", *weights, "weights/parameters.bin"],

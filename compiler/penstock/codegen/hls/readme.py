@@ -80,9 +80,10 @@ def _memory(machine: Machine) -> dict[str, Any]:
             for array, beat in zip(arrays, offsets, strict=False)
         ],
         "parameter_bytes": offsets[-1] * beat_bytes,
-        "weight_files": [
-            {"index": group, "bytes": machine.weight_beats * beat_bytes}
-            for group in range(machine.groups.groups)
+        "weights_on_chip": machine.on_chip,
+        "weight_ports": [
+            {"index": index, "name": name, "bytes": machine.port(f"weights_{index}").beats * beat_bytes}
+            for index, name in enumerate(machine.weight_files)
         ],
     }  # fmt: skip
 

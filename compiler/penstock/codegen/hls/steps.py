@@ -9,6 +9,7 @@ from penstock.codegen.hls.names import Names, one_line, plain_cpp
 from penstock.codegen.hls.units import UnitCode
 from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.machine import Machine
+from penstock.machine.loops import turns_of
 from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Load, Phase
 from penstock.machine.runs import Run
@@ -61,6 +62,7 @@ def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict
         "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
         "row": machine.rows.first[phase.name], "rows_per_pe": phase.unit.rows_per_pe,
         "siblings": code.siblings, "ways": code.ways,
+        "at": machine.stored_words.get((phase.name, 0), 0),
         "drain": names.drain(phase.name) if overlaps else "",
         "drain_loop": names.loop("drain", phase.name) if overlaps else "",
     }  # fmt: skip
@@ -93,7 +95,8 @@ def _run(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
     phase = run.phase or machine.products[0].name
     fields = ("phase", "first", "words", "packets", "to", "kept")
     numbers = dict(zip(fields, run_fields(machine, run), strict=True))
-    return {**numbers, "constant": names.run(run), "phase": names.phase(phase)}
+    at = machine.stored_words.get((run.phase, run.first), 0)
+    return {**numbers, "constant": names.run(run), "phase": names.phase(phase), "at": at}
 
 
 def run_fields(machine: Machine, run: Run) -> tuple[int, ...]:
@@ -114,7 +117,7 @@ def _words(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
     overlaps = machine.hardware.overlaps
     constant = names.run(run) if overlaps else names.phase(run.phase)
     return {
-        "constant": constant, "word_count": f"{constant}.words",
+        "constant": constant, "turns": turns_of(machine, run),
         "field_bits": [field.bits for field in product.code.fields],
         "first_beat": run.first_beat, "end_beat": run.end_beat,
     }  # fmt: skip
