@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def balanced(generator: np.random.Generator, shape: tuple[int, int], pes: int) -
     height = min(shape[0], CELLS)
     edges = (0, INPUTS, shape[1]) if shape[0] > CELLS else (0, shape[1])
     for top in range(0, shape[0], height):
-        for left, right in zip(edges, edges[1:], strict=False):
+        for left, right in pairwise(edges):
             weights = generator.normal(size=(height, right - left))
             found[top : top + height, left:right] = pe_balanced_mask(weights, DENSITY, pes)
     return found

@@ -10,6 +10,7 @@ from penstock.bounds import FASTEST_MHZ, LANE_CHOICES, MAX_CELL_UNITS, MAX_PES, 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
+ASSIGNMENTS = ("best", "interleave", "balance", "search")
 RANGE_METHODS = ("error", "peak", "percentile")
 
 
@@ -33,7 +34,8 @@ class Hardware:
         one slot that follow too closely. Default: the fewest that cost under 1 % in bubbles.
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
-        first), or ``best``: whichever needs fewer cycles.
+        first), ``search`` (from there on, rows are exchanged; a PE may have a slot more where that
+        pays), or ``best``: whichever needs the fewest cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
     port_bits: width of a memory port (one m_axi beat).
     max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
@@ -58,7 +60,9 @@ class Hardware:
     hazard_distance: Annotated[
         int, Option("Minimum cycles between two uses of an accumulator.")
     ] = 4
-    assign: Annotated[str, Option("How rows go to PEs: best, interleave or balance.")] = "best"
+    assign: Annotated[str, Option("How rows go to PEs: best, interleave, balance or search.")] = (
+        "best"
+    )
     index_bits: Annotated[
         int | None, Option("Bits of an index, 1 to 8. Default: chosen for each phase.")
     ] = None
@@ -88,9 +92,9 @@ class Hardware:
                 "choose 2 to 16 cycles",
             ),
             (
-                self.assign in ("best", "interleave", "balance"),
+                self.assign in ASSIGNMENTS,
                 f"assign {self.assign!r}",
-                "choose best, interleave or balance",
+                "choose best, interleave, balance or search",
             ),
             (
                 self.index_bits is None or 1 <= self.index_bits <= 8,

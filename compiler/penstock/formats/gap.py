@@ -8,7 +8,7 @@ or where a PE has come to its end before the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from penstock.fixed import IntArray
 from penstock.formats.hazards import issue, shares
 from penstock.formats.protocol import BUBBLES, Entries, Field, NonZeros
-from penstock.formats.rows import OwnedRows
+from penstock.formats.rows import OwnedRows, released
 
 if TYPE_CHECKING:
     from penstock.formats.phase import PhaseCode
@@ -64,19 +64,30 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         return words * words * (weight_bits + self.index_bits)
 
     def encode(
-        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
-    ) -> Entries:
-        """Padding for long gaps, and bubbles against hazards."""
+        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int,
+        release: Sequence[int] = (),
+    ) -> Entries:  # fmt: skip
+        """Padding for long gaps, and bubbles against hazards and in front of a release."""
         runs = [self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe)]
         runs = runs or [self._padded(nonzeros, phase.slots)]
         pe, slot = (np.concatenate([run[name] for run in runs]) for name in ("pe", "slot"))
-        word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance)
+        free = None
+        if release:
+            free = np.concatenate([released(phase, _positions(run), release) for run in runs])
+        word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance, free)
         words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
         placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
         for run, own in zip(runs, shares(pe), strict=False):  # no share without non-zeros
             for name, values in placed.items():
                 values[word[own], run["pe"][0]] = run[name]
         return Entries(placed)
+
+    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operands: int, words: int) -> int:
+        """See ``Format``."""
+        first = sum(count for _, count in phase.operands[:operands]) * phase.slots
+        runs = (self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe))
+        late = (int(np.count_nonzero(_positions(run) >= first)) for run in runs)
+        return words - max(late, default=0)
 
     def _padded(self, own: NonZeros, slots: int) -> dict[str, NDArray[Any]]:
         """The entries of one PE without bubbles: pe, weight, gap, and slot, or -1 for padding."""
@@ -127,6 +138,12 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
 
     def _padding(self, distance: IntArray) -> IntArray:
         return np.maximum(distance - 1, 0) // self.greatest
+
+
+def _positions(run: dict[str, NDArray[Any]]) -> IntArray:
+    """Where a PE stands with each of its entries, padding too."""
+    found: IntArray = np.cumsum(run["gap"], dtype=np.int64)
+    return found
 
 
 def gaps(nonzeros: NonZeros) -> IntArray:

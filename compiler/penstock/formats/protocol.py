@@ -113,11 +113,21 @@ class Format(Protocol):
         """What choosing these parameters costs; only to be compared. Counts all bits stored."""
 
     def encode(
-        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
-    ) -> Entries:
+        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int,
+        release: Sequence[int] = (),
+    ) -> Entries:  # fmt: skip
         """Non-zeros -> words.
 
-        No accumulator address of a PE is used twice within ``hazard_distance`` words.
+        No accumulator address of a PE is used twice within ``hazard_distance`` words. release: for
+        each operand, the first word in which an entry may stand in its columns, 0 if not given;
+        it never falls from one operand to the next. Raises ValueError if it does.
+        """
+
+    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operands: int, words: int) -> int:
+        """The latest release of all but the first ``operands`` that leaves the phase its words.
+
+        words: of the phase without a release. Against hazards, a release may need other bubbles:
+        then it can cost some words all the same.
         """
 
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
@@ -127,12 +137,13 @@ class Format(Protocol):
         """Entries without a non-zero: cause -> (pes). ``BUBBLES`` comes last."""
 
     def prove(
-        self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int
-    ) -> int | None:
+        self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int,
+        release: Sequence[int] = (),
+    ) -> int | None:  # fmt: skip
         """Check what the kernel takes for granted of this format's words, as they were decoded.
 
         Returns the words between the two closest uses of an accumulator address, None if none is
-        used twice. Raises AssertionError.
+        used twice. release: as in ``encode``. Raises AssertionError.
         """
 
     def tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> dict[str, list[int]]:

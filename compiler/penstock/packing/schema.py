@@ -8,6 +8,7 @@ the graph, the weights and the kernel) is left to the runtime and to ``penstock 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -29,6 +30,7 @@ Base = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
 Operand = Annotated[int, Meta(ge=0, lt=1 << 10)]
 Exponent = Annotated[int, Meta(ge=0, le=24)]
 Element = Annotated[int, Meta(ge=-1, lt=MAX_LENGTH)]
+Row = Annotated[int, Meta(ge=0, lt=MAX_LENGTH)]
 
 
 class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +47,7 @@ class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: AnyFormat
     banks: Literal[4, 8, 16]
     words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
+    shared: Annotated[tuple[Row, ...], Meta(max_length=MAX_LENGTH)]
     first_beat: Address
 
 
@@ -162,6 +165,13 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
         f"the operands of phase {phase.name} are not those of their layouts": all(
             known.get(name) == positions for name, positions in phase.operands
         ),
+        f"the shared rows of phase {phase.name} are not rows of its layout, each once, ascending": (
+            _is_ascending(phase.shared)
+            and set(phase.shared) <= set(fields.layouts.get(phase.rows, ()))
+        ),
+        f"phase {phase.name} has more accumulators than a vector elements": (
+            (phase.rows_per_pe + len(phase.shared)) * fields.pes <= MAX_LENGTH
+        ),
         f"phase {phase.name} has more matrices than banks": len(phase.matvecs) <= phase.banks,
         f"a product of phase {phase.name} gathers what is no operand": (
             len(phase.gathers) == len(phase.matvecs)
@@ -171,6 +181,10 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
             fields.group_pes * _entry_bits(phase) <= fields.port_bits
         ),
     }
+
+
+def _is_ascending(rows: tuple[int, ...]) -> bool:
+    return all(row < following for row, following in pairwise(rows))
 
 
 def _entry_bits(phase: PhaseFields) -> int:

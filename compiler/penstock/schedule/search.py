@@ -30,7 +30,8 @@ def least_heaviest(loads: IntArray, pes: int, capacity: int) -> IntArray:
     bounds = [-(-loads.sum(axis=1) // pes), ordered[:, 0] + beside]
     if pes < ordered.shape[1]:
         bounds.append(ordered[:, pes - 1] + ordered[:, pes])
-    return np.max(bounds, axis=0)
+    found: IntArray = np.max(bounds, axis=0)
+    return found
 
 
 def improve(pe_of_row: IntArray, loads: IntArray, pes: int, capacity: int) -> IntArray:
@@ -100,7 +101,7 @@ class _Table:
         """Exchange single rows, and pairs where no single one helps, as long as it helps."""
         capacity = self.row.shape[1]
         sets = [np.arange(capacity)[:, None]]
-        if 4 <= capacity and capacity * (capacity - 1) // 2 <= STEP >> 12:
+        if capacity >= 4 and capacity * (capacity - 1) // 2 <= STEP >> 12:
             sets.append(np.array(list(combinations(range(capacity), 2))))
         while self.objective > goal and self.work < WORK:
             excess = self.total.max(axis=1) - self.total.mean(axis=1)
@@ -132,7 +133,8 @@ class _Table:
     def _lightest(self, pe: int, sets: int) -> IntArray:
         """The PEs to exchange with: all, or as many of the lightest as a step may weigh."""
         order = np.argsort(self.total.sum(axis=0), kind="stable")
-        return order[order != pe][: max(STEP // sets**2, 1)]
+        found: IntArray = order[order != pe][: max(STEP // sets**2, 1)]
+        return found
 
     def _swap(self, pe: int, mine: IntArray, other: int, its: IntArray) -> None:
         for array in (self.row, *self.load):
