@@ -24,8 +24,8 @@ from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.machine import Machine
 from penstock.machine.choose import choose_weights
-from penstock.machine.runs import word_runs
 from penstock.machine.limits import check_memories, check_shapes, check_types
+from penstock.machine.runs import word_runs
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group
 from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields

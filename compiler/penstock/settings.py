@@ -10,6 +10,7 @@ from penstock.bounds import FASTEST_MHZ, LANE_CHOICES, MAX_CELL_UNITS, MAX_PES, 
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
+ASSIGNMENTS = ("best", "interleave", "balance", "search")
 RANGE_METHODS = ("error", "peak", "percentile")
 
 
@@ -36,7 +37,8 @@ class Hardware:
         the activation memory beside the next product. It takes a copy of the activations for every
         PE, and a copy of the sums. Default: with one lane.
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
-        first), or ``best``: whichever needs fewer cycles.
+        first), ``search`` (from there on, rows are exchanged; a PE may have a slot more where that
+        pays), or ``best``: whichever needs the fewest cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
     weights: ``stream`` reads them in every step; ``onchip`` loads them once, with the parameters,
         into memories of the PE groups; ``auto`` keeps them on chip where they fit and a step is
@@ -68,7 +70,9 @@ class Hardware:
         bool | None,
         Option("Let products run beside the cell unit. Default: yes with one lane."),
     ] = None
-    assign: Annotated[str, Option("How rows go to PEs: best, interleave or balance.")] = "best"
+    assign: Annotated[str, Option("How rows go to PEs: best, interleave, balance or search.")] = (
+        "best"
+    )
     index_bits: Annotated[
         int | None, Option("Bits of an index, 1 to 8. Default: chosen for each phase.")
     ] = None
@@ -101,9 +105,9 @@ class Hardware:
                 "choose 2 to 16 cycles",
             ),
             (
-                self.assign in ("best", "interleave", "balance"),
+                self.assign in ASSIGNMENTS,
                 f"assign {self.assign!r}",
-                "choose best, interleave or balance",
+                "choose best, interleave, balance or search",
             ),
             (
                 self.index_bits is None or 1 <= self.index_bits <= 8,

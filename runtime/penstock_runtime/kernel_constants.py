@@ -237,7 +237,8 @@ def _phases(manifest: Manifest) -> Constants:
     form = kernel_format(manifest.phases)
     ends = np.cumsum([run.words for run in manifest.runs]).tolist()
     stored_at = {
-        (run.phase, run.first): end - run.words for run, end in zip(manifest.runs, ends, strict=True)
+        (run.phase, run.first): end - run.words
+        for run, end in zip(manifest.runs, ends, strict=True)
     }
     found: Constants = {
         f"{form.name}_{table}".upper(): [value for own in form.tables for value in own[table]]

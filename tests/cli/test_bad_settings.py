@@ -34,7 +34,7 @@ SETTINGS = {
     "--elements-per-cycle 0": "0 elements per cycle",
     "--assign random": (
         f"the hardware can't have assign 'random' ({HARDWARE}); "
-        "hint: choose best, interleave or balance"
+        "hint: choose best, interleave, balance or search"
     ),
     "--index-bits 0": f"the hardware can't have 0 index bits ({HARDWARE}); hint: choose 1 to 8",
     "--index-bits 9": f"the hardware can't have 9 index bits ({HARDWARE}); hint: choose 1 to 8",

@@ -6,6 +6,7 @@ from penstock.fixed import Overflow, Rounding
 from penstock.ir import Direction
 from penstock.machine import Machine
 from penstock.ops import REGISTRY
+from penstock.settings import ASSIGNMENTS
 
 SOURCES = ("input", "const", "state_read")
 OPERATIONS = tuple(kind for kind in REGISTRY if kind not in SOURCES)
@@ -71,4 +72,4 @@ def _of_hardware(machine: Machine) -> dict[str, bool]:
     banks = hardware.accumulator_banks
     found |= {f"banks {count}": banks == count for count in (None, 4, 8, 16)}
     found |= {f"hazard distance {n}": hardware.hazard_distance == n for n in (2, 10)}
-    return found | {f"assign {a}": hardware.assign == a for a in ("best", "interleave", "balance")}
+    return found | {f"assign {a}": hardware.assign == a for a in ASSIGNMENTS}

@@ -7,6 +7,7 @@ from support import random_model
 
 from penstock import Hardware, Precision
 from penstock.driver import Compiled, compile_model
+from penstock.settings import ASSIGNMENTS
 
 
 def draw(seed: int):
@@ -33,7 +34,7 @@ def draw(seed: int):
     hardware = {
         "pes": pes, "lanes": int(pick(1, 1, 2, 4)), "elements_per_cycle": int(pick(*divisors)),
         "accumulator_banks": pick(None, 4, 8, 16), "hazard_distance": int(rng.integers(2, 10)),
-        "assign": pick("best", "interleave", "balance"), "port_bits": int(pick(128, 256, 512)),
+        "assign": pick(*ASSIGNMENTS), "port_bits": int(pick(128, 256, 512)),
         "index_bits": pick(None, None, int(rng.integers(1, 9))), "max_steps": 8,
     }  # fmt: skip
     precision = {

@@ -36,6 +36,7 @@ from penstock.ops import (
     Sub,
 )  # fmt: skip
 from penstock.ops.lut import lut_tables
+from penstock.settings import ASSIGNMENTS
 
 F, B = Direction.FORWARD, Direction.BACKWARD
 SWEEPS = ([F], [F], [F], [F, ONCE], [F, ONCE], [F, F], [F, B, F], [F, B, ONCE], [F, B, B, F],
@@ -295,7 +296,7 @@ def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
         "elements_per_cycle": draw(st.sampled_from([None, *divisors])),
         "accumulator_banks": draw(st.sampled_from((None, None, 4, 8, 16))),
         "hazard_distance": draw(st.integers(2, 10)),
-        "assign": draw(st.sampled_from(("best", "interleave", "balance"))),
+        "assign": draw(st.sampled_from(ASSIGNMENTS)),
         "index_bits": draw(st.sampled_from((None, None, 1, 2, 3, 5, 8))),
         "port_bits": port_bits,
         "max_steps": draw(st.integers(3, 6)),

@@ -13,7 +13,8 @@ from packing.placed import phase_code, siblings_of_their_own_vectors
 from penstock.formats import Entries, Field, Format, Gap, Layout, NonZeros
 from penstock.formats.hazards import issue
 from penstock.formats.kernel import kernel_format
-from penstock.formats.rows import OwnedRows
+from penstock.formats.layout import position_on
+from penstock.formats.rows import OwnedRows, released
 from penstock.packing.words import pack_words, unpack_words
 
 
@@ -39,9 +40,10 @@ class Absolute(OwnedRows, msgspec.Struct, frozen=True, tag="absolute", tag_field
     def price(self, nonzeros, weight_bits, pes):
         return self.min_words(nonzeros, pes) ** 2 * (weight_bits + self.position_bits + 1)
 
-    def encode(self, phase, pes, nonzeros, hazard_distance):
+    def encode(self, phase, pes, nonzeros, hazard_distance, release=()):
         slot = nonzeros.position % phase.slots
-        word = issue(nonzeros.pe, slot, pes, phase.slots, phase.ways, hazard_distance)
+        free = released(phase, nonzeros.position, release)
+        word = issue(nonzeros.pe, slot, pes, phase.slots, phase.ways, hazard_distance, free)
         shape = (int(word.max(initial=0)) + 1, pes)
         fields = {name: np.zeros(shape, np.int64) for name in ("weight", "position", "valid")}
         for name, values in (
@@ -49,6 +51,11 @@ class Absolute(OwnedRows, msgspec.Struct, frozen=True, tag="absolute", tag_field
         ):  # fmt: skip
             fields[name][word, nonzeros.pe] = values
         return Entries(fields)
+
+    def head_words(self, phase, nonzeros, operands, words):
+        first = sum(count for _, count in phase.operands[:operands]) * phase.slots
+        late = np.bincount(nonzeros.pe[nonzeros.position >= first])
+        return words - int(late.max(initial=0))
 
     def decode(self, phase, entries):
         pe, word = np.nonzero(entries["valid"].T)
@@ -189,5 +196,6 @@ def test_a_layout_knows_who_owns_an_element():
     layout = Layout.from_assignment(np.array([2, 0, 2, 1, 2]), 3)
     pe, slot = layout.place(np.arange(5), 3)
     assert pe.tolist() == [2, 0, 2, 1, 2] and slot.tolist() == [0, 0, 1, 0, 2]
-    assert layout.owned(pe, slot, 3).tolist() == [0, 1, 2, 3, 4]
-    assert layout.owned(np.array([0, 1]), np.array([1, 2]), 3).tolist() == [-1, -1]
+    assert layout.element_at[position_on(pe, slot, 3)].tolist() == [0, 1, 2, 3, 4]
+    empty = position_on(np.array([0, 1]), np.array([1, 2]), 3)
+    assert layout.element_at[empty].tolist() == [-1, -1]

@@ -61,7 +61,9 @@ def check_command(
     say(f"{result.constants:,} constants and table entries compared")
     say(f"{total:,} values compared in {result.calls} calls: {values or 'none'}")
     if result.loops and result.passed:
-        say(f"{result.loops} pipelined loops counted: each went round as often as the timeline says")
+        say(
+            f"{result.loops} pipelined loops counted: each went round as often as the timeline says"
+        )
     if not result.passed:
         say(f"FAIL: first difference: {result.difference}")
         raise typer.Exit(1)

@@ -66,16 +66,14 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
     def encode(
         self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
     ) -> Entries:
-        """Padding for long gaps, and bubbles against hazards."""
+        """Padding for long gaps, and bubbles against hazards and what is written late."""
         runs = [self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe)]
         runs = runs or [self._padded(nonzeros, phase.slots)]
         pe, slot = (np.concatenate([run[name] for run in runs]) for name in ("pe", "slot"))
-        release = None
+        free = None
         if phase.starts:
-            release = np.concatenate([
-                released(phase, np.cumsum(run["gap"], dtype=np.int64)) for run in runs
-            ])  # fmt: skip
-        word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance, release)
+            free = np.concatenate([released(phase, _positions(run)) for run in runs])
+        word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance, free)
         words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
         placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
         for run, own in zip(runs, shares(pe), strict=False):  # no share without non-zeros
@@ -83,15 +81,12 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
                 values[word[own], run["pe"][0]] = run[name]
         return Entries(placed)
 
-    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operand: int, words: int) -> int:
+    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operands: int, words: int) -> int:
         """See ``Format``."""
-        first = phase.first_columns()[operand] * phase.slots
-        late = 0
-        for own in shares(nonzeros.pe):
-            mine = nonzeros[own]
-            behind = mine.position >= first
-            late = max(late, int((self._padding(gaps(mine)) + 1)[behind].sum()))
-        return max(words - late, 0)
+        first = sum(count for _, count in phase.operands[:operands]) * phase.slots
+        runs = (self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe))
+        late = (int(np.count_nonzero(_positions(run) >= first)) for run in runs)
+        return max(words - max(late, default=0), 0)
 
     def _padded(self, own: NonZeros, slots: int) -> dict[str, NDArray[Any]]:
         """The entries of one PE without bubbles: pe, weight, gap, and slot, or -1 for padding."""
@@ -146,6 +141,12 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
 
     def _padding(self, distance: IntArray) -> IntArray:
         return np.maximum(distance - 1, 0) // self.greatest
+
+
+def _positions(run: dict[str, NDArray[Any]]) -> IntArray:
+    """Where a PE stands with each of its entries, padding too."""
+    found: IntArray = np.cumsum(run["gap"], dtype=np.int64)
+    return found
 
 
 def gaps(nonzeros: NonZeros) -> IntArray:

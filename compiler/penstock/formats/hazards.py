@@ -67,26 +67,41 @@ def issue(
     counts = np.bincount(pe, minlength=pes)
     rank = np.arange(len(pe))
     rank -= np.repeat(np.cumsum(counts) - counts, counts)
-    release = np.zeros_like(rank) if release is None else release
-    found = rank.copy()
-    for own in shares(pe):  # where none waits for a sum
-        found[own] += np.maximum.accumulate(np.maximum(release[own] - rank[own], 0))
-    least = least_distance(((found[own], slot[own]) for own in shares(pe)), ways)
+    word = rank if release is None else _without_hazards(pe, rank, release)
+    least = least_distance(((word[own], slot[own]) for own in shares(pe)), ways)
     if least is None or least >= hazard_distance:
-        return found
-    by_rank, free = np.full((2, int(counts.max()), pes), -1, dtype=np.int64)
-    by_rank[rank, pe], free[rank, pe] = slot, release
+        return word
+    by_rank = np.full((2, int(counts.max()), pes), -1, dtype=np.int64)
+    by_rank[0, rank, pe] = slot
+    by_rank[1, rank, pe] = 0 if release is None else release
+    issued = _wait(by_rank[0], by_rank[1], slots, ways, hazard_distance)
+    found: IntArray = issued[rank, pe]
+    return found
+
+
+def _without_hazards(pe: NDArray[Any], rank: IntArray, release: IntArray) -> IntArray:
+    """The word of each entry where none waits for a sum."""
+    word = rank.copy()
+    for own in shares(pe):
+        word[own] += np.maximum.accumulate(np.maximum(release[own] - rank[own], 0))
+    return word
+
+
+def _wait(
+    by_rank: IntArray, release: IntArray, slots: int, ways: int, hazard_distance: int
+) -> IntArray:
+    """The word of each PE's n-th entry. by_rank, release: (n, pes).  -> (n, pes)"""
+    pes = by_rank.shape[1]
     free_from = np.zeros((pes, slots, ways), dtype=np.int64)  # first word that may use the address
     every_pe = np.arange(pes)
     next_word = np.zeros(pes, dtype=np.int64)
     issued = np.zeros_like(by_rank)
     for index, wanted in enumerate(by_rank):
-        word = np.maximum(next_word, free[index])
+        word = np.maximum(next_word, release[index])
         uses = wanted >= 0
         while (early := uses & (free_from[every_pe, wanted, word % ways] > word)).any():
             word = word + early
         free_from[every_pe[uses], wanted[uses], (word % ways)[uses]] = word[uses] + hazard_distance
         issued[index] = word
         next_word = word + 1
-    found = issued[rank, pe]
-    return found
+    return issued

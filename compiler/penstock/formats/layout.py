@@ -53,10 +53,6 @@ class Layout:
         slot, pe = np.divmod(self.position_of[element], pes)
         return pe, slot
 
-    def owned(self, pe: IntArray, slot: IntArray, pes: int) -> IntArray:
-        """Inverse of ``place``: the element of each PE and slot, -1 where there is none."""
-        return self.element_at[position_on(pe, slot, pes)]
-
     @property
     def is_identity(self) -> bool:
         """True if element k stands at position k."""
@@ -80,11 +76,29 @@ class Layout:
 
     @classmethod
     def from_assignment(cls, pe_of_row: IntArray, pes: int) -> Layout:
-        """Rows on PEs: each PE's rows in ascending order fill its slots 0, 1, ..."""
+        """Rows on PEs: each PE's rows in ascending order fill its slots 0, 1, ...
+
+        Where the PEs have a slot more than they need, the empty ones are spread over all numbers
+        of slots: a phase that reads the vector would need padding for a run of empty columns.
+        """
         by_pe = np.argsort(pe_of_row, kind="stable")
         counts = np.bincount(pe_of_row, minlength=pes)
         starts = np.cumsum(counts) - counts
         slot = np.arange(len(pe_of_row)) - np.repeat(starts, counts)
-        order = np.full(int(counts.max()) * pes, -1)
+        capacity = int(counts.max())
+        if capacity * pes - len(pe_of_row) >= pes:
+            slot = np.concatenate(_spread_slots(counts.tolist(), capacity))
+        order = np.full(capacity * pes, -1)
         order[position_on(pe_of_row[by_pe], slot, pes)] = by_pe
         return cls(tuple(int(row) for row in order))
+
+
+def _spread_slots(counts: list[int], capacity: int) -> list[IntArray]:
+    """For each PE the slots of its rows, such that every number of slot is empty equally often."""
+    empty = np.zeros(capacity, dtype=np.int64)  # PEs so far that leave it empty
+    found = []
+    for count in counts:
+        left_out = np.argsort(empty, kind="stable")[: capacity - count]
+        empty[left_out] += 1
+        found.append(np.delete(np.arange(capacity), left_out))
+    return found

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from penstock.fixed import IntArray
+from penstock.formats.layout import Layout
 from penstock.formats.protocol import Field, Format
+
+
+def siblings_of(matrices: int) -> int:
+    """Matrices side by side, rounded up to a power of two."""
+    return 1 << (matrices - 1).bit_length()
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,9 @@ class PhaseCode:
     starts: of each operand, the first word in whose time its first elements may be written, or ();
     packet: elements that are written in a cycle, from then on. So no word gathers an element that
     is written less than CHAIN_DISTANCE words before it, see ``released``.
+    shared: rows, ascending, whose non-zeros are spread over all PEs: every PE sums its part of the
+    j-th of them in slot index rows_per_pe + j, for all siblings. Such a row keeps its own place,
+    where in the end the sum of the parts is put, and no entry uses it.
     banks: accumulator memories of a PE. Each sibling has banks / siblings of them ("ways"), which
     its entries take in turn, by the number of the word.
     """
@@ -36,16 +48,17 @@ class PhaseCode:
     words: int
     starts: tuple[int, ...] = ()
     packet: int = 0
+    shared: tuple[int, ...] = ()
 
     @property
     def siblings(self) -> int:
         """Matrices side by side, rounded up to a power of two."""
-        return 1 << (len(self.matvecs) - 1).bit_length()
+        return siblings_of(len(self.matvecs))
 
     @property
     def slots(self) -> int:
         """Accumulator slots of a PE in this phase; also the positions of one column."""
-        return self.rows_per_pe * self.siblings
+        return (self.rows_per_pe + len(self.shared)) * self.siblings
 
     @property
     def ways(self) -> int:
@@ -71,6 +84,12 @@ class PhaseCode:
     def columns(self) -> int:
         """Columns of the phase's matrix, counted in positions."""
         return sum(positions for _, positions in self.operands)
+
+    def row_at(self, rows: Layout, pes: int) -> IntArray:
+        """The row that a PE sums in a slot index, at position slot index * pes + PE; -1: none."""
+        own = rows.element_at.copy()
+        own[rows.position_of[list(self.shared)]] = -1
+        return np.concatenate([own, np.repeat(np.array(self.shared, dtype=np.int64), pes)])
 
     def first_columns(self) -> list[int]:
         """The first column of each operand, counted in positions."""

@@ -127,12 +127,14 @@ class Format(Protocol):
     ) -> Entries:
         """Non-zeros -> words.
 
-        No accumulator address of a PE is used twice within ``hazard_distance`` words.
+        No accumulator address of a PE is used twice within ``hazard_distance`` words. None
+        gathers what is not written yet, see ``rows.released``.
         """
 
-    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operand: int, words: int) -> int:
-        """The latest word from which on the operands from ``operand`` on can be gathered if the
-        phase is to have so many words; bubbles against hazards apart.
+    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operands: int, words: int) -> int:
+        """The latest word from which on all but the first ``operands`` can be gathered.
+
+        words: of the phase, which keeps them; bubbles against hazards apart.
         """
 
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:

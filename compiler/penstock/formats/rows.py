@@ -1,4 +1,7 @@
-"""Placement and proof where a PE owns whole rows: each of its slots sums one row of one matrix."""
+"""Placement and proof where a PE owns whole rows, or has a part of rows that all PEs share.
+
+Each slot of a PE sums one row of one matrix, or its part of one.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
 from penstock.formats.hazards import least_distance, shares
-from penstock.formats.layout import Layout
+from penstock.formats.layout import Layout, position_on
 from penstock.formats.protocol import Matrices, NonZeros
+from penstock.formats.sharing import deal, shares_of
 from penstock.ir.matrix import Matrix
 from penstock.sorting import stable_order
 
@@ -27,7 +31,11 @@ PIECE = 1 << 18
 
 
 class OwnedRows:
-    """What formats share whose PEs own whole rows. Position = column * slots + slot."""
+    """What formats share whose slots are rows, see ``PhaseCode``. Position = column * slots + slot.
+
+    Non-zeros of shared rows go where the load is least, row after row, each row's in turn to the
+    PEs: so what a PE gets of a row lies far apart.
+    """
 
     __slots__ = ()
 
@@ -37,6 +45,8 @@ class OwnedRows:
         """See ``Format``."""
         rows, first = layouts[phase.rows], phase.first_columns()
         pe, index = rows.place(np.arange(rows.length), pes)
+        pe[list(phase.shared)] = pes  # behind all others, until they are dealt
+        index[list(phase.shared)] = phase.rows_per_pe + np.arange(len(phase.shared))
         span = phase.columns * phase.slots  # positions of a PE
         found = []
         for (m, matvec), (k, operand) in _pairs(phase):
@@ -48,6 +58,8 @@ class OwnedRows:
             found.append((place, matrix.values))
         place, weight = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
         del found
+        if phase.shared:
+            _deal_shared(place, phase, pes)
         order = stable_order(place)
         place, weight = place[order], weight[order]
         pe = place // span
@@ -100,6 +112,17 @@ def released(phase: PhaseCode, position: IntArray) -> IntArray:
     return np.array(phase.starts)[operand] + CHAIN_DISTANCE + packet
 
 
+def _deal_shared(place: IntArray, phase: PhaseCode, pes: int) -> None:
+    """Give the places that no PE has yet a PE each, in place."""
+    span = phase.columns * phase.slots
+    pe = place // span
+    common = np.flatnonzero(pe == pes)
+    column, slot = np.divmod(place[common] - pes * span, phase.slots)
+    in_turn = common[stable_order(slot * phase.columns + column)]
+    shares = shares_of(np.bincount(pe, minlength=pes)[:pes], len(common))
+    place[in_turn] += (deal(shares) - pes) * span
+
+
 def _elements(
     phase: PhaseCode, layouts: Mapping[str, Layout], pes: int, nonzeros: NonZeros
 ) -> tuple[NDArray[Any], IntArray, IntArray]:
@@ -112,7 +135,7 @@ def _elements(
     index, sibling = slot // phase.siblings, slot % phase.siblings
     if (column >= phase.columns).any():
         raise ValueError(f"phase {phase.name} has an entry outside its matrix")
-    row = layouts[phase.rows].owned(nonzeros.pe, index, pes)
+    row = phase.row_at(layouts[phase.rows], pes)[position_on(nonzeros.pe, index, pes)]
     number = _numbers(phase)[column, sibling]
     element = np.concatenate([layouts[name].element_at for name, _ in phase.operands])[column]
     if (row < 0).any() or (number == NOBODY).any():

@@ -13,6 +13,8 @@ from functools import cached_property
 from penstock.errors import PenstockError
 from penstock.ir import Direction, Graph, Node
 from penstock.machine.arrays import Array
+from penstock.machine.depths import COPY_DEPTH, LOOP_CYCLES
+from penstock.machine.loops import Loop, loops
 from penstock.machine.memories import (
     AccumulatorRows,
     Memory,
@@ -22,12 +24,10 @@ from penstock.machine.memories import (
     copy_pes,
     memories,
 )
-from penstock.machine.depths import COPY_DEPTH, LOOP_CYCLES
-from penstock.machine.loops import Loop, loops
 from penstock.machine.order import Order, issue_order
 from penstock.machine.phases import Load, Phase, loads, phases
-from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
 from penstock.machine.ports import Port, group, memory_ports
+from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
 from penstock.machine.timeline import Timeline, timeline

@@ -128,7 +128,9 @@ class _Writer:
 
     def run(self, run: Run, bound: int = 0, beside: bool = False, first: bool = False) -> None:
         name = run.phase or run.segment
-        self.issue(Work.SPMV, name, run.sweep, run.iterations + RUN_CYCLES, bound, run, beside, first)
+        self.issue(
+            Work.SPMV, name, run.sweep, run.iterations + RUN_CYCLES, bound, run, beside, first
+        )
 
 
 def issue_order(

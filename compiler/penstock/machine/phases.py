@@ -14,7 +14,6 @@ from penstock.schedule import PhaseNodes, Product
 from penstock.schedule.partition import result_vectors
 
 
-
 @dataclass(frozen=True)
 class Load:
     """A frame comes in, from the input port or a buffer, in every step of a sweep.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from penstock.ir import Direction, Graph
 from penstock.machine.arrays import parameters
 from penstock.machine.states import State

@@ -242,7 +242,9 @@ def placed(
     codes = [phase.product.code for phase in phases if phase.product is not None]
     in_file = file_order(runs, phases)
     offsets = beat_offsets(word_runs(in_file, numbers), codes, group_pes, port_bits)
-    beats = {(run.phase, run.first): pair for run, pair in zip(in_file, pairwise(offsets), strict=True)}
+    beats = {
+        (run.phase, run.first): pair for run, pair in zip(in_file, pairwise(offsets), strict=True)
+    }
 
     def at(run: Run) -> Run:
         first, end = beats.get((run.phase, run.first), (0, 0)) if run.words else (0, 0)

@@ -19,7 +19,7 @@ from penstock.machine.depths import (
     WRITE_LATENCY,
 )
 from penstock.machine.loops import Loop, Process, When
-from penstock.machine.memory import Traffic, traffic
+from penstock.machine.memory import traffic
 
 if TYPE_CHECKING:
     from penstock.machine.machine import Machine
@@ -65,7 +65,9 @@ class Timeline:
         """Cycles of a step, of many."""
         return self.slowest.cycles
 
-    def call(self, steps: int, start: str = "zero", reload: bool = False, store: bool = True) -> int:
+    def call(
+        self, steps: int, start: str = "zero", reload: bool = False, store: bool = True
+    ) -> int:
         """Cycles of a call of so many steps. start: zero, given or carried."""
         extra = {"zero": self.zero, "given": self.given, "carried": 0}[start]
         extra += self.reload * reload + self.store * store

@@ -176,7 +176,10 @@ def unpack_phase(manifest: Manifest, files: list[bytes], index: int) -> Entries:
         return unpack_words(own, manifest.runs[run].words, manifest.group_pes, phase.fields)
 
     runs = manifest.runs_of(index)
-    parts = [Entries.in_a_row([unpacked(content, run) for run in runs]) for content in manifest.of_groups(files)]
+    parts = [
+        Entries.in_a_row([unpacked(content, run) for run in runs])
+        for content in manifest.of_groups(files)
+    ]
     order = np.concatenate([manifest.pe_groups.members(g) for g in range(manifest.groups)])
     return Entries.joined(parts).of_pes(np.argsort(order))
 

@@ -8,6 +8,7 @@ the graph, the weights and the kernel) is left to the runtime and to ``penstock 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -29,6 +30,7 @@ Base = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
 Operand = Annotated[int, Meta(ge=0, lt=1 << 10)]
 Exponent = Annotated[int, Meta(ge=0, le=24)]
 Element = Annotated[int, Meta(ge=-1, lt=MAX_LENGTH)]
+Row = Annotated[int, Meta(ge=0, lt=MAX_LENGTH)]
 
 
 class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +49,7 @@ class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
     starts: Annotated[tuple[Address, ...], Meta(max_length=1 << 10)] = ()
     packet: Annotated[int, Meta(ge=0, le=MAX_CELL_UNITS)] = 0
+    shared: Annotated[tuple[Row, ...], Meta(max_length=MAX_LENGTH)] = ()
 
 
 class RunFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,7 +184,9 @@ def check_sizes(fields: ManifestFields) -> None:
     }
     for index, phase in enumerate(fields.phases):
         claims |= _phase_claims(fields, phase)
-        claims[f"the runs do not hold each word of phase {phase.name} once"] = _covers(fields, index)
+        claims[f"the runs do not hold each word of phase {phase.name} once"] = _covers(
+            fields, index
+        )
     claims["a run is of no phase"] = all(run.phase < len(fields.phases) for run in fields.runs)
     for otherwise, holds in claims.items():
         if not holds:
@@ -196,6 +201,13 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
         ),
         f"the operands of phase {phase.name} are not those of their layouts": all(
             known.get(name) == positions for name, positions in phase.operands
+        ),
+        f"the shared rows of phase {phase.name} are not rows of its layout, each once, ascending": (
+            _is_ascending(phase.shared)
+            and set(phase.shared) <= set(fields.layouts.get(phase.rows, ()))
+        ),
+        f"phase {phase.name} has more accumulators than a vector elements": (
+            (phase.rows_per_pe + len(phase.shared)) * fields.pes <= MAX_LENGTH
         ),
         f"phase {phase.name} has more matrices than banks": len(phase.matvecs) <= phase.banks,
         f"a product of phase {phase.name} gathers what is no operand": (
@@ -217,6 +229,10 @@ def _covers(fields: ManifestFields, phase: int) -> bool:
             return False
         end += words
     return end == fields.phases[phase].words
+
+
+def _is_ascending(rows: tuple[int, ...]) -> bool:
+    return all(row < following for row, following in pairwise(rows))
 
 
 def _entry_bits(phase: PhaseFields) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from penstock.formats import PhaseCode
 from penstock.ir import Graph
@@ -72,6 +73,9 @@ def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:
     _demand(phase.banks in BANKS and phase.siblings <= phase.banks, phase.name, "impossible banks")
     _demand(phase.banks == manifest.phases[0].banks, phase.name, "banks differ between phases")
     _demand(rows.positions == phase.rows_per_pe * manifest.pes, phase.name, "rows are misplaced")
+    ascends = all(row < following for row, following in pairwise(phase.shared))
+    is_there = set(phase.shared) <= set(range(rows.length))
+    _demand(ascends and is_there, phase.name, "the shared rows are not rows, each once")
     same_format = phase.format.name == manifest.phases[0].format.name
     _demand(same_format, phase.name, "formats differ between phases")
     for matvec in phase.matvecs:

@@ -76,8 +76,11 @@ def _timeline_text(timeline: dict[str, Any]) -> dict[str, str]:
         "slowest": "" if timeline["slowest"] == "compute" else timeline["slowest"],
         "compute": number(timeline["compute_cycles"]),
         "one_step": number(timeline["call"]["one_step"]),
-        "one_step_share": percent(timeline["call"]["one_step"] / timeline["cycles_per_step"] - 1, 0),
-        "long": number(timeline["call"]["long"]), "long_steps": number(timeline["call"]["long_steps"]),
+        "one_step_share": percent(
+            timeline["call"]["one_step"] / timeline["cycles_per_step"] - 1, 0
+        ),
+        "long": number(timeline["call"]["long"]),
+        "long_steps": number(timeline["call"]["long_steps"]),
         "steps_per_second": number(timeline["steps_per_second"]),
         "bytes": size(timeline["weight_bytes_per_step"]),
     }

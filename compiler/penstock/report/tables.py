@@ -59,7 +59,9 @@ def processes_table(timeline: dict[str, Any]) -> Table:
     """What every process, and every channel of the memory, needs for a step."""
     columns = {"Process or channel": "name", "Cycles of a step": "number"}
     rows = [[row["name"], number(row["cycles"])] for row in timeline["processes"]]
-    return Table(columns, rows, [f"A step: {timeline['slowest']}", number(timeline["cycles_per_step"])])
+    return Table(
+        columns, rows, [f"A step: {timeline['slowest']}", number(timeline["cycles_per_step"])]
+    )
 
 
 def call_table(timeline: dict[str, Any]) -> Table:

@@ -77,7 +77,5 @@ def _is_loaded_ahead(graph: Graph, mine: list[PhaseNodes], source: Node) -> bool
     Not if another phase gathers it, a unit reads it, or it is a result as it is.
     """
     gathered = sum(source.name in phase.operands for phase in mine)
-    read = any(
-        source.name in graph[name].inputs for phase in mine for name in phase.elementwise
-    )
+    read = any(source.name in graph[name].inputs for phase in mine for name in phase.elementwise)
     return gathered == 1 and not read and source not in result_vectors(graph)

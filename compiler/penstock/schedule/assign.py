@@ -14,13 +14,12 @@ def interleave(rows: int, pes: int) -> IntArray:
     return np.arange(rows) % pes
 
 
-def balance(loads: IntArray, pes: int) -> IntArray:
+def balance(loads: IntArray, pes: int, capacity: int) -> IntArray:
     """Heaviest row first, each to the PE with the least load that still has a slot.
 
-    loads: (rows) non-zeros of each row  ->  (rows) PE. A PE takes at most ceil(rows / pes) rows.
+    loads: (rows) non-zeros of each row  ->  (rows) PE. A PE takes at most ``capacity`` rows.
     Graham's LPT rule, with slot limits; ties go to the lower row and the lower PE.
     """
-    capacity = -(-len(loads) // pes)
     free = [(0, pe, 0) for pe in range(pes)]
     assigned = np.zeros(len(loads), dtype=np.int64)
     for row in np.argsort(-loads, kind="stable"):
@@ -29,18 +28,3 @@ def balance(loads: IntArray, pes: int) -> IntArray:
         if used + 1 < capacity:
             heapq.heappush(free, (load + int(loads[row]), pe, used + 1))
     return assigned
-
-
-def assign_rows(loads: IntArray, pes: int, how: str) -> IntArray:
-    """``how`` is interleave, balance or best: the one with the lighter heaviest PE."""
-    interleaved = interleave(len(loads), pes)
-    if how == "interleave":
-        return interleaved
-    balanced = balance(loads, pes)
-    if how == "balance" or _heaviest(balanced, loads) < _heaviest(interleaved, loads):
-        return balanced
-    return interleaved
-
-
-def _heaviest(pe_of_row: IntArray, loads: IntArray) -> int:
-    return int(np.bincount(pe_of_row, weights=loads).max())

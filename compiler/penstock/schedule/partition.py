@@ -63,6 +63,10 @@ class Partition:
     order_of: dict[str, str]
     in_callers_order: frozenset[str]
 
+    def order(self, phase: PhaseNodes) -> str:
+        """The name of the order of what a phase computes."""
+        return self.order_of[(*phase.nodes, *phase.results)[0]]
+
 
 def partition(graph: Graph, max_siblings: int) -> Partition:
     """Split every sweep into phases of at most ``max_siblings`` matrix products.

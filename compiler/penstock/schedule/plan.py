@@ -12,11 +12,12 @@ import numpy as np
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
 from penstock.formats import Entries, Gap, Layout, NonZeros, PhaseCode
+from penstock.formats.phase import siblings_of
 from penstock.formats.protocol import Matrices
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
 from penstock.schedule.ahead import in_order_of_readiness
-from penstock.schedule.assign import assign_rows, interleave
+from penstock.schedule.arrange import Arrangement, Rows, arrange
 from penstock.schedule.encode import choose_format, loads_by_row
 from penstock.schedule.partition import Partition, PhaseNodes, partition
 from penstock.settings import Hardware
@@ -65,19 +66,24 @@ class Schedule:
         return self.layout(vector).positions
 
 
-def schedule(graph: Graph, hardware: Hardware) -> Schedule:
+def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     """Place and order the whole network.
 
-    Raises PenstockError if the PEs do not suit the network, or no phase can hold one of its nodes.
+    share: rows may be shared by all PEs where that is estimated to take fewer cycles; a kernel must
+    be able to sum their parts. Raises PenstockError if the PEs do not suit the network, or no phase
+    can hold one of its nodes.
     """
     parts = partition(graph, hardware.accumulator_banks or BANK_CHOICES[0])
     parts = replace(parts, phases=in_order_of_readiness(graph, parts.phases))
-    _check_pes(parts, hardware)
-    layouts = _layouts(graph, parts, hardware)
+    arranged = _arrange_all(graph, parts, hardware, share)
+    shared = _shared_rows(parts, arranged)
+    _check_pes(parts, hardware, shared)
+    layouts = _layouts(graph, parts, hardware, arranged)
     products = [phase for phase in parts.phases if phase.matvecs]
     codes, nonzeros = {}, {}
     for phase in products:
         code = _blank_code(graph, phase, layouts, parts.order_of, hardware)
+        code = replace(code, shared=shared[phase.name])
         matrices = weight_matrices(graph, phase.matvecs)
         nonzeros[phase.name] = code.format.place(code, layouts, hardware.pes, matrices)
         chosen = choose_format(nonzeros[phase.name], code.weight_bits, hardware)
@@ -86,7 +92,9 @@ def schedule(graph: Graph, hardware: Hardware) -> Schedule:
     if hardware.overlaps:
         for phase in products:
             code = replace(codes[phase.name], banks=banks)
-            code = _with_starts(phase, code, nonzeros[phase.name], entries[phase.name].words, hardware)
+            code = _with_starts(
+                phase, code, nonzeros[phase.name], entries[phase.name].words, hardware
+            )
             codes[phase.name] = code
             entries[phase.name] = code.format.encode(
                 code, hardware.pes, nonzeros[phase.name], hardware.hazard_distance
@@ -117,9 +125,10 @@ def constant_of(graph: Graph, name: str) -> IntArray:
     return constant
 
 
-def _check_pes(parts: Partition, hardware: Hardware) -> None:
+def _check_pes(parts: Partition, hardware: Hardware, shared: dict[str, tuple[int, ...]]) -> None:
+    """Refuse more PEs than any phase has work for: more than rows, and none of them shared."""
     most = max(phase.rows for phase in parts.phases if phase.matvecs)
-    if hardware.pes > most:
+    if hardware.pes > most and not any(shared.values()):
         raise PenstockError(
             f"{hardware.pes} PEs can't share {most} cells: a PE owns whole cells",
             "hardware settings",
@@ -127,25 +136,50 @@ def _check_pes(parts: Partition, hardware: Hardware) -> None:
         )
 
 
-def _layouts(graph: Graph, parts: Partition, hardware: Hardware) -> dict[str, Layout]:
-    """Every order in hardware: rows where the load is even; an input frame as the caller has it."""
-    layouts = {}
-    loads: dict[str, list[Matrix]] = {}
-    rows: dict[str, int] = {}
+def _arrange_all(
+    graph: Graph, parts: Partition, hardware: Hardware, share: bool
+) -> dict[str, Arrangement]:
+    """Order -> where its rows go, for every order that a phase computes."""
+    phases_of: dict[str, list[PhaseNodes]] = {}
     for phase in parts.phases:
-        order = parts.order_of[(*phase.nodes, *phase.results)[0]]
-        rows[order] = phase.rows
-        loads.setdefault(order, []).extend(weight_matrices(graph, phase.matvecs).values())
-    for node in graph.of_kind("input"):
-        order = parts.order_of[node.name]
-        if order not in rows:
-            layouts[order] = Layout.plain(node.tensor.length, hardware.cell_units)
-    for order, matrices in loads.items():
-        if order in parts.in_callers_order or not matrices:
-            pe_of_row = interleave(rows[order], hardware.pes)
-        else:
-            pe_of_row = assign_rows(loads_by_row(matrices), hardware.pes, hardware.assign)
-        layouts[order] = Layout.from_assignment(pe_of_row, hardware.pes)
+        phases_of.setdefault(parts.order(phase), []).append(phase)
+    return {
+        order: arrange(_rows(graph, phases, order in parts.in_callers_order), hardware, share)
+        for order, phases in phases_of.items()
+    }
+
+
+def _rows(graph: Graph, phases: list[PhaseNodes], is_fixed: bool) -> Rows:
+    """What is asked of an order; without products, any order is as good as the caller's."""
+    products = [phase for phase in phases if phase.matvecs]
+    loads = [
+        loads_by_row(list(weight_matrices(graph, phase.matvecs).values())) for phase in products
+    ]
+    columns = [sum(graph[x].tensor.length for x in phase.operands) for phase in products]
+    return Rows(
+        np.array(loads, dtype=np.int64).reshape(len(products), phases[0].rows),
+        tuple(siblings_of(len(phase.matvecs)) for phase in products), tuple(columns),
+        len(phases), is_fixed or not products,
+    )  # fmt: skip
+
+
+def _shared_rows(parts: Partition, arranged: dict[str, Arrangement]) -> dict[str, tuple[int, ...]]:
+    """Phase -> its shared rows."""
+    left = {order: iter(found.shared) for order, found in arranged.items()}
+    return {phase.name: next(left[parts.order(phase)]) for phase in parts.phases if phase.matvecs}
+
+
+def _layouts(
+    graph: Graph, parts: Partition, hardware: Hardware, arranged: dict[str, Arrangement]
+) -> dict[str, Layout]:
+    """Every order in hardware: as arranged; an input frame that no phase computes as it comes."""
+    layouts = {
+        parts.order_of[node.name]: Layout.plain(node.tensor.length, hardware.cell_units)
+        for node in graph.of_kind("input")
+    }
+    for order, found in arranged.items():
+        layouts.pop(order, None)
+        layouts[order] = Layout.from_assignment(found.pe_of_row, hardware.pes)
     return layouts
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from penstock.codegen.hls.names import Names, lengths_of_lanes, one_line, plain_cpp
 from penstock.codegen.hls.steps import StateCode, phase_code, run_codes, sweep_code
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
-from penstock.codegen.hls.units import UnitCode, unit_code
+from penstock.codegen.hls.units import unit_code
 from penstock.codegen.render import render
 from penstock.formats.kernel import KernelFormat, kernel_format
 from penstock.ir.walk import empty_capture
@@ -237,7 +237,9 @@ def _chunks(machine: Machine) -> dict[str, Any]:
     io = math.gcd(units, machine.beats.per_beat)
     parameter = math.gcd(units, parameter_ports(bits).per_beat)
     return {
-        "io_chunk": io, "parameter_chunk": parameter, "result_chunk": machine.result_chunk,
+        "io_chunk": io,
+        "parameter_chunk": parameter,
+        "result_chunk": machine.result_chunk,
         "sizes": {"IO_CHUNK": io, "PARAMETER_CHUNK": parameter},
         "parameter_beats": next(
             (port.beats for port in machine.ports if port.name == "parameters"), 0

@@ -221,9 +221,7 @@ class Names:
     def words_of(self, phase: Phase) -> list[str]:
         """Of each line of a phase's unit, the variable that holds all lanes of its value."""
         local, scope = self._locals(phase)
-        return [
-            scope.take(f"{local[line.node]}_{_kept_for(line)}") for line in phase.unit.lines
-        ]
+        return [scope.take(f"{local[line.node]}_{_kept_for(line)}") for line in phase.unit.lines]
 
     def _locals(self, phase: Phase) -> tuple[dict[str, str], Scope]:
         nodes = list(dict.fromkeys(line.node for line in phase.unit.lines))

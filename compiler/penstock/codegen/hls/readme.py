@@ -95,8 +95,10 @@ def _timeline(machine: Machine) -> dict[str, Any]:
         "step_cycles": whole.step,
         "bound_cycles": order.bound_cycles,
         "step_time": f"{whole.step / clock:.2f}",
-        "processes": whole.busy, "slowest": whole.slowest.what,
-        "one_step_call": whole.call(1, "carried", store=False), "timeline": whole,
+        "processes": whole.busy,
+        "slowest": whole.slowest.what,
+        "one_step_call": whole.call(1, "carried", store=False),
+        "timeline": whole,
         "once_cycles": order.once_cycles,
         "step_bytes": machine.step_weight_beats * machine.hardware.port_bits // 8,
     }

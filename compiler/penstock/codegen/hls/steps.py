@@ -155,7 +155,11 @@ def sweep_code(
 
 
 def _issue(
-    machine: Machine, names: Names, units: dict[str, UnitCode], states: list[StateCode], issue: Issue
+    machine: Machine,
+    names: Names,
+    units: dict[str, UnitCode],
+    states: list[StateCode],
+    issue: Issue,
 ) -> dict[str, Any]:
     subject: dict[str, Any] = {"work": str(issue.work), "beside": []}
     match issue.work:

@@ -96,9 +96,7 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
     )  # fmt: skip
 
 
-def _published(
-    names: Names, phase: Phase, lines: list[dict[str, Any]]
-) -> list[dict[str, str]]:
+def _published(names: Names, phase: Phase, lines: list[dict[str, Any]]) -> list[dict[str, str]]:
     """The packets of a unit; marks the lines that fill them."""
     found: dict[str, dict[str, str]] = {}
     for line, code in zip(phase.unit.lines, lines, strict=True):

@@ -1,0 +1,188 @@
+"""Where rows go, and which of them all PEs share: what takes the fewest cycles, as estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from penstock.bounds import MAX_LENGTH
+from penstock.fixed import IntArray
+from penstock.formats.gap import WIDEST_GAP
+from penstock.schedule.assign import balance, interleave
+from penstock.schedule.search import improve, least_heaviest
+from penstock.settings import Hardware
+
+SHARED_ROW_CYCLES = 8
+"""Of every shared row, beside one for each sibling: its parts are read, summed and put back."""
+WORTH_A_TREE = 0.01
+"""An adder over all PEs must save this share of the cycles."""
+TRIALS = 12
+"""Ways to share a phase's rows that are tried, the most promising first."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that have one order, and the phases that use it.
+
+    loads: (phases, rows) non-zeros in every phase with products. siblings, columns: of these.
+    units: element-wise units that go through the order in a step. is_fixed: the order is the
+    caller's.
+    """
+
+    loads: IntArray
+    siblings: tuple[int, ...]
+    columns: tuple[int, ...]
+    units: int
+    is_fixed: bool
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(self.loads.shape[1])
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """One choice for some rows. pe_of_row: (rows); shared: the shared rows of each phase."""
+
+    rows: Rows
+    hardware: Hardware
+    pe_of_row: IntArray
+    shared: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def heaviest(self) -> IntArray:
+        """Non-zeros of the heaviest PE, when those of shared rows have filled up the others."""
+        own = _without(self.rows.loads, self.shared)
+        pes = self.hardware.pes
+        found = [np.bincount(self.pe_of_row, weights=load, minlength=pes).max() for load in own]
+        return np.maximum(np.array(found, dtype=np.int64), bound(self.rows.loads, pes))
+
+    @cached_property
+    def cycles(self) -> float:
+        """Of the phases and their units, as far as they depend on the choice."""
+        capacity = int(np.bincount(self.pe_of_row).max())
+        return estimate(self.rows, self.hardware, capacity, self.shared, self.heaviest)
+
+
+def arrange(rows: Rows, hardware: Hardware, share: bool) -> Arrangement:
+    """The arrangement that ``hardware.assign`` asks for, see ``settings.Hardware``.
+
+    share: rows may be shared, unless all of the arrangement was asked for by name.
+    """
+    plain = _plain(rows, hardware)
+    if not share or hardware.assign in ("interleave", "balance"):
+        return plain
+    best = plain
+    for phase in range(len(rows.loads)):
+        best = _share(best, phase)
+    return best if best.cycles < (1 - WORTH_A_TREE) * plain.cycles else plain
+
+
+def bound(loads: IntArray, pes: int) -> IntArray:
+    """(phases) words that no schedule on these PEs can do without."""
+    found: IntArray = -(-loads.sum(axis=1) // pes)
+    return found
+
+
+def estimate(
+    rows: Rows, hardware: Hardware, capacity: int, shared: tuple[tuple[int, ...], ...],
+    heaviest: IntArray,
+) -> float:  # fmt: skip
+    """Cycles of the phases with so many non-zeros on the heaviest PE, and of their units.
+
+    Gaps are taken to be distributed as if non-zeros were drawn at random: a fraction is padding.
+    """
+    widest = (1 << (hardware.index_bits or WIDEST_GAP)) - 1
+    cycles = rows.units * capacity * hardware.pes / hardware.cell_units
+    for siblings, columns, own, words in zip(
+        rows.siblings, rows.columns, shared, heaviest.tolist(), strict=True
+    ):
+        slots = (capacity + len(own)) * siblings
+        gap = max(columns * slots / max(words, 1), 1.0)
+        cycles += words * (1 + 1 / np.expm1(min(widest / gap, 50.0)))
+        if own:
+            levels = (hardware.pes - 1).bit_length()
+            cycles += len(own) * (siblings + SHARED_ROW_CYCLES) + levels
+    return float(cycles)
+
+
+def _plain(rows: Rows, hardware: Hardware) -> Arrangement:
+    """Without shared rows."""
+    nobody = ((),) * len(rows.loads)
+    pes, how = hardware.pes, hardware.assign
+
+    def found(pe_of_row: IntArray) -> Arrangement:
+        return Arrangement(rows, hardware, pe_of_row, nobody)
+
+    interleaved = found(interleave(rows.count, pes))
+    if rows.is_fixed or how == "interleave":
+        return interleaved
+    least = -(-rows.count // pes)
+    balanced = found(balance(rows.loads.sum(axis=0), pes, least))
+    if how == "balance":
+        return balanced
+    best = balanced if how == "search" else min(interleaved, balanced, key=lambda a: a.cycles)
+    for capacity in (least, least + 1):
+        goal = least_heaviest(rows.loads, pes, capacity)
+        if estimate(rows, hardware, capacity, nobody, goal) < best.cycles:
+            best = min(best, _searched(rows, hardware, capacity, nobody), key=lambda a: a.cycles)
+    return best
+
+
+def _searched(
+    rows: Rows, hardware: Hardware, capacity: int, shared: tuple[tuple[int, ...], ...]
+) -> Arrangement:
+    loads, pes = _without(rows.loads, shared), hardware.pes
+    if rows.is_fixed:
+        return Arrangement(rows, hardware, interleave(rows.count, pes), shared)
+    first = balance(loads.sum(axis=0), pes, capacity)
+    return Arrangement(rows, hardware, improve(first, loads, pes, capacity), shared)
+
+
+def _share(best: Arrangement, phase: int) -> Arrangement:
+    """The best with any of the phase's heaviest rows shared, if that is better."""
+    rows, hardware = best.rows, best.hardware
+    promising = sorted(_promising(best, phase), key=lambda found: found[0])
+    for least_cycles, capacity, shared in promising[:TRIALS]:
+        if least_cycles >= best.cycles:
+            break
+        best = min(best, _searched(rows, hardware, capacity, shared), key=lambda a: a.cycles)
+    return best
+
+
+def _promising(
+    best: Arrangement, phase: int
+) -> Iterator[tuple[float, int, tuple[tuple[int, ...], ...]]]:
+    """(cycles at least, rows a PE, shared rows) that can be better than ``best``."""
+    rows, hardware = best.rows, best.hardware
+    least = -(-rows.count // hardware.pes)
+    heaviest_first = np.argsort(-rows.loads[phase], kind="stable")
+    excess = best.heaviest[phase] - bound(rows.loads, hardware.pes)[phase]
+    most = min(
+        int(excess) // (rows.siblings[phase] + SHARED_ROW_CYCLES),
+        int(np.count_nonzero(rows.loads[phase])),
+        MAX_LENGTH // hardware.pes - least - 1,
+    )
+    for count in range(1, most + 1):
+        own = tuple(sorted(heaviest_first[:count].tolist()))
+        shared = (*best.shared[:phase], own, *best.shared[phase + 1 :])
+        loads = _without(rows.loads, shared)
+        for capacity in (least,) if rows.is_fixed else (least, least + 1):
+            goal = np.maximum(
+                least_heaviest(loads, hardware.pes, capacity), bound(rows.loads, hardware.pes)
+            )
+            cycles = estimate(rows, hardware, capacity, shared, goal)
+            if cycles < best.cycles:
+                yield cycles, capacity, shared
+
+
+def _without(loads: IntArray, shared: tuple[tuple[int, ...], ...]) -> IntArray:
+    """The loads that are bound to a PE."""
+    found = loads.copy()
+    for own, rows in zip(found, shared, strict=True):
+        own[list(rows)] = 0
+    return found
