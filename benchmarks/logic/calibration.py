@@ -11,6 +11,8 @@ from penstock.machine.logic import Logic
 from units import NETWORKS, machine_of
 
 Row = dict[str, Any]
+FEW = 2
+"""LUTs or registers by which a small part may be off."""
 COMPOSED = ("pe", "unpacker", "collector", "packer", "cell_unit")
 """Blocks that add primitives up; of them is the error that is told."""
 
@@ -57,9 +59,10 @@ def compared(found: Row) -> list[Row]:
 
 
 def error(row: Row, what: str) -> float:
-    """Relative error of the model's LUTs (``lut``) or registers (``ff``)."""
+    """Relative error of the model's LUTs (``lut``) or registers (``ff``); of two, none."""
     measured: int = row[what]
-    return getattr(row["model"], what) / measured - 1 if measured else 0.0
+    off: int = getattr(row["model"], what) - measured
+    return off / measured if measured and abs(off) > FEW else 0.0
 
 
 def greatest(rows: list[Row], what: str) -> dict[str, float]:

@@ -127,7 +127,7 @@ def requantizer(bits: int, drop: int, to: int) -> Design:
     """Round half up, then saturate."""
     kept = bits - drop + 1
     ports = f"input signed [{bits - 1}:0] x, output signed [{to - 1}:0] y"
-    body = f"""wire signed [{kept - 1}:0] a = 
+    body = f"""wire signed [{kept - 1}:0] a =
   $signed(x[{bits - 1}:{drop}]) + $signed({{1'b0, x[{drop - 1}]}});
 wire fits = &a[{kept - 1}:{to - 1}] | ~|a[{kept - 1}:{to - 1}];
 assign y = fits ? a[{to - 1}:0] : {{a[{kept - 1}], {{{to - 1}{{~a[{kept - 1}]}}}}}};"""

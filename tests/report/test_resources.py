@@ -127,8 +127,8 @@ def test_a_resource_fits_up_to_the_share_that_is_planned_for():
 
 @pytest.mark.parametrize(
     ("used", "verdict", "fits"),
-    [(56, Verdict.FITS, True), (57, Verdict.UNSURE, None), (93, Verdict.UNSURE, None),
-     (94, Verdict.DOES_NOT_FIT, False)],
+    [(56, Verdict.FITS, True), (57, Verdict.UNSURE, None), (94, Verdict.UNSURE, None),
+     (95, Verdict.DOES_NOT_FIT, False)],
 )  # fmt: skip
 def test_within_the_estimate_s_error_nobody_can_tell(used, verdict, fits):
     found = Fit(used, 100, 0.7, too_high=0.25, too_low=0.25)

@@ -25,7 +25,8 @@ SRL_DEPTH = 32
 LEAST_SRL_CYCLES = 3
 """A shorter delay stays in registers."""
 DSP_LEFT, DSP_RIGHT = 27, 18
-"""Signed operands of a DSP48E2 (UG579); a DSP48E1 takes 25 x 18 (UG479)."""
+"""Signed operands of a DSP48E2 (UG579). A DSP48E1 takes 25 x 18 (UG479): of 26 or 27 bits, series 7
+needs two where one is counted."""
 LEAST_DSP_BITS = 10
 """Products of fewer bits are made of LUTs."""
 
