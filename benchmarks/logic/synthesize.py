@@ -82,22 +82,26 @@ def counts(cells: dict[str, int]) -> dict[str, int]:
 
 
 def measure(only: str) -> dict[str, Any]:
-    """results.json: what is named anew, the rest as it was."""
+    """results.json: what is named anew, the rest as it was, in the order of the designs."""
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": []}
-    designs = [design for design in [*primitives(), *blocks()] if only in design.name]
-    asked = [("usp", designs), ("7series", [d for d in designs if d.name in OTHER_FAMILIES])]
-    rows = []
-    for family, some in asked:
-        if some:
-            found["yosys"], more = synthesize(some, family)
-            rows += more
+    designs = [*primitives(), *blocks()]
+    others = [design for design in designs if design.name in OTHER_FAMILIES]
+    known = {row_name(row): row for row in found["rows"]}
+    for family, some in (("usp", designs), ("7series", others)):
+        named = [design for design in some if only in design.name]
+        if named:
+            found["yosys"], rows = synthesize(named, family)
+            known |= {row_name(row): row for row in rows}
+    wanted = [(family, design.block, design.sizes)
+              for family, some in (("usp", designs), ("7series", others))
+              for design in some]  # fmt: skip
+    rows = [known[name] for name in map(json.dumps, wanted) if name in known]
+    return {"yosys": found["yosys"], "rows": rows}
 
-    def key(row: dict[str, Any]) -> str:
-        return json.dumps([row["family"], row["block"], row["sizes"]])
 
-    new = {key(row): row for row in rows}
-    kept = [row for row in found["rows"] if only and only not in key(row) and key(row) not in new]
-    return {"yosys": found["yosys"], "rows": [*kept, *new.values()]}
+def row_name(row: dict[str, Any]) -> str:
+    """What a row is of."""
+    return json.dumps([row["family"], row["block"], row["sizes"]])
 
 
 def save(found: dict[str, Any]) -> None:

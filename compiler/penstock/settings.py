@@ -83,7 +83,10 @@ class Hardware:
     ] = None
     part_resources: Annotated[
         str | None,
-        Option("What an unknown part has: lut=..,ff=..,bram18=..,uram=..,dsp=.. (see the docs)."),
+        Option(
+            "What an unknown part has: lut=..,ff=..,bram18=..,uram=..,dsp=.., and of its memory "
+            "gbps=..,ports=..,port_bits=.. (all in one, without spaces)."
+        ),
     ] = None
 
     def __post_init__(self) -> None:
