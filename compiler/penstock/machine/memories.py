@@ -11,7 +11,6 @@ from enum import StrEnum
 
 from penstock.ir import Graph
 from penstock.machine.arrays import Array
-from penstock.machine.devices import device_of
 from penstock.machine.ports import BURST_BEATS, OUTSTANDING, Port
 from penstock.machine.runs import SweepRuns
 from penstock.machine.storage import Storage, signed_bits
@@ -89,8 +88,7 @@ def _activation_depth(kept: Storage) -> int:
 
 def has_uram(kept: Storage) -> bool:
     """True if the device has UltraRAM."""
-    device = device_of(kept.plan.hardware.part)
-    return device is not None and device.die is not None and device.die.uram > 0
+    return kept.plan.hardware.device.die.uram > 0
 
 
 def impl_of(depth: int, has_uram: bool = False) -> str:

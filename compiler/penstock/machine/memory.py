@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penstock.machine.devices import device_of
-
 if TYPE_CHECKING:
     from penstock.machine.machine import Machine
     from penstock.machine.ports import Port
@@ -15,10 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of the memory, or all of it. step_bytes: that pass in a step; gb_per_s: at most."""
+    """One channel of the memory, or all of it.
+
+    step_bytes: that pass in a step; gb_per_s: at most.
+    """
 
     name: str
-    ports: tuple[str, ...]
     step_bytes: int
     gb_per_s: float
 
@@ -27,39 +27,31 @@ class Channel:
         return math.ceil(self.step_bytes / (self.gb_per_s * 1e3) * clock_mhz)
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """All channels that are known."""
-
-    channels: tuple[Channel, ...]
-
-
-def traffic(machine: Machine) -> Traffic:
-    """Each channel with the ports that are linked to it, and the memory as a whole."""
-    device = device_of(machine.hardware.part)
-    if device is None or device.bandwidth is None:
-        return Traffic(())
-    ports: dict[int, list[Port]] = {}
+def traffic(machine: Machine) -> tuple[Channel, ...]:
+    """Each channel that a port leads to, and the memory as a whole; none if it is not known."""
+    memory = machine.hardware.device.memory
+    if memory is None:
+        return ()
+    asked: dict[int, int] = {}
     for port in machine.ports:
-        ports.setdefault(bank_of(port.name, device.banks), []).append(port)
+        channel = channel_of(machine, port)
+        asked[channel] = asked.get(channel, 0) + _step_bytes(machine, port)
     found = [
-        Channel(
-            f"{device.memory or 'memory'}[{bank}]", tuple(port.name for port in own),
-            sum(_step_bytes(machine, port) for port in own), device.bandwidth / device.banks,
-        )
-        for bank, own in sorted(ports.items())
-        if device.banks > 1
-    ]  # fmt: skip
-    total = sum(_step_bytes(machine, port) for port in machine.ports)
-    names = tuple(port.name for port in machine.ports)
-    found.append(Channel("all memory" if found else "memory", names, total, device.bandwidth))
-    return Traffic(tuple(found))
+        Channel(f"{memory.kind}[{channel}]", size, memory.channel_gb_per_s)
+        for channel, size in sorted(asked.items())
+    ]
+    if memory.channels == 1:
+        return tuple(found)
+    return (*found, Channel("all memory", sum(asked.values()), memory.gb_per_s))
 
 
-def bank_of(port: str, banks: int) -> int:
-    """The bank that a port is linked to: weights are spread over all of them, the rest is small."""
-    stem, _, number = port.rpartition("_")
-    return (int(number) + 1) % banks if stem == "weights" else 0
+def channel_of(machine: Machine, port: Port) -> int:
+    """The weights are spread over all channels, the rest is on the first (as link.cfg has it)."""
+    memory = machine.hardware.device.memory
+    stem, _, group = port.name.partition("_")
+    if memory is None or stem != "weights":
+        return 0
+    return (int(group) + 1) % memory.channels
 
 
 def _step_bytes(machine: Machine, port: Port) -> int:

@@ -76,7 +76,7 @@ class Timeline:
 
 def timeline(machine: Machine) -> Timeline:
     """The timeline of a machine."""
-    memory, stall = traffic(machine), _stall(machine)
+    stall = _stall(machine)
     busy = [Busy(str(Process.COMPUTE), machine.order.step_cycles + stall)]
     for process in Process:
         own = [loop for loop in machine.loops if loop.process is process]
@@ -85,7 +85,7 @@ def timeline(machine: Machine) -> Timeline:
             restart = READ_LATENCY if process is Process.FETCH_WORDS and not machine.on_chip else 0
             busy.append(Busy(str(process), _cycles(of_step) + restart))
     busy += [Busy(channel.name, channel.step_cycles(machine.hardware.clock_mhz))
-             for channel in memory.channels]  # fmt: skip
+             for channel in traffic(machine)]  # fmt: skip
     return Timeline(
         tuple(busy), stall, READ_LATENCY + 2 * STREAM_DEPTH + CALL_CYCLES,
         *(_of_calls(machine, when) for when in (When.RELOAD, When.GIVEN, When.ZERO)),

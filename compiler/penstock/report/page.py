@@ -57,6 +57,7 @@ def page_context(report: dict[str, Any]) -> dict[str, Any]:
         "meters": _meters(resources), "resources": resources,
         "multipliers": tables.multipliers_table(resources),
         "kinds": tables.kinds_table(resources), "memories": tables.memories_table(resources),
+        "blocks": tables.blocks_table(resources), "ports": tables.ports_table(resources),
         "proof_text": _proof_text(report["proof"]),
         "clipped_text": summary.clipped_text(report["error"]),
         "accumulators": tables.accumulators_table(report["proof"]),
@@ -124,10 +125,10 @@ def _meters(resources: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": NAMES[name], "meter": charts.meter(row),
-            "used": "not estimated" if row["used"] is None else number(row["used"]),
+            "used": number(row["used"]), "least": number(row["least"]), "most": number(row["most"]),
             "total": number(row["total"]), "limit": number(row["limit"]),
             "planned": percent(row["planned_share"], 0), "share": percent(row["share"]),
-            "fits": row["fits"],
+            "verdict": row["verdict"],
         }
         for name, row in resources["totals"].items()
     ]  # fmt: skip

@@ -36,10 +36,16 @@ timeline    spans [name, kind (load, spmv, cells, commit), sweep, direction, sta
             one_step (carried, state not given back), long (of long_steps steps)};
             clock_mhz, microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
             weight_gb_per_s_peak (one word a cycle), weight_gb_per_s_mean (10**9 bytes)
-resources   label, not_counted, device (null: not in the table), bandwidth_gb_per_s; totals of dsp,
-            bram18, uram, lut, ff {used (null: not estimated), total, planned_share, limit, share,
-            fits}; multipliers [name, count, dsp_each, dsp]; memories [name, kind, count, depth,
-            width, storage, bram18, lut]
+resources   label, rules (in words), logic_error (relative, of LUT and FF), device, its memory's
+            bandwidth_gb_per_s (null: not known); totals of dsp, bram18, uram, lut, lut_memory, ff
+            {used, least, most (what the error allows), total, planned_share, limit, share, fits
+            (null: can't be told), verdict (fits, unsure, does not fit)}; multipliers [name, count,
+            dsp_each, dsp]; blocks [name, count, lut_each, ff_each, lut, ff] (without memories);
+            memories [name, kind, count, depth, width, storage, bram18, uram, lut]; ports {count,
+            limit (null: not known), are_too_many, slower_by_port, slower_by_channel,
+            slower_by_device (products take so many times as long), each [name, channel,
+            gb_per_s_beats (a beat a cycle), gb_per_s_streaming (while its reader runs),
+            gb_per_s_mean, gb_per_s_offered]}
 error       null without a float network; else, both compared on frames {source, is_synthetic,
             sequences, steps (of all of them), of_sequences, of_steps (how many there were)}:
             output {of (y, or the logits behind a label), max_abs_error, rms_error, float_rms,
@@ -79,7 +85,7 @@ from penstock.report.resources import fit_notes, resources_section
 from penstock.report.timing import timeline_section, timing_notes
 from penstock.version import __version__
 
-SCHEMA = 2
+SCHEMA = 3
 LINE = 160
 
 

@@ -8,8 +8,10 @@ from penstock.codegen.hls.names import one_line
 from penstock.ir import Node
 from penstock.ir.matrix import Matrix
 from penstock.machine import Machine
+from penstock.machine.logic import ERROR
 from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Phase
+from penstock.machine.resources import Verdict, estimate
 from penstock.packing.vectors import parameter_offsets
 
 WORK = {
@@ -39,6 +41,7 @@ def _sizes(machine: Machine) -> dict[str, Any]:
         "acc_bits": machine.accumulator_bits, "members_about": _members(machine),
         "lanes_about": "independent sequences that share the weight stream"
         if hardware.lanes > 1 else "one sequence at a time",
+        "fit_about": _fit(machine),
         "max_steps_about": "frames are buffered between sweeps" if machine.kept.frames
         else "sums over time are proven to fit",
         "max_steps_note": f"; at most {longest}" if longest else "",
@@ -60,6 +63,20 @@ def _members(machine: Machine) -> str:
         return f"PEs G * {groups.group_pes} .. G * {groups.group_pes} + {last}"
     share = groups.per_cycle // groups.groups
     return f"the PEs p with p % {groups.per_cycle} // {share} == G, in ascending order"
+
+
+def _fit(machine: Machine) -> str:
+    """What the estimate says of the device, and of what it is not sure."""
+    found = estimate(machine)
+    told = [
+        f"{name.upper().replace('_', ' ')} {fit.verdict}"
+        for name, fit in found.fits.items()
+        if fit.verdict is not Verdict.FITS
+    ]
+    device = found.device.name
+    if not told:
+        return f"fits {device}; logic within {ERROR:.0%} of open synthesis, see report.html"
+    return f"{device}: {', '.join(told)}, see report.html"
 
 
 def _memory(machine: Machine) -> dict[str, Any]:
