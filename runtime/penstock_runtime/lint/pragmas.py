@@ -36,7 +36,7 @@ class Token:
     offset: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pragma:
     """``#pragma HLS NAME word key=value``. offset: of its begin in the file."""
 

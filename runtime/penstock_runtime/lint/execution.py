@@ -1,0 +1,346 @@
+"""A kernel followed from its top function on: loops with PIPELINE once, with a counter that is not
+known, and what is unrolled in them iteration by iteration; calls as if they stood where they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable
+
+from penstock_runtime.lint.evaluation import Evaluator
+from penstock_runtime.lint.finding import Findings
+from penstock_runtime.lint.pragmas import Pragma
+from penstock_runtime.lint.reader import Kernel
+from penstock_runtime.lint.scopes import assigned_in, number_of, variables_of
+from penstock_runtime.lint.state import Array, Pipeline, Spot, State
+from penstock_runtime.lint.tree import (
+    Block,
+    Call,
+    Declare,
+    Do,
+    Expr,
+    Function,
+    If,
+    Loop,
+    Return,
+    Skipped,
+    Statement,
+    Variable,
+    walk,
+)
+from penstock_runtime.lint.values import Value
+
+MOST_ITERATIONS = 1 << 16
+"""Of one loop, unrolled."""
+GOES_ON, MAY_RETURN, RETURNS = range(3)
+ABOUT_ARRAYS = {"ARRAY_PARTITION", "ARRAY_RESHAPE", "BIND_STORAGE", "DEPENDENCE"}
+
+
+class Execution(Evaluator):
+    """Follows statements and calls.
+
+    attributes: the pragmas about each variable that is declared, with the number of its dimensions
+    that lie outside of what the pragma's function sees of it.
+    """
+
+    def __init__(self, kernel: Kernel, findings: Findings) -> None:
+        super().__init__(State(findings))
+        self.kernel = kernel
+        self.attributes: dict[Variable, dict[Pragma, int]] = {}
+        self._returned: list[Value] = []
+        self._done: set[tuple[Hashable, ...]] = set()
+        self._numbers = itertools.count()
+
+    def run(self, top: Function) -> None:
+        """Follow the top function. Its pointers are memory ports."""
+        for variable in top.parameters:
+            memory = self.state.memory(variable, is_port=variable.type.pointers > 0)
+            self.environment[variable] = Spot(Array(memory), variable.type.dims)
+        self._body(top)
+
+    def _body(self, function: Function) -> None:
+        self._note_pragmas(function)
+        pragma = function.body.pragma("PIPELINE")
+        if pragma is None or "off" in pragma.words or self.state.pipeline is not None:
+            self._block(function.body)
+            return
+        with_calls = Pipeline(
+            function.at, function.name, "", self._interval(pragma), None, len(self.state.guards)
+        )
+        self._in_pipeline(with_calls, function.body)
+
+    def _note_pragmas(self, function: Function) -> None:
+        """What the pragmas of a function say of arrays, told of where these are declared."""
+        known = variables_of(function, self.kernel.globals)
+        for block in (node for node in walk(function.body) if isinstance(node, Block)):
+            for pragma in block.pragmas:
+                variable = known.get(pragma.variable.split(".")[0])
+                if pragma.name in ABOUT_ARRAYS and variable is not None:
+                    self._note(pragma, variable)
+
+    def _note(self, pragma: Pragma, variable: Variable) -> None:
+        shift = 0
+        if variable.storage == "parameter" and variable in self.environment:
+            spot = self.environment[variable]
+            variable, shift = spot.array.memory.variable, len(spot.indices)
+        self.attributes.setdefault(variable, {})[pragma] = shift
+
+    def _block(self, block: Block) -> int:
+        for index, item in enumerate(block.items):
+            done = self._statement(item)
+            if done == RETURNS:
+                return RETURNS
+            if done == MAY_RETURN and index + 1 < len(block.items):
+                self._skip_statement(item, "return on a condition, with statements behind it")
+        return GOES_ON
+
+    def _statement(self, statement: Statement) -> int:
+        match statement:
+            case Do(expr=expr):
+                self.value(expr)
+            case Declare():
+                self._declare(statement)
+            case If():
+                return self._if(statement)
+            case Loop():
+                self._loop(statement)
+            case Block():
+                return self._block(statement)
+            case Return(value=value):
+                self._returned.append(Value(0) if value is None else self.value(value))
+                return RETURNS
+            case Skipped(what=what):
+                self._skip_statement(statement, what)
+        return GOES_ON
+
+    def _skip_statement(self, statement: Statement, what: str) -> None:
+        self.findings.add("not-analysed", statement.at, what, "write it in simpler C++")
+
+    def _declare(self, statement: Declare) -> None:
+        variable, init = statement.variable, statement.init
+        if variable.type.is_reference and init is not None:
+            spot = self.spot(init)
+            if spot is not None:
+                self.environment[variable] = spot
+                return
+        value = self.value(init) if init is not None else None
+        array = Array(self.bind(variable))
+        if value is not None and not variable.is_kept:
+            self.state.set_content(array, value)
+
+    def _if(self, statement: If) -> int:
+        test, other = self.value(statement.test), statement.other
+        if test.known is not None:
+            if test.known:
+                return self._block(statement.then)
+            return self._block(other) if other is not None else GOES_ON
+        before = dict(self.state.contents)
+        with self.state.where(self.atoms.guards(test, True)):
+            first = self._block(statement.then)
+        after, self.state.contents = self.state.contents, before
+        second = GOES_ON
+        if other is not None:
+            with self.state.where(self.atoms.guards(test, False)):
+                second = self._block(other)
+        self._merge(test, after)
+        if first == second:
+            return first
+        return MAY_RETURN
+
+    def _merge(self, test: Value, then: dict[tuple[object, ...], Value]) -> None:  # type: ignore[type-arg]
+        """Contents after a condition: those of either side."""
+        own = self.state.contents
+        for key in {*own, *then}:
+            first, second = then.get(key), own.get(key)
+            if first is None or second is None:
+                own.pop(key, None)
+            elif first != second:
+                own[key] = self.atoms.of("?:", test, first, second)
+
+    def _loop(self, loop: Loop) -> None:
+        if loop.setup is not None:
+            self._statement(loop.setup)
+        if self.state.pipeline is not None or loop.body.pragma("UNROLL") is not None:
+            self._unroll(loop)
+        else:
+            self._iterate(loop)
+
+    def _unroll(self, loop: Loop) -> None:
+        pragma, inside = loop.body.pragma("UNROLL"), self.state.pipeline
+        if pragma is None:
+            self.findings.add("inner-unroll", loop.at, "a loop in a pipeline has no UNROLL pragma")
+        elif "factor" in pragma.options:
+            self._skip_statement(loop, "a loop that is unrolled in part")
+        if inside is not None:
+            inside.unrolled += 1
+        for _ in range(MOST_ITERATIONS):
+            test = self.value(loop.test).known
+            if test is None:
+                self.findings.add(
+                    "variable-bound", loop.at, "the bound of an unrolled loop is no constant",
+                    "count to a constant maximum, with a condition in the body",
+                )  # fmt: skip
+                self._once(loop)
+            if not test:
+                break
+            self._block(loop.body)
+            if loop.step is not None:
+                self.value(loop.step)
+        else:
+            self._skip_statement(loop, f"a loop that is unrolled {MOST_ITERATIONS:,} times or more")
+        if inside is not None:
+            inside.unrolled -= 1
+
+    def _once(self, loop: Loop) -> None:
+        """An iteration of which nothing is known."""
+        self._forget_what_changes(loop)
+        self.value(loop.test)
+        self._block(loop.body)
+        if loop.step is not None:
+            self.value(loop.step)
+        self._forget_what_changes(loop)
+
+    def _iterate(self, loop: Loop) -> None:
+        self._check_trip_count(loop)
+        pragma = loop.body.pragma("PIPELINE")
+        if pragma is None or "off" in pragma.words:
+            self._once(loop)
+            return
+        self._forget_what_changes(loop)
+        counter = self._count(loop)
+        function = self._function_name
+        pipeline = Pipeline(
+            loop.at, function, loop.label, self._interval(pragma), counter, len(self.state.guards)
+        )
+        self._in_pipeline(pipeline, loop.body, loop.test, loop.step)
+        self._forget_what_changes(loop)
+
+    def _count(self, loop: Loop) -> int | None:
+        """Give the loop's counter a value that is an atom. -> the atom."""
+        variable = loop.counter
+        if variable is None:
+            return None
+        value = self.atoms.fresh("counter")
+        self.state.set_content(self.environment[variable].array, value)
+        return value.terms[0][0]
+
+    def _check_trip_count(self, loop: Loop) -> None:
+        pragma = loop.body.pragma("LOOP_TRIPCOUNT")
+        has_most = pragma is not None and "max" in pragma.options
+        if self.value(loop.test).known is None and not has_most:
+            self.findings.add(
+                "trip-count", loop.at, "a loop with a variable bound has no LOOP_TRIPCOUNT max",
+                "without it reports tell no latency",
+            )  # fmt: skip
+
+    def _forget_what_changes(self, loop: Loop) -> None:
+        for variable in assigned_in(loop):
+            if variable in self.environment:
+                self.state.forget(self.environment[variable].array.memory)
+        self.state.forget_kept()
+
+    def _in_pipeline(self, pipeline: Pipeline, body: Block, *around: Expr | None) -> None:
+        self.state.pipeline = pipeline
+        self.state.pipelines.append(pipeline)
+        for expr in around[:1]:
+            if expr is not None:
+                self.value(expr)
+        self._block(body)
+        for expr in around[1:]:
+            if expr is not None:
+                self.value(expr)
+        self.state.pipeline = None
+
+    def _interval(self, pragma: Pragma) -> int:
+        return number_of(pragma.options.get("ii", "1"), self.kernel.constants) or 1
+
+    _function_name = ""
+
+    def call(self, expr: Call) -> Value:
+        """The result of a call; a function of the kernel is followed."""
+        callee, arguments = expr.callee, expr.arguments
+        receiver = expr.receiver
+        if receiver is None and arguments and arguments[0].type.is_stream:
+            if callee.name in ("operator>>", "operator<<"):
+                return self.call_of_stream(arguments[0], callee.name, arguments[1:])
+        if receiver is not None and receiver.type.is_stream:
+            return self.call_of_stream(receiver, callee.name, arguments)
+        if callee.origin == "kernel" and receiver is None and callee.key in self.kernel.functions:
+            return self._call(self.kernel.functions[callee.key], arguments)
+        if callee.origin == "vendor":
+            return self.call_of_vendor(expr)
+        if callee.origin == "kernel":
+            self._skip(expr, f"method {callee.name} of a class of the kernel's own")
+        for argument in arguments:
+            self.value(argument)
+        return self.atoms.fresh("call")
+
+    def _call(self, function: Function, arguments: tuple[Expr, ...]) -> Value:
+        given = [
+            self._argument(function, variable, argument)
+            for variable, argument in zip(function.parameters, arguments, strict=True)
+        ]
+        if self.state.pipeline is None:
+            key = (function.key, *map(_signature, zip(given, map(self._known, given), strict=True)))
+            if key in self._done and function.is_void:
+                self._forget_written(function, given)
+                return Value(0)
+            self._done.add(key)
+        return self._follow(function, given)
+
+    def _known(self, spot: Spot) -> int | None:
+        return self.state.content(spot.array).known if not spot.indices else None
+
+    def _argument(self, function: Function, variable: Variable, argument: Expr) -> Spot:
+        """What a parameter stands for: the argument itself, or a copy of its value."""
+        own = variable.type
+        is_shared = own.is_reference or not own.is_value or (own.is_record and own.is_const)
+        spot = self.spot(argument) if is_shared else None
+        if spot is not None:
+            if spot.array.memory.is_port and not function.is_inline and _is_moved(spot):
+                self.findings.add(
+                    "port-offset", argument.at,
+                    f"an address within {spot.array.name} goes into {function.name}, which is not "
+                    "inlined", "give the port itself, and the offset beside it",
+                )  # fmt: skip
+            return spot
+        value = self.value(argument)
+        array = Array(self.state.memory(variable))
+        self.state.set_content(array, value)
+        return Spot(array, own.dims)
+
+    def _follow(self, function: Function, given: list[Spot]) -> Value:
+        returned, self._returned = self._returned, []
+        name, self._function_name = self._function_name, function.name
+        instance, environment = self.instance, self.environment
+        self.environment = {
+            variable: spot for variable, spot in environment.items() if variable.is_kept
+        }
+        self.environment.update(zip(function.parameters, given, strict=True))
+        if self.state.pipeline is not None and not function.is_inline:
+            self.instance = (*instance, next(self._numbers))
+        self._body(function)
+        results, self._returned = self._returned, returned
+        self.environment, self.instance, self._function_name = environment, instance, name
+        if len(set(results)) == 1:
+            return results[0]
+        return self.atoms.of("returned", *results) if results else Value(0)
+
+    def _forget_written(self, function: Function, given: list[Spot]) -> None:
+        for variable, spot in zip(function.parameters, given, strict=True):
+            if not variable.type.is_const:
+                self.state.forget(spot.array.memory)
+
+
+def _is_moved(spot: Spot) -> bool:
+    return spot.offset is not None and spot.offset.known != 0
+
+
+def _signature(given: tuple[Spot, int | None]) -> tuple[Hashable, ...]:
+    """What two calls must share to be the same hardware; rows of one array are as good as others."""
+    spot, known = given
+    if spot.array.memory.variable.type.is_record:
+        return (spot.array.memory.variable.type.name,)
+    if spot.array.memory.variable.storage == "parameter" and not spot.dims and not spot.indices:
+        return (spot.array.memory.variable, known)
+    return (spot.array.memory.number, spot.array.fields, len(spot.indices))
