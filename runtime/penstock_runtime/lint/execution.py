@@ -47,6 +47,7 @@ class Execution(Evaluator):
         super().__init__(State(findings))
         self.kernel = kernel
         self.attributes: dict[Variable, dict[Pragma, int]] = {}
+        self._about_arrays: dict[Function, list[tuple[Pragma, Variable]]] = {}
         self._returned: list[Value] = []
         self._done: set[tuple[Hashable, ...]] = set()
         self._numbers = itertools.count()
@@ -71,12 +72,18 @@ class Execution(Evaluator):
 
     def _note_pragmas(self, function: Function) -> None:
         """What the pragmas of a function say of arrays, told of where these are declared."""
-        known = variables_of(function, self.kernel.globals)
-        for block in (node for node in walk(function.body) if isinstance(node, Block)):
-            for pragma in block.pragmas:
-                variable = known.get(pragma.variable.split(".")[0])
-                if pragma.name in ABOUT_ARRAYS and variable is not None:
-                    self._note(pragma, variable)
+        if function not in self._about_arrays:
+            known = variables_of(function, self.kernel.globals)
+            blocks = (node for node in walk(function.body) if isinstance(node, Block))
+            pragmas = [pragma for block in blocks for pragma in block.pragmas]
+            self._about_arrays[function] = [
+                (pragma, known[name])
+                for pragma in pragmas
+                if pragma.name in ABOUT_ARRAYS
+                and (name := pragma.variable.split(".")[0]) in known
+            ]
+        for pragma, variable in self._about_arrays[function]:
+            self._note(pragma, variable)
 
     def _note(self, pragma: Pragma, variable: Variable) -> None:
         shift = 0
@@ -86,6 +93,10 @@ class Execution(Evaluator):
         self.attributes.setdefault(variable, {})[pragma] = shift
 
     def _block(self, block: Block) -> int:
+        with self.state.scope():
+            return self._items(block)
+
+    def _items(self, block: Block) -> int:
         for index, item in enumerate(block.items):
             done = self._statement(item)
             if done == RETURNS:
@@ -123,9 +134,12 @@ class Execution(Evaluator):
             if spot is not None:
                 self.environment[variable] = spot
                 return
+        if variable.is_kept:
+            self.bind(variable)
+            return
         value = self.value(init) if init is not None else None
         array = Array(self.bind(variable))
-        if value is not None and not variable.is_kept:
+        if value is not None:
             self.state.set_content(array, value)
 
     def _if(self, statement: If) -> int:
@@ -158,6 +172,10 @@ class Execution(Evaluator):
                 own[key] = self.atoms.of("?:", test, first, second)
 
     def _loop(self, loop: Loop) -> None:
+        with self.state.scope():
+            self._any_loop(loop)
+
+    def _any_loop(self, loop: Loop) -> None:
         if loop.setup is not None:
             self._statement(loop.setup)
         if self.state.pipeline is not None or loop.body.pragma("UNROLL") is not None:
@@ -276,6 +294,10 @@ class Execution(Evaluator):
         return self.atoms.fresh("call")
 
     def _call(self, function: Function, arguments: tuple[Expr, ...]) -> Value:
+        with self.state.scope():
+            return self._called(function, arguments)
+
+    def _called(self, function: Function, arguments: tuple[Expr, ...]) -> Value:
         given = [
             self._argument(function, variable, argument)
             for variable, argument in zip(function.parameters, arguments, strict=True)

@@ -29,7 +29,7 @@ from penstock_runtime.lint.tree import (
     Unknown,
     Variable,
 )
-from penstock_runtime.lint.types import type_of
+from penstock_runtime.lint.cpp_types import type_of
 
 BINARY = {
     3: "*", 4: "/", 5: "%", 6: "+", 7: "-", 8: "<<", 9: ">>", 11: "<", 12: ">", 13: "<=",

@@ -152,10 +152,15 @@ def _bound(pragmas: Iterable) -> str | None:  # type: ignore[type-arg]
 
 def _busiest(storage: Storage, by_bank: dict[Bank, list[Access]]) -> tuple[int, int]:
     """Reads and writes of the bank that takes most cycles."""
-    loads = [
-        _load_of(storage, [a for bank, found in by_bank.items() if _meets(one, bank) for a in found])
-        for one in _candidates(list(by_bank))
-    ]
+    patterns = {tuple(index is ANY for index in bank) for bank in by_bank}
+    if len(patterns) == 1:  # two of them are the same, or apart
+        together = list(by_bank.values())
+    else:
+        together = [
+            [access for bank, own in by_bank.items() if _meets(one, bank) for access in own]
+            for one in _candidates(list(by_bank))
+        ]
+    loads = [_load_of(storage, accesses) for accesses in together]
     return max(loads, key=lambda load: (cycles(storage.kind, *load), sum(load)))
 
 

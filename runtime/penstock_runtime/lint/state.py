@@ -14,7 +14,7 @@ from penstock_runtime.lint.values import Atoms, Guard, Value
 Fields = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Memory:
     """A variable, in one of the instances of the function that it is local to."""
 
@@ -90,11 +90,26 @@ class State:
         self.pipelines: list[Pipeline] = []
         self.varying: set[tuple[Variable, Fields]] = set()
         self._memories = 0
+        self._local: list[Memory] = []
+        self._members: dict[Memory, set[Fields]] = {}
 
     def memory(self, variable: Variable, is_port: bool = False) -> Memory:
         """A new memory."""
         self._memories += 1
-        return Memory(variable, self._memories, is_port)
+        made = Memory(variable, self._memories, is_port)
+        if not variable.is_kept:
+            self._local.append(made)
+        return made
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """What is declared within is gone behind it."""
+        before = len(self._local)
+        yield
+        for memory in self._local[before:]:
+            self._drop_members(memory)
+            self.contents.pop((memory, ()), None)
+        del self._local[before:]
 
     @contextmanager
     def where(self, guards: tuple[Guard, ...]) -> Iterator[None]:
@@ -108,20 +123,26 @@ class State:
         key = (array.memory, array.fields)
         if key not in self.contents:
             whole = self.contents.get((array.memory, ()))
-            self.contents[key] = self.atoms.of(
+            value = self.atoms.of(
                 "content", array.memory.number, array.fields, whole if array.fields else None
             )
+            self._put(array, value)
         return self.contents[key]
+
+    def _put(self, array: Array, value: Value) -> None:
+        if array.fields:
+            self._members.setdefault(array.memory, set()).add(array.fields)
+        self.contents[array.memory, array.fields] = value
 
     def set_content(self, array: Array, value: Value) -> None:
         """Of a variable that is no array."""
         if not array.fields:
             self._drop_members(array.memory)
-        self.contents[array.memory, array.fields] = value
+        self._put(array, value)
 
     def _drop_members(self, memory: Memory) -> None:
-        for key in [key for key in self.contents if key[0] is memory and key[1]]:
-            del self.contents[key]
+        for fields in self._members.get(memory, ()):
+            self.contents.pop((memory, fields), None)
 
     def forget(self, memory: Memory) -> None:
         """Nothing is known of it any more."""
@@ -147,7 +168,7 @@ class State:
             self.set_content(spot.array, value)
             return
         self.record(spot, True, at)
-        self.contents[spot.array.memory, spot.array.fields] = self.atoms.fresh("written")
+        self._put(spot.array, self.atoms.fresh("written"))
 
     def record(self, spot: Spot, is_write: bool, at: Place) -> None:
         """Note an access; of a port, whether it is part of a burst."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, Protocol
 
 from penstock_runtime.lint.libclang import initial_value
@@ -21,6 +22,8 @@ from penstock_runtime.lint.tree import (
     Variable,
 )
 
+LONG_TABLE = 64
+"""Tables of so many entries are not read: nothing depends on what they hold."""
 IGNORED = ("TYPEDEF_DECL", "TYPE_ALIAS_DECL", "STATIC_ASSERT", "USING_DECLARATION", "STRUCT_DECL")
 
 
@@ -100,6 +103,9 @@ class StatementReader:
         init = initial_value(cursor)
         if init is None:
             return None
+        own = self._source.variable_of(cursor).type
+        if prod(own.dims) >= LONG_TABLE:
+            return Construct(self._source.place_of(cursor), own, (), is_list=True)
         value: Expr = self._source.expression(init)
         is_default = isinstance(value, Construct) and not value.arguments and not value.is_list
         return None if is_default else value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from functools import cache
 
 from penstock_runtime.lint.pragmas import Place, Pragma
 
@@ -289,9 +290,14 @@ class Function:
         return pragma is not None and "off" not in pragma.words
 
 
+@cache
+def _names(kind: type[Node]) -> tuple[str, ...]:
+    return tuple(own.name for own in fields(kind))
+
+
 def children(node: Node) -> Iterator[Node]:
     """The statements and expressions directly in one, in the order in which they are executed."""
-    values = [getattr(node, own.name) for own in fields(node)]
+    values = [getattr(node, name) for name in _names(type(node))]
     if isinstance(node, Assign):
         values = [node.value, node.target]
     for value in values:

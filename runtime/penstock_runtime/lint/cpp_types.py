@@ -19,14 +19,14 @@ def type_of(given: Any) -> Type:
     is_volatile = own.is_volatile_qualified()
     if is_reference:
         own = own.get_pointee()
-    own, dims, is_variable_length = _elements_of(own)
+    own, dims, is_variable_length, is_const = _elements_of(own)
     pointers = 0
     while own.get_canonical().kind == kinds.POINTER:
         own = own.get_canonical().get_pointee()
         is_volatile = is_volatile or own.is_volatile_qualified()
         pointers += 1
         if pointers == 1 and not dims:
-            own, dims, _ = _elements_of(own)
+            own, dims, _, is_const = _elements_of(own)
             if dims:  # a pointer to rows: an array whose first extent is not known
                 dims, pointers = (0, *dims), 0
                 break
@@ -38,7 +38,7 @@ def type_of(given: Any) -> Type:
         pointers=pointers,
         bits=_bits(canonical, name),
         is_reference=is_reference,
-        is_const=own.is_const_qualified() or canonical.is_const_qualified(),
+        is_const=is_const or own.is_const_qualified() or canonical.is_const_qualified(),
         is_volatile=is_volatile or own.is_volatile_qualified() or canonical.is_volatile_qualified(),
         is_stream=bool(STREAM.match(name)),
         is_record=canonical.kind == kinds.RECORD and not AMD.match(name),
@@ -47,18 +47,21 @@ def type_of(given: Any) -> Type:
     )
 
 
-def _elements_of(own: Any) -> tuple[Any, tuple[int, ...], bool]:
-    """The type of an array's elements, its extents, and whether one of them is no constant."""
-    kinds, dims, is_variable = bindings().TypeKind, [], False
+def _elements_of(own: Any) -> tuple[Any, tuple[int, ...], bool, bool]:
+    """The type of an array's elements, its extents, whether one of them is no constant, and whether
+    the elements are const, which clang tells of the array.
+    """
+    kinds, dims, is_variable, is_const = bindings().TypeKind, [], False, False
     arrays = (
         kinds.CONSTANTARRAY, kinds.INCOMPLETEARRAY, kinds.VARIABLEARRAY, kinds.DEPENDENTSIZEDARRAY
     )  # fmt: skip
     while own.get_canonical().kind in arrays:
         array = own.get_canonical()
+        is_const = is_const or array.is_const_qualified()
         is_variable = is_variable or array.kind == kinds.VARIABLEARRAY
         dims.append(max(array.element_count, 0) if array.kind == kinds.CONSTANTARRAY else 0)
         own = array.element_type
-    return own, tuple(dims), is_variable
+    return own, tuple(dims), is_variable, is_const
 
 
 def _bits(canonical: Any, name: str) -> int | None:
