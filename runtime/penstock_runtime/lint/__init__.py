@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,14 @@ class Report:
 
     findings: list[Finding]
     table: list[Row]
+
+
+def is_available() -> bool:
+    """Whether libclang can be imported."""
+    try:
+        return importlib.util.find_spec("clang.cindex") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def lint(folder: Path) -> Report:

@@ -79,8 +79,7 @@ class Execution(Evaluator):
             self._about_arrays[function] = [
                 (pragma, known[name])
                 for pragma in pragmas
-                if pragma.name in ABOUT_ARRAYS
-                and (name := pragma.variable.split(".")[0]) in known
+                if pragma.name in ABOUT_ARRAYS and (name := pragma.variable.split(".")[0]) in known
             ]
         for pragma, variable in self._about_arrays[function]:
             self._note(pragma, variable)

@@ -97,7 +97,9 @@ class ExpressionReader:
         return reader(cursor, at, own) if reader else self._unknown(cursor, at, own)
 
     def _unknown(self, cursor: Any, at: Place, own: Type) -> Unknown:
-        parts = tuple(self.read(part) for part in cursor.get_children() if part.kind.is_expression())
+        parts = tuple(
+            self.read(part) for part in cursor.get_children() if part.kind.is_expression()
+        )
         return Unknown(at, own, cursor.kind.name.lower().replace("_", " "), parts)
 
     def _unwrapped(self, cursor: Any, at: Place, own: Type) -> Expr:
@@ -145,7 +147,9 @@ class ExpressionReader:
 
     def _member(self, cursor: Any, at: Place, own: Type) -> Expr:
         bases = self._pair(cursor)
-        return Member(at, own, bases[0], cursor.spelling) if bases else self._unknown(cursor, at, own)
+        return (
+            Member(at, own, bases[0], cursor.spelling) if bases else self._unknown(cursor, at, own)
+        )
 
     def _name(self, cursor: Any, at: Place, own: Type) -> Expr:
         referenced = cursor.referenced

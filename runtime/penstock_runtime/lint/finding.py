@@ -18,7 +18,9 @@ class Finding:
 
     def line(self) -> str:
         """As it is printed: ``kernel/compute.h:123: rule: what, hint``."""
-        return f"{self.at}: {self.rule}: {self.what}" + (f"; hint: {self.hint}" if self.hint else "")
+        return f"{self.at}: {self.rule}: {self.what}" + (
+            f"; hint: {self.hint}" if self.hint else ""
+        )
 
 
 @dataclass(frozen=True)

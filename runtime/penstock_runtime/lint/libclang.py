@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.util
+import hashlib
 import os
 import shutil
 import subprocess
@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import PenstockError
+from penstock_runtime import cache
 from penstock_runtime.csim import SHIMS, ap_include
+from penstock_runtime.lint import is_available
 
 TOP = "kernel/lstm_top.cpp"
+HEADERS = Path(__file__).resolve().parent / "headers.h"
 UNIT = """\
-#include <ap_fixed.h>
-#include <ap_int.h>
-#include <hls_stream.h>
+#include "headers.h"
 #undef PENSTOCK_DATAFLOW
 #undef DATAFLOW_BEGIN
 #undef PROCESS
@@ -32,14 +33,6 @@ UNIT = """\
 MISSING = PenstockError("libclang is not installed", "lint", "pip install 'penstock[lint]'")
 INTEGER = 1
 """clang's CXEval_Int."""
-
-
-def is_available() -> bool:
-    """Whether libclang can be imported."""
-    try:
-        return importlib.util.find_spec("clang.cindex") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 @functools.cache
@@ -100,15 +93,54 @@ def parse(folder: Path) -> Any:
         raise PenstockError(
             f"{TOP} is not there", str(folder), "give a folder that penstock compile has written"
         )
-    unit = str(folder / "kernel" / "penstock_lint_unit.cpp")
-    flags = [
-        "-x", "c++", "-std=c++14", f"-I{folder / 'kernel'}",
-        "-isystem", str(SHIMS), "-isystem", str(ap_include()), *_own_headers(),
-    ]  # fmt: skip
+    unit, include = str(folder / "kernel" / "penstock_lint_unit.cpp"), f"-I{folder / 'kernel'}"
+    ready = _precompiled()
+    whole = UNIT.replace('"headers.h"', f'"{HEADERS}"')
+    if ready is not None:
+        try:
+            rest, flags = UNIT.partition("\n")[2], [*_flags(), "-include-pch", str(ready), include]
+            return cindex.Index.create().parse(unit, flags, [(unit, rest)], _options())
+        except cindex.TranslationUnitLoadError:
+            pass  # the headers have changed since
     try:
-        return cindex.Index.create().parse(unit, flags, unsaved_files=[(unit, UNIT)], options=1)
+        return cindex.Index.create().parse(unit, [*_flags(), include], [(unit, whole)], _options())
     except cindex.TranslationUnitLoadError as error:
         raise PenstockError("clang can't read the kernel", str(folder), str(error)) from error
+
+
+def _options() -> int:
+    """Macros are told, for the sake of where they are used."""
+    return int(bindings().TranslationUnit.PARSE_DETAILED_PROCESSING_RECORD)
+
+
+def _flags() -> list[str]:
+    return [
+        "-x", "c++", "-std=c++14",
+        "-isystem", str(SHIMS), "-isystem", str(ap_include()), *_own_headers(),
+    ]  # fmt: skip
+
+
+def _precompiled() -> Path | None:
+    """AMD's headers, parsed beforehand; they take longer than a kernel."""
+    cindex = bindings()
+    files = [HEADERS, *sorted(SHIMS.glob("*.h")), *sorted(ap_include().glob("**/*.h"))]
+    library = Path(cindex.__file__)
+    states = [f"{file}{file.stat().st_size}{file.stat().st_mtime_ns}" for file in (*files, library)]
+    known_by = hashlib.sha256("\n".join([*_flags(), *states]).encode()).hexdigest()[:32]
+
+    def make(made: Path) -> None:
+        kinds = cindex.TranslationUnit
+        options = kinds.PARSE_INCOMPLETE | 0x10  # CXTranslationUnit_ForSerialization
+        flags = ["-x", "c++-header", *_flags()[2:]]
+        cindex.Index.create().parse(str(HEADERS), flags, options=options).save(
+            str(made / "headers.pch")
+        )
+
+    try:
+        kept = cache.kept("lint", known_by, make)
+    except (cindex.TranslationUnitLoadError, cindex.TranslationUnitSaveError):
+        return None
+    return None if kept is None else kept / "headers.pch"
 
 
 @functools.cache

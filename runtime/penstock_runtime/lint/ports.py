@@ -111,9 +111,7 @@ def _row(
     )  # fmt: skip
 
 
-def storage_of(
-    run: Execution, array: Array, dims: tuple[int, ...], findings: Findings
-) -> Storage:
+def storage_of(run: Execution, array: Array, dims: tuple[int, ...], findings: Findings) -> Storage:
     """How an array is stored, by the pragmas about it."""
     variable, constants = array.memory.variable, run.kernel.constants
     pragmas = {

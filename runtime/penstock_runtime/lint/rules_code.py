@@ -55,7 +55,9 @@ def _check_type(variable: Variable, findings: Findings) -> None:
     if own.is_volatile:
         findings.add("volatile", variable.at, f"{variable.name} is volatile")
     if own.is_variable_length:
-        findings.add("variable-length", variable.at, f"the length of {variable.name} is no constant")
+        findings.add(
+            "variable-length", variable.at, f"the length of {variable.name} is no constant"
+        )
     if own.pointers > 1 or (own.pointers and own.dims):
         findings.add("pointer-to-pointer", variable.at, f"{variable.name} points to pointers")
     if own.name.startswith("std::"):

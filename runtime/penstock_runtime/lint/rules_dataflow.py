@@ -61,7 +61,9 @@ def _regions(function: Function) -> Iterator[tuple[Loop | None, Block]]:
 
 def _check_counter(loop: Loop, findings: Findings) -> None:
     setup, test, step = loop.setup, loop.test, loop.step
-    from_zero = isinstance(setup, Declare) and isinstance(setup.init, Const) and not setup.init.value
+    from_zero = (
+        isinstance(setup, Declare) and isinstance(setup.init, Const) and not setup.init.value
+    )
     counter = loop.counter
     by_one = (
         isinstance(step, Assign) and step.op == "+" and _is(step.target, counter)

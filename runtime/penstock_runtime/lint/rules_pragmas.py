@@ -82,9 +82,7 @@ def _check_block(
             continue
         name = pragma.variable.split(".")[0]
         if name and name not in known:
-            findings.add(
-                "pragma-variable", pragma.at, f"{function.name} knows no variable {name}"
-            )
+            findings.add("pragma-variable", pragma.at, f"{function.name} knows no variable {name}")
         elif name and "dim" in pragma.options:
             _check_dim(kernel, function, pragma, known[name], findings)
 
