@@ -335,7 +335,9 @@ class Execution(Evaluator):
         name, self._function_name = self._function_name, function.name
         instance, environment = self.instance, self.environment
         self.environment = {
-            variable: spot for variable, spot in environment.items() if variable.is_kept
+            variable: spot
+            for variable, spot in environment.items()
+            if variable.is_kept and not variable.type.is_const
         }
         self.environment.update(zip(function.parameters, given, strict=True))
         if self.state.pipeline is not None and not function.is_inline:

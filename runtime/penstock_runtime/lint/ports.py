@@ -186,6 +186,9 @@ def _load_of(storage: Storage, accesses: list[Access], depth: int = 0) -> tuple[
     """Reads and writes that can happen together; what excludes each other is tried in turn."""
     split = _exclusive(accesses) if depth < DEEPEST else None
     if split is None:
+        if storage.kind == "stream":  # each access takes another value
+            count = sum(access.is_write for access in accesses)
+            return len(accesses) - count, count
         reads = {storage.address(a.indices) for a in accesses if not a.is_write}
         writes = {(storage.address(a.indices), a.guards) for a in accesses if a.is_write}
         return len(reads), len(writes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from penstock_runtime.lint.evaluation import HEAP
 from penstock_runtime.lint.finding import Findings
 from penstock_runtime.lint.reader import Kernel
 from penstock_runtime.lint.tree import (
@@ -27,7 +28,6 @@ from penstock_runtime.lint.tree import (
 
 SMALL_TABLE = 16
 """Entries up to which a table of AMD's types does no harm."""
-HEAP = {"cxx new expr", "cxx delete expr"}
 
 
 def check_code(kernel: Kernel, findings: Findings) -> None:

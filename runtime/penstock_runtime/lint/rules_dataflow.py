@@ -92,6 +92,8 @@ def _check_region(
             calls.append(item.expr)
         else:
             _tell_body(item, findings)
+            inner = [node for node in walk(item) if isinstance(node, Call)]
+            calls += [call for call in inner if call.callee.key in kernel.functions]
     for call in calls:
         own = kernel.functions.get(call.callee.key)
         if own is None:

@@ -33,7 +33,7 @@ def check_pragmas(kernel: Kernel, findings: Findings) -> None:
 def _check_spelling(pragma: Pragma, findings: Findings) -> None:
     if pragma.name not in NAMES:
         findings.add("pragma-name", pragma.at, f"{pragma.name or 'nothing'} is no HLS pragma")
-    if "type" in pragma.options and pragma.name not in {*WITH_TYPE, "DEPENDENCE"}:
+    elif "type" in pragma.options and pragma.name not in {*WITH_TYPE, "DEPENDENCE"}:
         value = pragma.options["type"]
         findings.add(
             "pragma-dialect", pragma.at, f"{pragma.name} with type={value}",
