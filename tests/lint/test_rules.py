@@ -157,7 +157,9 @@ def test_the_kernel_breaks_no_rule(linted):
     assert linted().findings == []
 
 
-@pytest.mark.parametrize(("rule", "changes", "what"), CASES, ids=[f"{c[0]}-{c[2][:24]}" for c in CASES])
+@pytest.mark.parametrize(
+    ("rule", "changes", "what"), CASES, ids=[f"{c[0]}-{c[2][:24]}" for c in CASES]
+)
 def test_a_broken_rule_is_told_alone(linted, rule, changes, what):
     findings = linted(*changes).findings
     assert {finding.rule for finding in findings} == {rule}, [f.line() for f in findings]

@@ -106,6 +106,9 @@ class EffectsOf:
             yield from self._of(node.value)
         elif isinstance(node, Call):
             yield from self._of_call(node)
+        elif isinstance(node, Declare) and node.variable.type.is_reference:
+            if isinstance(node.init, Element):  # another name of it is no access
+                yield from self._of(node.init.index)
         elif isinstance(node, Element | Name):
             yield from self._read(node)
         else:

@@ -12,7 +12,7 @@ from penstock_runtime.lint.finding import Findings
 from penstock_runtime.lint.pragmas import Pragma
 from penstock_runtime.lint.reader import Kernel
 from penstock_runtime.lint.scopes import assigned_in, number_of, variables_of
-from penstock_runtime.lint.state import Array, Pipeline, Spot, State
+from penstock_runtime.lint.state import Array, Contents, Pipeline, Spot, State
 from penstock_runtime.lint.tree import (
     Block,
     Call,
@@ -160,7 +160,7 @@ class Execution(Evaluator):
             return first
         return MAY_RETURN
 
-    def _merge(self, test: Value, then: dict[tuple[object, ...], Value]) -> None:  # type: ignore[type-arg]
+    def _merge(self, test: Value, then: Contents) -> None:
         """Contents after a condition: those of either side."""
         own = self.state.contents
         for key in {*own, *then}:

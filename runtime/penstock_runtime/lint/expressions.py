@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from penstock_runtime.lint.cpp_types import type_of
 from penstock_runtime.lint.libclang import bindings, evaluated
 from penstock_runtime.lint.pragmas import Place
 from penstock_runtime.lint.tree import (
@@ -29,7 +30,6 @@ from penstock_runtime.lint.tree import (
     Unknown,
     Variable,
 )
-from penstock_runtime.lint.cpp_types import type_of
 
 BINARY = {
     3: "*", 4: "/", 5: "%", 6: "+", 7: "-", 8: "<<", 9: ">>", 11: "<", 12: ">", 13: "<=",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock_runtime.lint.cpp_types import type_of
 from penstock_runtime.lint.expressions import ExpressionReader
 from penstock_runtime.lint.libclang import bindings, initial_value, parse
 from penstock_runtime.lint.pragmas import Place, Pragma, Token, find_pragmas
 from penstock_runtime.lint.statements import StatementReader
 from penstock_runtime.lint.tree import Function, Variable
-from penstock_runtime.lint.cpp_types import type_of
 
 TOP_FUNCTION = "lstm_top"
 FUNCTIONS = ("FUNCTION_DECL", "CXX_METHOD")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 
 from penstock_runtime.lint.tree import (
     Assign,
@@ -54,7 +54,7 @@ def variables_of(function: Function, shared: Mapping[str, Variable]) -> dict[str
     return {**shared, **own}
 
 
-@lru_cache(maxsize=None)
+@cache
 def assigned_in(node: Node) -> frozenset[Variable]:
     """The variables that a statement may change."""
     found: set[Variable | None] = set()

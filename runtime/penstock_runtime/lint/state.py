@@ -12,6 +12,7 @@ from penstock_runtime.lint.tree import Variable
 from penstock_runtime.lint.values import Atoms, Guard, Value
 
 Fields = tuple[str, ...]
+Contents = dict[tuple["Memory", Fields], Value]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ class State:
 
     def __init__(self, findings: Findings) -> None:
         self.findings, self.atoms = findings, Atoms()
-        self.contents: dict[tuple[Memory, Fields], Value] = {}
+        self.contents: Contents = {}
         self.guards: list[Guard] = []
         self.pipeline: Pipeline | None = None
         self.pipelines: list[Pipeline] = []

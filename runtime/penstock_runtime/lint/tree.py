@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
+from typing import Any
 
 from penstock_runtime.lint.pragmas import Place, Pragma
 
@@ -179,7 +180,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Callee:
-    """A function as its callers see it. origin: kernel, vendor (AMD's headers and streams) or other.
+    """A function as its callers see it. origin: kernel, vendor (AMD's headers) or other.
 
     key: names the function with its template arguments.
     """
@@ -291,7 +292,7 @@ class Function:
 
 
 @cache
-def _names(kind: type[Node]) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(own.name for own in fields(kind))
 
 

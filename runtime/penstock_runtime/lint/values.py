@@ -1,7 +1,7 @@
 """Integers that are known in part: ``8 q + 3`` for any q.
 
-A value is a constant and multiples of atoms. An atom is anything that is not known: a loop's counter,
-an element of a memory, an operation that has no linear form; the same operation on the same values is
+A value is a constant and multiples of atoms. An atom is what is not known: a loop's counter, an
+element of a memory, an operation that has no linear form; the same operation on the same values is
 the same atom, so that equal indices are seen to be equal.
 """
 
