@@ -19,11 +19,8 @@ from penstock_runtime.lint.tree import (
     Name,
     Node,
     Variable,
-    children,
-    is_part,
-    root_of,
-    walk,
 )
+from penstock_runtime.lint.walk import children, is_part, root_of, walk
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from penstock_runtime.lint.tree import (
     Unary,
     Unknown,
     Variable,
-    is_part,
 )
 from penstock_runtime.lint.values import Value, added
+from penstock_runtime.lint.walk import is_part
 
 HEAP = {"cxx new expr", "cxx delete expr"}
 """Told by a rule of its own."""

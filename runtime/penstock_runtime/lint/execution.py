@@ -4,18 +4,14 @@ known, and what is unrolled in them iteration by iteration; calls as if they sto
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Hashable
-
-from penstock_runtime.lint.evaluation import Evaluator
+from penstock_runtime.lint.calls import Caller
 from penstock_runtime.lint.finding import Findings
 from penstock_runtime.lint.pragmas import Pragma
 from penstock_runtime.lint.reader import Kernel
 from penstock_runtime.lint.scopes import assigned_in, number_of, variables_of
-from penstock_runtime.lint.state import Array, Contents, Pipeline, Spot, State
+from penstock_runtime.lint.state import Array, Contents, Pipeline, Spot
 from penstock_runtime.lint.tree import (
     Block,
-    Call,
     Declare,
     Do,
     Expr,
@@ -26,9 +22,9 @@ from penstock_runtime.lint.tree import (
     Skipped,
     Statement,
     Variable,
-    walk,
 )
 from penstock_runtime.lint.values import Value
+from penstock_runtime.lint.walk import walk
 
 MOST_ITERATIONS = 1 << 16
 """Of one loop, unrolled."""
@@ -36,30 +32,27 @@ GOES_ON, MAY_RETURN, RETURNS = range(3)
 ABOUT_ARRAYS = {"ARRAY_PARTITION", "ARRAY_RESHAPE", "BIND_STORAGE", "DEPENDENCE"}
 
 
-class Execution(Evaluator):
-    """Follows statements and calls.
+class Execution(Caller):
+    """Follows statements.
 
     attributes: the pragmas about each variable that is declared, with the number of its dimensions
     that lie outside of what the pragma's function sees of it.
     """
 
     def __init__(self, kernel: Kernel, findings: Findings) -> None:
-        super().__init__(State(findings))
-        self.kernel = kernel
+        super().__init__(kernel, findings)
         self.attributes: dict[Variable, dict[Pragma, int]] = {}
         self._about_arrays: dict[Function, list[tuple[Pragma, Variable]]] = {}
-        self._returned: list[Value] = []
-        self._done: set[tuple[Hashable, ...]] = set()
-        self._numbers = itertools.count()
 
     def run(self, top: Function) -> None:
         """Follow the top function. Its pointers are memory ports."""
         for variable in top.parameters:
             memory = self.state.memory(variable, is_port=variable.type.pointers > 0)
             self.environment[variable] = Spot(Array(memory), variable.type.dims)
-        self._body(top)
+        self.body(top)
 
-    def _body(self, function: Function) -> None:
+    def body(self, function: Function) -> None:
+        """What a function does; with PIPELINE it is a pipeline, called once an iteration."""
         self._note_pragmas(function)
         pragma = function.body.pragma("PIPELINE")
         if pragma is None or "off" in pragma.words or self.state.pipeline is not None:
@@ -117,7 +110,7 @@ class Execution(Evaluator):
             case Block():
                 return self._block(statement)
             case Return(value=value):
-                self._returned.append(Value(0) if value is None else self.value(value))
+                self.returned.append(Value(0) if value is None else self.value(value))
                 return RETURNS
             case Skipped(what=what):
                 self._skip_statement(statement, what)
@@ -225,7 +218,7 @@ class Execution(Evaluator):
             return
         self._forget_what_changes(loop)
         counter = self._count(loop)
-        function = self._function_name
+        function = self.function_name
         pipeline = Pipeline(
             loop.at, function, loop.label, self._interval(pragma), counter, len(self.state.guards)
         )
@@ -270,100 +263,3 @@ class Execution(Evaluator):
 
     def _interval(self, pragma: Pragma) -> int:
         return number_of(pragma.options.get("ii", "1"), self.kernel.constants) or 1
-
-    _function_name = ""
-
-    def call(self, expr: Call) -> Value:
-        """The result of a call; a function of the kernel is followed."""
-        callee, arguments = expr.callee, expr.arguments
-        receiver = expr.receiver
-        if receiver is None and arguments and arguments[0].type.is_stream:
-            if callee.name in ("operator>>", "operator<<"):
-                return self.call_of_stream(arguments[0], callee.name, arguments[1:])
-        if receiver is not None and receiver.type.is_stream:
-            return self.call_of_stream(receiver, callee.name, arguments)
-        if callee.origin == "kernel" and receiver is None and callee.key in self.kernel.functions:
-            return self._call(self.kernel.functions[callee.key], arguments)
-        if callee.origin == "vendor":
-            return self.call_of_vendor(expr)
-        if callee.origin == "kernel":
-            self._skip(expr, f"method {callee.name} of a class of the kernel's own")
-        for argument in arguments:
-            self.value(argument)
-        return self.atoms.fresh("call")
-
-    def _call(self, function: Function, arguments: tuple[Expr, ...]) -> Value:
-        with self.state.scope():
-            return self._called(function, arguments)
-
-    def _called(self, function: Function, arguments: tuple[Expr, ...]) -> Value:
-        given = [
-            self._argument(function, variable, argument)
-            for variable, argument in zip(function.parameters, arguments, strict=True)
-        ]
-        if self.state.pipeline is None:
-            key = (function.key, *map(_signature, zip(given, map(self._known, given), strict=True)))
-            if key in self._done and function.is_void:
-                self._forget_written(function, given)
-                return Value(0)
-            self._done.add(key)
-        return self._follow(function, given)
-
-    def _known(self, spot: Spot) -> int | None:
-        return self.state.content(spot.array).known if not spot.indices else None
-
-    def _argument(self, function: Function, variable: Variable, argument: Expr) -> Spot:
-        """What a parameter stands for: the argument itself, or a copy of its value."""
-        own = variable.type
-        is_shared = own.is_reference or not own.is_value or (own.is_record and own.is_const)
-        spot = self.spot(argument) if is_shared else None
-        if spot is not None:
-            if spot.array.memory.is_port and not function.is_inline and _is_moved(spot):
-                self.findings.add(
-                    "port-offset", argument.at,
-                    f"an address within {spot.array.name} goes into {function.name}, which is not "
-                    "inlined", "give the port itself, and the offset beside it",
-                )  # fmt: skip
-            return spot
-        value = self.value(argument)
-        array = Array(self.state.memory(variable))
-        self.state.set_content(array, value)
-        return Spot(array, own.dims)
-
-    def _follow(self, function: Function, given: list[Spot]) -> Value:
-        returned, self._returned = self._returned, []
-        name, self._function_name = self._function_name, function.name
-        instance, environment = self.instance, self.environment
-        self.environment = {
-            variable: spot
-            for variable, spot in environment.items()
-            if variable.is_kept and not variable.type.is_const
-        }
-        self.environment.update(zip(function.parameters, given, strict=True))
-        if self.state.pipeline is not None and not function.is_inline:
-            self.instance = (*instance, next(self._numbers))
-        self._body(function)
-        results, self._returned = self._returned, returned
-        self.environment, self.instance, self._function_name = environment, instance, name
-        if len(set(results)) == 1:
-            return results[0]
-        return self.atoms.of("returned", *results) if results else Value(0)
-
-    def _forget_written(self, function: Function, given: list[Spot]) -> None:
-        for variable, spot in zip(function.parameters, given, strict=True):
-            if not variable.type.is_const:
-                self.state.forget(spot.array.memory)
-
-
-def _is_moved(spot: Spot) -> bool:
-    return spot.offset is not None and spot.offset.known != 0
-
-
-def _signature(given: tuple[Spot, int | None]) -> tuple[Hashable, ...]:
-    """What two calls must share to be the same hardware; rows of one array are as good as others."""
-    spot, known = given
-    if spot.array.memory.variable.type.is_record:
-        return (spot.array.memory.variable.type.name,)
-    if spot.array.memory.variable.storage == "parameter" and not spot.dims and not spot.indices:
-        return (spot.array.memory.variable, known)
-    return (spot.array.memory.number, spot.array.fields, len(spot.indices))

@@ -51,18 +51,18 @@ RULES = [
     Rule("port-offset", "No address within an m_axi port goes into a function that is not inlined.",
          "UG1399, burst preconditions"),
     Rule("volatile", "Nothing is volatile: it ends bursts.", INTERFACE),
-    Rule("dataflow-body", "A dataflow region declares channels and calls functions, unconditionally.",
+    Rule("dataflow-body", "A dataflow region declares channels and calls functions, always.",
          DATAFLOW),
     Rule("dataflow-void", "The processes of a dataflow region return nothing.", DATAFLOW),
     Rule("dataflow-channel", "A channel has one producer and one consumer; a port has one user.",
          DATAFLOW),
     Rule("dataflow-feedback", "A channel leads from an earlier process to a later one.", DATAFLOW),
     Rule("dataflow-counter", "A loop of dataflow regions counts from 0 by 1.", DATAFLOW),
-    Rule("stream-depth", "Each stream has a STREAM pragma with its depth: in RTL it is 2 otherwise.",
+    Rule("stream-depth", "Each stream has a STREAM pragma with its depth; else it is 2 in RTL.",
          DATAFLOW),
     Rule("uninitialised", "No local variable is read before it is written.", CODE),
-    Rule("library-call", "Only functions of the kernel and of AMD's headers are called: no heap, no "
-         "containers, no system calls.", CODE),
+    Rule("library-call", "Only functions of the kernel and of AMD's headers are called: no heap, "
+         "no containers, no system calls.", CODE),
     Rule("recursion", "No function calls itself.", CODE),
     Rule("variable-length", "The length of an array is a constant.", CODE),
     Rule("pointer-to-pointer", "No pointer points to a pointer.", CODE),
@@ -70,18 +70,18 @@ RULES = [
          "run time, and compile slowly.", "hls4ml issue 118"),
     Rule("index-range", "A constant index is within its array.", CODE),
     Rule("trip-count", "A loop with a variable bound has a LOOP_TRIPCOUNT with a max.", LOOPS),
-    Rule("variable-bound", "A loop that is unrolled, or in a pipeline, has constant bounds.", LOOPS),
+    Rule("variable-bound", "A loop in a pipeline, or unrolled, has constant bounds.", LOOPS),
     Rule("inner-unroll", "A loop in a pipeline has an UNROLL.", HOUSE),
     Rule("pragma-name", "Pragmas are those of Vitis HLS.", PRAGMAS),
     Rule("pragma-variable", "A pragma's variable is one that its function knows, with that "
          "dimension.", PRAGMAS),
-    Rule("pragma-place", "PIPELINE, UNROLL, LOOP_TRIPCOUNT and LOOP_FLATTEN stand directly in a loop's "
-         "body.", PRAGMAS),
+    Rule("pragma-place", "PIPELINE, UNROLL, LOOP_TRIPCOUNT and LOOP_FLATTEN stand directly in a "
+         "loop's body.", PRAGMAS),
     Rule("pragma-dialect", "Types stand by position: `type=` came with 2022.2. BIND_STORAGE and "
          "BIND_OP have always had it.", "UG1399, 2020.2 and 2022.2"),
     Rule("dependence", "A DEPENDENCE ends in true or false; a distance is for true.", PRAGMAS),
-    Rule("partition-factor", "A cyclic or block partition has a factor of 2 or more; a complete one "
-         "has none.", PRAGMAS),
+    Rule("partition-factor", "A cyclic or block partition has a factor of 2 or more; a complete "
+         "one has none.", PRAGMAS),
     Rule("partition-count", "No array is cut into more than 1,024 memories.", "XFORM 203-103"),
     Rule("binding", "An array with a dependence distance has a BIND_STORAGE with type and latency.",
          ARRAYS),

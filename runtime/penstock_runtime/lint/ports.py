@@ -29,7 +29,7 @@ MOST_BANKS = 1024
 
 @dataclass(frozen=True)
 class Row:
-    """One array in one pipeline. reads, writes: of the bank that has most to do, in an iteration."""
+    """One array in one pipeline. reads, writes: in an iteration, of the busiest bank."""
 
     at: Place
     function: str

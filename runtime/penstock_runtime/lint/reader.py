@@ -68,9 +68,8 @@ class Kernel:
         for cursor in self._at_file_scope(self._unit.cursor):
             if cursor.kind.name == "VAR_DECL":
                 self._read_global(cursor)
-            elif cursor.kind.name == "FUNCTION_DECL" and cursor.is_definition():
-                if cursor.spelling == TOP_FUNCTION:
-                    self._meet(cursor.get_usr(), cursor)
+            elif cursor.spelling == TOP_FUNCTION and cursor.is_definition():
+                self._meet(cursor.get_usr(), cursor)
         while self._waiting:
             key, cursor = self._waiting.pop(0)
             self.functions[key] = self._function(key, cursor)
@@ -124,7 +123,7 @@ class Kernel:
         return Place(self._file(location.file.name)[0], location.line)
 
     def origin_of(self, cursor: Any) -> str:
-        """Where a declaration stands: kernel, vendor (what we take from AMD or in its place), other."""
+        """Where a declaration stands: kernel, vendor (AMD, or what is in its place), other."""
         file = cursor.location.file
         return "other" if file is None else self._file(file.name)[1]
 

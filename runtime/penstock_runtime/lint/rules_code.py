@@ -20,11 +20,8 @@ from penstock_runtime.lint.tree import (
     Node,
     Type,
     Variable,
-    children,
-    is_part,
-    root_of,
-    walk,
 )
+from penstock_runtime.lint.walk import children, is_part, root_of, walk
 
 SMALL_TABLE = 16
 """Entries up to which a table of AMD's types does no harm."""
@@ -69,7 +66,8 @@ def _check_table(node: Declare, findings: Findings) -> None:
     is_table = node.variable.is_kept and own.is_const and node.init is not None
     if is_table and own.is_amd and prod(own.dims) > SMALL_TABLE:
         findings.add(
-            "table-type", node.at, f"{node.variable.name} has {prod(own.dims):,} entries of {own.name}",
+            "table-type", node.at,
+            f"{node.variable.name} has {prod(own.dims)} entries of {own.name}",
             "native integers, brought to the type where they are used",
         )  # fmt: skip
 

@@ -23,8 +23,8 @@ from penstock_runtime.lint.tree import (
     Name,
     Statement,
     Variable,
-    walk,
 )
+from penstock_runtime.lint.walk import walk
 
 CANONICAL = "declare channels, then call functions one after the other"
 
@@ -176,9 +176,11 @@ def _check_streams(function: Function, findings: Findings) -> None:
         if pragma.name == "STREAM" and "depth" in pragma.options
     }
     for node in walk(function.body):
-        if isinstance(node, Declare) and node.variable.type.is_stream:
-            if node.variable.name not in told:
-                findings.add(
-                    "stream-depth", node.at, f"{node.variable.name} has no STREAM pragma with a depth",
-                    f"#pragma HLS STREAM variable={node.variable.name} depth=...",
-                )  # fmt: skip
+        if not isinstance(node, Declare) or not node.variable.type.is_stream:
+            continue
+        name = node.variable.name
+        if name not in told:
+            findings.add(
+                "stream-depth", node.at, f"{name} has no STREAM pragma with a depth",
+                f"#pragma HLS STREAM variable={name} depth=...",
+            )  # fmt: skip

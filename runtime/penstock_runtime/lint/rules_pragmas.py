@@ -7,7 +7,13 @@ from penstock_runtime.lint.pragmas import NAMES, Pragma
 from penstock_runtime.lint.reader import Kernel
 from penstock_runtime.lint.scopes import number_of, variables_of
 from penstock_runtime.lint.storage import partition_kind
-from penstock_runtime.lint.tree import Block, Function, Loop, Variable, walk
+from penstock_runtime.lint.tree import (
+    Block,
+    Function,
+    Loop,
+    Variable,
+)
+from penstock_runtime.lint.walk import walk
 
 WITH_TYPE = {"BIND_STORAGE", "BIND_OP"}
 OF_LOOPS = {"UNROLL", "LOOP_TRIPCOUNT", "LOOP_FLATTEN", "PIPELINE"}
@@ -45,7 +51,7 @@ def _check_dependence(pragma: Pragma, findings: Findings) -> None:
     named = [name for name in ("type", "direction", "dependent") if name in pragma.options]
     if named:
         findings.add(
-            "dependence", pragma.at, f"{' and '.join(f'{name}=' for name in named)} in a DEPENDENCE",
+            "dependence", pragma.at, f"{'= and '.join(named)}= in a DEPENDENCE",
             "variable=x inter RAW distance=4 true",
         )  # fmt: skip
     elif not {"true", "false"} & set(pragma.words):

@@ -14,19 +14,18 @@ from penstock_runtime.lint.tree import (
     Function,
     Node,
     Variable,
-    is_part,
-    root_of,
-    walk,
 )
+from penstock_runtime.lint.walk import is_part, root_of, walk
 
 OPERATIONS = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.floordiv,
-    ast.Mod: operator.mod, ast.LShift: operator.lshift, ast.RShift: operator.rshift,
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+    ast.Div: operator.floordiv, ast.Mod: operator.mod,
+    ast.LShift: operator.lshift, ast.RShift: operator.rshift,
 }  # fmt: skip
 
 
 def number_of(text: str, constants: Mapping[str, int]) -> int | None:
-    """The integer that a pragma's option is: a literal, a constant's name, or both in operations."""
+    """The integer that a pragma's option is: a literal, a constant, or both in operations."""
     try:
         return _number(ast.parse(text.strip(), mode="eval").body, constants)
     except (ArithmeticError, KeyError, SyntaxError, TypeError, ValueError):

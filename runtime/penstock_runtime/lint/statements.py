@@ -126,7 +126,7 @@ class StatementReader:
         first = self._read(setup)
         return [
             Loop(
-                at, label, first[0] if len(first) == 1 else Skipped(at, "for with several counters"),
+                at, label, first[0] if len(first) == 1 else Skipped(at, "several counters"),
                 self._source.expression(test), self._source.expression(step), self._as_block(body),
             )
         ]  # fmt: skip
