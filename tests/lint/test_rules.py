@@ -78,12 +78,14 @@ CASES = [
                       ("static acc_t acc[PES]", 'std::printf("x");\n  static acc_t acc[PES]')],
      "printf is not synthesised"),
     ("library-call", [("static acc_t acc[PES]", "int *heap = new int[3];\n  static acc_t acc[PES]"),
-                      ("  accumulate(beats, acc, steps);", "  accumulate(beats, acc, heap[0]);")], "new and delete"),
+                      ("  accumulate(beats, acc, steps);", "  accumulate(beats, acc, heap[0]);")],
+     "new and delete"),
     ("library-call", [("#include <ap_int.h>", "#include <ap_int.h>\n#include <vector>"),
                       ("static acc_t acc[PES]", "std::vector<int> v;\n  static acc_t acc[PES]")],
      "v is of std::vector<int>"),
-    ("recursion", [("static void store(", "static int again(int n) {\n  return n ? again(n - 1) : 0;\n"
-                    "}\nstatic void store("), ("beat_t beat = 0;", "beat_t beat = again(3);")],
+    ("recursion", [("static void store(", "static int again(int n) {\n"
+                    "  return n ? again(n - 1) : 0;\n}\n"
+                    "static void store("), ("beat_t beat = 0;", "beat_t beat = again(3);")],
      "again calls itself"),
     ("variable-length", [("static acc_t acc[PES]", "short tail[steps];\n  static acc_t acc[PES]"),
                          ("#include <ap_int.h>",
@@ -113,6 +115,15 @@ CASES = [
      "UNROLL stands in no loop's body"),
     ("pragma-dialect", [("variable=kept cyclic factor=2", "variable=kept type=cyclic factor=2")],
      "ARRAY_PARTITION with type=cyclic"),
+    ("pragma-dialect", [("m_axi port=y", "mode=m_axi port=y")], "INTERFACE with mode=m_axi"),
+    ("pragma-name", [("#pragma HLS DATAFLOW",
+                      '#pragma HLS DATAFLOW\n_Pragma("HLS STABLE variable=x")')],
+     "_Pragma is no HLS pragma"),
+    ("not-analysed", [("  value_t value[CELL_UNITS];",
+                       "  value_t value[CELL_UNITS];\n  packet_t() {}\n"
+                       "  packet_t(int all) { value[0] = value[1] = all; }"),
+                      ("      packet_t packet;", "      packet_t packet(0);")],
+     "constructor of the kernel's own"),
     ("dependence", [("acc inter RAW distance=4 true", "acc inter RAW distance=4 dependent=true")],
      "dependent= in a DEPENDENCE"),
     ("dependence", [("acc inter false", "acc inter")], "neither true nor false"),
@@ -141,7 +152,9 @@ PORTS = [
       "= kept[slot] + kept[slot + 2] + kept[slot + 4];")],
      "kept takes 3 reads and 0 writes a cycle in a bank, for the bank of an access is "
      "not known; ram_2p does 2 accesses, at most one a write"),
-    ("two writes at two places", [("    kept[k] = state", "    kept[k + 2] = 0;\n kept[k] = state")], "kept takes 0 reads and 2 writes"),
+    ("two writes at two places", [
+      ("    kept[k] = state", "    kept[k + 2] = 0;\n kept[k] = state")],
+     "kept takes 0 reads and 2 writes"),
     ("a table in a function that is inlined", [
       ("#pragma HLS INLINE off\n#pragma HLS PIPELINE II=1\n  static",
        "#pragma HLS INLINE\n  static"),

@@ -20,7 +20,7 @@ from penstock_runtime.lint.tree import (
     Node,
     Variable,
 )
-from penstock_runtime.lint.walk import children, is_part, root_of, walk
+from penstock_runtime.lint.walk import changes_receiver, children, root_of, walk
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class EffectsOf:
             yield one, WRITE
         else:
             yield one, READ
-            if not call.callee.is_const and not is_part(call):
+            if changes_receiver(call):
                 yield one, WRITE
 
 

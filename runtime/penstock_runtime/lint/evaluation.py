@@ -27,7 +27,7 @@ from penstock_runtime.lint.tree import (
     Variable,
 )
 from penstock_runtime.lint.values import Value, added
-from penstock_runtime.lint.walk import is_part
+from penstock_runtime.lint.walk import changes_receiver, is_part
 
 HEAP = {"cxx new expr", "cxx delete expr"}
 """Told by a rule of its own."""
@@ -232,7 +232,8 @@ class Evaluator:
         """A function of AMD's headers."""
         callee, receiver, values = expr.callee, expr.receiver, []
         for parameter, argument in zip(callee.parameters, expr.arguments, strict=False):
-            if parameter.is_written and self.spot(argument) is not None:
+            is_result = parameter.is_written and callee.name != "operator,"
+            if is_result and self.spot(argument) is not None:
                 self.store(argument, self.atoms.fresh("result"), expr.at)
             else:
                 values.append(self.value(argument))
@@ -241,6 +242,6 @@ class Evaluator:
         own = self.value(receiver)
         if callee.name.startswith("to_"):
             return own
-        if not callee.is_const and not is_part(expr) and self.spot(receiver) is not None:
+        if changes_receiver(expr) and self.spot(receiver) is not None:
             self.store(receiver, self.atoms.fresh("changed"), expr.at)
         return self.atoms.of("method", callee.name, own, *values)

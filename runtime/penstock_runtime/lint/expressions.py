@@ -168,6 +168,9 @@ class ExpressionReader:
         if referenced is None or not cursor.spelling:
             return self._copy(cursor, arguments, at, own)
         if referenced.kind.name in ("CONSTRUCTOR", "FUNCTION_TEMPLATE_CONSTRUCTOR"):
+            is_own = arguments and self._origin_of(referenced) == "kernel"
+            if is_own and [one.type.name for one in arguments] != [own.name]:
+                return Unknown(at, own, "constructor of the kernel's own", tuple(arguments))
             return self._constructed(arguments, at, own)
         name = cursor.spelling
         if name.startswith("operator") and not name[8:9].isalnum():
@@ -206,6 +209,9 @@ class ExpressionReader:
             return None
         if operator in ("++", "--"):
             return Assign(at, own, operator[0], arguments[0], Const(at, own, 1))
+        if operator in ("[]", "()") and arguments:
+            callee = self._callee(cursor.referenced)
+            return Call(at, own, callee, arguments[0], tuple(arguments[1:]))
         if len(arguments) == 1 and operator in ("-", "+", "~", "!"):
             return Unary(at, own, operator, arguments[0])
         if len(arguments) != 2:
@@ -214,9 +220,6 @@ class ExpressionReader:
             return Binary(at, own, operator, arguments[0], arguments[1])
         if operator[:-1] in ASSIGNING.values() and operator.endswith("="):
             return Assign(at, own, operator[:-1], arguments[0], arguments[1])
-        if operator in ("[]", "()"):
-            callee = self._callee(cursor.referenced)
-            return Call(at, own, callee, arguments[0], tuple(arguments[1:]))
         return None
 
     def _callee(self, referenced: Any) -> Callee:

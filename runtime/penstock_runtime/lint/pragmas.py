@@ -61,6 +61,8 @@ def find_pragmas(file: str, tokens: Sequence[Token], lines: Sequence[str]) -> li
             texts = [one.text for one in _rest_of_line(tokens[index:], lines)][3:]
             name, words, options = _parse(texts)
             found.append(Pragma(name, words, options, Place(file, token.line), token.offset))
+        elif token.text == "_Pragma":  # what it says is not looked at
+            found.append(Pragma("_Pragma", (), {}, Place(file, token.line), token.offset))
     return found
 
 

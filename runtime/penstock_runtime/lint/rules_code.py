@@ -21,7 +21,7 @@ from penstock_runtime.lint.tree import (
     Type,
     Variable,
 )
-from penstock_runtime.lint.walk import children, is_part, root_of, walk
+from penstock_runtime.lint.walk import changes_receiver, children, root_of, walk
 
 SMALL_TABLE = 16
 """Entries up to which a table of AMD's types does no harm."""
@@ -154,10 +154,10 @@ class _Initialised:
         for argument in written:
             self._close(root_of(argument))
         if call.receiver is not None:
-            if call.callee.is_const or is_part(call):
-                self.block(call.receiver)
-            else:
+            if changes_receiver(call):
                 self._close(root_of(call.receiver))
+            else:
+                self.block(call.receiver)
 
     def _close(self, variable: Variable | None) -> None:
         if variable is not None:

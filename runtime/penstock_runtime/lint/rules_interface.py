@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 from penstock_runtime.lint.finding import Findings
 from penstock_runtime.lint.pragmas import Pragma
@@ -10,7 +11,7 @@ from penstock_runtime.lint.reader import Kernel
 from penstock_runtime.lint.scopes import number_of
 from penstock_runtime.lint.tree import Function, Variable
 
-OWN_OPTIONS = {"port", "depth", "offset", "bundle", "name"}
+OWN_OPTIONS = {"mode", "port", "depth", "offset", "bundle", "name"}
 """Options in which ports of one bundle may differ, or which are the bundle."""
 
 
@@ -19,7 +20,7 @@ def check_interface(kernel: Kernel, top: Function, findings: Findings) -> None:
     ports: dict[str, list[Pragma]] = defaultdict(list)
     for pragma in top.body.pragmas:
         if pragma.name == "INTERFACE":
-            ports[pragma.options.get("port", "")].append(pragma)
+            ports[pragma.options.get("port", "")].append(_by_position(pragma))
     for variable in top.parameters:
         _check_port(variable, ports[variable.name], kernel, findings)
     modes = {pragma.words[0] for pragma in ports["return"] if pragma.words}
@@ -30,6 +31,11 @@ def check_interface(kernel: Kernel, top: Function, findings: Findings) -> None:
         )  # fmt: skip
     _check_bundles(ports, findings)
     _check_partitions(top, findings)
+
+
+def _by_position(pragma: Pragma) -> Pragma:
+    """The same, its mode among the words."""
+    return replace(pragma, words=(*pragma.words, pragma.options.get("mode", "")))
 
 
 def _check_port(

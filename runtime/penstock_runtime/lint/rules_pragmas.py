@@ -39,7 +39,10 @@ def check_pragmas(kernel: Kernel, findings: Findings) -> None:
 def _check_spelling(pragma: Pragma, findings: Findings) -> None:
     if pragma.name not in NAMES:
         findings.add("pragma-name", pragma.at, f"{pragma.name or 'nothing'} is no HLS pragma")
-    elif "type" in pragma.options and pragma.name not in {*WITH_TYPE, "DEPENDENCE"}:
+    if pragma.name == "INTERFACE" and "mode" in pragma.options:
+        findings.add("pragma-dialect", pragma.at, f"INTERFACE with mode={pragma.options['mode']}",
+                     "the mode by position, which every version knows")  # fmt: skip
+    if "type" in pragma.options and pragma.name in NAMES - WITH_TYPE - {"DEPENDENCE"}:
         value = pragma.options["type"]
         findings.add(
             "pragma-dialect", pragma.at, f"{pragma.name} with type={value}",

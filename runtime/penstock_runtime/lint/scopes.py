@@ -15,7 +15,7 @@ from penstock_runtime.lint.tree import (
     Node,
     Variable,
 )
-from penstock_runtime.lint.walk import is_part, root_of, walk
+from penstock_runtime.lint.walk import changes_receiver, root_of, walk
 
 OPERATIONS = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
@@ -63,6 +63,6 @@ def assigned_in(node: Node) -> frozenset[Variable]:
         elif isinstance(one, Call):
             pairs = zip(one.callee.parameters, one.arguments, strict=False)
             found |= {root_of(argument) for parameter, argument in pairs if parameter.is_written}
-            if one.receiver is not None and not one.callee.is_const and not is_part(one):
+            if one.receiver is not None and changes_receiver(one):
                 found.add(root_of(one.receiver))
     return frozenset(variable for variable in found if variable is not None)

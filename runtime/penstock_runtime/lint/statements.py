@@ -24,7 +24,14 @@ from penstock_runtime.lint.tree import (
 
 LONG_TABLE = 64
 """Tables of so many entries are not read: nothing depends on what they hold."""
-IGNORED = ("TYPEDEF_DECL", "TYPE_ALIAS_DECL", "STATIC_ASSERT", "USING_DECLARATION", "STRUCT_DECL")
+IGNORED = (
+    "ENUM_DECL",
+    "TYPEDEF_DECL",
+    "TYPE_ALIAS_DECL",
+    "STATIC_ASSERT",
+    "USING_DECLARATION",
+    "STRUCT_DECL",
+)
 
 
 class Source(Protocol):

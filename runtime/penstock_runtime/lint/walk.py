@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from functools import cache
-from typing import Any
 
 from penstock_runtime.lint.tree import (
     Assign,
@@ -21,15 +19,20 @@ from penstock_runtime.lint.tree import (
     Variable,
 )
 
+_NAMES: dict[str, tuple[str, ...]] = {}
 
-@cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(own.name for own in fields(kind))
+
+def _names(node: Node) -> tuple[str, ...]:
+    """The fields of a kind of node."""
+    kind = type(node).__name__
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(own.name for own in fields(node))
+    return _NAMES[kind]
 
 
 def children(node: Node) -> Iterator[Node]:
     """The statements and expressions directly in one, in the order in which they are executed."""
-    values = [getattr(node, name) for name in _names(node.__class__)]
+    values = [getattr(node, name) for name in _names(node)]
     if isinstance(node, Assign):
         values = [node.value, node.target]
     for value in values:
@@ -67,6 +70,15 @@ def root_of(expr: Expr) -> Variable | None:
 
 PARTS = {"range", "operator()", "operator[]", "bit", "get_bit"}
 """Methods of AMD's types that name some bits, to be read or written."""
+READING = {"length", "sign", "is_neg", "is_zero", "iszero", "test", "get", "countLeadingZeros"}
+"""Other methods of AMD's types that only read."""
+
+
+def changes_receiver(call: Call) -> bool:
+    """Whether a method may write its object. Of AMD's, some that only read are not const."""
+    name = call.callee.name
+    reads = name in READING or name.startswith("to_") or name.endswith("_reduce")
+    return not (call.callee.is_const or is_part(call) or reads)
 
 
 def is_part(expr: Expr) -> bool:
