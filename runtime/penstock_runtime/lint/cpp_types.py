@@ -20,16 +20,11 @@ def type_of(given: Any) -> Type:
     if is_reference:
         own = own.get_pointee()
     own, dims, is_variable_length, is_const = _elements_of(own)
-    pointers = 0
-    while own.get_canonical().kind == kinds.POINTER:
-        own = own.get_canonical().get_pointee()
-        is_volatile = is_volatile or own.is_volatile_qualified()
-        pointers += 1
-        if pointers == 1 and not dims:
-            own, dims, _, is_const = _elements_of(own)
-            if dims:  # a pointer to rows: an array whose first extent is not known
-                dims, pointers = (0, *dims), 0
-                break
+    own, pointers = _pointee_of(own)
+    if pointers == 1 and not dims:
+        own, dims, _, is_const = _elements_of(own)
+        if dims:  # a pointer to rows: an array whose first extent is not known
+            dims, pointers = (0, *dims), 0
     canonical = own.get_canonical()
     name = canonical.spelling
     return Type(
@@ -45,6 +40,15 @@ def type_of(given: Any) -> Type:
         is_amd=bool(AMD.match(name)),
         is_variable_length=is_variable_length,
     )
+
+
+def _pointee_of(own: Any) -> tuple[Any, int]:
+    """What a pointer points to, and the number of stars."""
+    pointers = 0
+    while own.get_canonical().kind == bindings().TypeKind.POINTER:
+        own = own.get_canonical().get_pointee()
+        pointers += 1
+    return own, pointers
 
 
 def _elements_of(own: Any) -> tuple[Any, tuple[int, ...], bool, bool]:
