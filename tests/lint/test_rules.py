@@ -14,6 +14,7 @@ CASES = [
                        "        sum += offset;")], "continue stmt"),
     ("not-analysed", [("results.write(packet);", "goto end;\n end:\n results.write(packet);")],
      "goto stmt"),
+    ("not-analysed", [("cyclic factor=2", "cyclic factor=UNITS")], "factor=UNITS is no constant"),
     ("port-interface", [("#pragma HLS INTERFACE s_axilite port=start\n", "")],
      "start has no INTERFACE s_axilite pragma"),
     ("port-interface", [("#pragma HLS INTERFACE s_axilite port=return\n", "")], "return"),

@@ -119,31 +119,33 @@ class ExpressionReader:
 
     def _operator(self, cursor: Any, at: Place, own: Type) -> Expr:
         number = bindings().conf.lib.clang_getCursorBinaryOperatorKind(cursor)
-        left, right = self._pair(cursor)
-        if number in ASSIGNING:
-            return Assign(at, own, ASSIGNING[number], left, right)
-        if number in BINARY:
-            return Binary(at, own, BINARY[number], left, right)
+        pair = self._pair(cursor)
+        if len(pair) == 2 and number in ASSIGNING:
+            return Assign(at, own, ASSIGNING[number], *pair)
+        if len(pair) == 2 and number in BINARY:
+            return Binary(at, own, BINARY[number], *pair)
         return self._unknown(cursor, at, own)
 
     def _unary(self, cursor: Any, at: Place, own: Type) -> Expr:
         number = bindings().conf.lib.clang_getCursorUnaryOperatorKind(cursor)
         operands = self._pair(cursor)
+        if len(operands) != 1:
+            return self._unknown(cursor, at, own)
         if number in STEPS:
             return Assign(at, own, STEPS[number], operands[0], Const(at, own, 1))
         if UNARY.get(number) == "deref":
             return Element(at, own, operands[0], Const(at, own, 0))
-        if number in UNARY and operands:
+        if number in UNARY:
             return Unary(at, own, UNARY[number], operands[0])
         return self._unknown(cursor, at, own)
 
     def _choice(self, cursor: Any, at: Place, own: Type) -> Expr:
-        test, then, other = self._pair(cursor)
-        return Choice(at, own, test, then, other)
+        parts = self._pair(cursor)
+        return Choice(at, own, *parts) if len(parts) == 3 else self._unknown(cursor, at, own)
 
     def _element(self, cursor: Any, at: Place, own: Type) -> Expr:
-        base, index = self._pair(cursor)
-        return Element(at, own, base, index)
+        parts = self._pair(cursor)
+        return Element(at, own, *parts) if len(parts) == 2 else self._unknown(cursor, at, own)
 
     def _member(self, cursor: Any, at: Place, own: Type) -> Expr:
         bases = self._pair(cursor)

@@ -107,7 +107,7 @@ class Kernel:
         parameters = tuple(self.variable_of(one) for one in own.get_arguments())
         return Function(
             key, own.spelling, self.place_of(own), parameters, self._statements.body(own),
-            own.result_type.kind == bindings().TypeKind.VOID, _template_constants(own),
+            own.result_type.kind == bindings().TypeKind.VOID,
         )  # fmt: skip
 
     def _with_body(self, cursor: Any) -> Any:
@@ -187,19 +187,3 @@ def _storage(cursor: Any) -> str:
     if parent is None or parent.kind.name not in (*FUNCTIONS, "FUNCTION_TEMPLATE"):
         return "global"
     return "static" if cursor.storage_class.name == "STATIC" else "local"
-
-
-def _template_constants(function: Any) -> dict[str, int]:
-    """The integers that a template's parameters are in an instance of it."""
-    cindex = bindings()
-    count = function.get_num_template_arguments()
-    template = cindex.conf.lib.clang_getSpecializedCursorTemplate(function)
-    if count <= 0 or template is None:
-        return {}
-    names = [one.spelling for one in template.get_children() if "TEMPLATE_" in one.kind.name]
-    kinds = cindex.TemplateArgumentKind
-    return {
-        name: function.get_template_argument_value(index)
-        for index, name in enumerate(names[:count])
-        if function.get_template_argument_kind(index) == kinds.INTEGRAL
-    }

@@ -70,9 +70,16 @@ def _check_factor(kernel: Kernel, pragma: Pragma, findings: Findings) -> None:
             findings.add("partition-factor", pragma.at, "a complete partition with a factor")
         return
     factor = number_of(pragma.options.get("factor", "0"), kernel.constants)
-    if factor is not None and factor < 2:
+    if factor is None:
+        _tell_unknown(pragma, "factor", findings)
+    elif factor < 2:
         what = f"factor={factor}" if "factor" in pragma.options else "no factor"
         findings.add("partition-factor", pragma.at, f"{kind} with {what}", "leave the pragma out")
+
+
+def _tell_unknown(pragma: Pragma, option: str, findings: Findings) -> None:
+    what = f"{option}={pragma.options[option]} is no constant of file scope"
+    findings.add("not-analysed", pragma.at, what, "write the number")
 
 
 def _check_block(
@@ -93,15 +100,14 @@ def _check_block(
         if name and name not in known:
             findings.add("pragma-variable", pragma.at, f"{function.name} knows no variable {name}")
         elif name and "dim" in pragma.options:
-            _check_dim(kernel, function, pragma, known[name], findings)
+            _check_dim(kernel, pragma, known[name], findings)
 
 
-def _check_dim(
-    kernel: Kernel, function: Function, pragma: Pragma, variable: Variable, findings: Findings
-) -> None:
-    constants = {**kernel.constants, **function.constants}
-    dim, rank = number_of(pragma.options["dim"], constants), len(variable.type.dims)
-    if dim is not None and dim > rank and "." not in pragma.variable:
+def _check_dim(kernel: Kernel, pragma: Pragma, variable: Variable, findings: Findings) -> None:
+    dim, rank = number_of(pragma.options["dim"], kernel.constants), len(variable.type.dims)
+    if dim is None:
+        _tell_unknown(pragma, "dim", findings)
+    elif dim > rank and "." not in pragma.variable:
         findings.add(
             "pragma-variable", pragma.at, f"{variable.name} has {rank} dimensions, and no {dim}"
         )

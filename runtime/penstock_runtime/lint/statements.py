@@ -139,9 +139,11 @@ class StatementReader:
         ]  # fmt: skip
 
     def _while(self, cursor: Any, label: str) -> list[Statement]:
-        at, (test, body) = self._source.place_of(cursor), cursor.get_children()
-        condition = self._source.expression(test)
-        return [Loop(at, label, None, condition, None, self._as_block(body))]
+        at, parts = self._source.place_of(cursor), list(cursor.get_children())
+        if len(parts) != 2:
+            return [Skipped(at, "while with a declaration")]
+        condition = self._source.expression(parts[0])
+        return [Loop(at, label, None, condition, None, self._as_block(parts[1]))]
 
     def _if(self, cursor: Any, label: str) -> list[Statement]:
         at, parts = self._source.place_of(cursor), list(cursor.get_children())

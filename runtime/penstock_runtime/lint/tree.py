@@ -6,7 +6,7 @@ and every constant expression as its value. A construct that has no form here is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from penstock_runtime.lint.pragmas import Place, Pragma
 
@@ -279,7 +279,6 @@ class Function:
     parameters: tuple[Variable, ...]
     body: Block
     is_void: bool
-    constants: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_inline(self) -> bool:
