@@ -141,7 +141,7 @@ BOARDS = (
     Board("u200", "xcu200-fsgd2104-2-e", 250.0, CARD_SHELL),
     Board("u250", "xcu250-figd2104-2L-e", 250.0, CARD_SHELL),
     Board("vcu118", "xcvu9p-flga2104-2L-e", 250.0, NO_SHELL),
-    Board("kcu1500", "xcku115-flvb2104-2-e", 200.0, CARD_SHELL),
+    Board("kcu1500", "xcku115-flvb2104-2-e", 200.0, NO_SHELL),  # Vitis has no platform for it
     Board("adm-pcie-ku3", "xcku060-ffva1156-2-e", 200.0, NO_SHELL),
     Board("zcu102", "xczu9eg-ffvb1156-2-e", 200.0, NO_SHELL),
     Board("zcu104", "xczu7ev-ffvc1156-2-e", 200.0, NO_SHELL),
