@@ -72,9 +72,9 @@ from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
 from penstock.report.timing import timeline_section
+from penstock.reported import SCHEMA
 from penstock.version import __version__
 
-SCHEMA = 2
 LINE = 160
 
 
