@@ -91,9 +91,11 @@ def _print_design(values: Values) -> None:
             for row in values["resources"]
         ],
     )  # fmt: skip
+    if values["not_counted"]:
+        say(f"estimate: {values['not_counted']}")
     rows = [row for loop in values["loops"] for row in _loop_rows(loop)]
     columns = ("loop", "module", "planned II", "II", "trip count", "depth")
-    print_table("loops", columns, rows, words=2)
+    print_table("loops", columns, rows, words=2, is_wide=True)
 
 
 def _loop_rows(loop: Values) -> list[tuple[str, ...]]:
@@ -118,9 +120,11 @@ def _print_accumulators(found: Values) -> None:
 
 
 def _print_latency(latency: Values) -> None:
-    planned = latency["step_planned"]
-    say(f"cycles of a step: {planned:,} by the timeline, {_range(latency['step'])} by csynth "
-        "(every phase as long as the longest)")  # fmt: skip
+    step = latency["step"]
+    say(
+        f"cycles of a step: {latency['step_planned']:,} by the timeline"
+        + (f", {_range(step)} by csynth (phases at their longest trip counts)" if step else "")
+    )
     if latency["call"] is not None:
         best, average, worst = map(number, latency["call"])
         say(f"cycles of a call: {best} / {average} / {worst} by csynth (best, average, worst)")

@@ -106,12 +106,17 @@ def _loops(loops: list[Matched]) -> Iterator[str]:
 
 
 def _updates(plan: Plan, updates: list[Update]) -> Iterator[str]:
+    """A line for each function, and each distance in it: its accumulators are all alike."""
+    alike: dict[tuple[str, int], list[str]] = {}
     for update in updates:
         if update.iterations > plan.hazard_distance:
-            yield (
-                f"{update.array} in {update.function}: {update.iterations} words from a load to "
-                f"the first that sees its store, the proof used {plan.hazard_distance}"
-            )
+            alike.setdefault((update.function, update.iterations), []).append(update.array)
+    for (function, words), arrays in alike.items():
+        more = f" and {len(arrays) - 1} more" if len(arrays) > 1 else ""
+        yield (
+            f"{arrays[0]}{more} in {function}: {words} words from a load to the first that sees "
+            f"its store, the proof used {plan.hazard_distance}"
+        )
 
 
 def _step(csynth: Csynth | None) -> Range | None:

@@ -70,9 +70,10 @@ class Csynth:
 
 
 def read_csynth(path: Path, functions: dict[str, Path]) -> Csynth:
-    """Read the report of a design. functions: a report of each function, where the design's has
+    """Read the report of a design.
 
-    none (before 2020.2). Raises PenstockError if one is damaged or is no such report.
+    functions: a report of each function, for versions whose design's report lists no modules.
+    Raises PenstockError if one is damaged or is no such report.
     """
     root = _root(path)
     user, estimates = "UserAssignments", "PerformanceEstimates"
