@@ -52,10 +52,14 @@ COMMANDS = {
         "report",
         "Print what a compile found out, or hold it against the reports of Vitis HLS.",
     ),
+    "bench": (
+        "bench",
+        "Print the performance table of a project: as planned, as measured here, as ESE published.",
+    ),
 }
 """Command -> the module of its function, ``<command>_command``; what the list says of it."""
 
-OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check", "report")
+OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check", "report", "bench")
 """Commands whose matrix products are too small to be shared: BLAS has one thread for them."""
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 """On a busy machine, threads that wait for each other take several times as long as one alone."""
