@@ -57,7 +57,8 @@ def test_json(bench):
     values = json.loads(out)
     assert (status, err) == (0, "") and values["published"] is None
     assert [(row["contender"].split(",")[0], row["threads"]) for row in values["measured"]] == [
-        ("dense", 1), ("CSR", 1), ("Penstock's engine", 1), ("dense", 4), ("Penstock's engine", 4),
+        ("dense", 1), ("CSR", 1), ("Penstock's numpy engine", 1),
+        ("dense", 4), ("Penstock's numpy engine", 4),
     ]  # fmt: skip
     assert values["measured"][0]["us"] == [1.0] * 9 and values["measured"][0]["step_us"] == 20.0
     assert len(values["planned"]) == 10
@@ -66,8 +67,10 @@ def test_json(bench):
 def test_nothing_is_measured_if_that_is_not_wanted(bench):
     status, out, err = bench("--no-cpu", "--ese")
     assert (status, err) == (0, "") and NOT_SHOWN not in out and "side by side" not in out
-    assert "82.7 us a step, 282 GOP/s, 2,520 GOP/s as if dense, 41 W" in out
-    assert "as published: 43 times as fast as Core i7-5930K, 40 times its energy efficiency" in out
+    (row,) = (line for line in out.splitlines() if "ESE, as published" in line and "2,520" in line)
+    assert [cell for cell in row.split() if cell[0].isdigit()] == ["82.7", "282", "2,520"]
+    assert "200 MHz and 41 W, 32 sequences at once" in out
+    assert "43 times as fast as Core i7-5930K, 40 times its energy efficiency" in out
 
 
 def test_a_measurement_that_fails_is_said(bench, monkeypatch):

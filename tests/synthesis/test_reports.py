@@ -122,3 +122,10 @@ def test_another_file_is_no_report_of_co_simulation(tmp_path):
     path.write_text("nothing")
     with pytest.raises(PenstockError, match="no row for Verilog or VHDL"):
         read_cosim(path)
+
+
+def test_what_is_written_before_it_is_read_is_no_accumulator(good, tmp_path):
+    written = replace(good, load_state=6, store_state=4)
+    reports = find_reports(tmp_path, str(write(written, tmp_path / "solution")))
+    (path,) = reports.schedules.values()
+    assert read_updates(path, "f") == []

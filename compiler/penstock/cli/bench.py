@@ -11,9 +11,11 @@ from penstock.cli.arguments import Folder
 from penstock.cli.output import say
 from penstock.cli.progress import told_progress
 from penstock.cli.tables import print_table
+from penstock.report.text import plural
 from penstock_runtime.bench import Measuring, performance
 
 EMPTY = ""
+PUBLISHED = "ESE, as published"
 Values = dict[str, Any]
 
 
@@ -45,14 +47,18 @@ def bench_command(
 
 
 def _print_planned(values: Values) -> None:
-    hardware = values["hardware"]
-    lanes = f"{hardware['lanes']} lane{'s' * (hardware['lanes'] > 1)}"
+    """ESE's published figures are a row of their own."""
+    hardware, published = values["hardware"], values["published"]
+    rows = [_planned_cells(row) for row in values["planned"]]
+    if published is not None:
+        figures = (published["step_us"], published["gops"], published["dense_gops"])
+        rows.append((PUBLISHED, *5 * (EMPTY,), *(f"{figure:,g}" for figure in figures)))
     print_table(
-        f"{values['project']}, planned: {hardware['pes']} PEs, {lanes}, "
-        f"{hardware['clock_mhz']:g} MHz, {hardware['part']}",
+        f"{values['project']}, planned: {hardware['pes']} PEs, "
+        f"{plural(hardware['lanes'], 'lane')}, {hardware['clock_mhz']:g} MHz, {hardware['part']}",
         ("matrix", "size", "density", "non-zeros", "bytes", "theoretical us", "scheduled us",
          "GOP/s", "as if dense"),
-        [_planned_cells(row) for row in values["planned"]], is_wide=True,
+        rows, is_wide=True,
     )  # fmt: skip
 
 
@@ -88,7 +94,7 @@ def _contender(row: Values) -> str:
     threads = row["threads"]
     if threads is None:
         return str(row["contender"])
-    return f"{row['contender']}, {threads} thread{'s' * (threads > 1)}"
+    return f"{row['contender']}, {plural(threads, 'thread')}"
 
 
 def _us(value: float | None) -> str:
@@ -97,14 +103,13 @@ def _us(value: float | None) -> str:
 
 def _print_published(found: Values) -> None:
     say(
-        f"as published, not measured here ({found['source']}): {found['device']} at "
-        f"{found['clock_mhz']:g} MHz, {found['sequences']} sequences at once, "
-        f"{found['step_us']:g} us a step, {found['gops']:g} GOP/s, {found['dense_gops']:,g} GOP/s "
-        f"as if dense, {found['watts']:g} W"
+        f"{PUBLISHED} in {found['source']}, not measured here: {found['device']} at "
+        f"{found['clock_mhz']:g} MHz and {found['watts']:g} W, {found['sequences']} sequences at "
+        "once; its time is that of the hardware"
     )
     efficient = found["times_the_energy_efficiency_of"]
     for device, times in found["times_faster_than"].items():
         say(
-            f"as published: {times:g} times as fast as {device}, {efficient[device]:g} times its "
+            f"{PUBLISHED}: {times:g} times as fast as {device}, {efficient[device]:g} times its "
             "energy efficiency"
         )

@@ -84,6 +84,7 @@ def _updates(
     return [
         Update(function, array, ii, loads[array], stores[array])
         for array in sorted(loads.keys() & stores.keys())
+        if loads[array] <= stores[array]  # else it is written first, and read from there
     ]
 
 

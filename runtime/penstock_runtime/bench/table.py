@@ -26,8 +26,10 @@ from penstock_runtime.project import load_project
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CONTENDERS = {
-    "dense": "dense, NumPy", "sparse": "CSR, SciPy", "engine": "Penstock's engine, all of a step",
-}  # fmt: skip
+    "dense": "dense, NumPy",
+    "sparse": "CSR, SciPy",
+    "engine": "Penstock's {} engine, all of a step",
+}
 ON_GPU = {"dense": "dense, torch", "sparse": "CSR, torch"}
 NOT_RUN = "planned figures are the timeline's: no card has run them"
 NOT_SHOWN = (
@@ -115,7 +117,7 @@ def _missing(rows: list[dict[str, Any]], measuring: Measuring) -> list[str]:
 def _row(contender: str, threads: int | None, own: dict[str, Any]) -> dict[str, Any]:
     seconds, energy = own["seconds"], own["step_joules"]
     return {
-        "contender": contender, "threads": threads,
+        "contender": contender.format(own.get("name", "")), "threads": threads,
         "us": None if seconds is None else [1e6 * each for each in seconds],
         "step_us": 1e6 * own["step_seconds"],
         "step_mj": None if energy is None else 1e3 * energy,
