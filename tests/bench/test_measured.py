@@ -26,9 +26,10 @@ def matrices(project, report):
     ]
 
 
-def package(root, name, start):
+def package(root, name, start, kind="package-0"):
     folder = root / name
     folder.mkdir(parents=True)
+    (folder / "name").write_text(f"{kind}\n")
     (folder / "energy_uj").write_text(f"{start}\n")
     (folder / "max_energy_range_uj").write_text("1000000\n")
     return folder / "energy_uj"
@@ -65,7 +66,8 @@ def test_what_would_be_too_large_is_not_made_dense(project, matrices, monkeypatc
 
 def test_energy_of_all_packages_is_counted_and_counters_wrap(tmp_path):
     one, other = package(tmp_path, "intel-rapl:0", 999_000), package(tmp_path, "intel-rapl:1", 5)
-    package(tmp_path, "intel-rapl:0:0", 7)  # a part of the first
+    package(tmp_path, "intel-rapl:0:0", 7, "core")
+    package(tmp_path, "intel-rapl:2", 7, "psys")
     found = clock.counters(tmp_path)
     assert [counter.path for counter in found] == [one, other]
     calls = []

@@ -12,7 +12,7 @@ from penstock.synthesis.folders import read_text
 PASS = "Pass"
 NOT_RUN = "NA"
 ROW = re.compile(r"^\|\s*(Verilog|VHDL|SystemC)\s*\|\s*(\w+)\s*\|(.*)\|\s*$", re.M)
-TRANSACTION = re.compile(r"^\s*transaction\s+\d+:\s+(\d+)\s", re.M)
+TRANSACTION = re.compile(r"^\s*transaction\s+\d+:\s+(\d{1,18})\s", re.M)
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,4 @@ def read_transactions(path: Path) -> list[int]:
 
 
 def _cycles(cell: str) -> int | None:
-    return int(cell) if cell.isascii() and cell.isdigit() else None
+    return int(cell) if re.fullmatch("[0-9]{1,18}", cell) else None

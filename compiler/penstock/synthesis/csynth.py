@@ -6,6 +6,7 @@ and 2025.2). A value that the tool does not know is ``undef``, ``?`` or ``-``: N
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ RESOURCES = {
     "ff": ("FF",),
 }  # fmt: skip
 """Our name of a resource -> the tool's; DSP48E until 2020.1."""
+DIGITS, DECIMAL = re.compile("[0-9]{1,18}"), re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+DEEPEST = 64
+"""Loops within loops."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,8 @@ def _loops(estimates: Element | None, module: str) -> Iterator[Loop]:
         yield from _nested(summary, module)
 
 
-def _nested(parent: Element, module: str) -> Iterator[Loop]:
-    for child in parent:
+def _nested(parent: Element, module: str, depth: int = 0) -> Iterator[Loop]:
+    for child in parent if depth < DEEPEST else ():
         if child.find("TripCount") is None and child.find("Latency") is None:
             continue  # a property of the loop around it
         yield Loop(
@@ -137,7 +141,7 @@ def _nested(parent: Element, module: str) -> Iterator[Loop]:
             _range(child.find("TripCount")), _integer(_text(child, "PipelineDepth")),
             _range(child.find("IterationLatency")),
         )  # fmt: skip
-        yield from _nested(child, module)
+        yield from _nested(child, module, depth + 1)
 
 
 def _area(root: Element, which: str) -> dict[str, int | None]:
@@ -154,14 +158,12 @@ def _text(element: Element, path: str) -> str | None:
 
 
 def _integer(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    return int(text) if text is not None and DIGITS.fullmatch(text) else None
 
 
 def _number(text: str | None) -> float | None:
     """A finite number without a sign, as times are."""
-    if text is None or not text.isascii() or not text.replace(".", "", 1).isdigit():
-        return None
-    return float(text)
+    return float(text) if text is not None and DECIMAL.fullmatch(text) else None
 
 
 def _range(element: Element | None) -> Range | None:

@@ -18,8 +18,10 @@ from pathlib import Path
 from penstock.errors import PenstockError
 from penstock.synthesis.folders import read_text
 
-PIPELINE = re.compile(r"^\s*Pipeline-\d+ : II = (\d+), D = \d+, States = \{([\d ]+)\}", re.M)
-OPERATION = re.compile(r'^ST_(\d+) : Operation \d+ \[\d+/\d+\].*?--->\s+"([^"]*)"', re.M)
+PIPELINE = re.compile(
+    r"^ *Pipeline-\d+ : II = ([1-9]\d{0,8}), D = \d+, States = \{((?: \d{1,9})*) \}", re.M
+)
+OPERATION = re.compile(r'^ST_(\d{1,9}) : Operation \d+ \[\d+/\d+\].*?--->\s+"([^"]*)"', re.M)
 ADDRESS = re.compile(r"%(\S+) = getelementptr (?:inbounds )?[^%]*%([^\s,]+)")
 LOAD = re.compile(r"= load [^%]*%([^\s,]+)")
 STORE = re.compile(r"(?:^| )store .*%([^\s,]+)(?:, align \d+)?$")

@@ -52,9 +52,9 @@ def counters(root: Path = RAPL) -> list[Counter]:
     """Those of all packages; empty if this machine has none, or does not let the user read them."""
     found = []
     for folder in sorted(root.glob("intel-rapl:*")):
-        if folder.name.count(":") > 1:
-            continue  # a part of a package
         try:
+            if not (folder / "name").read_text().startswith("package"):
+                continue  # a part of one, or the whole platform
             counter = Counter(
                 folder / "energy_uj", int((folder / "max_energy_range_uj").read_text())
             )

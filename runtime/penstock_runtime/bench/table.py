@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from penstock.project import reading
 from penstock.reported import read_report
 from penstock_runtime.bench import ese
 from penstock_runtime.bench.child import CPU, GPU
@@ -60,7 +61,8 @@ def performance(
 
     Raises PenstockError if the folder is no project, or is damaged.
     """
-    project, report = load_project(folder), read_report(folder)
+    with reading(folder):
+        project, report = load_project(folder), read_report(folder)
     hardware = report["hardware"]
     sequences = measuring.sequences or hardware["lanes"]
     measured, notes = _measured(folder, measuring, sequences, tell)
@@ -111,6 +113,8 @@ def _missing(rows: list[dict[str, Any]], measuring: Measuring) -> list[str]:
             notes.append("CPU, dense: the matrices are too large")
     if rows and all(row["step_mj"] is None for row in rows):
         notes.append("energy: this machine has no counter that can be read (RAPL, nvidia-smi)")
+    elif rows:
+        notes.append("energy is all that the processor, or the GPU's board, took meanwhile")
     return notes
 
 
