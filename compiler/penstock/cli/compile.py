@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from penstock.cli.options import with_settings
-from penstock.cli.output import printable, say
+from penstock.cli.output import printable
 from penstock.settings import Hardware, Precision
-
-if TYPE_CHECKING:
-    from penstock.driver import Compiled
 
 
 @with_settings
@@ -86,6 +80,7 @@ def compile_command(
     """
     from penstock import HeadOptions, Validation, compile_checkpoint
     from penstock.arrays import read_array, read_arrays
+    from penstock.cli.summary import print_summary
     from penstock.project import check_target
 
     check_target(output, overwrite)
