@@ -183,7 +183,8 @@ def memories_table(resources: dict[str, Any]) -> Table:
         "Memory": "name", "Kind": "text", "How many": "number", "Each": "number", "In": "text",
         "BRAM18": "number", "LUT": "number",
     }  # fmt: skip
-    storage = {"bram": "BRAM", "bram_t2p": "BRAM, dual port", "lutram": "LUTs", "rom": "BRAM (ROM)"}
+    storage = {"bram": "BRAM", "bram_t2p": "BRAM, dual port", "lutram": "LUTs", "rom": "BRAM (ROM)",
+               "uram": "URAM"}  # fmt: skip
     rows = [
         [row["name"], row["kind"], number(row["count"]),
          f"{number(row['depth'])} {TIMES} {plural(row['width'], 'bit')}", storage[row["storage"]],
