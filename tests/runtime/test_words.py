@@ -23,10 +23,9 @@ int main() {
   }
   hls::stream<beat_t, BEAT_STREAM_DEPTH> read;
   word_stream words;
-  const phase_t phase = {0, 40, 0, 1, 0, 0};
   DATAFLOW_BEGIN
   PROCESS(for (const beat_t &beat : beats) read.write(beat);)
-  PROCESS(unpack_phase<OWN>(phase, read, words);)
+  PROCESS(unpack_run<OWN>(40, read, words);)
   PROCESS(for (int n = 0; n < 40; ++n) {
     const word_t word = words.read();
     for (int p = 0; p < GROUP_PES; ++p) {
