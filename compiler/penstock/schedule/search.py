@@ -16,7 +16,7 @@ STEP = 1 << 19
 AT_LEAST = 1 << 14
 """Exchanges that take no longer to weigh than one."""
 KICKS, DISTURBED, KICKS_WORK = 96, 3, WORK >> 2
-"""Disturbances of what no exchange makes better, from which the search goes on, and when to stop."""
+"""How often, by how many exchanges, and up to which work, what no exchange betters is disturbed."""
 
 
 def least_heaviest(loads: IntArray, pes: int, capacity: int) -> IntArray:
