@@ -120,11 +120,10 @@ def test_two_dense_rows_on_many_pes_take_no_more_words_than_the_bound():
 def test_a_shared_row_has_no_entry_in_its_own_place():
     code, layouts, matrices, pes = two_dense_rows()
     own = replace(code, shared=())
-    at_home = own.format.place(own, layouts, pes, matrices)
+    place = own.format.place(own, layouts, pes, matrices)
+    at_home = NonZeros(place.pe, place.position * code.slots, place.weight)
     with pytest.raises(ValueError, match="phase p has an entry outside its matrix"):
-        code.format.matrices(
-            code, layouts, pes, NonZeros(at_home.pe, at_home.position * 3, at_home.weight)
-        )
+        code.format.matrices(code, layouts, pes, at_home)
 
 
 def test_an_entry_in_front_of_its_release_is_found():
