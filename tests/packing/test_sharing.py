@@ -117,6 +117,14 @@ def test_two_dense_rows_on_many_pes_take_no_more_words_than_the_bound():
     assert entries.words == 2 * 768 / 32
 
 
+def test_shared_rows_fill_up_the_lightest_pes():
+    layouts = {"rows": Layout.from_assignment(np.arange(3), 3), "x": Layout.plain(30, 1)}
+    mask = np.arange(30) < np.array([[30], [3], [30]])
+    code = phase_code(Gap(8), 1, operands=(("x", 30),), shared=(2,))
+    nonzeros = code.format.place(code, layouts, 3, {("m", 0): Matrix.of(mask.astype(int))})
+    assert np.bincount(nonzeros.pe).tolist() == [30, 17, 16]
+
+
 def test_a_shared_row_has_no_entry_in_its_own_place():
     code, layouts, matrices, pes = two_dense_rows()
     own = replace(code, shared=())
