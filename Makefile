@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format work performance bench bench-schedule bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -32,6 +32,11 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+# The estimate of logic against open synthesis, as stored.
+logic: $(READY)
+	$(BIN)/python benchmarks/logic/synthesize.py --table
+	$(BIN)/python benchmarks/logic/ese.py
 
 # Counts instead of timing: fails if the interpreter does more than benchmarks/performance/results
 # says. Needs valgrind. ARGS: --write.

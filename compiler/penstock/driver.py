@@ -11,6 +11,8 @@ from typing import Any
 from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
+from penstock.codegen.hls.names import Names
+from penstock.codegen.hls.steps import run_fields
 from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
@@ -20,11 +22,13 @@ from penstock.ir import Graph
 from penstock.ir.io import dump_graph
 from penstock.ir.verify import verify
 from penstock.lowering import lower
-from penstock.machine import Machine, describe
+from penstock.machine import Machine
+from penstock.machine.choose import choose_weights
 from penstock.machine.limits import check_memories, check_shapes, check_types
+from penstock.machine.runs import word_runs
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group
-from penstock.packing.schema import Golden, Interface, KernelChoices
+from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields
 from penstock.packing.validate import Proof, validate
 from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
@@ -172,12 +176,12 @@ def compile_graph(
         ) from error
     check_shapes(graph)
     check_types(graph)
-    machine = describe(graph, schedule(graph, hardware))
+    machine = choose_weights(graph, schedule(graph, hardware))
     check_memories(machine)
     manifest, weights = pack(machine, batch_first, input_exponents)
     proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)
     graph_json, graph_tensors = dump_graph(graph)
-    binaries = {f"weights/group_{g}.bin": content for g, content in enumerate(weights[:-1])}
+    binaries = dict(zip(manifest.file_bytes(), weights, strict=False))
     binaries["weights/parameters.bin"] = weights[-1]
     binaries["graph.json"] = graph_json.encode()
     binaries["graph.safetensors"] = graph_tensors
@@ -198,11 +202,14 @@ def compile_graph(
 def pack(
     machine: Machine, batch_first: bool, input_exponents: tuple[int, ...] = ()
 ) -> tuple[Manifest, list[bytes]]:
-    """The manifest, and the content of each group's weight file followed by parameters.bin."""
+    """The manifest, and the content of each weight file, followed by parameters.bin."""
     plan, kept = machine.plan, machine.kept
     manifest = Manifest(
         plan.hardware.pes, machine.groups.group_pes, plan.hardware.port_bits,
-        tuple(product.code for product in plan.products), plan.layouts, plan.layout_of,
+        "onchip" if machine.on_chip else "stream",
+        tuple(product.code for product in plan.products),
+        word_runs(machine.stored_runs, {p.name: n for n, p in enumerate(machine.products)}),
+        plan.layouts, plan.layout_of,
         tuple(array.name for array in kept.parameters),
         Interface(
             plan.hardware.lanes, machine.beats.io_bits, batch_first, machine.max_steps,
@@ -210,19 +217,32 @@ def pack(
         ),
         KernelChoices(
             plan.hardware.hazard_distance, plan.hardware.cell_units, kept.activations.depth,
-            kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
+            machine.result_chunk, kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
             machine.stream("beats").depth, machine.stream("words").depth,
-            tuple(result.node.name for result in machine.results),
+            tuple(result.node.name for result in machine.results), machine.rows.depth,
+            tuple(machine.rows.first[phase.name] for phase in machine.products), _runs(machine),
         ),
         Golden(len(GOLDEN_STARTS), GOLDEN_STEPS),
+        tuple(LoopFields(loop.name, str(loop.process), str(loop.when), loop.iterations)
+              for loop in machine.loops),
     )  # fmt: skip
     entries = [product.entries for product in plan.products]
     files = [pack_group(manifest, entries, group) for group in range(manifest.groups)]
+    if machine.on_chip:
+        files = [b"".join(files)]
     vectors = [
         plan.layout(array.name).spread(constant_of(machine.graph, array.name))
         for array in kept.parameters
     ]
     return manifest, [*files, pack_parameters(vectors, plan.hardware.port_bits)]
+
+
+def _runs(machine: Machine) -> dict[str, tuple[int, ...]]:
+    """What the kernel is told of every run, see ``KernelChoices``."""
+    if not machine.hardware.overlaps:
+        return {}
+    names = Names(machine)
+    return {names.run(run): run_fields(machine, run) for run in machine.every_run}
 
 
 def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:

@@ -4,31 +4,57 @@ from __future__ import annotations
 
 import numpy as np
 
+from penstock.fixed import IntArray
 from penstock.ir.evaluate import evaluate
 from penstock.machine import Machine
-from penstock.packing.vectors import START_CARRIED, START_ZERO, Call, vector_file
+from penstock.packing.vectors import START_CARRIED, START_GIVEN, START_ZERO, Call, vector_file
 
 GOLDEN_STEPS = 3
 GOLDEN_SEED = 7
-GOLDEN_STARTS = (START_ZERO, START_CARRIED)
+GOLDEN_STARTS = (START_ZERO, START_CARRIED, START_GIVEN)
+"""So that co-simulation goes every way that a call can begin and end."""
 
 
 def golden_vectors(machine: Machine) -> bytes:
-    """The vector file: two calls, the second going on where the first ended."""
+    """The vector file: a call from zero that keeps its state to itself, one that goes on from
+    there, and one that is given a state and, if there are several lanes, one without a step.
+    """
     graph, beats = machine.graph, machine.beats
-    source = machine.input.tensor
     generator = np.random.default_rng(GOLDEN_SEED)
+    source = machine.input.tensor
     shape = (beats.lanes, GOLDEN_STEPS, source.length)
-    lengths = np.maximum(GOLDEN_STEPS - np.arange(beats.lanes), 1)
     layouts = {state.name: state.layout for state in machine.kept.states}
     calls, state = [], None
     for start in GOLDEN_STARTS:
         low, high = source.type.raw_min // 2, source.type.raw_max // 2
         x = generator.integers(low, high, shape, endpoint=True)
+        if start == START_GIVEN:
+            state = _any_state(machine, generator)
+        given = beats.state_to_beats(state, layouts) if start == START_GIVEN and state else b""
+        lengths = _lengths(beats.lanes, start)
         result = evaluate(graph, x, lengths, state)
-        state = result.state
+        state = {name: result.state[name] for name in layouts}
+        store = start != START_ZERO
+        final = beats.state_to_beats(state, layouts) if store else b""
         calls.append(
-            Call(x, lengths, start, start == START_ZERO, b"", beats.to_beats(result.y),
-                 beats.state_to_beats({name: state[name] for name in layouts}, layouts))
+            Call(x, lengths, start, start == START_ZERO, given, beats.to_beats(result.y), final,
+                 store)
         )  # fmt: skip
     return vector_file(calls, beats)
+
+
+def _lengths(lanes: int, start: int) -> IntArray:
+    lengths = np.maximum(GOLDEN_STEPS - np.arange(lanes), 1)
+    if start == START_GIVEN and lanes > 1:
+        lengths[-1] = 0
+    return lengths
+
+
+def _any_state(machine: Machine, generator: np.random.Generator) -> dict[str, IntArray]:
+    return {
+        state.name: generator.integers(
+            state.type.raw_min // 2, state.type.raw_max // 2,
+            (machine.beats.lanes, state.layout.length), endpoint=True,
+        )
+        for state in machine.kept.states
+    }  # fmt: skip

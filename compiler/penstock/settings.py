@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from penstock.bounds import FASTEST_MHZ, LANE_CHOICES, MAX_CELL_UNITS, MAX_PES, MAX_STEPS, WIDEST
+from penstock.devices import Device, board_of, known_device
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
 ASSIGNMENTS = ("best", "interleave", "balance", "search")
+DEFAULT_PART, DEFAULT_MHZ = "xcu55c-fsvh2892-2L-e", 200.0
 RANGE_METHODS = ("error", "peak", "percentile")
 
 
@@ -33,13 +35,25 @@ class Hardware:
     accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
         one slot that follow too closely. Default: the fewest that cost under 1 % in bubbles.
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
+    overlap: words whose vectors are known run beside the cell unit, and its results are written to
+        the activation memory beside the next product. It takes a copy of the activations for every
+        PE, and a copy of the sums. Default: with one lane.
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
         first), ``search`` (from there on, rows are exchanged; a PE may have a slot more where that
         pays), or ``best``: whichever needs the fewest cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
+    weights: ``stream`` reads them in every step; ``onchip`` loads them once, with the parameters,
+        into memories of the PE groups; ``auto`` keeps them on chip where they fit and a step is
+        shorter for it.
     port_bits: width of a memory port (one m_axi beat).
     max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
         2**20.
+    clock_mhz: target clock. Default: the board's, else 200 MHz.
+    board: a board of the device table (``penstock.devices``), which has a part.
+    part: as Vivado writes it, of a device in that table. Default: the board's, else that of a U55C.
+    part_resources: what a part has that is not in the table, or is taken to have:
+        ``lut=..,ff=..,bram18=..,uram=..,dsp=..``, and of its memory ``gbps=..,ports=..,
+        port_bits=..``.
 
     What is compiled can be simulated. So vectors have up to 2**20 elements, matrices 2**27 with
     their zeros, and the kernel's memories (a copy of the activations for every two PEs,
@@ -60,18 +74,40 @@ class Hardware:
     hazard_distance: Annotated[
         int, Option("Minimum cycles between two uses of an accumulator.")
     ] = 4
+    overlap: Annotated[
+        bool | None,
+        Option("Let products run beside the cell unit. Default: yes with one lane."),
+    ] = None
     assign: Annotated[str, Option("How rows go to PEs: best, interleave, balance or search.")] = (
         "best"
     )
     index_bits: Annotated[
         int | None, Option("Bits of an index, 1 to 8. Default: chosen for each phase.")
     ] = None
-    port_bits: Annotated[int, Option("Width of a memory port: 128, 256 or 512.")] = 512
+    weights: Annotated[
+        str, Option("Where weights are: stream, onchip, or auto: on chip where that is faster.")
+    ] = "auto"
+    port_bits: Annotated[int, Option("Width of a memory port: 64, 128, 256 or 512.")] = 512
     max_steps: Annotated[int, Option("Longest sequence, where frames are buffered.")] = 256
-    clock_mhz: Annotated[float, Option("Target clock in MHz.")] = 200.0
-    part: Annotated[str, Option("FPGA part.")] = "xcu55c-fsvh2892-2L-e"
+    clock_mhz: Annotated[float, Option("Target clock in MHz. Default: the board's, else 200.")] = (
+        None  # type: ignore[assignment]  # never None once it is made, nor is part
+    )
+    part: Annotated[
+        str, Option(f"FPGA part, as Vivado writes it. Default: the board's, else {DEFAULT_PART}.")
+    ] = None  # type: ignore[assignment]
+    board: Annotated[
+        str | None, Option("Board, such as u55c, kv260 or pynq-z2: sets the part and the clock.")
+    ] = None
+    part_resources: Annotated[
+        str | None,
+        Option(
+            "What an unknown part has: lut=..,ff=..,bram18=..,uram=..,dsp=.., and of its memory "
+            "gbps=..,ports=..,port_bits=.. (all in one, without spaces)."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
+        self._take_board()
         checks = [
             (1 <= self.pes <= MAX_PES, f"{self.pes} PEs", f"choose 1 to {MAX_PES} (--pes)"),
             (self.lanes in LANE_CHOICES, f"{self.lanes} lanes", f"choose one of {LANE_CHOICES}"),
@@ -102,9 +138,14 @@ class Hardware:
                 "choose 1 to 8",
             ),
             (
-                self.port_bits in (128, 256, 512),
+                self.weights in ("auto", "stream", "onchip"),
+                f"weights {self.weights!r}",
+                "choose auto, stream or onchip",
+            ),
+            (
+                self.port_bits in (64, 128, 256, 512),
                 f"a memory port of {self.port_bits} bits",
-                "choose 128, 256 or 512",
+                "choose 64, 128, 256 or 512",
             ),
             (
                 1 <= self.max_steps <= MAX_STEPS,
@@ -125,10 +166,36 @@ class Hardware:
         for holds, what, hint in checks:
             if not holds:
                 raise PenstockError(f"the hardware can't have {what}", "hardware settings", hint)
+        known_device(self.part, self.part_resources)
+
+    def _take_board(self) -> None:
+        """What was not given is the board's, or has its default."""
+        board = None if self.board is None else board_of(self.board)
+        part = DEFAULT_PART if board is None else board.part
+        clock_mhz = DEFAULT_MHZ if board is None else board.clock_mhz
+        given = {"part": (self.part, part), "clock_mhz": (self.clock_mhz, clock_mhz)}
+        for name, (chosen, default) in given.items():
+            object.__setattr__(self, name, default if chosen is None else chosen)
+        if board is not None and not self.part.lower().startswith(known_device(part).name):
+            raise PenstockError(
+                f"the board {board.name} has the part {part}, not {self.part}",
+                "hardware settings",
+                "give one of --board and --part",
+            )
+
+    @property
+    def device(self) -> Device:
+        """The device, from the table or as ``part_resources`` describes it."""
+        return known_device(self.part, self.part_resources)
 
     def _has_possible_cell_units(self) -> bool:
         units = self.elements_per_cycle
         return units is None or (1 <= units <= MAX_CELL_UNITS and self.pes % units == 0)
+
+    @property
+    def overlaps(self) -> bool:
+        """True if products run beside the cell unit: ``overlap``, or its default."""
+        return self.lanes == 1 if self.overlap is None else self.overlap
 
     @property
     def cell_units(self) -> int:

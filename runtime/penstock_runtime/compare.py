@@ -15,10 +15,11 @@ from penstock.ir.evaluate import ReferenceEngine
 from penstock.ir.saturation import Saturation, merged
 from penstock.marker import read_marker
 from penstock.packing.validate import validate
+from penstock.packing.vectors import vector_file
 from penstock_runtime.csim import build, run_testbench
 from penstock_runtime.engines import Prepared
 from penstock_runtime.engines.compare import EngineDifference, engine_difference
-from penstock_runtime.expected import Difference, first_difference, interpret, vectors_of
+from penstock_runtime.expected import Difference, calls_of, first_difference, interpret
 from penstock_runtime.golden import read_golden, result_bytes, wrong_golden
 from penstock_runtime.kernel_constants import (
     Constants,
@@ -28,6 +29,7 @@ from penstock_runtime.kernel_constants import (
     wrong_constants,
     wrong_pragmas,
 )
+from penstock_runtime.loops import WrongCount, wrong_count
 from penstock_runtime.project import Project
 from penstock_runtime.stimuli import Stimulus, own_stimuli, stimuli
 
@@ -55,7 +57,8 @@ class CheckResult:
     """What a check found.
 
     calls: kernel calls that were compared. values: how many values, by what they are. constants:
-    entries of the kernel's constants and tables that were compared. difference: the first one.
+    entries of the kernel's constants and tables that were compared. loops: pipelined loops whose
+    iterations were counted and compared with the plan, in every call. difference: the first one.
     saturations: what was out of range in the user's own sequences. saturated: how many values were
     in the others, which go to the extremes on purpose. wrong_constants: every constant that
     differs. edited: emitted files that were changed since.
@@ -63,13 +66,14 @@ class CheckResult:
 
     calls: int
     values: dict[str, int]
-    difference: Difference | EngineDifference | WrongConstant | WrongGolden | None
+    difference: Difference | EngineDifference | WrongConstant | WrongCount | WrongGolden | None
     output: str = ""
     constants: int = 0
     wrong_constants: tuple[WrongConstant, ...] = ()
     edited: tuple[str, ...] = ()
     saturations: tuple[Saturation, ...] = ()
     saturated: int = 0
+    loops: int = 0
 
     @property
     def passed(self) -> bool:
@@ -163,24 +167,30 @@ def _simulate(project: Project, executable: Path, calls: list[Stimulus], tell: T
     )
     ends = np.cumsum([sum(result_bytes(project, call.x.shape[1])) for call in calls])
     with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
-        vectors, results, trace = (Path(scratch) / name for name in ("vectors", "results", "trace"))
-        vectors.write_bytes(vectors_of(project, expected))
+        vectors, results, trace, counts = (
+            Path(scratch) / name for name in ("vectors", "results", "trace", "counts")
+        )
+        kernel_calls = calls_of(project, expected)
+        vectors.write_bytes(vector_file(kernel_calls, project.ports))
 
         def watch() -> None:
             written = results.stat().st_size if results.exists() else 0
             tell("C simulation", int(np.searchsorted(ends, written, side="right")), of)
 
-        done = run_testbench(project.folder, executable, vectors, results, trace, watch=watch)
+        done = run_testbench(
+            project.folder, executable, vectors, results, trace, counts, watch=watch
+        )
         tell("C simulation", of, of)
         if not done.passed:
             raise _broken_off(project, done.output)
         difference, values = first_difference(
             project, expected, results.read_bytes(), trace.read_bytes()
         )
+        miscounted = wrong_count(project, kernel_calls, counts.read_text())
     own = merged(*(item.saturations for item in expected if item.stimulus.is_own))
     ours = [one for item in expected if not item.stimulus.is_own for one in item.saturations]
     return CheckResult(
-        len(calls), values, difference, done.output,
+        len(calls), values, difference or miscounted, done.output, loops=len(project.manifest.loops),
         saturations=tuple(one for one in own if one.count),
         saturated=sum(one.count for one in ours),
     )  # fmt: skip
@@ -206,9 +216,7 @@ def _broken_off(project: Project, output: str) -> PenstockError:
 def _prove_packing(project: Project) -> None:
     """The packed weights are the graph's and free of hazards, which C simulation can't show."""
     manifest, folder = project.manifest, project.folder
-    files = [
-        (folder / f"weights/group_{group}.bin").read_bytes() for group in range(manifest.groups)
-    ]
+    files = [(folder / name).read_bytes() for name in manifest.file_bytes()]
     try:
         validate(project.graph, manifest, files, manifest.kernel.hazard_distance)
     except (AssertionError, ValueError) as error:

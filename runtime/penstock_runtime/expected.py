@@ -11,7 +11,7 @@ from penstock.fixed import IntArray
 from penstock.ir import Graph
 from penstock.ir.evaluate import ReferenceEngine, initial_state
 from penstock.ir.saturation import Saturation
-from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call, vector_file
+from penstock.packing.vectors import START_CARRIED, START_GIVEN, Call
 from penstock_runtime.golden import result_bytes
 from penstock_runtime.project import Project
 from penstock_runtime.stimuli import Stimulus
@@ -78,10 +78,10 @@ def interpret(
     return found
 
 
-def vectors_of(project: Project, expected: list[Expected]) -> bytes:
-    """The calls as a vector file that expects nothing: the results are compared here."""
+def calls_of(project: Project, expected: list[Expected]) -> list[Call]:
+    """The calls for a vector file that expects nothing: the results are compared here."""
     ports, layouts = project.ports, project.state_layouts
-    calls = [
+    return [
         Call(
             item.stimulus.x, item.stimulus.lengths, item.stimulus.start,
             index == 0 or item.stimulus.reload,
@@ -91,7 +91,6 @@ def vectors_of(project: Project, expected: list[Expected]) -> bytes:
         )
         for index, item in enumerate(expected)
     ]  # fmt: skip
-    return vector_file(calls, ports)
 
 
 def first_difference(

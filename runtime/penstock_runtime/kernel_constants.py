@@ -7,6 +7,7 @@ worked out here, from the graph and the manifest and from nothing that wrote the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 
 from penstock.fixed import IntArray
 from penstock.formats.kernel import kernel_format
+from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.ir import Graph, Value
 from penstock.ir.op import Step
 from penstock.ops import Lut
@@ -27,16 +29,21 @@ from penstock.packing.vectors import (
     START_CARRIED,
     START_GIVEN,
     START_ZERO,
+    parameter_offsets,
     parameter_ports,
 )
 from penstock_runtime.agreement import activation_bits, frames, results_of
 from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
-HAZARD_PRAGMA = (
-    "variable=acc type=inter direction=RAW distance={} dependent=true"  # which C++ can't read
-)
+HAZARD_PRAGMA = "variable=acc inter RAW distance={} true"  # which C++ can't read
+CHAIN_PRAGMA = "variable=vector inter RAW distance={} true"
 NO_OPERAND = 1 << 31
+LUTRAM_DEPTH = 64
+"""Activations no deeper than this have a copy for each PE."""
+MULTIPLIER_BITS = 27
+"""A weight is aligned before it is multiplied where it then is no wider."""
+PACKET_DEPTH = 2
 PART_BITS = 64
 """The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
@@ -93,15 +100,24 @@ def _first_difference(
 
 
 def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
-    """The distance that the PE array promises to the synthesis tool, read from its text."""
+    """The distances that the PE array promises to the synthesis tool, read from its text."""
     text = (folder / HAZARDS).read_text(errors="replace")
     pragmas = re.findall(r"#pragma\s+HLS\s+DEPENDENCE\s+(.*\S)", text, re.IGNORECASE)
-    distance = manifest.kernel.hazard_distance
-    if pragmas == [HAZARD_PRAGMA.format(distance)]:
-        return []
-    stated = re.findall(r"distance\s*=\s*(\d+)", " ".join(pragmas))
-    return [WrongConstant(f"DEPENDENCE pragma of {HAZARDS}", None, distance,
-                          int(stated[0]) if len(stated) == 1 else None)]  # fmt: skip
+    stated = [pragma for pragma in pragmas if "distance" in pragma.lower()]
+    promised = {HAZARD_PRAGMA: manifest.kernel.hazard_distance}
+    if manifest.kernel.runs:
+        promised[CHAIN_PRAGMA] = CHAIN_DISTANCE
+    found = []
+    for pragma, distance in promised.items():
+        name = pragma.partition(" ")[0]
+        mine = [line for line in stated if line.startswith(name)]
+        if mine != [pragma.format(distance)]:
+            numbers = re.findall(r"distance\s*=\s*(\d+)", " ".join(mine))
+            found.append(
+                WrongConstant(f"DEPENDENCE pragma of {HAZARDS}, {name}", None, distance,
+                              int(numbers[0]) if len(numbers) == 1 else None)
+            )  # fmt: skip
+    return found
 
 
 def expected_constants(project: Project) -> Constants:
@@ -123,16 +139,27 @@ def expected_constants(project: Project) -> Constants:
 def _sizes(project: Project) -> Constants:
     manifest, ports = project.manifest, project.ports
     inputs = project.graph.of_kind("input")[0].name
+    units = manifest.kernel.elements_per_cycle
+    runs = manifest.kernel.runs
+    is_alone = runs or manifest.kernel.vector_depth <= units * LUTRAM_DEPTH
+    copy_pes = 1 if is_alone else 2
+    parameters = [project.layout(name).positions for name in manifest.parameters]
+    per_beat = parameter_ports(ports.port_bits).per_beat
     values = {
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
         "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
-        "GROUP_COPIES": (manifest.group_pes + 1) // 2,
+        "COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes),
         "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
-        "ACC_DEPTH": max(phase.rows_per_pe for phase in manifest.phases),
+        "ACC_DEPTH": manifest.kernel.accumulator_rows,
         "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
         "BEAT_PARTS": ports.port_bits // PART_BITS, "IO_BITS": ports.io_bits,
         "IO_PER_BEAT": ports.per_beat, "PARAMETER_BITS": PARAMETER_BITS,
-        "PARAMETERS_PER_BEAT": parameter_ports(ports.port_bits).per_beat,
+        "PARAMETERS_PER_BEAT": per_beat,
+        "IO_CHUNK": math.gcd(units, ports.per_beat),
+        "PARAMETER_CHUNK": math.gcd(units, per_beat), "RESULT_CHUNK": manifest.kernel.result_chunk,
+        "RESULT_POSITIONS": _result_order(project)[1],
+        "STATE_BEATS": sum(ports.beats(own.positions) for own in project.state_layouts.values()),
+        "PARAMETER_BEATS": parameter_offsets(parameters, ports.port_bits)[-1],
         "INPUTS": project.inputs, "INPUT_POSITIONS": project.layout(inputs).positions,
         "OUTPUTS": project.outputs, "X_BEATS": ports.beats(project.inputs),
         "Y_BEATS": ports.beats(project.outputs), "PHASES": len(manifest.phases),
@@ -141,6 +168,19 @@ def _sizes(project: Project) -> Constants:
     if frames(project.graph):
         assert manifest.interface.max_steps is not None
         values["MAX_STEPS"] = manifest.interface.max_steps
+    is_kept = manifest.weights == "onchip"
+    values["WEIGHT_PORTS"] = 1 if is_kept else manifest.groups
+    if is_kept:
+        values["STORED_WORDS"] = sum(run.words for run in manifest.runs)
+        size = sum(manifest.file_bytes().values())
+        values["WEIGHT_BEATS"] = size * 8 // ports.port_bits
+    if runs:
+        operands = [count for phase in manifest.phases for _, count in phase.operands]
+        values |= {
+            "MAX_PACKETS": max(operands) // units, "KEPT": 1 + max(run[-1] for run in runs.values()),
+            "SIBLINGS": max(phase.siblings for phase in manifest.phases),
+            "SUM_ROWS": max(phase.rows_per_pe for phase in manifest.phases),
+        }  # fmt: skip
     return {name: [value] for name, value in values.items()}
 
 
@@ -151,6 +191,7 @@ def _depths(project: Project) -> Constants:
     _, results = _result_order(project)
     return {
         "BEAT_STREAM_DEPTH": [kernel.beat_depth], "WORD_STREAM_DEPTH": [kernel.word_depth],
+        "STATE_STREAM_DEPTH": [PACKET_DEPTH], "PARAMETER_STREAM_DEPTH": [PACKET_DEPTH],
         "FRAME_STREAM_DEPTH": [max(2, inputs // kernel.elements_per_cycle)],
         "RESULT_STREAM_DEPTH": [max(2, results // kernel.elements_per_cycle)],
     }  # fmt: skip
@@ -175,13 +216,17 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
     acc_bits = max(node.tensor.type.width for node in graph.of_kind("matvec"))
     fields = kernel_format(phases).fields
     weight_bits = next(field.bits for field in fields if field.name == "weight")
+    shift = max((max(MatVec.aligns(*(node.tensor for node in graph.inputs(product))))
+                 for product in graph.of_kind("matvec")), default=0)  # fmt: skip
+    factor_bits = weight_bits + shift if weight_bits + shift <= MULTIPLIER_BITS else weight_bits
     return {
         **{f"{field.name}_t": [field.bits] for field in fields},
         "ENTRY_BITS": [sum(field.bits for field in fields)],
         "activation_t": [activation_bits(graph)],
         "io_t": [manifest.interface.io_bits],
         "acc_t": [acc_bits],
-        "product_t": [min(weight_bits + activation_bits(graph), acc_bits)],
+        "factor_t": [factor_bits],
+        "product_t": [min(factor_bits + activation_bits(graph), acc_bits)],
         "column_t": [max(phase.columns for phase in phases).bit_length()],
         "slot_t": [(2 * max(phase.slots for phase in phases)).bit_length()],
     }
@@ -190,6 +235,11 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
 def _phases(manifest: Manifest) -> Constants:
     """Each phase's sizes, and the tables by which its entries are read."""
     form = kernel_format(manifest.phases)
+    ends = np.cumsum([run.words for run in manifest.runs]).tolist()
+    stored_at = {
+        (run.phase, run.first): end - run.words
+        for run, end in zip(manifest.runs, ends, strict=True)
+    }
     found: Constants = {
         f"{form.name}_{table}".upper(): [value for own in form.tables for value in own[table]]
         for table in form.tables[0]
@@ -199,6 +249,14 @@ def _phases(manifest: Manifest) -> Constants:
             index, phase.words, manifest.kernel.operand_bases[index][0], phase.slots,
             phase.siblings.bit_length() - 1, phase.ways.bit_length() - 1,
         ]  # fmt: skip
+        if manifest.kernel.runs:
+            found[f"phase {phase.name}"].append(manifest.kernel.first_rows[index])
+        elif manifest.weights == "onchip":
+            found[f"phase {phase.name}"].append(stored_at[index, 0])
+    for name, fields in manifest.kernel.runs.items():
+        index, first, words, *_ = fields
+        at = [stored_at[index, first] if words else 0] * (manifest.weights == "onchip")
+        found[f"run {name}"] = [*fields, *at]
     return found
 
 

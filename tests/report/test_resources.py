@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from penstock.machine.devices import DEVICES, device_of
-from penstock.machine.resources import Fit, bram18_blocks, lutram_luts
+from penstock.machine.logic import lutram_luts
+from penstock.machine.memories import Memory
+from penstock.machine.resources import Fit, Verdict, bram18_blocks, cost_of
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,11 @@ def test_multipliers_are_those_of_the_pes_and_of_the_cell_units(compiled, resour
 def test_totals_are_the_sums_of_the_rows(resources):
     totals, rows = resources["totals"], resources["memories"]
     assert totals["bram18"]["used"] == sum(row["bram18"] for row in rows)
-    assert totals["lut"]["used"] == sum(row["lut"] for row in rows)
+    assert totals["uram"]["used"] == sum(row["uram"] for row in rows)
+    parts = [*rows, *resources["blocks"]]
+    assert totals["lut"]["used"] == sum(row["lut"] for row in parts)
+    assert totals["ff"]["used"] == sum(row["ff"] for row in resources["blocks"])
+    assert totals["lut"]["used"] > totals["lut_memory"]["used"] > sum(row["lut"] for row in rows)
     assert totals["dsp"]["used"] == sum(row["dsp"] for row in resources["multipliers"])
 
 
@@ -95,9 +100,12 @@ def test_lut_memories_follow_their_shapes(depth, width, luts):
     assert lutram_luts(depth, width) == luts
 
 
-@pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
-def test_a_part_number_finds_its_device(device):
-    assert device_of(f"{device.name}-package-2-e") is device
+@pytest.mark.parametrize(
+    ("depth", "width", "blocks"), [(4096, 72, 1), (4097, 72, 2), (4096, 73, 2), (100, 16, 1)]
+)
+def test_ultra_rams_have_one_shape(depth, width, blocks):
+    cost = cost_of(Memory("name", "kind", 3, depth, width, impl="uram"))
+    assert (cost.impl, cost.uram, cost.bram18, cost.lut) == ("uram", 3 * blocks, 0, 0)
 
 
 def test_the_estimate_says_that_it_is_one(compiled):
@@ -105,17 +113,43 @@ def test_the_estimate_says_that_it_is_one(compiled):
     assert "estimate, not from synthesis" in compiled.files["report.html"].decode()
 
 
-def test_an_unknown_part_has_no_totals_to_fit(compile_network):
-    resources = compile_network("pruned", part="xcnone").report["resources"]
-    assert resources["device"] is None
-    assert {row["total"] for row in resources["totals"].values()} == {None}
-    assert {row["fits"] for row in resources["totals"].values()} == {None}
+def test_the_logic_s_error_and_where_it_comes_from_are_told(compiled, resources):
+    error = f"{100 * resources['logic_error']:.0f} %"
+    assert f"within {error} of what open synthesis (yosys) makes of them" in resources["rules"]
+    page = compiled.files["report.html"].decode()
+    assert resources["rules"] in page.replace("&#39;", "'") and f"logic ± {error}" in page
 
 
 def test_a_resource_fits_up_to_the_share_that_is_planned_for():
     assert Fit(70, 100, 0.7).fits is True
     assert Fit(71, 100, 0.7).fits is False
-    assert Fit(None, 100, 0.7).fits is None and Fit(1, None, 0.7).fits is None
+
+
+@pytest.mark.parametrize(
+    ("used", "verdict", "fits"),
+    [(56, Verdict.FITS, True), (57, Verdict.UNSURE, None), (94, Verdict.UNSURE, None),
+     (95, Verdict.DOES_NOT_FIT, False)],
+)  # fmt: skip
+def test_within_the_estimate_s_error_nobody_can_tell(used, verdict, fits):
+    found = Fit(used, 100, 0.7, too_high=0.25, too_low=0.25)
+    assert (found.verdict, found.fits) == (verdict, fits)
+
+
+def test_what_only_synthesis_can_tell_is_noted(compile_network):
+    used = compile_network("pruned").report["resources"]["totals"]["lut"]["used"]
+    told = f"lut={used},ff=9999999,bram18=9999,uram=0,dsp=9999"
+    report = compile_network("pruned", part="xcself-1", part_resources=told).report
+    assert report["resources"]["totals"]["lut"]["fits"] is False
+    told = told.replace(f"lut={used}", f"lut={round(used / 0.75)}")
+    report = compile_network("pruned", part="xcself-1", part_resources=told).report
+    lut = report["resources"]["totals"]["lut"]
+    assert (lut["fits"], lut["verdict"]) == (None, "unsure")
+    assert lut["least"] < used < lut["most"]
+    assert (
+        f"by estimate, the kernel takes {used:,} LUT, from {lut['least']:,} to {lut['most']:,}; "
+        f"xcself has {lut['total']:,}, of which 70 % ({lut['limit']:,}) should be planned for: "
+        "only synthesis can tell whether it fits"
+    ) in report["notes"]
 
 
 def test_what_does_not_fit_is_noted_and_not_refused(compile_network):
@@ -134,11 +168,34 @@ def test_what_fits_is_not_noted(compile_network):
     assert not [note for note in compile_network("pruned").report["notes"] if "xcu55c" in note]
 
 
-def test_a_stream_faster_than_the_memory_is_noted(compile_network):
+def test_a_stream_faster_than_the_memory_is_noted_with_what_it_costs(compile_network):
     report = compile_network("pruned", part="xc7z020clg400-1", clock_mhz=300.0).report
-    peak = report["timeline"]["weight_gb_per_s_peak"]
+    peak, ports = report["timeline"]["weight_gb_per_s_peak"], report["resources"]["ports"]
     assert peak > 2.1
+    assert ports["slower_by_device"] >= peak / 2.1
     assert (
         f"the weight stream asks for {peak:.1f} GB/s at 300 MHz, more than the 2.1 GB/s of memory "
-        "beside xc7z020: the PEs will wait for words"
+        f"beside xc7z020: products take {ports['slower_by_device']:.2f} times as long as the "
+        "timeline says"
     ) in report["notes"]
+
+
+def test_a_port_wider_than_the_device_s_is_noted(compile_network):
+    told = "lut=9999999,ff=9999999,bram18=9999,uram=0,dsp=9999,gbps=99,ports=9,port_bits=16"
+    report = compile_network("pruned", part="xcself", part_resources=told, clock_mhz=200.0).report
+    ports = report["resources"]["ports"]
+    (weights,) = [port for port in ports["each"] if port["name"] == "weights_0"]
+    assert weights["gb_per_s_offered"] == pytest.approx(0.4)
+    asked = weights["gb_per_s_streaming"]
+    assert ports["slower_by_port"] == pytest.approx(asked / 0.4)
+    assert (
+        f"weights_0 asks for {asked:.1f} GB/s at 200 MHz, more than the 0.4 GB/s of a memory port "
+        f"of xcself: products take {asked / 0.4:.2f} times as long as the timeline says"
+    ) in report["notes"]
+
+
+def test_more_ports_than_the_device_has_are_noted(compile_network):
+    report = compile_network("pruned", board="pynq-z2", part=None).report
+    count = report["resources"]["ports"]["count"]
+    note = f"the kernel has {count} memory ports, and xc7z020 offers 4: some have to share one"
+    assert count > 4 and note in report["notes"]

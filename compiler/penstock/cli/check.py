@@ -60,6 +60,10 @@ def check_command(
         say(f"note: {name} was edited after the compiler wrote it")
     say(f"{result.constants:,} constants and table entries compared")
     say(f"{total:,} values compared in {result.calls} calls: {values or 'none'}")
+    if result.loops and result.passed:
+        say(
+            f"{result.loops} pipelined loops counted: each went round as often as the timeline says"
+        )
     if not result.passed:
         say(f"FAIL: first difference: {result.difference}")
         raise typer.Exit(1)
@@ -72,4 +76,18 @@ def check_command(
         warn_of(counted, str(source))
     if interpreter.engine != REFERENCE:
         say(f"the {interpreter.engine} engine gives every value of these calls as the reference")
+    _say_lint(folder)
     say("PASS: interpreter and C simulation agree to the last bit")
+
+
+def _say_lint(folder: Path) -> None:
+    """What ``penstock lint`` finds, in one line. It says nothing about bits: the status stays."""
+    from penstock_runtime.lint import is_available, lint
+
+    if not is_available():
+        say("lint: not run, for libclang is not installed: pip install 'penstock[lint]'")
+        return
+    with reading(folder):
+        found = [finding.rule for finding in lint(folder).findings]
+    counts = ", ".join(f"{found.count(rule)} {rule}" for rule in dict.fromkeys(found))
+    say(f"lint: {counts} (see penstock lint)" if found else "lint: no rule is broken")

@@ -126,7 +126,7 @@ def _print_summary(compiled: Compiled, output: Path) -> None:
                  product.code.entry_bits)  # fmt: skip
         table.add_row(product.code.name, *(f"{cell:,}" for cell in cells))
     Console(highlight=False, soft_wrap=True, emoji=False).print(table)
-    cycles = machine.order.step_cycles
+    cycles = machine.timeline.step
     say(
         f"{cycles:,} cycles per step by the timeline (bound {machine.order.bound_cycles:,}), "
         f"{cycles / hardware.clock_mhz:,.1f} us at {hardware.clock_mhz:g} MHz; "

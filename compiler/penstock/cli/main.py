@@ -1,4 +1,4 @@
-"""``penstock``: compress, compile, run, csim, check.
+"""``penstock``: compress, compile, run, csim, check, lint.
 
 A command is loaded when it is called, with all of the compiler or the runtime that it needs; to
 list the commands, ``COMMANDS`` is enough.
@@ -48,10 +48,14 @@ COMMANDS = {
         "check",
         "Compare the interpreter with C simulation, every value of every step.",
     ),
+    "lint": (
+        "lint",
+        "Look in a kernel's syntax tree for what Vitis HLS would stumble over.",
+    ),
 }
 """Command -> the module of its function, ``<command>_command``; what the list says of it."""
 
-OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check")
+OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check", "lint")
 """Commands whose matrix products are too small to be shared: BLAS has one thread for them."""
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 """On a busy machine, threads that wait for each other take several times as long as one alone."""

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -49,30 +49,38 @@ def _is_unused(value: Any) -> bool:
     return value is None or value is False  # 0 is a value
 
 
-def _options(settings: type[Any]) -> dict[str, tuple[Option, Any]]:
-    """Field -> what the command line says of it, and its default."""
+def _options(settings: type[Any]) -> dict[str, tuple[Option, Any, type[Any]]]:
+    """Field -> what the command line says of it, its default, and the type that it asks for."""
     defaults = {item.name: item.default for item in fields(settings)}
     found = {}
     for name, hint in get_type_hints(settings, include_extras=True).items():
         for note in getattr(hint, "__metadata__", ()):
             if isinstance(note, Option):
-                found[name] = note, defaults[name]
+                found[name] = note, defaults[name], _asked_for(hint.__origin__)
     return found
+
+
+def _asked_for(hint: Any) -> type[Any]:
+    """``int`` of ``int | Fixed``, ``str`` of ``str | None``."""
+    kinds: list[type[Any]] = [
+        kind for kind in get_args(hint) or (hint,) if kind in (bool, int, float, str)
+    ]
+    assert len(kinds) == 1, hint
+    return kinds[0]
 
 
 def _parameters(settings: type[Any]) -> list[inspect.Parameter]:
     return [_parameter(field, *told) for field, told in _options(settings).items()]
 
 
-def _parameter(field: str, option: Option, default: Any) -> inspect.Parameter:
+def _parameter(field: str, option: Option, default: Any, dtype: type[Any]) -> inspect.Parameter:
     """None stands for an option that was not used; the help names the field's own default."""
     name = option.name or "--" + field.replace("_", "-")
     is_flag = default is False
-    dtype: Any = bool if is_flag else (type(default) if default is not None else int) | None
     text = option.help
     if not is_flag and default is not None:
         text += f" Default: {default:g}." if isinstance(default, float) else f" Default: {default}."
     return inspect.Parameter(
         field, inspect.Parameter.KEYWORD_ONLY, default=False if is_flag else None,
-        annotation=Annotated[dtype, typer.Option(name, help=text)],
+        annotation=Annotated[dtype | None, typer.Option(name, help=text)],
     )  # fmt: skip

@@ -8,7 +8,7 @@ or where a PE has come to its end before the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
@@ -64,16 +64,15 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         return words * words * (weight_bits + self.index_bits)
 
     def encode(
-        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int,
-        release: Sequence[int] = (),
-    ) -> Entries:  # fmt: skip
-        """Padding for long gaps, and bubbles against hazards and in front of a release."""
+        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
+    ) -> Entries:
+        """Padding for long gaps, and bubbles against hazards and what is written late."""
         runs = [self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe)]
         runs = runs or [self._padded(nonzeros, phase.slots)]
         pe, slot = (np.concatenate([run[name] for run in runs]) for name in ("pe", "slot"))
         free = None
-        if release:
-            free = np.concatenate([released(phase, _positions(run), release) for run in runs])
+        if phase.starts:
+            free = np.concatenate([released(phase, _positions(run)) for run in runs])
         word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance, free)
         words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
         placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
@@ -87,7 +86,7 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         first = sum(count for _, count in phase.operands[:operands]) * phase.slots
         runs = (self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe))
         late = (int(np.count_nonzero(_positions(run) >= first)) for run in runs)
-        return words - max(late, default=0)
+        return max(words - max(late, default=0), 0)
 
     def _padded(self, own: NonZeros, slots: int) -> dict[str, NDArray[Any]]:
         """The entries of one PE without bubbles: pe, weight, gap, and slot, or -1 for padding."""
@@ -127,6 +126,10 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
             "padding": np.count_nonzero(is_empty & moves, axis=0),
             BUBBLES: np.count_nonzero(is_empty & ~moves, axis=0),
         }
+
+    def needs_tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> bool:
+        """A gap shorter than a column is its own number of slots."""
+        return phase.slots < 1 << widest["gap"]
 
     def tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> dict[str, list[int]]:
         """A gap as whole columns and slots: so there is no divider in a PE."""

@@ -13,12 +13,18 @@ from penstock.formats.protocol import Field
 class KernelFormat:
     """A kernel's format. name: of its folder of templates.
 
-    fields: those of an entry, each as wide as in the widest phase. tables: one dict for each phase.
+    fields: those of an entry, each as wide as in the widest phase. tables: one dict for each phase;
+    empty where no phase needs them.
     """
 
     name: str
     fields: tuple[Field, ...]
     tables: tuple[dict[str, list[int]], ...]
+
+    @property
+    def is_identity(self) -> bool:
+        """True if the fields of an entry are what a PE computes with, without tables."""
+        return not any(self.tables)
 
 
 def kernel_format(phases: Sequence[PhaseCode]) -> KernelFormat:
@@ -31,4 +37,6 @@ def kernel_format(phases: Sequence[PhaseCode]) -> KernelFormat:
     )
     bits = {field.name: field.bits for field in widest}
     tables = tuple(phase.format.tables(phase, bits) for phase in phases)
+    if not any(phase.format.needs_tables(phase, bits) for phase in phases):
+        tables = ({},) * len(phases)
     return KernelFormat(phases[0].format.name, widest, tables)

@@ -52,9 +52,19 @@ class Entries:
         """Cycles that the phase takes in the PE array."""
         return int(next(iter(self.fields.values())).shape[0])
 
-    def of_pes(self, pes: slice) -> Entries:
-        """The share of some PEs."""
+    def of_pes(self, pes: IntArray) -> Entries:
+        """The share of some PEs, in this order."""
         return Entries({name: values[:, pes] for name, values in self.fields.items()})
+
+    def of_words(self, first: int, words: int) -> Entries:
+        """Some words, one after the other."""
+        return Entries({name: part[first : first + words] for name, part in self.fields.items()})
+
+    @classmethod
+    def in_a_row(cls, runs: Sequence[Entries]) -> Entries:
+        """Inverse of ``of_words``: the words of the first run, then those of the next."""
+        names = runs[0].fields
+        return cls({name: np.concatenate([run[name] for run in runs]) for name in names})
 
     @classmethod
     def joined(cls, shares: Sequence[Entries]) -> Entries:
@@ -113,21 +123,18 @@ class Format(Protocol):
         """What choosing these parameters costs; only to be compared. Counts all bits stored."""
 
     def encode(
-        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int,
-        release: Sequence[int] = (),
-    ) -> Entries:  # fmt: skip
+        self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
+    ) -> Entries:
         """Non-zeros -> words.
 
-        No accumulator address of a PE is used twice within ``hazard_distance`` words. release: for
-        each operand, the first word in which an entry may stand in its columns, 0 if not given;
-        it never falls from one operand to the next. Raises ValueError if it does.
+        No accumulator address of a PE is used twice within ``hazard_distance`` words. None
+        gathers what is not written yet, see ``rows.released``.
         """
 
     def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operands: int, words: int) -> int:
-        """The latest release of all but the first ``operands`` that leaves the phase its words.
+        """The latest word from which on all but the first ``operands`` can be gathered.
 
-        words: of the phase without a release. Against hazards, a release may need other bubbles:
-        then it can cost some words all the same.
+        words: of the phase, which keeps them; bubbles against hazards apart.
         """
 
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
@@ -137,14 +144,16 @@ class Format(Protocol):
         """Entries without a non-zero: cause -> (pes). ``BUBBLES`` comes last."""
 
     def prove(
-        self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int,
-        release: Sequence[int] = (),
-    ) -> int | None:  # fmt: skip
+        self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int
+    ) -> int | None:
         """Check what the kernel takes for granted of this format's words, as they were decoded.
 
         Returns the words between the two closest uses of an accumulator address, None if none is
-        used twice. release: as in ``encode``. Raises AssertionError.
+        used twice. Raises AssertionError.
         """
+
+    def needs_tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> bool:
+        """False if a PE can do without ``tables`` in this phase."""
 
     def tables(self, phase: PhaseCode, widest: Mapping[str, int]) -> dict[str, list[int]]:
         """Constant tables by which a PE reads its entries.

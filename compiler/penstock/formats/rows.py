@@ -5,7 +5,7 @@ Each slot of a PE sums one row of one matrix, or its part of one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from penstock.formats.phase import PhaseCode
 
 NOBODY = -1
+CHAIN_DISTANCE = 2
+"""Words between the one beside which an element is written and the first that gathers it. A word
+gathers some stages behind those in which packets are read and written: so there is room for more."""
 PIECE = 1 << 18
 """Non-zeros that are looked up at a time: what is found of them stays in the cache."""
 
@@ -87,12 +90,11 @@ class OwnedRows:
         return matrices
 
     def prove(
-        self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int,
-        release: Sequence[int] = (),
-    ) -> int | None:  # fmt: skip
+        self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int
+    ) -> int | None:
         """See ``Format``."""
-        if (word < released(phase, nonzeros.position, release)).any():
-            raise AssertionError(f"phase {phase.name}: an entry stands in front of its release")
+        if (word < released(phase, nonzeros.position)).any():
+            raise AssertionError(f"phase {phase.name}: a word gathers what is not written yet")
         uses = ((word[own], nonzeros.position[own] % phase.slots) for own in shares(nonzeros.pe))
         least = least_distance(uses, phase.ways)
         if least is not None and least < hazard_distance:
@@ -100,17 +102,14 @@ class OwnedRows:
         return least
 
 
-def released(phase: PhaseCode, position: IntArray, release: Sequence[int]) -> IntArray:
-    """The first word in which what stands at each position may be issued; see ``Format.encode``.
-
-    Raises ValueError unless there is one for each operand, and none before that of another.
-    """
-    if not release:
+def released(phase: PhaseCode, position: IntArray) -> IntArray:
+    """The first word that may gather what stands at each position, see ``PhaseCode.starts``."""
+    if not phase.starts:
         return np.zeros(len(position), dtype=np.int64)
-    if len(release) != len(phase.operands) or min(np.diff(release, prepend=0)) < 0:
-        raise ValueError(f"phase {phase.name} can't be released so: {list(release)}")
-    ends = np.cumsum([count for _, count in phase.operands])[:-1]
-    return np.array(release)[np.searchsorted(ends, position // phase.slots, side="right")]
+    column, first = position // phase.slots, np.array(phase.first_columns())
+    operand = np.searchsorted(first, column, side="right") - 1
+    packet = (column - first[operand]) // phase.packet
+    return np.array(phase.starts)[operand] + CHAIN_DISTANCE + packet
 
 
 def _deal_shared(place: IntArray, phase: PhaseCode, pes: int) -> None:

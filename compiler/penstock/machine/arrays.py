@@ -60,12 +60,16 @@ def carried(graph: Graph, plan: Schedule) -> list[Node]:
 
 
 def kept_captures(graph: Graph, plan: Schedule) -> list[Node]:
-    """Captures that an element-wise unit reads, that accumulate, or are results as they are."""
+    """Captures that an element-wise unit reads, that accumulate, or are results as they are.
+
+    With several lanes all of them: a word holds every lane, and the others keep what they have.
+    """
     read: set[str] = set()
     for phase in plan.phases:
         read.update(phase.results, *(graph[name].inputs for name in phase.elementwise))
     captures = graph.of_kind("capture")
-    return [node for node in captures if node.name in read or node.op.accumulates]
+    has_lanes = plan.hardware.lanes > 1
+    return [node for node in captures if has_lanes or node.name in read or node.op.accumulates]
 
 
 def loaded_frames(graph: Graph, sweep: int, results: list[Node]) -> list[str]:

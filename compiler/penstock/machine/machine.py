@@ -6,18 +6,33 @@ README read it, so that nothing is derived twice. It names no C++ type, identifi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from penstock.errors import PenstockError
 from penstock.ir import Direction, Graph, Node
-from penstock.machine.memories import Memory, accumulator_bits, activation_bits, memories
+from penstock.machine.arrays import Array
+from penstock.machine.depths import COPY_DEPTH, LOOP_CYCLES
+from penstock.machine.loops import Loop, loops
+from penstock.machine.memories import (
+    AccumulatorRows,
+    Memory,
+    accumulator_bits,
+    accumulator_rows,
+    activation_bits,
+    copy_pes,
+    memories,
+)
 from penstock.machine.order import Order, issue_order
 from penstock.machine.phases import Load, Phase, loads, phases
-from penstock.machine.ports import PeGroups, Port, group, memory_ports
+from penstock.machine.ports import Port, group, memory_ports
+from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
+from penstock.machine.timeline import Timeline, timeline
 from penstock.ops.capture import LONGEST
-from penstock.packing.manifest import beat_offsets
+from penstock.packing.groups import PeGroups
 from penstock.packing.vectors import Ports
 from penstock.schedule import Schedule
 from penstock.schedule.partition import result_vectors
@@ -37,9 +52,11 @@ class Result:
 class Machine:
     """One network's accelerator.
 
-    beats: how elements lie in the beats of the ports. phases, loads, order: what a step does.
+    beats: how elements lie in the beats of the ports. phases, loads, order: what a step does; runs:
+    of each sweep, how its phases' words go through the PE array; rows: where in the accumulators.
     results: the vectors of the output in the order in which they arrive; output_order: of each
-    element of the output, its place among them.
+    element of the output, its place among them; result_chunk: elements that leave in one cycle.
+    on_chip: the weights stay in memories of the groups, and are loaded with the parameters.
     """
 
     graph: Graph
@@ -49,12 +66,16 @@ class Machine:
     groups: PeGroups
     phases: tuple[Phase, ...]
     loads: tuple[Load, ...]
+    runs: dict[int, SweepRuns]
+    rows: AccumulatorRows
     order: Order
     ports: tuple[Port, ...]
     streams: tuple[Stream, ...]
     memories: tuple[Memory, ...]
     results: tuple[Result, ...]
     output_order: tuple[int, ...]
+    result_chunk: int
+    on_chip: bool
 
     @property
     def hardware(self) -> Hardware:
@@ -101,6 +122,16 @@ class Machine:
         return LONGEST if is_summed else None
 
     @property
+    def state_beats(self) -> int:
+        """Beats of all states at their ports."""
+        return sum(state.beats for state in self.kept.states)
+
+    @property
+    def copy_pes(self) -> int:
+        """PEs that read one copy of the activation memory."""
+        return copy_pes(self.kept)
+
+    @property
     def accumulator_bits(self) -> int:
         """Width of every accumulator."""
         return accumulator_bits(self.graph)
@@ -126,43 +157,152 @@ class Machine:
         """The first memory of a kind."""
         return next(memory for memory in self.memories if memory.kind == kind)
 
+    @cached_property
+    def loops(self) -> tuple[Loop, ...]:
+        """The pipelined loops."""
+        return loops(self)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """How long a step and a call take."""
+        return timeline(self)
+
+    def memory_of(self, array: Array) -> Memory:
+        """The memory of a vector."""
+        return next(
+            memory for memory in self.memories
+            if (memory.kind, memory.name) == (str(array.role), array.name)
+        )  # fmt: skip
+
+    @property
+    def stored_runs(self) -> list[Run]:
+        """Every run that has words, in the order of the weight files."""
+        return file_order(self.runs, self.phases)
+
     @property
     def weight_beats(self) -> int:
-        """Beats in the memory of each weight port."""
-        return self.products[-1].end_beat
+        """Beats of each group's words."""
+        return self.stored_runs[-1].end_beat
+
+    @property
+    def weight_ports(self) -> int:
+        """Ports for weights: one for each group, or one for all if they stay on chip."""
+        return 1 if self.on_chip else self.groups.groups
+
+    @property
+    def weight_files(self) -> list[str]:
+        """The file in weights/ behind each of these ports."""
+        if self.on_chip:
+            return ["words.bin"]
+        return [f"group_{group}.bin" for group in range(self.groups.groups)]
+
+    @property
+    def stored_words(self) -> dict[tuple[str, int], int]:
+        """Where each run's words begin in a group's memory: (phase, first word) -> address."""
+        found, address = {}, 0
+        for run in self.stored_runs:
+            found[run.phase, run.first] = address
+            address += run.words
+        return found
+
+    @property
+    def every_run(self) -> list[Run]:
+        """All runs, those before the steps as well."""
+        return [
+            run
+            for sweep, own in self.runs.items()
+            for run in (*own.ahead, *own.in_step([p for p in self.phases if p.sweep == sweep]))
+        ]
+
+    @property
+    def pausing(self) -> list[str]:
+        """The phases whose words are not all run at once."""
+        split = {run.phase for own in self.runs.values() for run in own.beside.values()}
+        return [phase.name for phase in self.products if phase.name in split]
+
+    @property
+    def max_packets(self) -> int:
+        """Packets of the longest vector that is gathered."""
+        return max(self.kept.packets().values()) // self.hardware.cell_units
+
+    def idle(self, run: Run) -> str:
+        """A segment for a run that writes none: none that the unit beside it makes."""
+        made: set[str | None] = set()
+        if run.beside is not None:
+            made = {line.segment for line in self.phase(run.beside).unit.lines}
+        return next(name for name in self.kept.activations.base if name not in made)
+
+    def phase(self, name: str) -> Phase:
+        """A phase by its name."""
+        return next(phase for phase in self.phases if phase.name == name)
+
+    def beats_of(self, phase: str) -> int:
+        """Beats of a phase in each weight port's memory."""
+        own = [run for run in self.stored_runs if run.phase == phase]
+        return sum(run.end_beat - run.first_beat for run in own)
 
     @property
     def step_weight_beats(self) -> int:
         """Beats that each weight port streams in every step."""
+        if self.on_chip:
+            return 0
         return sum(
-            phase.end_beat - phase.first_beat
-            for phase in self.products
-            if not self.is_once(phase.sweep)
+            self.beats_of(phase.name) for phase in self.products if not self.is_once(phase.sweep)
         )
 
 
-def describe(graph: Graph, plan: Schedule) -> Machine:
-    """The machine of a graph under its schedule. Raises PenstockError for what can't be built."""
+def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
+    """The machine of a graph under its schedule. Raises PenstockError for what can't be built.
+
+    on_chip: the weights stay on chip, and are loaded with the parameters.
+    """
     hardware = plan.hardware
     beats = Ports(hardware.port_bits, 16 if _widest_element(graph) <= 16 else 32, hardware.lanes)
     _check_beats(beats)
     kept = store(graph, plan, beats)
-    groups = group(plan.products, hardware.pes, hardware.port_bits)
-    codes = [product.code for product in plan.products]
-    offsets = beat_offsets(codes, groups.group_pes, hardware.port_bits)
-    stages, frames = phases(kept, offsets), loads(kept)
-    order = issue_order(graph, frames, stages, kept.states, hardware.cell_units)
+    groups = group(plan.products, hardware.pes, hardware.port_bits, hardware.cell_units, on_chip)
+    stages, frames = phases(kept), loads(kept)
+    runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.port_bits)
+    rows = accumulator_rows(kept, runs)
+    order = issue_order(
+        graph, [*frames], [*stages], kept.states, runs, hardware.overlaps,
+        rows.depth + COPY_DEPTH + LOOP_CYCLES, hardware.cell_units,
+    )  # fmt: skip
     results, output_order = _results(graph, plan, frames, stages)
     positions = sum(result.positions for result in results)
+    chunk = result_chunk(graph, beats, hardware.cell_units, positions, order.step_cycles)
     between = streams(
         plan.products, groups, beats, hardware.cell_units,
-        plan.positions(graph.of_kind("input")[0].name), positions,
+        plan.positions(graph.of_kind("input")[0].name), positions, bool(kept.states),
+        bool(kept.parameters), on_chip,
     )  # fmt: skip
-    ports = memory_ports(graph, plan, beats, groups.groups, offsets[-1], kept.states)
+    in_file = file_order(runs, stages)
+    weight_beats = in_file[-1].end_beat
+    weight_ports = 1 if on_chip else groups.groups
+    ports = memory_ports(
+        graph, plan, beats, weight_ports, weight_beats * groups.groups // weight_ports, kept.states
+    )
     return Machine(
-        graph, plan, kept, beats, groups, stages, frames, order, ports, between,
-        memories(kept, groups, beats, between, ports, positions), results, output_order,
+        graph, plan, kept, beats, groups, stages, frames, runs, rows, order, ports, between,
+        memories(
+            kept, groups, beats, between, ports, positions, chunk, rows,
+            sum(run.words for run in in_file) if on_chip else 0,
+        ),
+        results, output_order, chunk, on_chip,
     )  # fmt: skip
+
+
+def _runs(
+    kept: Storage, stages: tuple[Phase, ...], frames: tuple[Load, ...]
+) -> dict[int, SweepRuns]:
+    """The runs of every sweep."""
+    found = {}
+    for sweep in range(len(kept.graph.sweeps)):
+        mine = [phase for phase in stages if phase.sweep == sweep]
+        own = [load for load in frames if load.sweep == sweep]
+        is_plain = not kept.plan.hardware.overlaps or not mine
+        found[sweep] = plain_runs(mine) if is_plain else overlapped_runs(kept, mine, own)
+    return found
 
 
 def _results(
@@ -181,6 +321,17 @@ def _results(
         first = found[node.name].start
         order += [first + int(position) for position in plan.layout(node.name).position_of]
     return tuple(found.values()), tuple(order)
+
+
+def result_chunk(
+    graph: Graph, beats: Ports, per_cycle: int, positions: int, step_cycles: int
+) -> int:
+    """Elements of the result that leave in one cycle: so many that no step waits for them."""
+    (output,) = graph.of_kind("output")
+    chunk, most = 1, math.gcd(per_cycle, beats.per_beat)
+    while chunk < most and positions // per_cycle + output.tensor.length // chunk > step_cycles:
+        chunk *= 2
+    return min(chunk, most)
 
 
 def _widest_element(graph: Graph) -> int:

@@ -11,15 +11,17 @@ from enum import StrEnum
 
 from penstock.ir import Graph
 from penstock.machine.arrays import Array
-from penstock.machine.ports import PeGroups, Port
+from penstock.machine.ports import BURST_BEATS, OUTSTANDING, Port
+from penstock.machine.runs import SweepRuns
 from penstock.machine.storage import Storage, signed_bits
 from penstock.machine.streams import Stream
+from penstock.packing.groups import PeGroups
 from penstock.packing.vectors import Ports
 
 LUTRAM_DEPTH = 64
-"""Accumulators no deeper than this stand in LUTs."""
-PORT_BUFFER_BEATS = 16 * 16
-"""Outstanding bursts * burst length of an m_axi port (UG1399, defaults)."""
+"""Memories no deeper than this stand in LUTs."""
+URAM_DEPTH = 2048
+"""Memories no shallower than this stand in URAM, where the device has any: 4,096 words of 72 bits."""
 
 
 class Access(StrEnum):
@@ -32,9 +34,9 @@ class Access(StrEnum):
 
 @dataclass(frozen=True)
 class Memory:
-    """``count`` equal memories of ``depth`` words of ``width`` bits.
+    """``count`` equal memories of ``depth`` words of ``width`` bits, all lanes side by side.
 
-    impl: ``bram`` or ``lutram``; ``auto`` leaves it to the tool.
+    impl: ``bram``, ``uram`` or ``lutram``; ``auto`` leaves it to the tool.
     """
 
     name: str
@@ -44,6 +46,56 @@ class Memory:
     width: int
     access: Access = Access.ONE_WRITE_ONE_READ
     impl: str = "auto"
+
+
+@dataclass(frozen=True)
+class AccumulatorRows:
+    """Rows of the accumulators: first: of each phase, the first; depth: how many there are.
+
+    A phase that pauses keeps its sums while others run, and so has rows of its own.
+    """
+
+    first: dict[str, int]
+    depth: int
+
+
+def accumulator_rows(kept: Storage, runs: dict[int, SweepRuns]) -> AccumulatorRows:
+    """Give every phase that pauses its rows, behind those that the others share."""
+    rows = {product.nodes.name: product.code.rows_per_pe for product in kept.plan.products}
+    pausing = {
+        run.phase for own in runs.values() for run in own.beside.values()
+    }  # fmt: skip
+    depth = max((count for name, count in rows.items() if name not in pausing), default=0)
+    first = {}
+    for name, count in rows.items():
+        first[name] = depth if name in pausing else 0
+        depth += count if name in pausing else 0
+    return AccumulatorRows(first, depth)
+
+
+def copy_pes(kept: Storage) -> int:
+    """PEs that read one copy of the activations.
+
+    Two of a block RAM with two ports; one of a memory in LUTs, or if it is written meanwhile.
+    """
+    is_shared = _activation_depth(kept) > LUTRAM_DEPTH and not kept.plan.hardware.overlaps
+    return 2 if is_shared else 1
+
+
+def _activation_depth(kept: Storage) -> int:
+    return -(-kept.activations.depth // kept.plan.hardware.cell_units)
+
+
+def has_uram(kept: Storage) -> bool:
+    """True if the device has UltraRAM."""
+    return kept.plan.hardware.device.die.uram > 0
+
+
+def impl_of(depth: int, has_uram: bool = False) -> str:
+    """What a memory of one read and one write port stands in, by its depth."""
+    if depth <= LUTRAM_DEPTH:
+        return "lutram"
+    return "uram" if has_uram and depth >= URAM_DEPTH else "bram"
 
 
 def activation_bits(kept: Storage) -> int:
@@ -62,45 +114,61 @@ def accumulator_bits(graph: Graph) -> int:
 
 def memories(
     kept: Storage, groups: PeGroups, beats: Ports, streams: tuple[Stream, ...],
-    ports: tuple[Port, ...], result_positions: int,
+    ports: tuple[Port, ...], result_positions: int, result_chunk: int, rows: AccumulatorRows,
+    stored_words: int,
 ) -> tuple[Memory, ...]:  # fmt: skip
-    """Every memory, in the order of its kinds."""
+    """Every memory, in the order of its kinds. stored_words: of each group, if they stay on chip."""
+    word_bits = next(stream.width for stream in streams if stream.name == "words")
+    words = Memory("weights", "weights", groups.groups, stored_words, word_bits,
+                   impl=impl_of(stored_words, has_uram(kept)))  # fmt: skip
     return (
-        *_of_the_array(kept, groups),
-        *_of_vectors(kept, beats, result_positions),
+        *([words] if stored_words else []),
+        *_of_the_array(kept, groups, rows),
+        *_of_vectors(kept, beats, result_positions, result_chunk),
         *_of_tables(kept),
         *(Memory(s.name, "streams", s.count, s.depth, s.width) for s in streams),
-        Memory("bursts", "port buffers", sum(port.directions for port in ports),
-               PORT_BUFFER_BEATS, beats.port_bits, impl="bram"),
+        Memory("bursts", "port buffers", len(ports), BURST_BEATS * OUTSTANDING, beats.port_bits,
+               impl="bram"),
     )  # fmt: skip
 
 
-def _of_the_array(kept: Storage, groups: PeGroups) -> Iterator[Memory]:
+def _of_the_array(kept: Storage, groups: PeGroups, rows: AccumulatorRows) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
-    banks = hardware.cell_units
-    copies = groups.groups * groups.group_copies
+    shared, depth = copy_pes(kept), _activation_depth(kept)
+    copies = groups.groups * -(-groups.group_pes // shared)
     yield Memory(
-        "activation memory", "activations", copies * banks * hardware.lanes,
-        -(-kept.activations.depth // banks), activation_bits(kept), Access.TWO_READ_OR_WRITE,
-        "bram",
+        "activation memory", "activations", copies * hardware.cell_units, depth,
+        activation_bits(kept) * hardware.lanes,
+        Access.TWO_READ_OR_WRITE if shared == 2 else Access.ONE_WRITE_ONE_READ, impl_of(depth),
     )  # fmt: skip
-    depth = max(product.code.rows_per_pe for product in plan.products)
+    bits = accumulator_bits(kept.graph) * hardware.lanes
     yield Memory(
-        "accumulators", "accumulators", hardware.pes * plan.banks * hardware.lanes, depth,
-        accumulator_bits(kept.graph), impl="lutram" if depth <= LUTRAM_DEPTH else "bram",
+        "accumulators", "accumulators", hardware.pes * plan.banks, rows.depth, bits,
+        impl=impl_of(rows.depth),
     )  # fmt: skip
+    if hardware.overlaps:
+        depth = max(product.code.rows_per_pe for product in plan.products)
+        siblings = max(product.code.siblings for product in plan.products)
+        yield Memory("sums", "sums", hardware.pes * siblings, depth, bits, impl=impl_of(depth))
+        for segment, positions in kept.packets().items():
+            yield Memory(f"packets of {segment}", "packets", groups.groups,
+                         positions // hardware.cell_units,
+                         activation_bits(kept) * hardware.lanes * hardware.cell_units,
+                         impl=impl_of(positions // hardware.cell_units))  # fmt: skip
 
 
-def _of_vectors(kept: Storage, beats: Ports, result_positions: int) -> Iterator[Memory]:
+def _of_vectors(
+    kept: Storage, beats: Ports, result_positions: int, result_chunk: int
+) -> Iterator[Memory]:
     """States, constants, frames, the output: a cyclic bank for each element of a cycle."""
     hardware = kept.plan.hardware
-    banks = hardware.cell_units
-    every_lane = banks * hardware.lanes
+    banks, lanes = hardware.cell_units, hardware.lanes
 
-    def memory(array: Array, count: int = every_lane) -> Memory:
+    def memory(array: Array, lanes: int = lanes) -> Memory:
         depth = -(-array.positions // banks)
-        return Memory(array.name, str(array.role), count, depth, array.type.width)
+        width = array.type.width * lanes
+        return Memory(array.name, str(array.role), banks, depth, width, impl=impl_of(depth))
 
     for state in kept.states:
         if state.has_array:
@@ -108,13 +176,15 @@ def _of_vectors(kept: Storage, beats: Ports, result_positions: int) -> Iterator[
         if state.is_deferred:
             yield memory(kept.next_of(state))
     for array in kept.parameters:
-        yield memory(array, banks)
+        yield memory(array, 1)
     for array in kept.frames:
         depth = hardware.max_steps * -(-array.positions // banks)
-        yield Memory(array.name, "frames", every_lane, depth, activation_bits(kept))
+        yield Memory(array.name, "frames", banks, depth, activation_bits(kept) * lanes,
+                     impl=impl_of(depth, has_uram(kept)))  # fmt: skip
     for array in (*kept.carries, *kept.captures):
         yield memory(array)
-    yield Memory("output frame", "frames", every_lane, -(-result_positions // banks), beats.io_bits)
+    depth = -(-result_positions // banks)
+    yield Memory("output frame", "frames", banks * result_chunk, depth, beats.io_bits * lanes)
 
 
 def _of_tables(kept: Storage) -> Iterator[Memory]:

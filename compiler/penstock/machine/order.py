@@ -1,7 +1,6 @@
-"""The issue order: what the compute process does in a step, one thing after the other, in cycles.
+"""The issue order: what the compute process does in a step, and when, in cycles.
 
-Trip counts are exact. Pipeline depths are estimates made from the operations' latencies: only
-synthesis can confirm them.
+Iterations are exact. Pipeline depths are estimates, see ``depths``: only synthesis can confirm them.
 """
 
 from __future__ import annotations
@@ -11,24 +10,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.ir import Direction, Graph
+from penstock.machine.depths import CALL_CYCLES, COPY_DEPTH, DRAIN_DEPTH, LOOP_CYCLES
 from penstock.machine.phases import Load, Phase
+from penstock.machine.runs import RUN_CYCLES, Run, SweepRuns
 from penstock.machine.states import State
-
-LOOP_CYCLES = 2
-"""Entering and leaving a pipelined loop."""
-COPY_DEPTH = 2
-"""Read, write."""
-SPMV_DEPTH = 12
-"""Stream read, gap sum, gather, multiply, accumulate."""
 
 
 class Work(StrEnum):
     """What is issued."""
 
     LOAD = "load"  # a frame into the activation memory
-    SPMV = "spmv"  # a phase's words through the PE array
+    SPMV = "spmv"  # a run of a phase's words through the PE array
+    DRAIN = "drain"  # a phase's sums out of the accumulators
     CELLS = "cells"  # the element-wise unit over a phase's rows
     COMMIT = "commit"  # a deferred state's new value takes effect
+    CLEAR = "clear"  # the accumulators
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,8 @@ class Issue:
     """One thing that is issued: ``cycles`` from ``start`` on; one step of every sweep in a row.
 
     name: of the loaded vector, the phase, or the state. bound: cycles that no schedule could avoid.
+    run: of SPMV. is_beside: it begins together with the issue before it, with which it shares no
+    memory. is_first: it comes once, before the first step of its sweep.
     """
 
     work: Work
@@ -44,6 +42,14 @@ class Issue:
     start: int
     cycles: int
     bound: int = 0
+    run: Run | None = None
+    is_beside: bool = False
+    is_first: bool = False
+
+    @property
+    def end(self) -> int:
+        """The cycle behind its last one."""
+        return self.start + self.cycles
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,29 @@ class Order:
     once: frozenset[int]
 
     def of_sweep(self, sweep: int) -> list[Issue]:
-        """What one step of a sweep issues."""
+        """What a sweep issues: before its first step, and in every step."""
         return [issue for issue in self.issues if issue.sweep == sweep]
 
     @property
     def of_step(self) -> list[Issue]:
         """What every step issues, through all sweeps."""
-        return [issue for issue in self.issues if issue.sweep not in self.once]
+        return [
+            issue for issue in self.issues if issue.sweep not in self.once and not issue.is_first
+        ]
 
     @property
     def step_cycles(self) -> int:
         """Cycles of one step."""
-        return sum(issue.cycles for issue in self.of_step)
+        return _length(self.of_step)
+
+    @property
+    def idle_cycles(self) -> int:
+        """Cycles of a step behind its last product and before its first one."""
+        spans = self.of_step
+        busy = [index for index, one in enumerate(spans) if one.work is Work.SPMV]
+        if not busy:
+            return 0
+        return max(_length(spans[: busy[0]]) + _length(spans) - _length(spans[: busy[-1] + 1]), 0)
 
     @property
     def bound_cycles(self) -> int:
@@ -75,33 +92,102 @@ class Order:
     @property
     def once_cycles(self) -> int:
         """Cycles that come once a sequence."""
-        return sum(issue.cycles for issue in self.issues) - self.step_cycles
+        return _length(self.issues) - self.step_cycles
+
+
+def _length(issues: Iterable[Issue]) -> int:
+    """Cycles from the first to the last; what runs beside something counts where it is longer."""
+    total = longest = 0
+    for issue in issues:
+        if issue.is_beside:
+            longest = max(longest, issue.cycles)
+        else:
+            total, longest = total + longest, issue.cycles
+    return total + longest
+
+
+class _Writer:
+    """Takes what is issued, and knows where the next begins."""
+
+    def __init__(self) -> None:
+        self.issues: list[Issue] = []
+        self.begin = self.end = 0
+
+    def issue(
+        self, work: Work, name: str, sweep: int, cycles: int, bound: int = 0, run: Run | None = None,
+        beside: bool = False, first: bool = False,
+    ) -> None:  # fmt: skip
+        start = self.begin if beside else self.end
+        self.issues.append(Issue(work, name, sweep, start, cycles, bound, run, beside, first))
+        self.begin, self.end = start, max(self.end, start + cycles)
+
+    def load(self, load: Load, per_cycle: int, beside: bool = False, first: bool = False) -> None:
+        call = CALL_CYCLES if load.is_ahead else 0
+        cycles = load.positions // per_cycle + COPY_DEPTH + LOOP_CYCLES + call
+        self.issue(Work.LOAD, load.vector, load.sweep, cycles, beside=beside, first=first)
+
+    def run(self, run: Run, bound: int = 0, beside: bool = False, first: bool = False) -> None:
+        name = run.phase or run.segment
+        self.issue(
+            Work.SPMV, name, run.sweep, run.iterations + RUN_CYCLES, bound, run, beside, first
+        )
 
 
 def issue_order(
-    graph: Graph, loads: Iterable[Load], phases: Iterable[Phase], states: Iterable[State],
-    per_cycle: int,
+    graph: Graph, loads: list[Load], phases: list[Phase], states: Iterable[State],
+    runs: dict[int, SweepRuns], overlaps: bool, clear_cycles: int, per_cycle: int,
 ) -> Order:  # fmt: skip
-    """Sweep after sweep: its loads, its phases, the states that were deferred."""
-    issues: list[Issue] = []
-
-    def issue(work: Work, name: str, sweep: int, cycles: int, bound: int = 0) -> None:
-        start = issues[-1].start + issues[-1].cycles if issues else 0
-        issues.append(Issue(work, name, sweep, start, cycles + LOOP_CYCLES, bound))
-
-    for sweep in range(len(graph.sweeps)):
-        for load in loads:
-            if load.sweep == sweep:
-                issue(Work.LOAD, load.vector, sweep, load.positions // per_cycle + COPY_DEPTH)
-        for phase in phases:
-            if phase.sweep == sweep:
-                if phase.product is not None:
-                    words, bound = phase.product.code.words, phase.product.bound
-                    issue(Work.SPMV, phase.name, sweep, words + SPMV_DEPTH, bound)
-                issue(Work.CELLS, phase.name, sweep, phase.positions // per_cycle + phase.depth)
+    """Sweep after sweep: what comes before its steps; its loads, its phases, deferred states."""
+    writer = _Writer()
+    for sweep, own in runs.items():
+        mine = [phase for phase in phases if phase.sweep == sweep]
+        frames = [load for load in loads if load.sweep == sweep]
+        if overlaps:
+            _before(writer, sweep, own, frames, clear_cycles, per_cycle)
+        for load in frames:
+            if not load.is_ahead:
+                writer.load(load, per_cycle)
+        for phase in mine:
+            _phase(writer, phase, own, frames, overlaps)
         for state in states:
             if state.is_deferred and graph[state.read].sweep == sweep:
-                cycles = state.positions // per_cycle + COPY_DEPTH
-                issue(Work.COMMIT, state.name, sweep, cycles)
+                cycles = state.positions // per_cycle + COPY_DEPTH + LOOP_CYCLES
+                writer.issue(Work.COMMIT, state.name, sweep, cycles)
     once = {index for index, way in enumerate(graph.sweeps) if way is Direction.ONCE}
-    return Order(tuple(issues), frozenset(once))
+    return Order(tuple(writer.issues), frozenset(once))
+
+
+def _before(
+    writer: _Writer, sweep: int, own: SweepRuns, frames: list[Load], clear_cycles: int, units: int
+) -> None:
+    writer.issue(Work.CLEAR, "accumulators", sweep, clear_cycles, first=True)
+    for load in frames:
+        if load.is_ahead:
+            writer.load(load, units, first=True)
+    for run in own.ahead:
+        writer.run(run, first=True)
+
+
+def _phase(
+    writer: _Writer, phase: Phase, own: SweepRuns, frames: list[Load], overlaps: bool
+) -> None:
+    """The products, then the unit, with what runs beside it."""
+    for run in own.before.get(phase.name, ()):
+        writer.run(run)
+    elsewhere = sum(run.words for run in own.beside.values() if run.phase == phase.name)
+    if phase.product is not None:
+        bound = phase.product.bound
+        if phase.name in own.own:
+            writer.run(own.own[phase.name], max(bound - elsewhere, 0))
+        if overlaps:
+            cycles = phase.unit.rows_per_pe + DRAIN_DEPTH + LOOP_CYCLES + CALL_CYCLES
+            writer.issue(Work.DRAIN, phase.name, phase.sweep, cycles)
+        for load in frames:
+            if load.is_ahead and load.vector in phase.nodes.operands:
+                writer.load(load, phase.per_cycle, beside=overlaps)
+    for run in own.between.get(phase.name, ()):
+        writer.run(run)
+    writer.issue(Work.CELLS, phase.name, phase.sweep, phase.unit_cycles)
+    if phase.name in own.beside:
+        run = own.beside[phase.name]
+        writer.run(run, run.words, beside=True)

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 from penstock.machine import arrays
 from penstock.machine.arrays import Array
+from penstock.machine.depths import ADDER_TREE_CYCLES, CALL_CYCLES, LOOP_CYCLES
 from penstock.machine.storage import Storage
 from penstock.machine.units import Unit, build_unit
 from penstock.ops.matvec import MatVec
 from penstock.schedule import PhaseNodes, Product
 from penstock.schedule.partition import result_vectors
-
-ADDER_TREE_CYCLES = 2
-"""Reading the accumulators and leaving zeros, beside one cycle for each level of the tree."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +20,7 @@ class Load:
 
     source: the buffer, or None for the input. It goes to the buffer of all steps, to an array for
     element-wise readers of this step, to a segment of the activation memory, to the results.
+    is_ahead: it comes in while the step before runs, as soon as its place is free.
     """
 
     vector: str
@@ -32,6 +31,7 @@ class Load:
     to_carry: Array | None
     to_segment: str | None
     to_results: bool
+    is_ahead: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,8 @@ class Phase:
     """One phase: its products on the PE array, if it has any, then its element-wise unit.
 
     aligns: for each product, the left shift of each operand's terms (see MatVec); 0 where it reads
-    another. operand_ends: the column behind each operand. operand_bases: of each operand, the
-    address of a column less the column's number. first_beat, end_beat: its words in each weight
-    port's memory. depth: pipeline cycles of the unit.
+    another. per_cycle: elements of its unit in a cycle. operand_ends: the column behind each operand. operand_bases: of each operand, the
+    address of a column less the column's number. depth: pipeline cycles of the unit.
     """
 
     index: int
@@ -49,17 +48,26 @@ class Phase:
     product: Product | None
     unit: Unit
     positions: int
+    per_cycle: int
     depth: int
     aligns: tuple[tuple[int, ...], ...] = ()
     operand_ends: tuple[int, ...] = ()
     operand_bases: tuple[int, ...] = ()
-    first_beat: int = 0
-    end_beat: int = 0
 
     @property
     def name(self) -> str:
         """The phase's name."""
         return self.nodes.name
+
+    @property
+    def unit_cycles(self) -> int:
+        """Cycles of its unit, from the call to the last element."""
+        return self.positions // self.per_cycle + self.depth + LOOP_CYCLES + CALL_CYCLES
+
+    @property
+    def words(self) -> int:
+        """Words of its products; 0 if it has none."""
+        return self.product.code.words if self.product is not None else 0
 
     @property
     def sweep(self) -> int:
@@ -96,20 +104,32 @@ def _load(kept: Storage, sweep: int, source: str, to_results: bool) -> Load:
         to_frames=frames if is_input else None,
         to_carry=kept.find(kept.carries, node) if is_input else None,
         to_segment=kept.segment(sweep, source) if is_gathered else None,
-        to_results=to_results,
+        to_results=to_results, is_ahead=_is_ahead(kept, sweep, source),
     )  # fmt: skip
 
 
-def phases(kept: Storage, beat_offsets: list[int]) -> tuple[Phase, ...]:
-    """All phases, in the order in which they run. beat_offsets: of the products' words."""
+def _is_ahead(kept: Storage, sweep: int, source: str) -> bool:
+    """True if the one phase that gathers it finds it there in all of the units before."""
+    mine = [phase for phase in kept.plan.phases if phase.sweep == sweep]
+    if not kept.plan.hardware.overlaps:
+        return False
+    return any(
+        source in phase.operands and phase.ready[phase.operands.index(source)] == len(mine)
+        for phase in mine
+    )
+
+
+def phases(kept: Storage) -> tuple[Phase, ...]:
+    """All phases, in the order in which they run."""
     plan = kept.plan
     products = {product.nodes.name: k for k, product in enumerate(plan.products)}
-    found = []
+    found, per_cycle = [], plan.hardware.cell_units
     for index, nodes in enumerate(plan.phases):
         positions = plan.positions((*nodes.nodes, *nodes.results)[0])
         unit = build_unit(kept, nodes, positions // plan.hardware.pes)
         if nodes.name not in products:
-            found.append(Phase(index, nodes, None, unit, positions, unit.depth + ADDER_TREE_CYCLES))
+            depth = unit.depth + ADDER_TREE_CYCLES
+            found.append(Phase(index, nodes, None, unit, positions, per_cycle, depth))
             continue
         number = products[nodes.name]
         product = plan.products[number]
@@ -117,9 +137,8 @@ def phases(kept: Storage, beat_offsets: list[int]) -> tuple[Phase, ...]:
         ends, bases = _columns(kept, nodes)
         found.append(
             Phase(
-                index, nodes, product, unit, positions, unit.depth + levels + ADDER_TREE_CYCLES,
-                _aligns(kept, nodes), ends, bases,
-                beat_offsets[number], beat_offsets[number + 1],
+                index, nodes, product, unit, positions, per_cycle,
+                unit.depth + levels + ADDER_TREE_CYCLES, _aligns(kept, nodes), ends, bases,
             )
         )  # fmt: skip
     return tuple(found)

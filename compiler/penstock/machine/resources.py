@@ -1,23 +1,26 @@
 """What the machine takes of a device: an estimate, not from synthesis.
 
-Block RAMs and LUTs of every memory, multipliers of the PEs and the units. What a back end leaves
-open, the vendor's tool decides.
+Block RAMs, UltraRAMs and LUTs of every memory, multipliers of the PEs and the units, and the logic
+around them (``blocks``). What a back end leaves open, the vendor's tool decides.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from penstock.machine.devices import PLANNED_SHARE, Device, device_of
+from penstock.devices import PLANNED_SHARE, Device
+from penstock.machine.bandwidth import Bandwidth, bandwidth
+from penstock.machine.blocks import Block, blocks, pe_lane, pe_shape
+from penstock.machine.logic import ERROR, TOO_LOW, lutram_luts
 from penstock.machine.machine import Machine
 from penstock.machine.memories import Access, Memory
 
 TRUE_DUAL_PORT = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
 SIMPLE_DUAL_PORT = (*TRUE_DUAL_PORT, (512, 36))
 """(depth, width) of a BRAM18 (UG573)."""
-LUTRAM_SHAPES = ((32, 14), (64, 7))
-"""(depth, width) of a simple dual-port memory from 8 LUTs (UG574: RAM32M16, RAM64M8)."""
-LUTRAM_LUTS = 8
+URAM_DEPTH, URAM_WIDTH = 4096, 72
+"""Of an UltraRAM (UG573)."""
 AUTO_LUTRAM_BITS = 1024
 """What Vitis is assumed to keep in LUTs where nothing else is said."""
 ROM_BRAM18_BITS = 18432
@@ -30,8 +33,9 @@ class MemoryCost:
 
     memory: Memory
     impl: str
-    bram18: int
-    lut: int
+    bram18: int = 0
+    uram: int = 0
+    lut: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,74 +52,110 @@ class Multipliers:
         return self.count * self.dsp_each
 
 
+class Verdict(StrEnum):
+    """Whether a resource suffices."""
+
+    FITS = "fits"
+    UNSURE = "unsure"  # the limit lies within the estimate's error
+    DOES_NOT_FIT = "does not fit"
+
+
 @dataclass(frozen=True)
 class Fit:
-    """One resource. used: None if it is not estimated; total: None if the device is not known."""
+    """One resource. too_high, too_low: by how much of itself ``used`` may be; 0 where it follows
+    from shapes alone."""
 
-    used: int | None
-    total: int | None
+    used: int
+    total: int
     planned_share: float
+    too_high: float = 0.0
+    too_low: float = 0.0
 
     @property
-    def limit(self) -> int | None:
+    def least(self) -> int:
+        """What it may be at least."""
+        return round(self.used * (1 - self.too_high))
+
+    @property
+    def most(self) -> int:
+        """What it may be at most."""
+        return round(self.used * (1 + self.too_low))
+
+    @property
+    def limit(self) -> int:
         """How much should be planned for."""
-        return None if self.total is None else int(self.total * self.planned_share)
+        return int(self.total * self.planned_share)
 
     @property
     def share(self) -> float | None:
-        """used / total; None if one of them is not known, or there are none."""
-        return self.used / self.total if self.used is not None and self.total else None
+        """used / total; None if there are none."""
+        return self.used / self.total if self.total else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether no more is used than planned for, whatever the error; or surely more."""
+        if self.most <= self.limit:
+            return Verdict.FITS
+        return Verdict.DOES_NOT_FIT if self.least > self.limit else Verdict.UNSURE
 
     @property
     def fits(self) -> bool | None:
-        """True if no more is used than planned for; None if that is not known."""
-        if self.used is None or self.limit is None:
-            return None
-        return self.used <= self.limit
+        """None if that can't be told."""
+        return None if self.verdict is Verdict.UNSURE else self.verdict is Verdict.FITS
 
 
 @dataclass(frozen=True)
 class Resources:
-    """The whole estimate. fits: dsp, bram18, uram, lut, ff."""
+    """The whole estimate. fits: dsp, bram18, uram, lut, lut_memory, ff."""
 
-    device: Device | None
+    device: Device
     memories: tuple[MemoryCost, ...]
     multipliers: tuple[Multipliers, ...]
+    blocks: tuple[Block, ...]
     fits: dict[str, Fit]
+    bandwidth: Bandwidth
 
 
 def estimate(machine: Machine) -> Resources:
-    """Multipliers and memories, against the device's totals where the device is known."""
+    """Memories, multipliers and logic, against the device's totals."""
+    device = machine.hardware.device
     memories = tuple(cost_of(memory) for memory in machine.memories)
-    multipliers = _multipliers(machine)
-    used: dict[str, int | None] = {
+    found = blocks(machine)
+    multipliers = _multipliers(machine, found)
+    in_memories = sum(cost.lut for cost in memories)
+    used = {
         "dsp": sum(row.dsp for row in multipliers),
         "bram18": sum(cost.bram18 for cost in memories),
-        "uram": 0,
-        "lut": sum(cost.lut for cost in memories),
-        "ff": None,
+        "uram": sum(cost.uram for cost in memories),
+        "lut": in_memories + sum(block.all.lut for block in found),
+        "lut_memory": in_memories + sum(block.all.lut_memory for block in found),
+        "ff": sum(block.all.ff for block in found),
     }
-    device = device_of(machine.hardware.part)
-    die = device.die if device is not None else None
     fits = {
-        name: Fit(count, die.total(name) if die is not None else None, PLANNED_SHARE[name])
+        name: Fit(
+            count, device.die.total(name), PLANNED_SHARE[name],
+            ERROR if name in TOO_LOW else 0.0, TOO_LOW.get(name, 0.0),
+        )
         for name, count in used.items()
-    }
-    return Resources(device if die is not None else None, memories, multipliers, fits)
+    }  # fmt: skip
+    return Resources(device, memories, multipliers, found, fits, bandwidth(machine))
 
 
 def cost_of(memory: Memory) -> MemoryCost:
-    """Block RAMs or LUTs of all memories of one kind."""
+    """Block RAMs, UltraRAMs or LUTs of all memories of one kind."""
     count, depth, width = memory.count, memory.depth, memory.width
     if memory.access is Access.READ_ONLY:
         blocks = -(-depth * width // ROM_BRAM18_BITS)
-        return MemoryCost(memory, "rom", count * blocks, 0)
+        return MemoryCost(memory, "rom", bram18=count * blocks)
     is_small = memory.impl == "auto" and depth * width <= AUTO_LUTRAM_BITS
     if is_small or memory.impl == "lutram":
-        return MemoryCost(memory, "lutram", 0, count * lutram_luts(depth, width))
+        return MemoryCost(memory, "lutram", lut=count * lutram_luts(depth, width))
+    if memory.impl == "uram":
+        return MemoryCost(memory, "uram", uram=count * uram_blocks(depth, width))
     is_true_dual_port = memory.access is Access.TWO_READ_OR_WRITE
     blocks = bram18_blocks(depth, width, is_true_dual_port)
-    return MemoryCost(memory, "bram_t2p" if is_true_dual_port else "bram", count * blocks, 0)
+    impl = "bram_t2p" if is_true_dual_port else "bram"
+    return MemoryCost(memory, impl, bram18=count * blocks)
 
 
 def bram18_blocks(depth: int, width: int, is_true_dual_port: bool = False) -> int:
@@ -124,28 +164,20 @@ def bram18_blocks(depth: int, width: int, is_true_dual_port: bool = False) -> in
     return min(-(-depth // deep) * -(-width // wide) for deep, wide in shapes)
 
 
-def lutram_luts(depth: int, width: int) -> int:
-    """The fewest LUTs that hold ``depth`` words of ``width`` bits; multiplexers not counted."""
-    return LUTRAM_LUTS * min(-(-depth // deep) * -(-width // wide) for deep, wide in LUTRAM_SHAPES)
+def uram_blocks(depth: int, width: int) -> int:
+    """UltraRAMs that hold ``depth`` words of ``width`` bits: they have one shape."""
+    return -(-depth // URAM_DEPTH) * -(-width // URAM_WIDTH)
 
 
-def _multipliers(machine: Machine) -> tuple[Multipliers, ...]:
-    """One for each PE and lane; those of the element-wise units, which phases do not share."""
-    hardware, graph = machine.hardware, machine.graph
-    in_pe = max(_dsp(machine, node.name) for node in graph.of_kind("matvec"))
-    units = hardware.cell_units * hardware.lanes
+def _multipliers(machine: Machine, found: tuple[Block, ...]) -> tuple[Multipliers, ...]:
+    """One for each PE and lane, or more for wide operands; those of the element-wise units."""
+    hardware = machine.hardware
+    in_pe = pe_lane(pe_shape(machine)).dsp
     return (
         Multipliers("PE array", hardware.pes * hardware.lanes, in_pe),
         *(
-            Multipliers(
-                f"cell unit of {phase.name}", units,
-                sum(_dsp(machine, name) for name in phase.nodes.elementwise),
-            )
-            for phase in machine.phases
+            Multipliers(block.name, block.count, block.each.dsp)
+            for block in found
+            if block.name.startswith("cell unit of ")
         ),
-    )  # fmt: skip
-
-
-def _dsp(machine: Machine, name: str) -> int:
-    node = machine.graph[name]
-    return node.op.cost(*(source.tensor for source in machine.graph.inputs(node))).dsp
+    )

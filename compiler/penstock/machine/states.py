@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from penstock.fixed import Fixed
 from penstock.formats import Layout
 from penstock.ir import Graph, Node
-from penstock.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,3 @@ def state_fed_by(graph: Graph, node: Node) -> str | None:
     """The state that a value becomes at the end of the step, if it does: in its own sweep."""
     written = (user.op.writes for user in graph.users(node.name) if user.sweep == node.sweep)
     return next((state for state in written if state is not None), None)
-
-
-def deferred_states(graph: Graph, plan: Schedule) -> frozenset[str]:
-    """States whose old value is read in a later phase than the one that writes the new one."""
-    computed_in = {name: index for index, phase in enumerate(plan.phases) for name in phase.nodes}
-    late = set()
-    for name, state in graph.states().items():
-        for phase in plan.phases[computed_in[state.write.name] + 1 :]:
-            reads = {source for node in phase.nodes for source in graph[node].inputs}
-            if phase.sweep == state.read.sweep and state.read.name in reads | set(phase.results):
-                late.add(name)
-    return frozenset(late)

@@ -9,9 +9,10 @@ from penstock.ir import Graph, Node
 from penstock.machine import arrays
 from penstock.machine.activations import ActivationMemory, allocate, segment_of
 from penstock.machine.arrays import Array, Role
-from penstock.machine.states import State, deferred_states, state_fed_by
+from penstock.machine.states import State, state_fed_by
 from penstock.packing.vectors import Ports
 from penstock.schedule import Schedule
+from penstock.schedule.ahead import deferred_states
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,16 @@ class Storage:
         """The array of ``kept`` that holds a node's value, if there is one."""
         return next((array for array in kept if array.name == node.name), None)
 
+    def packets(self) -> dict[str, int]:
+        """Segments of the activation memory -> positions: each is written from packets."""
+        found: dict[str, int] = {}
+        for phase in self.plan.phases:
+            for source in phase.operands:
+                segment = self.segment(phase.sweep, source)
+                assert segment is not None
+                found[segment] = self.plan.positions(source)
+        return found
+
     def own_segment(self, node: Node) -> str | None:
         """The segment into which a computed value must be written itself (not as a state)."""
         is_gathered = any(
@@ -79,7 +90,7 @@ class Storage:
 
 def store(graph: Graph, plan: Schedule, ports: Ports) -> Storage:
     """Decide where every vector is kept."""
-    deferred = deferred_states(graph, plan)
+    deferred = deferred_states(graph, plan.phases)
     memory = allocate(graph, plan, deferred)
 
     def kept(role: Role, nodes: list[Node]) -> tuple[Array, ...]:
@@ -111,7 +122,8 @@ def _states(
         found.append(
             State(
                 name, node.name, node.tensor.type, layout, first, ports.beats(layout.positions),
-                has_array=is_read_by_units or not is_gathered,
+                # A word holds every lane, and lanes without the step keep what they have.
+                has_array=is_read_by_units or not is_gathered or plan.hardware.lanes > 1,
                 segment=name if is_gathered else None,
                 is_deferred=name in deferred,
             )

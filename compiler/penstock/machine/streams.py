@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.formats.kernel import kernel_format
-from penstock.machine.ports import PeGroups
-from penstock.packing.vectors import Ports
+from penstock.packing.groups import PeGroups
+from penstock.packing.vectors import PARAMETER_BITS, Ports
 from penstock.schedule import Product
 
-BEAT_DEPTH, WORD_DEPTH = 64, 32
+BEAT_DEPTH, WORD_DEPTH, PACKET_DEPTH = 64, 32, 2
 SHALLOWEST = 2
 
 
@@ -25,13 +25,15 @@ class Stream:
 
 def streams(
     products: tuple[Product, ...], groups: PeGroups, beats: Ports, per_cycle: int,
-    input_positions: int, result_positions: int,
+    input_positions: int, result_positions: int, has_states: bool, has_parameters: bool,
+    on_chip: bool,
 ) -> tuple[Stream, ...]:  # fmt: skip
     """Beats from and to the ports, words to the PEs, packets of neighbouring elements.
 
     Frames and results are as deep as one frame: the next waits while a step runs, and the last one
     leaves.
     """
+    ends, feeds = 2 + 2 * has_states + has_parameters, 1 if on_chip else groups.groups
     widest = kernel_format([product.code for product in products])
     entry_bits = sum(field.bits for field in widest.fields)
     packet_bits = per_cycle * beats.lanes * beats.io_bits
@@ -40,8 +42,10 @@ def streams(
         return Stream(name, 1, max(SHALLOWEST, positions // per_cycle), packet_bits)
 
     return (
-        Stream("beats", groups.groups + 2, BEAT_DEPTH, beats.port_bits),
-        Stream("words", groups.groups, WORD_DEPTH, groups.group_pes * entry_bits),
+        Stream("beats", feeds + ends, BEAT_DEPTH, beats.port_bits),
+        Stream("words", feeds, WORD_DEPTH, groups.group_pes * entry_bits),
         packets("frames", input_positions),
         packets("results", result_positions),
+        Stream("states", 2 * has_states, PACKET_DEPTH, packet_bits),
+        Stream("parameters", int(has_parameters), PACKET_DEPTH, per_cycle * PARAMETER_BITS),
     )

@@ -94,7 +94,7 @@ class Mul(Traits):
         return a.raw * b.raw
 
     def cost(self, a: Tensor, b: Tensor) -> Cost:
-        return Cost(dsp=1, latency_cycles=3)
+        return Cost(dsp=1, latency_cycles=4)
 
 
 @dataclass(frozen=True)

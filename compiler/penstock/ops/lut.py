@@ -78,7 +78,11 @@ class Lut(Traits):
 
     def cost(self, x: Tensor, table: Tensor, rise: Tensor | None = None) -> Cost:
         bits = table.length * (table.type.width + (rise.type.width if rise else 0))
-        return Cost(dsp=int(rise is not None), bram18=-(-bits // 18432), latency_cycles=2)
+        return Cost(
+            dsp=int(rise is not None),
+            bram18=-(-bits // 18432),
+            latency_cycles=3 + 4 * int(rise is not None),
+        )
 
 
 def lut_input_type(entries: int, interpolate_bits: int, reach: float) -> Fixed:

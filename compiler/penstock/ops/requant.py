@@ -39,4 +39,4 @@ class Requant(Traits):
         return outside(x.raw, *range_within(self.to, x.type.frac))
 
     def cost(self, x: Tensor) -> Cost:
-        return Cost(latency_cycles=1)
+        return Cost(latency_cycles=2)

@@ -17,10 +17,10 @@ from msgspec import Meta
 from penstock.bounds import LANE_CHOICES, MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
 from penstock.formats.known import AnyFormat
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 MAX_WORDS = 1 << 31
 IO_BITS = (16, 32)
-PORT_BITS = (128, 256, 512)
+PORT_BITS = (64, 128, 256, 512)
 
 Name = Annotated[str, Meta(min_length=1)]
 Length = Annotated[int, Meta(ge=1, le=MAX_LENGTH)]
@@ -34,7 +34,7 @@ Row = Annotated[int, Meta(ge=0, lt=MAX_LENGTH)]
 
 
 class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One SpMV phase; see ``formats.PhaseCode``. first_beat: where it begins in a group's file."""
+    """One SpMV phase; see ``formats.PhaseCode``."""
 
     name: Name
     sweep: Annotated[int, Meta(ge=0, le=1 << 10)]
@@ -47,7 +47,17 @@ class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: AnyFormat
     banks: Literal[4, 8, 16]
     words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
-    shared: Annotated[tuple[Row, ...], Meta(max_length=MAX_LENGTH)]
+    starts: Annotated[tuple[Address, ...], Meta(max_length=1 << 10)] = ()
+    packet: Annotated[int, Meta(ge=0, le=MAX_CELL_UNITS)] = 0
+    shared: Annotated[tuple[Row, ...], Meta(max_length=MAX_LENGTH)] = ()
+
+
+class RunFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Words that are run in one go; see ``manifest.WordRun``. first_beat: in a group's file."""
+
+    phase: Annotated[int, Meta(ge=0, lt=1 << 10)]
+    first: Annotated[int, Meta(ge=0, le=MAX_WORDS)]
+    words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
     first_beat: Address
 
 
@@ -73,19 +83,39 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hazard_distance: words between two uses of an accumulator address. elements_per_cycle: of the
     cell unit. segments: name -> first address in the activation memory, which has
-    vector_depth addresses. operand_bases: for each phase and operand, the address of a column less
+    vector_depth addresses. result_chunk: elements of the result that leave in one cycle. operand_bases: for each phase and operand, the address of a column less
     the column's number. beat_depth, word_depth: depths of the streams of weights. results: the
-    vectors of the output, in the order in which they arrive.
+    vectors of the output, in the order in which they arrive. accumulator_rows: of each PE;
+    first_rows: where those of each phase begin. runs, if any overlap: name -> its phase, first word,
+    words, packets, the place of the first packet, and which of the kept places it goes on from.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
     elements_per_cycle: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
     vector_depth: Address
+    result_chunk: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
     segments: dict[Name, Address]
     operand_bases: tuple[tuple[Base, ...], ...]
     beat_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
     word_depth: Annotated[int, Meta(ge=2, le=1 << 16)]
     results: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    accumulator_rows: Length
+    first_rows: tuple[Address, ...]
+    runs: dict[Name, Annotated[tuple[Address, ...], Meta(min_length=6, max_length=6)]]
+
+
+class LoopFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pipelined loop of the kernel: how often all its copies go round together.
+
+    name: what it works on, as ``kind`` or ``kind subject``; names follow one another in the order in
+    which the kernel counts them, one with several ``when`` counts all of them. when: for every step,
+    or for calls of a kind: see ``machine.loops``.
+    """
+
+    name: Name
+    process: Name
+    when: Literal["step", "call", "reload", "given", "zero", "store"]
+    iterations: Annotated[int, Meta(ge=1, le=1 << 40)]
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,17 +128,20 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ManifestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; see ``manifest.Manifest``."""
 
-    schema: Literal[2]
+    schema: Literal[3]
     pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
     group_pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
-    port_bits: Annotated[int, Meta(ge=128, le=512)]
+    port_bits: Annotated[int, Meta(ge=64, le=512)]
+    weights: Literal["stream", "onchip"]
     entry: str
     phases: Annotated[tuple[PhaseFields, ...], Meta(min_length=1, max_length=1 << 10)]
+    runs: Annotated[tuple[RunFields, ...], Meta(min_length=1, max_length=1 << 12)]
     layout_of: dict[Name, Name]
     parameters: tuple[Name, ...]
     interface: Interface
     kernel: KernelChoices
     golden: Golden
+    loops: Annotated[tuple[LoopFields, ...], Meta(min_length=1, max_length=1 << 16)]
     layouts: dict[Name, Annotated[tuple[Element, ...], Meta(min_length=1, max_length=MAX_LENGTH)]]
 
 
@@ -149,8 +182,12 @@ def check_sizes(fields: ManifestFields) -> None:
         "a parameter has no layout": set(fields.parameters) <= fields.layout_of.keys(),
         "a state has no layout": set(fields.interface.states.values()) <= fields.layouts.keys(),
     }
-    for phase in fields.phases:
+    for index, phase in enumerate(fields.phases):
         claims |= _phase_claims(fields, phase)
+        claims[f"the runs do not hold each word of phase {phase.name} once"] = _covers(
+            fields, index
+        )
+    claims["a run is of no phase"] = all(run.phase < len(fields.phases) for run in fields.runs)
     for otherwise, holds in claims.items():
         if not holds:
             raise ValueError(otherwise)
@@ -178,9 +215,20 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
             and all(0 <= k < len(phase.operands) for own in phase.gathers for k in own)
         ),
         f"an entry of phase {phase.name} does not fit port_bits": (
-            fields.group_pes * _entry_bits(phase) <= fields.port_bits
+            fields.group_pes * _entry_bits(phase) <= fields.port_bits or fields.weights == "onchip"
         ),
     }
+
+
+def _covers(fields: ManifestFields, phase: int) -> bool:
+    """Every word of the phase stands in one run."""
+    runs = sorted((run.first, run.words) for run in fields.runs if run.phase == phase)
+    end = 0
+    for first, words in runs:
+        if first != end:
+            return False
+        end += words
+    return end == fields.phases[phase].words
 
 
 def _is_ascending(rows: tuple[int, ...]) -> bool:

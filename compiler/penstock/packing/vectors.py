@@ -97,7 +97,10 @@ def pack_parameters(vectors: list[IntArray], port_bits: int) -> bytes:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the kernel. x: (lanes, steps, inputs); empty expectations are not compared."""
+    """One call of the kernel. x: (lanes, steps, inputs); empty expectations are not compared.
+
+    store: whether the kernel gives the state back.
+    """
 
     x: IntArray
     lengths: IntArray
@@ -106,6 +109,7 @@ class Call:
     state: bytes = b""
     expected_y: bytes = b""
     expected_state: bytes = b""
+    store: bool = True
 
     @property
     def steps(self) -> int:
@@ -117,7 +121,8 @@ def vector_file(calls: list[Call], ports: Ports) -> bytes:
     """The calls as the test bench reads them."""
     parts = [struct.pack("<II", MAGIC, len(calls))]
     for call in calls:
-        parts.append(struct.pack("<III", call.steps, call.start, int(call.reload)))
+        flags = int(call.reload), int(call.store)
+        parts.append(struct.pack("<IIII", call.steps, call.start, *flags))
         parts.append(struct.pack(f"<{ports.lanes}I", *call.lengths.tolist()))
         blocks = (ports.to_beats(call.x), call.state, call.expected_y, call.expected_state)
         parts += [struct.pack("<I", len(block)) + block for block in blocks]
@@ -156,7 +161,7 @@ def parse_vector_file(content: bytes, ports: Ports, inputs: int) -> list[Call]:
     calls = []
     frame_bytes = ports.beats(inputs) * ports.port_bits // 8
     for number in range(count):
-        steps, start, reload = reader.numbers(3)
+        steps, start, reload, store = reader.numbers(4)
         lengths = np.array(reader.numbers(ports.lanes), dtype=np.int64)
         frames, state, y, final = (reader.block() for _ in range(4))
         if len(frames) != steps * frame_bytes or steps == 0:
@@ -164,7 +169,7 @@ def parse_vector_file(content: bytes, ports: Ports, inputs: int) -> list[Call]:
         if lengths.max() > steps:
             raise ValueError(f"call {number} has a sequence of more than its {steps} steps")
         x = ports.from_beats(frames, steps, inputs)
-        calls.append(Call(x, lengths, start, bool(reload), state, y, final))
+        calls.append(Call(x, lengths, start, bool(reload), state, y, final, bool(store)))
     if len(reader.rest):
         raise ValueError("it goes on after its last call")
     return calls

@@ -182,7 +182,7 @@ def meter(row: dict[str, Any]) -> dict[str, Any] | None:
     return {
         "used": _round(min(100 * row["share"], 100.0)),
         "limit": _round(100 * row["planned_share"]),
-        "fits": row["fits"],
+        "tone": {True: "good", False: "bad", None: "unsure"}[row["fits"]],
     }
 
 

@@ -47,7 +47,8 @@ def page_context(report: dict[str, Any]) -> dict[str, Any]:
         "hardware": summary.hardware_line(report["hardware"]),
         "tiles": summary.tiles(report), "notes": report["notes"],
         "timeline": charts.timeline_chart(timeline), "timeline_text": _timeline_text(timeline),
-        "spans": tables.spans_table(timeline),
+        "spans": tables.spans_table(timeline), "processes": tables.processes_table(timeline),
+        "call": tables.call_table(timeline),
         "pe_charts": charts.pe_charts(report["phases"]),
         "phases": tables.phases_table(report["phases"], totals),
         "bits": charts.bits_bar(totals), "bits_text": _bits_text(totals),
@@ -56,6 +57,7 @@ def page_context(report: dict[str, Any]) -> dict[str, Any]:
         "meters": _meters(resources), "resources": resources,
         "multipliers": tables.multipliers_table(resources),
         "kinds": tables.kinds_table(resources), "memories": tables.memories_table(resources),
+        "blocks": tables.blocks_table(resources), "ports": tables.ports_table(resources),
         "proof_text": _proof_text(report["proof"]),
         "clipped_text": summary.clipped_text(report["error"]),
         "accumulators": tables.accumulators_table(report["proof"]),
@@ -72,6 +74,14 @@ def _timeline_text(timeline: dict[str, Any]) -> dict[str, str]:
         "bound": number(timeline["bound_per_step"]),
         "utilization": percent(timeline["utilization"]),
         "once": number(timeline["cycles_once"]) if timeline["cycles_once"] else "",
+        "slowest": "" if timeline["slowest"] == "compute" else timeline["slowest"],
+        "compute": number(timeline["compute_cycles"]),
+        "one_step": number(timeline["call"]["one_step"]),
+        "one_step_share": percent(
+            timeline["call"]["one_step"] / timeline["cycles_per_step"] - 1, 0
+        ),
+        "long": number(timeline["call"]["long"]),
+        "long_steps": number(timeline["call"]["long_steps"]),
         "steps_per_second": number(timeline["steps_per_second"]),
         "bytes": size(timeline["weight_bytes_per_step"]),
     }
@@ -115,10 +125,10 @@ def _meters(resources: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": NAMES[name], "meter": charts.meter(row),
-            "used": "not estimated" if row["used"] is None else number(row["used"]),
+            "used": number(row["used"]), "least": number(row["least"]), "most": number(row["most"]),
             "total": number(row["total"]), "limit": number(row["limit"]),
             "planned": percent(row["planned_share"], 0), "share": percent(row["share"]),
-            "fits": row["fits"],
+            "verdict": row["verdict"],
         }
         for name, row in resources["totals"].items()
     ]  # fmt: skip

@@ -27,7 +27,7 @@ def phases_section(machine: Machine) -> list[dict[str, Any]]:
     """One row for each phase that uses the PE array, in the order in which they run."""
     beat_bytes = machine.groups.groups * machine.hardware.port_bits // 8
     return [
-        _phase(machine, product, (phase.end_beat - phase.first_beat) * beat_bytes)
+        _phase(machine, product, machine.beats_of(phase.name) * beat_bytes)
         for phase in machine.phases
         for product in [phase.product]
         if product is not None

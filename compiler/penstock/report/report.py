@@ -1,7 +1,7 @@
 """report.json: everything that the compiler found out about one network on one hardware.
 
 Plain JSON in a stable order; the same compile gives the same bytes. ``render_report`` makes
-report.html from it and from nothing else. Schema 2:
+report.html from it and from nothing else. Schema 3:
 
 schema, penstock (version)
 network     name, inputs, outputs, input_exponents (k_j of each input, whose raw integer stands for
@@ -26,15 +26,26 @@ totals      weights (dense), nonzeros, density, words, bound, utilization (of th
             padding, bubbles, bits {weights, indices, padding, bubbles, beat_fill} of the weight
             files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled,
             compiled_bytes, ratio, counted (what is counted, in words)}
-timeline    spans [name, kind (load, spmv, cells), sweep, direction, start, cycles, bound], one
-            step of every sweep after the other; cycles_per_step, cycles_by_kind, bound_per_step,
-            utilization (of the whole step); cycles_once (sweeps that run once a sequence);
+timeline    spans [name, kind (load, spmv, cells, commit), sweep, direction, start, cycles, bound] of
+            the compute process, one step of every sweep after the other; cycles_per_step (of the
+            slowest of processes [name, cycles], which are those of the kernel and the channels of
+            the memory), slowest (its name), compute_cycles (of compute alone), stall_cycles (its
+            wait for words), cycles_by_kind, bound_per_step, utilization = bound / cycles;
+            cycles_once (sweeps that run once a sequence); call {begin, once, end (of every call),
+            reload, given, zero, store (of those that do so), first (one step, parameters loaded),
+            one_step (carried, state not given back), long (of long_steps steps)};
             clock_mhz, microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
             weight_gb_per_s_peak (one word a cycle), weight_gb_per_s_mean (10**9 bytes)
-resources   label, not_counted, device (null: not in the table), bandwidth_gb_per_s; totals of dsp,
-            bram18, uram, lut, ff {used (null: not estimated), total, planned_share, limit, share,
-            fits}; multipliers [name, count, dsp_each, dsp]; memories [name, kind, count, depth,
-            width, storage, bram18, lut]
+resources   label, rules (in words), logic_error (relative, of LUT and FF), device, its memory's
+            bandwidth_gb_per_s (null: not known); totals of dsp, bram18, uram, lut, lut_memory, ff
+            {used, least, most (what the error allows), total, planned_share, limit, share, fits
+            (null: can't be told), verdict (fits, unsure, does not fit)}; multipliers [name, count,
+            dsp_each, dsp]; blocks [name, count, lut_each, ff_each, lut, ff] (without memories);
+            memories [name, kind, count, depth, width, storage, bram18, uram, lut]; ports {count,
+            limit (null: not known), are_too_many, slower_by_port, slower_by_channel,
+            slower_by_device (products take so many times as long), each [name, channel,
+            gb_per_s_beats (a beat a cycle), gb_per_s_streaming (while its reader runs),
+            gb_per_s_mean, gb_per_s_offered]}
 error       null without a float network; else, both compared on frames {source, is_synthetic,
             sequences, steps (of all of them), of_sequences, of_steps (how many there were)}:
             output {of (y, or the logits behind a label), max_abs_error, rms_error, float_rms,
@@ -71,10 +82,10 @@ from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
-from penstock.report.timing import timeline_section
+from penstock.report.timing import timeline_section, timing_notes
 from penstock.version import __version__
 
-SCHEMA = 2
+SCHEMA = 3
 LINE = 160
 
 
@@ -106,7 +117,7 @@ def build_report(
         "resources": resources,
         "error": error_section(error),
         "quantization": quantization_section(machine.graph, float_weights),
-        "notes": [*notes, *fit_notes(resources, timeline)],
+        "notes": [*notes, *timing_notes(machine), *fit_notes(resources, timeline)],
     }
 
 

@@ -46,7 +46,8 @@ def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
     timeline, totals, resources = report["timeline"], report["totals"], report["resources"]
     bandwidth, lanes = resources["bandwidth_gb_per_s"], report["hardware"]["lanes"]
     offered = f"; {resources['device']} has {bandwidth:g}" if bandwidth else ""
-    is_short = bandwidth is not None and timeline["weight_gb_per_s_peak"] > bandwidth
+    ports = resources["ports"]
+    slower = max(ports[f"slower_by_{what}"] for what in ("port", "channel", "device"))
     together = f", for {lanes} sequences at once" if lanes > 1 else ""
     return [
         _tile("Time per step", f"{number(timeline['microseconds_per_step'], 2)} µs",
@@ -55,7 +56,7 @@ def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
               f"bound {number(totals['bound'])} of {plural(totals['words'], 'word')}"),
         _tile("Weight stream", f"{number(timeline['weight_gb_per_s_peak'], 1)} GB/s",
               f"peak, {number(timeline['weight_gb_per_s_mean'], 1)} on average{offered}",
-              "bad" if is_short else ""),
+              "bad" if slower > 1 else ""),
     ]  # fmt: skip
 
 
@@ -104,13 +105,15 @@ def _error_tile(error: dict[str, Any] | None) -> dict[str, str]:
 
 
 def _fit_tile(resources: dict[str, Any]) -> dict[str, str]:
-    if resources["device"] is None:
-        return _tile("Fit, by estimate", "Unknown", "the part is not in the device table")
-    shares = {name: row["share"] or 0.0 for name, row in resources["totals"].items()}
+    totals, ports = resources["totals"], resources["ports"]
+    shares = {name: row["share"] or 0.0 for name, row in totals.items()}
     most = max(shares, key=lambda name: shares[name])
-    fits = all(row["fits"] is not False for row in resources["totals"].values())
-    value, tone = ("Fits", "good") if fits else ("Does not fit", "bad")
-    note = f"{NAMES[most]} the most, {percent(shares[most])} of {resources['device']}"
+    verdicts = [row["fits"] for row in totals.values()]
+    value, tone = ("Fits", "good") if all(verdicts) else ("Unsure", "unsure")
+    if False in verdicts or ports["are_too_many"]:
+        value, tone = "Does not fit", "bad"
+    note = f"{NAMES[most]} the most, {percent(shares[most])} of {resources['device']}; "
+    note += f"logic ± {percent(resources['logic_error'], 0)}"
     return _tile("Fit, by estimate", value, note, tone)
 
 

@@ -15,6 +15,7 @@ from penstock.report.text import (
     number,
     percent,
     plural,
+    ratio,
     shape,
     significant,
 )
@@ -49,9 +50,31 @@ def spans_table(timeline: dict[str, Any]) -> Table:
         ]
         for row in timeline["spans"]
     ]  # fmt: skip
-    step = [number(timeline["cycles_per_step"]), number(timeline["bound_per_step"])]
-    total = ["", "One step", "", "", *step, percent(timeline["utilization"])]
-    return Table(columns, rows, total)
+    step = [number(timeline["compute_cycles"]), number(timeline["bound_per_step"])]
+    share = ratio(timeline["bound_per_step"], timeline["compute_cycles"])
+    return Table(columns, rows, ["", "One step of compute", "", "", *step, percent(share)])
+
+
+def processes_table(timeline: dict[str, Any]) -> Table:
+    """What every process, and every channel of the memory, needs for a step."""
+    columns = {"Process or channel": "name", "Cycles of a step": "number"}
+    rows = [[row["name"], number(row["cycles"])] for row in timeline["processes"]]
+    return Table(
+        columns, rows, [f"A step: {timeline['slowest']}", number(timeline["cycles_per_step"])]
+    )
+
+
+def call_table(timeline: dict[str, Any]) -> Table:
+    """What a call takes beside its steps."""
+    call = timeline["call"]
+    names = {
+        "begin": "until the first step", "reload": "parameters, if they are loaded",
+        "given": "state, if it is given", "zero": "state, if it is cleared",
+        "once": "what runs once, after the last step", "store": "state, if it is given back",
+        "end": "from the last step to the last beat in memory",
+    }  # fmt: skip
+    rows = [[text, number(call[name])] for name, text in names.items() if call[name]]
+    return Table({"Beside the steps": "text", "Cycles": "number"}, rows)
 
 
 def phases_table(phases: list[dict[str, Any]], totals: dict[str, Any]) -> Table:
@@ -146,12 +169,13 @@ def kinds_table(resources: dict[str, Any]) -> Table:
         "Memories by kind": "text",
         "How many": "number",
         "BRAM18": "number",
+        "URAM": "number",
         "LUT": "number",
     }
     sums: dict[str, list[int]] = {}
     for row in resources["memories"]:
-        of_kind = sums.setdefault(row["kind"], [0, 0, 0])
-        for index, key in enumerate(("count", "bram18", "lut")):
+        of_kind = sums.setdefault(row["kind"], [0, 0, 0, 0])
+        for index, key in enumerate(("count", "bram18", "uram", "lut")):
             of_kind[index] += row[key]
     return Table(columns, [[kind, *map(number, counts)] for kind, counts in sums.items()])
 
@@ -160,17 +184,48 @@ def memories_table(resources: dict[str, Any]) -> Table:
     """Every memory of the kernel."""
     columns = {
         "Memory": "name", "Kind": "text", "How many": "number", "Each": "number", "In": "text",
-        "BRAM18": "number", "LUT": "number",
+        "BRAM18": "number", "URAM": "number", "LUT": "number",
     }  # fmt: skip
-    storage = {"bram": "BRAM", "bram_t2p": "BRAM, dual port", "lutram": "LUTs", "rom": "BRAM (ROM)"}
+    storage = {
+        "bram": "BRAM", "bram_t2p": "BRAM, dual port", "lutram": "LUTs", "rom": "BRAM (ROM)",
+        "uram": "URAM",
+    }  # fmt: skip
     rows = [
         [row["name"], row["kind"], number(row["count"]),
          f"{number(row['depth'])} {TIMES} {plural(row['width'], 'bit')}", storage[row["storage"]],
-         number(row["bram18"]), number(row["lut"])]
+         *(number(row[key]) for key in ("bram18", "uram", "lut"))]
         for row in resources["memories"]
     ]  # fmt: skip
-    used = [number(resources["totals"][name]["used"]) for name in ("bram18", "lut")]
+    sums = {
+        key: sum(row[key] for row in resources["memories"]) for key in ("bram18", "uram", "lut")
+    }
+    used = [number(value) for value in sums.values()]
     return Table(columns, rows, ["All memories", "", "", "", "", *used])
+
+
+def blocks_table(resources: dict[str, Any]) -> Table:
+    """The logic around the memories, block by block."""
+    columns = {
+        "Logic": "name", "How many": "number", "LUT each": "number", "LUT": "number",
+        "FF": "number",
+    }  # fmt: skip
+    keys = ("count", "lut_each", "lut", "ff")
+    rows = [[row["name"], *(number(row[key]) for key in keys)] for row in resources["blocks"]]
+    used = [number(sum(row[key] for row in resources["blocks"])) for key in ("lut", "ff")]
+    return Table(columns, rows, ["All logic", "", "", *used])
+
+
+def ports_table(resources: dict[str, Any]) -> Table:
+    """The bandwidth of every memory port."""
+    columns = {
+        "Port": "name", "Channel": "number", "GB/s, a beat a cycle": "number",
+        "while its reader runs": "number", "mean of a step": "number", "offered": "number",
+    }  # fmt: skip
+    keys = ("beats", "streaming", "mean", "offered")
+    return Table(columns, [
+        [row["name"], number(row["channel"]), *(number(row[f"gb_per_s_{key}"], 2) for key in keys)]
+        for row in resources["ports"]["each"]
+    ])  # fmt: skip
 
 
 def multipliers_table(resources: dict[str, Any]) -> Table:

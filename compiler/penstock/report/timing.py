@@ -1,4 +1,4 @@
-"""The timeline of a step, and the memory bandwidth that it asks for."""
+"""The timeline of a step and of a call, and the memory bandwidth that they ask for."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from typing import Any
 
 from penstock.machine import Machine
 from penstock.machine.order import Work
-from penstock.report.text import ratio
+from penstock.machine.timeline import Timeline
+from penstock.report.text import percent, ratio
+
+LONG = 100
+"""Steps of the sequence that stands for a long one."""
 
 
 def timeline_section(machine: Machine) -> dict[str, Any]:
-    """All that is issued, one step of every sweep after the other; then the sums of a step."""
-    order, hardware = machine.order, machine.hardware
-    microseconds = order.step_cycles / hardware.clock_mhz
+    """All that compute issues, one step of every sweep after the other; what a step and a call take."""
+    order, hardware, whole = machine.order, machine.hardware, machine.timeline
+    microseconds = whole.step / hardware.clock_mhz
     by_kind = {str(work): 0 for work in (Work.LOAD, Work.SPMV, Work.CELLS)}
     for issue in order.of_step:
         by_kind[issue.work] = by_kind.get(issue.work, 0) + issue.cycles
@@ -25,15 +29,31 @@ def timeline_section(machine: Machine) -> dict[str, Any]:
             }
             for issue in order.issues
         ],
-        "cycles_per_step": order.step_cycles,
+        "cycles_per_step": whole.step,
+        "slowest": whole.slowest.what,
+        "processes": [{"name": busy.what, "cycles": busy.cycles} for busy in whole.busy],
+        "compute_cycles": order.step_cycles,
+        "stall_cycles": whole.stall,
         "cycles_by_kind": by_kind,
         "bound_per_step": order.bound_cycles,
-        "utilization": ratio(order.bound_cycles, order.step_cycles),
+        "utilization": ratio(order.bound_cycles, whole.step),
         "cycles_once": order.once_cycles,
+        "call": _call(whole),
         "clock_mhz": hardware.clock_mhz,
         "microseconds_per_step": microseconds,
         "steps_per_second": hardware.lanes * 1e6 / microseconds,
         **_bandwidth(machine, microseconds),
+    }  # fmt: skip
+
+
+def _call(whole: Timeline) -> dict[str, Any]:
+    """What a call takes beside its steps, in cycles; and three calls as examples."""
+    return {
+        "begin": whole.begin, "reload": whole.reload, "given": whole.given, "zero": whole.zero,
+        "once": whole.once, "store": whole.store, "end": whole.end,
+        "first": whole.call(1, "zero", reload=True),
+        "one_step": whole.call(1, "carried", store=False),
+        "long": whole.call(LONG, "zero"), "long_steps": LONG,
     }  # fmt: skip
 
 
@@ -47,3 +67,16 @@ def _bandwidth(machine: Machine, microseconds: float) -> dict[str, Any]:
         "weight_gb_per_s_peak": hardware.pes * entry_bits / 8 * hardware.clock_mhz / 1e3,
         "weight_gb_per_s_mean": step_bytes / microseconds / 1e3,
     }
+
+
+def timing_notes(machine: Machine) -> list[str]:
+    """A sentence if something else than compute decides how long a step takes."""
+    whole, compute = machine.timeline, machine.order.step_cycles
+    notes = []
+    if whole.slowest.cycles > whole.busy[0].cycles:
+        more = percent(whole.step / compute - 1, 0)
+        notes.append(
+            f"a step takes {whole.step:,} cycles because of {whole.slowest.what}; the PEs and the cell "
+            f"unit alone would need {compute:,} (+{more})"
+        )
+    return notes

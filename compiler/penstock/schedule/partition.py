@@ -30,7 +30,9 @@ class PhaseNodes:
     matvecs: siblings, computed side by side; none in an element-wise phase. operands: the vectors
     that they gather, each once, in order of first use; gathers: of each matvec, the index in
     ``operands`` of each of its vectors. elementwise: the other nodes, in graph order. results: the
-    vectors that leave the network from here (at most one).
+    vectors that leave the network from here (at most one). ready: of each operand, in how many of
+    the units of phases that run before this one it is there already, counted backwards and, around
+    the end of the step, into the step before; it falls from one operand to the next.
     """
 
     name: str
@@ -41,6 +43,7 @@ class PhaseNodes:
     gathers: tuple[tuple[int, ...], ...]
     elementwise: tuple[str, ...]
     results: tuple[str, ...]
+    ready: tuple[int, ...] = ()
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from penstock.formats.phase import siblings_of
 from penstock.formats.protocol import Matrices
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
+from penstock.schedule.ahead import in_order_of_readiness
 from penstock.schedule.arrange import Arrangement, Rows, arrange
 from penstock.schedule.encode import choose_format, loads_by_row
 from penstock.schedule.partition import Partition, PhaseNodes, partition
@@ -73,6 +74,7 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     can hold one of its nodes.
     """
     parts = partition(graph, hardware.accumulator_banks or BANK_CHOICES[0])
+    parts = replace(parts, phases=in_order_of_readiness(graph, parts.phases))
     arranged = _arrange_all(graph, parts, hardware, share)
     shared = _shared_rows(parts, arranged)
     _check_pes(parts, hardware, shared)
@@ -87,6 +89,16 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
         chosen = choose_format(nonzeros[phase.name], code.weight_bits, hardware)
         codes[phase.name] = replace(code, format=chosen)
     banks, entries = _encode_all(codes, nonzeros, hardware)
+    if hardware.overlaps:
+        for phase in products:
+            code = replace(codes[phase.name], banks=banks)
+            code = _with_starts(
+                phase, code, nonzeros[phase.name], entries[phase.name].words, hardware
+            )
+            codes[phase.name] = code
+            entries[phase.name] = code.format.encode(
+                code, hardware.pes, nonzeros[phase.name], hardware.hazard_distance
+            )
     done = tuple(
         _product(phase, replace(codes[phase.name], banks=banks), entries[phase.name],
                  len(nonzeros[phase.name].pe), hardware)
@@ -208,6 +220,19 @@ def _encode_all(
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break
     return banks, entries
+
+
+def _with_starts(
+    phase: PhaseNodes, code: PhaseCode, nonzeros: NonZeros, words: int, hardware: Hardware
+) -> PhaseCode:
+    """When each vector may begin to be written: as late as costs no word if others are earlier."""
+    starts: list[int] = []
+    for k, ready in enumerate(phase.ready):
+        if k == 0 or ready == phase.ready[k - 1]:
+            starts.append(starts[-1] if starts else 0)
+        else:
+            starts.append(max(starts[-1], code.format.head_words(code, nonzeros, k, words)))
+    return replace(code, starts=tuple(starts), packet=hardware.cell_units)
 
 
 def _product(

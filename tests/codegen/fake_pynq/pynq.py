@@ -24,7 +24,10 @@ class _Buffer(np.ndarray):
         del CARD[self.device_address]
 
 
-def allocate(shape, dtype="u4"):
+def allocate(shape, dtype="u4", target=None):
+    """A card with several memories refuses a buffer without a target."""
+    assert (target is None) == Overlay.is_split, "Multiple memories active in design"
+    assert target is None or target.startswith("bank of ")
     buffer = np.full(shape, 0x5A, dtype).view(_Buffer)
     buffer.device_address = 0x4_0000_0000 + 0x10_0000 * len(CARD)
     while buffer.device_address in CARD:
@@ -103,8 +106,13 @@ class Overlay:
         scalars = [name for name in every if name not in (*pointers, "return")]
         self.ip_dict = {
             "axi_dma_0": {"type": "xilinx.com:ip:axi_dma:7.1"},
-            "lstm_top_0": {"type": "xilinx.com:hls:lstm_top:1.0"},
+            "lstm_top_0": {"type": "xilinx.com:hls:lstm_top:1.0", "registers": {}},
         }
+        if not self.is_split:
+            for name in pointers:
+                setattr(self, f"HBM_{name}", f"bank of {name}")
+                register = {"memory": f"HBM_{name}"}
+                self.ip_dict["lstm_top_0"]["registers"][name] = register
         self.lstm_top_0 = type("Kernel", (), {})()
         self.lstm_top_0.register_map = _Registers(
             ctypes.CDLL(str(library)), pointers, scalars, self.is_split

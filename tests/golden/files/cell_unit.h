@@ -8,16 +8,16 @@
 #include "tables.h"
 
 // l0.gates: acc_i, acc_f, acc_g, acc_o are the sums over x, l0.y_before.
-static void l0_gates_cells(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES],
+static void l0_gates_cells(const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS],
     const ap_fixed<12, 0> l0_w_ic[6],
-    ap_fixed<16, 3> l0_c[6][LANES],
+    lanes_of<ap_fixed<16, 3> > l0_c[6],
     const ap_fixed<16, 0> l0_b_i[6],
     const ap_fixed<12, 0> l0_w_fc[6],
     const ap_fixed<16, 0> l0_b_f[6],
     const ap_fixed<16, 0> l0_b_g[6],
     const ap_fixed<12, 0> l0_w_oc[6],
     const ap_fixed<16, -1> l0_b_o[6],
-    activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES],
+    gathered_t l0_m_packets[GROUPS][MAX_PACKETS],
     const bool valid[LANES],
     unsigned step) {
 #pragma HLS INLINE off
@@ -27,42 +27,47 @@ SLOTS_OF_PE:
     for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
 // Each address is visited once in these loops: no iteration waits for another.
-#pragma HLS DEPENDENCE variable=acc type=inter dependent=false
-#pragma HLS DEPENDENCE variable=l0_c type=inter dependent=false
+#pragma HLS DEPENDENCE variable=l0_c inter false
+      COUNT(LOOP_CELLS_L0_GATES);
+      gathered_t l0_m_packets_next;
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-        const unsigned pe = q * CELL_UNITS + unit;
-        const unsigned position = slot * PES + pe;
+        const unsigned position = (slot * (PES / CELL_UNITS) + q) * CELL_UNITS + unit;
+        const sums_t acc_i_lanes = take<0>(sums, q, unit, slot);
+        const sums_t acc_f_lanes = take<1>(sums, q, unit, slot);
+        const sums_t acc_g_lanes = take<2>(sums, q, unit, slot);
+        const sums_t acc_o_lanes = take<3>(sums, q, unit, slot);
+        const ap_fixed<12, 0> w_ic = l0_w_ic[position];
+        const lanes_of<ap_fixed<16, 3> > c_before_lanes = l0_c[position];
+        const ap_fixed<16, 0> b_i = l0_b_i[position];
+        const ap_fixed<12, 0> w_fc = l0_w_fc[position];
+        const ap_fixed<16, 0> b_f = l0_b_f[position];
+        const ap_fixed<16, 0> b_g = l0_b_g[position];
+        lanes_of<ap_fixed<16, 3> > c_after_lanes;
+        const ap_fixed<12, 0> w_oc = l0_w_oc[position];
+        const ap_fixed<16, -1> b_o = l0_b_o[position];
+        activations_t m_gathered;
       LANES_OF_UNIT:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const ap_fixed<30, 5> acc_i =
-              from_raw<ap_fixed<30, 5> >(take<2>(acc, pe, 0, slot, lane));
+          const ap_fixed<30, 5> acc_i = from_raw<ap_fixed<30, 5> >(acc_i_lanes.lane[lane]);
           if (valid[lane]) TRACE(5, step, lane, position, raw_of(acc_i));
-          const ap_fixed<30, 5> acc_f =
-              from_raw<ap_fixed<30, 5> >(take<2>(acc, pe, 2, slot, lane));
+          const ap_fixed<30, 5> acc_f = from_raw<ap_fixed<30, 5> >(acc_f_lanes.lane[lane]);
           if (valid[lane]) TRACE(8, step, lane, position, raw_of(acc_f));
-          const ap_fixed<30, 5> acc_g =
-              from_raw<ap_fixed<30, 5> >(take<2>(acc, pe, 4, slot, lane));
+          const ap_fixed<30, 5> acc_g = from_raw<ap_fixed<30, 5> >(acc_g_lanes.lane[lane]);
           if (valid[lane]) TRACE(11, step, lane, position, raw_of(acc_g));
-          const ap_fixed<30, 5> acc_o =
-              from_raw<ap_fixed<30, 5> >(take<2>(acc, pe, 6, slot, lane));
+          const ap_fixed<30, 5> acc_o = from_raw<ap_fixed<30, 5> >(acc_o_lanes.lane[lane]);
           if (valid[lane]) TRACE(14, step, lane, position, raw_of(acc_o));
-          const ap_fixed<12, 0> w_ic = l0_w_ic[position];
-          const ap_fixed<16, 3> c_before = l0_c[position][lane];
+          const ap_fixed<16, 3> c_before = c_before_lanes.lane[lane];
           const ap_fixed<27, 2> peephole_i = w_ic * c_before;
-          const ap_fixed<16, 0> b_i = l0_b_i[position];
           const ap_fixed<30, 5> pre_i = acc_i + b_i + peephole_i;
           const ap_fixed<11, 4, AP_RND, AP_SAT> i_in = pre_i;
           const ap_ufixed<16, 1, AP_RND, AP_SAT> i = sigma_s11_7_u16_15(i_in);
-          const ap_fixed<12, 0> w_fc = l0_w_fc[position];
           const ap_fixed<27, 2> peephole_f = w_fc * c_before;
-          const ap_fixed<16, 0> b_f = l0_b_f[position];
           const ap_fixed<31, 6> pre_f = acc_f + b_f + peephole_f;
           const ap_fixed<11, 4, AP_RND, AP_SAT> f_in = pre_f;
           const ap_ufixed<16, 1, AP_RND, AP_SAT> f = sigma_s11_7_u16_15(f_in);
-          const ap_fixed<16, 0> b_g = l0_b_g[position];
           const ap_fixed<30, 5> pre_g = acc_g + b_g;
           const ap_fixed<11, 3, AP_RND, AP_SAT> g_in = pre_g;
           const ap_fixed<16, 1, AP_RND, AP_SAT> g = tanh_s11_8_s16_15(g_in);
@@ -70,13 +75,9 @@ SLOTS_OF_PE:
           const ap_fixed<31, 1> fresh = i * g;
           const ap_fixed<34, 4> c_sum = kept + fresh;
           const ap_fixed<16, 3, AP_RND, AP_SAT> c = c_sum;
-          if (valid[lane]) {
-            l0_c[position][lane] = c;
-            TRACE(37, step, lane, position, raw_of(c));
-          }
-          const ap_fixed<12, 0> w_oc = l0_w_oc[position];
+          c_after_lanes.lane[lane] = c;
+          if (valid[lane]) TRACE(37, step, lane, position, raw_of(c));
           const ap_fixed<27, 2> peephole_o = w_oc * c;
-          const ap_fixed<16, -1> b_o = l0_b_o[position];
           const ap_fixed<30, 5> pre_o = acc_o + b_o + peephole_o;
           const ap_fixed<11, 4, AP_RND, AP_SAT> o_in = pre_o;
           const ap_ufixed<16, 1, AP_RND, AP_SAT> o = sigma_s11_7_u16_15(o_in);
@@ -84,16 +85,20 @@ SLOTS_OF_PE:
           const ap_fixed<16, 1, AP_RND, AP_SAT> tanh_c = tanh_s11_8_s16_15(tanh_c_in);
           const ap_fixed<31, 1> m_product = o * tanh_c;
           const ap_fixed<16, 1, AP_RND, AP_SAT> m = m_product;
-          broadcast(vector, L0_M_BASE + position, lane, raw_of(m));
+          m_gathered.lane[lane] = raw_of(m);
         }
+        if (valid[0]) l0_c[position] = c_after_lanes;
+        l0_m_packets_next.element[unit] = m_gathered;
       }
+      publish(l0_m_packets, slot * (PES / CELL_UNITS) + q, l0_m_packets_next);
     }
   }
 }
 
 // l0.projection: acc_y are the sums over l0.m.
-static void l0_projection_cells(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES],
-    activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES],
+static void l0_projection_cells(const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS],
+    gathered_t l0_y_packets[GROUPS][MAX_PACKETS],
+    gathered_t l0_y_last_packets[GROUPS][MAX_PACKETS],
     const bool last[LANES],
     const bool valid[LANES],
     unsigned step) {
@@ -103,36 +108,38 @@ SLOTS_OF_PE:
   NEIGHBOURS:
     for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-// Each address is visited once in these loops: no iteration waits for another.
-#pragma HLS DEPENDENCE variable=acc type=inter dependent=false
+      COUNT(LOOP_CELLS_L0_PROJECTION);
+      gathered_t l0_y_packets_next;
+      gathered_t l0_y_last_packets_next;
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-        const unsigned pe = q * CELL_UNITS + unit;
-        const unsigned position = slot * PES + pe;
+        const unsigned position = (slot * (PES / CELL_UNITS) + q) * CELL_UNITS + unit;
+        const sums_t acc_y_lanes = take<0>(sums, q, unit, slot);
+        lanes_of<ap_fixed<16, 1> > y_after_lanes;
+        lanes_of<ap_fixed<16, 1> > l0_y_last_lanes;
       LANES_OF_UNIT:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const ap_fixed<28, 2> acc_y =
-              from_raw<ap_fixed<28, 2> >(take<8>(acc, pe, 0, slot, lane));
+          const ap_fixed<28, 2> acc_y = from_raw<ap_fixed<28, 2> >(acc_y_lanes.lane[lane]);
           if (valid[lane]) TRACE(49, step, lane, position, raw_of(acc_y));
           const ap_fixed<16, 1, AP_RND, AP_SAT> y = acc_y;
-          if (valid[lane]) {
-            broadcast(vector, L0_Y_BASE + position, lane, raw_of(y));
-            TRACE(51, step, lane, position, raw_of(y));
-          }
-          if (last[lane]) {
-            broadcast(vector, L0_Y_LAST_BASE + position, lane, raw_of(y));
-            TRACE(52, step, lane, position, raw_of(y));
-          }
+          y_after_lanes.lane[lane] = y;
+          if (valid[lane]) TRACE(51, step, lane, position, raw_of(y));
+          l0_y_last_lanes.lane[lane] = y;
+          if (last[lane]) TRACE(52, step, lane, position, raw_of(y));
         }
+        l0_y_packets_next.element[unit] = raw_lanes(y_after_lanes);
+        l0_y_last_packets_next.element[unit] = raw_lanes(l0_y_last_lanes);
       }
+      if (valid[0]) publish(l0_y_packets, slot * (PES / CELL_UNITS) + q, l0_y_packets_next);
+      if (last[0]) publish(l0_y_last_packets, slot * (PES / CELL_UNITS) + q, l0_y_last_packets_next);
     }
   }
 }
 
 // head.dense: acc_head are the sums over l0.y.last.
-static void head_dense_cells(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES],
+static void head_dense_cells(const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS],
     const ap_fixed<16, -1> head_b[2],
     result_stream &results,
     const bool valid[LANES],
@@ -143,21 +150,19 @@ SLOTS_OF_PE:
   NEIGHBOURS:
     for (unsigned q = 0; q < PES / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-// Each address is visited once in these loops: no iteration waits for another.
-#pragma HLS DEPENDENCE variable=acc type=inter dependent=false
+      COUNT(LOOP_CELLS_HEAD_DENSE);
       packet_t packet;
     UNITS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-        const unsigned pe = q * CELL_UNITS + unit;
-        const unsigned position = slot * PES + pe;
+        const unsigned position = (slot * (PES / CELL_UNITS) + q) * CELL_UNITS + unit;
+        const sums_t acc_head_lanes = take<0>(sums, q, unit, slot);
+        const ap_fixed<16, -1> b = head_b[position];
       LANES_OF_UNIT:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const ap_fixed<28, 1> acc_head =
-              from_raw<ap_fixed<28, 1> >(take<8>(acc, pe, 0, slot, lane));
+          const ap_fixed<28, 1> acc_head = from_raw<ap_fixed<28, 1> >(acc_head_lanes.lane[lane]);
           if (valid[lane]) TRACE(54, step, lane, position, raw_of(acc_head));
-          const ap_fixed<16, -1> b = head_b[position];
           const ap_fixed<28, 1> sum = acc_head + b;
           const ap_fixed<16, 0, AP_RND, AP_SAT> logits = sum;
           packet.value[unit][lane] = valid[lane] ? io_t(raw_of(logits)) : io_t(0);

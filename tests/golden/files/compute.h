@@ -7,230 +7,312 @@
 #include "cell_unit.h"
 #include "pe_array.h"
 
-// An on-chip vector from its beats, an element at each position.
-template <class T, int POSITIONS>
-static void load_parameter(const beat_t *parameters, unsigned first_beat, T array[POSITIONS]) {
-BEATS_OF_PARAMETER:
-  for (unsigned k = 0; k * PARAMETERS_PER_BEAT < POSITIONS; ++k) {
-    beat_t beat = parameters[first_beat + k];
-  ELEMENTS:
-    for (unsigned n = 0; n < PARAMETERS_PER_BEAT; ++n) {
-#pragma HLS PIPELINE II=1
-      const unsigned position = k * PARAMETERS_PER_BEAT + n;
-      ap_int<PARAMETER_BITS> raw;
-      raw = beat.range(PARAMETER_BITS - 1, 0);
-      if (position < POSITIONS) array[position] = from_raw<T>(raw);
-      beat >>= PARAMETER_BITS;
-    }
-  }
-}
-
 // Positions of l0.c that hold an element; the others are stored as zero.
 static const bool L0_C_FILLED[6] = {
 #include "tables/l0_c_filled.inc"
 };
 
+// An on-chip vector, as many elements a cycle as a packet has.
+template <class T, int POSITIONS>
+static void load_parameter(parameter_stream &parameters, T array[POSITIONS]) {
+#pragma HLS INLINE
+PARAMETER_PACKETS:
+  for (unsigned q = 0; q < POSITIONS / CELL_UNITS; ++q) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_PARAMETER_PACKETS);
+    const parameters_t packet = parameters.read();
+    for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+      array[q * CELL_UNITS + unit] = from_raw<T>(packet.value[unit][0]);
+    }
+  }
+}
+
+// Zeros in all accumulators.
+static void clear_slots(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH]) {
+#pragma HLS INLINE
+CLEAR_SLOTS:
+  for (unsigned slot = 0; slot < ACC_DEPTH; ++slot) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_CLEAR_SLOTS);
+  CLEAR_PES:
+    for (int pe = 0; pe < PES; ++pe) {
+#pragma HLS UNROLL
+      for (int bank = 0; bank < BANKS; ++bank) {
+#pragma HLS UNROLL
+        acc[pe / GROUP_PES][pe % GROUP_PES][bank][slot] = zeros<acc_t>();
+      }
+    }
+  }
+}
+
+// x of a step, if there is one.
+static void load_x_0(frame_stream &frames, gathered_t x_0_packets[GROUPS][MAX_PACKETS], bool is_there) {
+#pragma HLS INLINE off
+  const unsigned count = is_there ? 4 / CELL_UNITS : 0;
+LOAD:
+  for (unsigned q = 0; q < count; ++q) {
+#pragma HLS LOOP_TRIPCOUNT max=2
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_LOAD_X_0);
+    const packet_t packet = frames.read();
+    gathered_t gathered;
+    for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+      activations_t raw;
+      for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+        raw.lane[lane] = packet.value[unit][lane];
+      }
+      gathered.element[unit] = raw;
+    }
+    publish(x_0_packets, q, gathered);
+  }
+}
+
 // The processing of a whole call. All feedback (state, accumulators, activations) stays in here.
-static void compute(frame_stream &frames, word_stream words[GROUPS], const beat_t *parameters,
-                    beat_t *state, result_stream &results, unsigned steps,
+static void compute(frame_stream &frames, word_stream words[GROUPS],
+                    parameter_stream &parameters,
+                    state_stream &given, state_stream &final,
+                    result_stream &results, unsigned steps,
                     unsigned length_0,
-                    unsigned start, unsigned reload) {
-  static activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES];
-#pragma HLS ARRAY_PARTITION variable=vector type=complete dim=1
-#pragma HLS ARRAY_PARTITION variable=vector type=complete dim=2
-#pragma HLS ARRAY_PARTITION variable=vector type=cyclic factor=2 dim=3
-#pragma HLS ARRAY_PARTITION variable=vector type=complete dim=4
-#pragma HLS BIND_STORAGE variable=vector type=ram_t2p impl=bram latency=2
-  static acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES];
-#pragma HLS ARRAY_PARTITION variable=acc type=complete dim=1
-#pragma HLS ARRAY_PARTITION variable=acc type=complete dim=2
-#pragma HLS ARRAY_PARTITION variable=acc type=complete dim=3
-#pragma HLS ARRAY_PARTITION variable=acc type=complete dim=5
+                    unsigned start, unsigned reload, unsigned store) {
+  static activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH];
+#pragma HLS AGGREGATE variable=vector compact=bit
+#pragma HLS ARRAY_PARTITION variable=vector complete dim=1
+#pragma HLS ARRAY_PARTITION variable=vector complete dim=2
+#pragma HLS ARRAY_PARTITION variable=vector cyclic factor=2 dim=3
+#pragma HLS BIND_STORAGE variable=vector type=ram_s2p impl=lutram latency=1
+  static sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH];
+#pragma HLS AGGREGATE variable=acc compact=bit
+#pragma HLS ARRAY_PARTITION variable=acc complete dim=1
+#pragma HLS ARRAY_PARTITION variable=acc complete dim=2
+#pragma HLS ARRAY_PARTITION variable=acc complete dim=3
 #pragma HLS BIND_STORAGE variable=acc type=ram_s2p impl=lutram latency=1
-  static ap_fixed<16, 3> l0_c[6][LANES];
-#pragma HLS ARRAY_PARTITION variable=l0_c type=cyclic factor=2 dim=1
-#pragma HLS ARRAY_PARTITION variable=l0_c type=complete dim=2
+  static sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS];  // what the cell unit works on
+#pragma HLS AGGREGATE variable=sums compact=bit
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=1
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=2
+#pragma HLS ARRAY_PARTITION variable=sums complete dim=3
+#pragma HLS BIND_STORAGE variable=sums type=ram_s2p impl=lutram latency=1
+  static gathered_t x_0_packets[GROUPS][MAX_PACKETS];
+#pragma HLS AGGREGATE variable=x_0_packets compact=bit
+#pragma HLS ARRAY_PARTITION variable=x_0_packets complete dim=1
+#pragma HLS BIND_STORAGE variable=x_0_packets type=ram_s2p impl=lutram latency=1
+  static gathered_t l0_y_packets[GROUPS][MAX_PACKETS];
+#pragma HLS AGGREGATE variable=l0_y_packets compact=bit
+#pragma HLS ARRAY_PARTITION variable=l0_y_packets complete dim=1
+#pragma HLS BIND_STORAGE variable=l0_y_packets type=ram_s2p impl=lutram latency=1
+  static gathered_t l0_m_packets[GROUPS][MAX_PACKETS];
+#pragma HLS AGGREGATE variable=l0_m_packets compact=bit
+#pragma HLS ARRAY_PARTITION variable=l0_m_packets complete dim=1
+#pragma HLS BIND_STORAGE variable=l0_m_packets type=ram_s2p impl=lutram latency=1
+  static gathered_t l0_y_last_packets[GROUPS][MAX_PACKETS];
+#pragma HLS AGGREGATE variable=l0_y_last_packets compact=bit
+#pragma HLS ARRAY_PARTITION variable=l0_y_last_packets complete dim=1
+#pragma HLS BIND_STORAGE variable=l0_y_last_packets type=ram_s2p impl=lutram latency=1
+  static column_t kept_column[GROUPS][KEPT][GROUP_PES];  // where PEs of phases that pause go on
+  static slot_t kept_slot[GROUPS][KEPT][GROUP_PES];
+#pragma HLS ARRAY_PARTITION variable=kept_column complete dim=0
+#pragma HLS ARRAY_PARTITION variable=kept_slot complete dim=0
+  static lanes_of<ap_fixed<16, 3> > l0_c[6];
+#pragma HLS AGGREGATE variable=l0_c compact=bit
+#pragma HLS ARRAY_PARTITION variable=l0_c cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=l0_c type=ram_s2p impl=lutram latency=1
   static ap_fixed<16, 0> l0_b_i[6];
-#pragma HLS ARRAY_PARTITION variable=l0_b_i type=cyclic factor=2 dim=1
+#pragma HLS ARRAY_PARTITION variable=l0_b_i cyclic factor=2 dim=1
   static ap_fixed<12, 0> l0_w_ic[6];
-#pragma HLS ARRAY_PARTITION variable=l0_w_ic type=cyclic factor=2 dim=1
+#pragma HLS ARRAY_PARTITION variable=l0_w_ic cyclic factor=2 dim=1
   static ap_fixed<16, 0> l0_b_f[6];
-#pragma HLS ARRAY_PARTITION variable=l0_b_f type=cyclic factor=2 dim=1
+#pragma HLS ARRAY_PARTITION variable=l0_b_f cyclic factor=2 dim=1
   static ap_fixed<12, 0> l0_w_fc[6];
-#pragma HLS ARRAY_PARTITION variable=l0_w_fc type=cyclic factor=2 dim=1
+#pragma HLS ARRAY_PARTITION variable=l0_w_fc cyclic factor=2 dim=1
   static ap_fixed<16, 0> l0_b_g[6];
-#pragma HLS ARRAY_PARTITION variable=l0_b_g type=cyclic factor=2 dim=1
+#pragma HLS ARRAY_PARTITION variable=l0_b_g cyclic factor=2 dim=1
   static ap_fixed<16, -1> l0_b_o[6];
-#pragma HLS ARRAY_PARTITION variable=l0_b_o type=cyclic factor=2 dim=1
+#pragma HLS ARRAY_PARTITION variable=l0_b_o cyclic factor=2 dim=1
   static ap_fixed<12, 0> l0_w_oc[6];
-#pragma HLS ARRAY_PARTITION variable=l0_w_oc type=cyclic factor=2 dim=1
+#pragma HLS ARRAY_PARTITION variable=l0_w_oc cyclic factor=2 dim=1
   static ap_fixed<16, -1> head_b[2];
-#pragma HLS ARRAY_PARTITION variable=head_b type=cyclic factor=2 dim=1
+#pragma HLS ARRAY_PARTITION variable=head_b cyclic factor=2 dim=1
 #pragma HLS ALLOCATION function instances=spmv_group limit=1
 
   const unsigned length[LANES] = {length_0};
 
   if (reload) {
-    load_parameter<ap_fixed<16, 0>, 6>(parameters, 0, l0_b_i);
-    load_parameter<ap_fixed<12, 0>, 6>(parameters, 1, l0_w_ic);
-    load_parameter<ap_fixed<16, 0>, 6>(parameters, 2, l0_b_f);
-    load_parameter<ap_fixed<12, 0>, 6>(parameters, 3, l0_w_fc);
-    load_parameter<ap_fixed<16, 0>, 6>(parameters, 4, l0_b_g);
-    load_parameter<ap_fixed<16, -1>, 6>(parameters, 5, l0_b_o);
-    load_parameter<ap_fixed<12, 0>, 6>(parameters, 6, l0_w_oc);
-    load_parameter<ap_fixed<16, -1>, 2>(parameters, 7, head_b);
-  CLEAR_SLOTS:  // the phases leave zeros behind, so this is needed once only
-    for (unsigned slot = 0; slot < ACC_DEPTH; ++slot) {
-#pragma HLS PIPELINE II=1
-    CLEAR_PES:
-      for (int pe = 0; pe < PES; ++pe) {
-#pragma HLS UNROLL
-        for (int bank = 0; bank < BANKS; ++bank) {
-#pragma HLS UNROLL
-          for (int lane = 0; lane < LANES; ++lane) {
-#pragma HLS UNROLL
-            acc[pe / GROUP_PES][pe % GROUP_PES][bank][slot][lane] = 0;
-          }
-        }
-      }
-    }
+    load_parameter<ap_fixed<16, 0>, 6>(parameters, l0_b_i);
+    load_parameter<ap_fixed<12, 0>, 6>(parameters, l0_w_ic);
+    load_parameter<ap_fixed<16, 0>, 6>(parameters, l0_b_f);
+    load_parameter<ap_fixed<12, 0>, 6>(parameters, l0_w_fc);
+    load_parameter<ap_fixed<16, 0>, 6>(parameters, l0_b_g);
+    load_parameter<ap_fixed<16, -1>, 6>(parameters, l0_b_o);
+    load_parameter<ap_fixed<12, 0>, 6>(parameters, l0_w_oc);
+    load_parameter<ap_fixed<16, -1>, 2>(parameters, head_b);
   }
 
-  // The state before the first step: zero, from memory, or as the last call left it.
-  if (start != START_CARRIED) {
-  LOAD_L0_Y:
-    for (unsigned k = 0; k < 1; ++k) {
-      beat_t beat = start == START_GIVEN ? beat_t(state[0 + k]) : beat_t(0);
-      for (unsigned n = 0; n < IO_PER_BEAT; ++n) {
+  // The state before the first step: from memory, zero, or as the last call left it.
+  if (start == START_GIVEN) {
+  GIVEN_L0_Y:
+    for (unsigned q = 0; q < 2 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-        const unsigned position = k * IO_PER_BEAT + n;
-        if (position < 2) {
-          for (int lane = 0; lane < LANES; ++lane) {
+      COUNT(LOOP_GIVEN_L0_Y);
+      const packet_t packet = given.read();
+      gathered_t gathered;
+      for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-            io_t raw;
-            raw = beat.range((lane + 1) * IO_BITS - 1, lane * IO_BITS);
-            broadcast(vector, L0_Y_BASE + position, lane, raw);
-          }
+        activations_t raw;
+        for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+          raw.lane[lane] = packet.value[unit][lane];
         }
-        beat >>= IO_BITS * LANES;
+        gathered.element[unit] = raw;
+      }
+      publish(l0_y_packets, q, gathered);
+    }
+  GIVEN_L0_C:
+    for (unsigned q = 0; q < 6 / CELL_UNITS; ++q) {
+#pragma HLS PIPELINE II=1
+      COUNT(LOOP_GIVEN_L0_C);
+      const packet_t packet = given.read();
+      for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+        lanes_of<ap_fixed<16, 3> > values;
+        for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+          values.lane[lane] = from_raw<ap_fixed<16, 3> >(packet.value[unit][lane]);
+        }
+        l0_c[q * CELL_UNITS + unit] = values;
       }
     }
-  LOAD_L0_C:
-    for (unsigned k = 0; k < 1; ++k) {
-      beat_t beat = start == START_GIVEN ? beat_t(state[1 + k]) : beat_t(0);
-      for (unsigned n = 0; n < IO_PER_BEAT; ++n) {
+  } else if (start == START_ZERO) {
+  ZERO_L0_Y:
+    for (unsigned q = 0; q < 2 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-        const unsigned position = k * IO_PER_BEAT + n;
-        if (position < 6) {
-          for (int lane = 0; lane < LANES; ++lane) {
+      COUNT(LOOP_ZERO_L0_Y);
+      gathered_t gathered;
+      for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-            io_t raw;
-            raw = beat.range((lane + 1) * IO_BITS - 1, lane * IO_BITS);
-            l0_c[position][lane] = from_raw<ap_fixed<16, 3> >(raw);
-          }
-        }
-        beat >>= IO_BITS * LANES;
+        activations_t raw = zeros<activation_t>();
+        gathered.element[unit] = raw;
+      }
+      publish(l0_y_packets, q, gathered);
+    }
+  ZERO_L0_C:
+    for (unsigned q = 0; q < 6 / CELL_UNITS; ++q) {
+#pragma HLS PIPELINE II=1
+      COUNT(LOOP_ZERO_L0_C);
+      for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+        lanes_of<ap_fixed<16, 3> > values = zeros<ap_fixed<16, 3> >();
+        l0_c[q * CELL_UNITS + unit] = values;
       }
     }
   }
 CLEAR_L0_Y_LAST_BASE:  // a lane without steps captures zeros
-  for (unsigned position = 0; position < 2; ++position) {
+  for (unsigned q = 0; q < 2 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-    for (int lane = 0; lane < LANES; ++lane) {
+    COUNT(LOOP_CLEAR_L0_Y_LAST);
+    gathered_t gathered;
+    for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-      broadcast(vector, L0_Y_LAST_BASE + position, lane, 0);
+      lanes_of<ap_fixed<16, 1> > nothing;
+      for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+        nothing.lane[lane] = 0;
+      }
+      gathered.element[unit] = raw_lanes(nothing);
     }
+    publish(l0_y_last_packets, q, gathered);
   }
 
+  // Before sweep 0: what is known goes into the activation memory; what later steps do in
+  // advance is done for the first one.
+  clear_slots(acc);
+    load_x_0(frames, x_0_packets, steps > 0);
+    spmv(WRITE_L0_Y, words, l0_y_packets, vector, kept_column, kept_slot, acc);
+    spmv(WRITE_X_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
+    spmv(L0_GATES_FROM_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
   // Sweep 0, forward.
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=256
     const unsigned step = n;
     bool valid[LANES];  // lanes whose sequence has this step
-#pragma HLS ARRAY_PARTITION variable=valid type=complete
+#pragma HLS ARRAY_PARTITION variable=valid complete
     for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
       valid[lane] = step < length[lane];
     }
     bool last[LANES];
-#pragma HLS ARRAY_PARTITION variable=last type=complete
+#pragma HLS ARRAY_PARTITION variable=last complete
     for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
       last[lane] = step + 1 == length[lane];
     }
-  LOAD_X_0:
-    for (unsigned q = 0; q < 4 / CELL_UNITS; ++q) {
-#pragma HLS PIPELINE II=1
-      const packet_t packet = frames.read();
-      for (int unit = 0; unit < CELL_UNITS; ++unit) {
-#pragma HLS UNROLL
-        const unsigned position = q * CELL_UNITS + unit;
-        for (int lane = 0; lane < LANES; ++lane) {
-#pragma HLS UNROLL
-          const activation_t raw = packet.value[unit][lane];
-          broadcast(vector, X_0_BASE + position, lane, raw);
-        }
-      }
-    }
-    spmv(L0_GATES, words, vector, acc);
-    l0_gates_cells(acc, l0_w_ic, l0_c, l0_b_i, l0_w_fc, l0_b_f,
-        l0_b_g, l0_w_oc, l0_b_o, vector, valid, step);
-    spmv(L0_PROJECTION, words, vector, acc);
-    l0_projection_cells(acc, vector, last, valid, step);
+    spmv(L0_GATES_FROM_16, words, l0_y_packets, vector, kept_column, kept_slot, acc);
+    // Side by side: they share no memory.
+    l0_gates_drain(acc, sums);
+    load_x_0(frames, x_0_packets, n + 1 < steps);
+    // Side by side: they share no memory.
+    l0_gates_cells(sums, l0_w_ic, l0_c, l0_b_i, l0_w_fc, l0_b_f,
+        l0_b_g, l0_w_oc, l0_b_o, l0_m_packets, valid, step);
+    spmv(L0_GATES_FROM_0_2, words, x_0_packets, vector, kept_column, kept_slot, acc);
+    spmv(L0_PROJECTION_FROM_0, words, l0_m_packets, vector, kept_column, kept_slot, acc);
+    l0_projection_drain(acc, sums);
+    l0_projection_cells(sums, l0_y_packets, l0_y_last_packets, last, valid, step);
   }
 
+  // Before sweep 1: what is known goes into the activation memory; what later steps do in
+  // advance is done for the first one.
+  clear_slots(acc);
+    spmv(WRITE_L0_Y_LAST, words, l0_y_last_packets, vector, kept_column, kept_slot, acc);
   // Sweep 1, once, after the last step.
   {
     const unsigned step = 0;
     bool valid[LANES];
-#pragma HLS ARRAY_PARTITION variable=valid type=complete
+#pragma HLS ARRAY_PARTITION variable=valid complete
     for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
       valid[lane] = length[lane] > 0;
     }
-    spmv(HEAD_DENSE, words, vector, acc);
-    head_dense_cells(acc, head_b, results, valid, step);
+    spmv(HEAD_DENSE_FROM_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
+    head_dense_drain(acc, sums);
+    head_dense_cells(sums, head_b, results, valid, step);
   }
 
   // The state after the last step, in the order in which the next call may be given it.
-STORE_L0_Y:
-  for (unsigned k = 0; k < 1; ++k) {
-    beat_t beat = 0;
-    for (unsigned n = 0; n < IO_PER_BEAT; ++n) {
+  if (store) {
+  STORE_L0_Y:
+    for (unsigned q = 0; q < 2 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-      const unsigned position = k * IO_PER_BEAT + n;
-      ap_uint<IO_BITS * LANES> element = 0;
-      if (position < 2) {
+      COUNT(LOOP_STORE_L0_Y);
+      packet_t packet;
+      for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+        const activations_t raw = l0_y_packets[0][q].element[unit];
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const io_t raw = vector[0][0][L0_Y_BASE + position][lane];
-          element.range((lane + 1) * IO_BITS - 1, lane * IO_BITS) = raw.range(IO_BITS - 1, 0);
+          packet.value[unit][lane] = raw.lane[lane];
         }
       }
-      beat >>= IO_BITS * LANES;
-      beat.range(BEAT_BITS - 1, BEAT_BITS - IO_BITS * LANES) = element;
+      final.write(packet);
     }
-    state[0 + k] = beat;
-  }
-STORE_L0_C:
-  for (unsigned k = 0; k < 1; ++k) {
-    beat_t beat = 0;
-    for (unsigned n = 0; n < IO_PER_BEAT; ++n) {
+  STORE_L0_C:
+    for (unsigned q = 0; q < 6 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
-      const unsigned position = k * IO_PER_BEAT + n;
-      ap_uint<IO_BITS * LANES> element = 0;
-      if (position < 6 && L0_C_FILLED[position]) {
+      COUNT(LOOP_STORE_L0_C);
+      packet_t packet;
+      for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+        const unsigned position = q * CELL_UNITS + unit;
+        const activations_t raw = raw_lanes(l0_c[position]);
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const io_t raw = raw_of(l0_c[position][lane]);
-          element.range((lane + 1) * IO_BITS - 1, lane * IO_BITS) = raw.range(IO_BITS - 1, 0);
+          packet.value[unit][lane] = L0_C_FILLED[position] ? io_t(raw.lane[lane]) : io_t(0);
         }
       }
-      beat >>= IO_BITS * LANES;
-      beat.range(BEAT_BITS - 1, BEAT_BITS - IO_BITS * LANES) = element;
+      final.write(packet);
     }
-    state[1 + k] = beat;
   }
 }
 

@@ -16,12 +16,13 @@ const int GROUP_PES = 2;
 const int GROUPS = 1;
 const int LANES = 1;         // sequences that share the weight stream
 const int CELL_UNITS = 2;    // neighbouring elements that the cell unit takes in one cycle
-const int GROUP_COPIES = 1;  // copies of the activation memory: a dual-port copy feeds two PEs
+const int COPY_PES = 1;      // PEs that read one copy of the activation memory
+const int GROUP_COPIES = 2;  // copies in a group
 
 // Memories
 const int VECTOR_DEPTH = 14;  // gathered vectors, see the *_BASE constants
 const int BANKS = 8;          // accumulator banks of a PE
-const int ACC_DEPTH = 3;      // slots in each bank
+const int ACC_DEPTH = 4;      // slots in each bank
 
 // Ports
 const int BEAT_BITS = 512;
@@ -29,11 +30,18 @@ const int IO_BITS = 16;                              // one element of x, y or t
 const int IO_PER_BEAT = BEAT_BITS / (IO_BITS * LANES);   // elements, each with all its lanes
 const int PARAMETER_BITS = 32;
 const int PARAMETERS_PER_BEAT = BEAT_BITS / PARAMETER_BITS;
+// Beats and packets are multiples of so many elements: all that moves between them moves by these.
+const int IO_CHUNK = 2;
+const int PARAMETER_CHUNK = 2;
+const int RESULT_CHUNK = 1;  // results that are packed in one cycle
 const unsigned INPUTS = 3;
 const unsigned INPUT_POSITIONS = 4;  // filled up to whole groups of CELL_UNITS
 const unsigned OUTPUTS = 2;
+const unsigned RESULT_POSITIONS = 2;  // as they come from the PEs
 const unsigned X_BEATS = 1;  // of one frame
 const unsigned Y_BEATS = 1;
+const unsigned STATE_BEATS = 2;  // of all states
+const unsigned PARAMETER_BEATS = 8;
 
 typedef ap_uint<BEAT_BITS> beat_t;
 typedef ap_int<12> weight_t;
@@ -43,7 +51,29 @@ typedef ap_int<16> io_t;
 
 // Widest accumulator, proven: no sum of l0.acc_i leaves -306342519 .. 306344196.
 typedef ap_int<30> acc_t;
-typedef ap_int<28> product_t;  // a weight times an activation
+typedef ap_int<14> factor_t;   // a weight, aligned with the others of its sum
+typedef ap_int<30> product_t;  // times an activation
+
+// An element of a vector: all its lanes, side by side in one word of a memory.
+template <class T>
+struct lanes_of {
+  T lane[LANES];
+};
+template <class T>
+inline lanes_of<T> zeros() {
+#pragma HLS INLINE
+  lanes_of<T> values;
+  for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+    values.lane[lane] = 0;
+  }
+  return values;
+}
+typedef lanes_of<activation_t> activations_t;
+typedef lanes_of<acc_t> sums_t;
+struct gathered_t {  // neighbouring elements, as many as the cell unit makes in one cycle
+  activations_t element[CELL_UNITS];
+};
 
 // What the PEs of one group consume in one cycle: for each an entry, its fields from the lowest bit on.
 const int ENTRY_BITS = 17;
@@ -52,10 +82,13 @@ struct word_t {
   entry_t entry[GROUP_PES];
 };
 
-// Neighbouring elements of a vector, all lanes.
-struct packet_t {
-  io_t value[CELL_UNITS][LANES];
+// Neighbouring elements, as many as the cell unit takes in one cycle.
+template <class T, int WAYS>
+struct packet_of {
+  T value[CELL_UNITS][WAYS];
 };
+typedef packet_of<io_t, LANES> packet_t;
+typedef packet_of<ap_int<PARAMETER_BITS>, 1> parameters_t;
 
 const int BEAT_STREAM_DEPTH = 64;
 const int WORD_STREAM_DEPTH = 32;
@@ -64,7 +97,11 @@ const int RESULT_STREAM_DEPTH = 2;  // one frame of results behind it
 typedef hls::stream<beat_t, BEAT_STREAM_DEPTH> beat_stream;
 typedef hls::stream<word_t, WORD_STREAM_DEPTH> word_stream;
 typedef hls::stream<packet_t, FRAME_STREAM_DEPTH> frame_stream;
+const int STATE_STREAM_DEPTH = 2;
+const int PARAMETER_STREAM_DEPTH = 2;
 typedef hls::stream<packet_t, RESULT_STREAM_DEPTH> result_stream;
+typedef hls::stream<packet_t, STATE_STREAM_DEPTH> state_stream;
+typedef hls::stream<parameters_t, PARAMETER_STREAM_DEPTH> parameter_stream;
 
 // Where the state comes from when a call begins.
 enum start_t { START_ZERO = 0, START_GIVEN = 1, START_CARRIED = 2 };
@@ -72,17 +109,43 @@ enum start_t { START_ZERO = 0, START_GIVEN = 1, START_CARRIED = 2 };
 // One SpMV phase of the PE array. A PE's entries run down its rows, column after column: position =
 // column * slots + slot. A slot holds sibling matrices side by side (the gates of a cell).
 struct phase_t {
-  unsigned id;
-  unsigned words;
-  unsigned base;          // address of column 0 in the activation memory
-  unsigned slots;         // positions in one column
-  unsigned sibling_bits;  // log2 of the sibling matrices
-  unsigned way_bits;      // log2 of the banks that share a sibling's sums
+  ap_uint<2> id;
+  ap_uint<5> words;
+  ap_uint<4> base;         // address of column 0 in the activation memory
+  ap_uint<4> slots;         // positions in one column
+  ap_uint<3> sibling_bits;  // log2 of the sibling matrices
+  ap_uint<3> way_bits;      // log2 of the banks that share a sibling's sums
+  ap_uint<3> row;          // its first row in the accumulators
 };
 const int PHASES = 3;
-const phase_t L0_GATES = {0, 24, 0, 12, 2, 1};
-const phase_t L0_PROJECTION = {1, 2, 6, 1, 0, 3};
-const phase_t HEAD_DENSE = {2, 2, 12, 1, 0, 3};
+const phase_t L0_GATES = {0, 26, 0, 12, 2, 1, 1};
+const phase_t L0_PROJECTION = {1, 5, 6, 1, 0, 3, 0};
+const phase_t HEAD_DENSE = {2, 4, 12, 1, 0, 3, 0};
+
+// A stretch of a phase's words that the PE array goes through in one go. Meanwhile it writes packets
+// into the activation memory, one in each cycle from the first on; a word gathers what was written
+// at least 2 words before it (proven from the packed words). A phase whose words are not all run at
+// once keeps the PEs' places.
+struct run_t {
+  phase_t phase;
+  ap_uint<6> first;       // its first word
+  ap_uint<6> words;
+  ap_uint<2> packets;
+  ap_uint<4> to;          // where the first packet goes, in packets
+  ap_uint<1> kept;        // which places it goes on from and leaves behind
+};
+const int MAX_PACKETS = 3;
+const int KEPT = 2;          // phases that pause
+const int SIBLINGS = 4;
+const int SUM_ROWS = 3;
+const run_t WRITE_L0_Y = {L0_GATES, 0, 0, 1, 2, 0};
+const run_t WRITE_X_0 = {L0_GATES, 0, 0, 2, 0, 0};
+const run_t L0_GATES_FROM_0 = {L0_GATES, 0, 16, 0, 0, 1};
+const run_t L0_GATES_FROM_16 = {L0_GATES, 16, 10, 1, 2, 1};
+const run_t L0_GATES_FROM_0_2 = {L0_GATES, 0, 16, 2, 0, 1};
+const run_t L0_PROJECTION_FROM_0 = {L0_PROJECTION, 0, 5, 3, 3, 0};
+const run_t WRITE_L0_Y_LAST = {L0_GATES, 0, 0, 1, 6, 0};
+const run_t HEAD_DENSE_FROM_0 = {HEAD_DENSE, 0, 4, 0, 0, 0};
 
 // A gap is split into columns and slots by table: no divider in the PE.
 const unsigned char GAP_COLUMNS[PHASES][32] = {

@@ -17,24 +17,32 @@
 extern "C" void lstm_top(
     const beat_t *x,
     const beat_t *weights_0,
-    const beat_t *parameters, beat_t *state, beat_t *y, unsigned steps,
+    const beat_t *parameters, const beat_t *state_in, beat_t *state_out, beat_t *y, unsigned steps,
     unsigned length_0,
-    unsigned start, unsigned reload) {
-#pragma HLS INTERFACE m_axi port=x bundle=gmem_x offset=slave depth=3
-#pragma HLS INTERFACE m_axi port=weights_0 bundle=gmem_w0 offset=slave depth=4 \
-    max_read_burst_length=64 num_read_outstanding=16
-#pragma HLS INTERFACE m_axi port=parameters bundle=gmem_p offset=slave depth=8
-#pragma HLS INTERFACE m_axi port=state bundle=gmem_s offset=slave depth=2
-#pragma HLS INTERFACE m_axi port=y bundle=gmem_y offset=slave depth=1
+    unsigned start, unsigned reload, unsigned store) {
+#pragma HLS INTERFACE m_axi port=x bundle=gmem_x offset=slave depth=3 \
+    max_read_burst_length=64 num_read_outstanding=4
+#pragma HLS INTERFACE m_axi port=weights_0 bundle=gmem_w0 offset=slave depth=5 \
+    max_read_burst_length=64 num_read_outstanding=4
+#pragma HLS INTERFACE m_axi port=parameters bundle=gmem_p offset=slave depth=8 \
+    max_read_burst_length=64 num_read_outstanding=4
+#pragma HLS INTERFACE m_axi port=state_in bundle=gmem_s offset=slave depth=2 \
+    max_read_burst_length=64 num_read_outstanding=4
+#pragma HLS INTERFACE m_axi port=state_out bundle=gmem_t offset=slave depth=2 \
+    max_write_burst_length=64 num_write_outstanding=4
+#pragma HLS INTERFACE m_axi port=y bundle=gmem_y offset=slave depth=1 \
+    max_write_burst_length=64 num_write_outstanding=4
 #pragma HLS INTERFACE s_axilite port=x
 #pragma HLS INTERFACE s_axilite port=weights_0
 #pragma HLS INTERFACE s_axilite port=parameters
-#pragma HLS INTERFACE s_axilite port=state
+#pragma HLS INTERFACE s_axilite port=state_in
+#pragma HLS INTERFACE s_axilite port=state_out
 #pragma HLS INTERFACE s_axilite port=y
 #pragma HLS INTERFACE s_axilite port=steps
 #pragma HLS INTERFACE s_axilite port=length_0
 #pragma HLS INTERFACE s_axilite port=start
 #pragma HLS INTERFACE s_axilite port=reload
+#pragma HLS INTERFACE s_axilite port=store
 #pragma HLS INTERFACE s_axilite port=return
 #pragma HLS DATAFLOW
   beat_stream x_beats("x_beats");
@@ -45,6 +53,18 @@ extern "C" void lstm_top(
 #pragma HLS STREAM variable=weight_beats depth=64
   word_stream words[GROUPS];
 #pragma HLS STREAM variable=words depth=32
+  beat_stream parameter_beats("parameter_beats");
+#pragma HLS STREAM variable=parameter_beats depth=64
+  parameter_stream parameter_packets("parameter_packets");
+#pragma HLS STREAM variable=parameter_packets depth=2
+  beat_stream given_beats("given_beats");
+#pragma HLS STREAM variable=given_beats depth=64
+  state_stream given("given");
+#pragma HLS STREAM variable=given depth=2
+  state_stream final("final");
+#pragma HLS STREAM variable=final depth=2
+  beat_stream final_beats("final_beats");
+#pragma HLS STREAM variable=final_beats depth=64
   result_stream results("results");
 #pragma HLS STREAM variable=results depth=2
   beat_stream y_beats("y_beats");
@@ -55,9 +75,15 @@ extern "C" void lstm_top(
   PROCESS(unpack_frames(x_beats, frames, steps);)
   PROCESS(fetch_words(weights_0, weight_beats[0], steps);)
   PROCESS(unpack_words(weight_beats[0], words[0], steps);)
-  PROCESS(compute(frames, words, parameters, state, results, steps,
-                  length_0, start, reload);)
-  PROCESS(pack_results(results, y_beats, 1);)
-  PROCESS(store_results(y_beats, y, 1);)
+  PROCESS(fetch_parameters(parameters, parameter_beats, reload);)
+  PROCESS(unpack_parameters(parameter_beats, parameter_packets, reload);)
+  PROCESS(fetch_state(state_in, given_beats, start);)
+  PROCESS(unpack_state(given_beats, given, start);)
+  PROCESS(compute(frames, words, parameter_packets, given, final, results, steps,
+                  length_0, start, reload, store);)
+  PROCESS(pack_state(final, final_beats, store);)
+  PROCESS(store_state(final_beats, state_out, store);)
+  PROCESS(pack_results(results, y_beats);)
+  PROCESS(store_results(y_beats, y);)
   DATAFLOW_END
 }

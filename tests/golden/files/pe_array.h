@@ -13,10 +13,12 @@ typedef ap_uint<5> slot_t;
 // The PEs of one group run through a phase. Every entry advances its PE by a gap; an entry of weight 0
 // is padding and writes nothing. The scheduler keeps 4 words between two uses of one accumulator
 // address (proven from the packed words), which is the distance that the pragma below promises.
-static void spmv_group(const phase_t phase, word_stream &words,
-                       const activation_t vector[GROUP_COPIES][VECTOR_DEPTH][LANES],
-                       acc_t acc[GROUP_PES][BANKS][ACC_DEPTH][LANES]) {
+static void spmv_group(const run_t run, word_stream &words, const gathered_t packets[MAX_PACKETS],
+                       activations_t vector[GROUP_COPIES][VECTOR_DEPTH],
+                       column_t kept_column[KEPT][GROUP_PES], slot_t kept_slot[KEPT][GROUP_PES],
+                       sums_t acc[GROUP_PES][BANKS][ACC_DEPTH]) {
 #pragma HLS INLINE off
+  const phase_t phase = run.phase;
   column_t column[GROUP_PES];
   slot_t slot[GROUP_PES];
 #pragma HLS ARRAY_PARTITION variable=column complete
@@ -29,94 +31,225 @@ static void spmv_group(const phase_t phase, word_stream &words,
 START:
   for (int p = 0; p < GROUP_PES; ++p) {
 #pragma HLS UNROLL
-    column[p] = 0;
-    slot[p] = 0;
+    column[p] = run.first == 0 ? column_t(0) : kept_column[run.kept][p];
+    slot[p] = run.first == 0 ? slot_t(0) : kept_slot[run.kept][p];
   }
   word_t word;
+  const unsigned rounds = run.words > run.packets ? unsigned(run.words) : unsigned(run.packets);
 WORDS:
-  for (unsigned n = 0; n < phase.words; ++n) {
-#pragma HLS LOOP_TRIPCOUNT max=24
+  for (unsigned n = 0; n < rounds; ++n) {
+#pragma HLS LOOP_TRIPCOUNT max=26
 #pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=acc type=inter direction=RAW distance=4 dependent=true
-    words.read(word);
+#pragma HLS DEPENDENCE variable=acc inter RAW distance=4 true
+#pragma HLS DEPENDENCE variable=vector inter RAW distance=2 true
+#pragma HLS DEPENDENCE variable=vector inter WAR false
+    COUNT(LOOP_WORDS);
+    if (n < run.packets) {
+      const gathered_t packet = packets[n];
+    COPIES_OF_GROUP:
+      for (int copy = 0; copy < GROUP_COPIES; ++copy) {
+#pragma HLS UNROLL
+        for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+          vector[copy][(run.to + n) * CELL_UNITS + unit] = packet.element[unit];
+        }
+      }
+    }
+    if (n < run.words) {
+      words.read(word);
+    } else {  // weights 0 and gaps 0: nothing moves, nothing is added
+      for (int p = 0; p < GROUP_PES; ++p) {
+#pragma HLS UNROLL
+        word.entry[p] = 0;
+      }
+    }
   PES_OF_GROUP:
     for (int p = 0; p < GROUP_PES; ++p) {
 #pragma HLS UNROLL
       const unsigned long long entry = word.entry[p].to_uint64();
       const weight_t weight = entry;
       const gap_t gap = entry >> (weight_t::width);
-      // Both places side by side; the sign chooses.
-      const int within = int(slot[p].to_uint() + GAP_SLOTS[phase.id][gap.to_uint()]);
-      const int beyond = within - int(phase.slots);
-      const unsigned next = beyond < 0 ? within : beyond;
+      // Both places side by side, this column's and the next one's; the sign chooses.
+      const unsigned step = GAP_SLOTS[phase.id][gap.to_uint()];
+      const int within = int(slot[p].to_uint() + step);
+      const int beyond = int(slot[p].to_uint()) + (int(step) - int(phase.slots.to_uint()));
       const unsigned here = column[p].to_uint() + GAP_COLUMNS[phase.id][gap.to_uint()] + (beyond >= 0);
+      const unsigned next = beyond < 0 ? within : beyond;
       slot[p] = next;
       column[p] = here;
       const unsigned sibling = next & ((1u << phase.sibling_bits) - 1);
-      const unsigned way = n & ((1u << phase.way_bits) - 1);
+      const unsigned way = (run.first + n) & ((1u << phase.way_bits) - 1);
       const unsigned bank = (sibling << phase.way_bits) | way;
-      const unsigned address = next >> phase.sibling_bits;
+      const unsigned address = phase.row + (next >> phase.sibling_bits);
       unsigned operand = 0;
     OPERANDS_BEFORE:
       for (int k = 0; k + 1 < OPERANDS; ++k) {
 #pragma HLS UNROLL
         if (here >= OPERAND_END[phase.id][k]) operand = k + 1;
       }
-      const unsigned align = ALIGN[phase.id][sibling][operand];
-      const long long factor = weight.to_int64();
+      // Weights of different scales are brought to one before they are multiplied, not their products.
+      const factor_t factor = weight.to_int64() << ALIGN[phase.id][sibling][operand];
       if (factor != 0) {
+        const activations_t activation = vector[p / COPY_PES][phase.base + here];
+        sums_t sums = acc[p][bank][address];
       LANES_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          const product_t product = factor * vector[p / 2][phase.base + here][lane].to_int64();
-          acc_t &sum = acc[p][bank][address][lane];
+          const product_t product = factor.to_int64() * activation.lane[lane].to_int64();
           // Sums wrap, so unsigned is as good as signed.
           const unsigned long long term = product.to_int64();
-          sum = sum.to_int64() + (term << align);
+          sums.lane[lane] = sums.lane[lane].to_int64() + term;
         }
+        acc[p][bank][address] = sums;
+      }
+    }
+  }
+PAUSE:
+  for (int p = 0; p < GROUP_PES; ++p) {
+#pragma HLS UNROLL
+    kept_column[run.kept][p] = column[p];
+    kept_slot[run.kept][p] = slot[p];
+  }
+}
+
+// On all groups; they do not depend on one another and run side by side.
+static void spmv(const run_t run, word_stream words[GROUPS], const gathered_t packets[GROUPS][MAX_PACKETS],
+                 activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH],
+                 column_t kept_column[GROUPS][KEPT][GROUP_PES], slot_t kept_slot[GROUPS][KEPT][GROUP_PES],
+                 sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH]) {
+#pragma HLS INLINE
+ALL_GROUPS:
+  for (int g = 0; g < GROUPS; ++g) {
+#pragma HLS UNROLL
+    spmv_group(run, words[g], packets[g], vector[g], kept_column[g], kept_slot[g], acc[g]);
+  }
+}
+
+// Of the PEs that the cell unit takes in one cycle each group has its share, so that it has a part of
+// the cell unit to itself.
+inline int group_of(int pe) { return pe % CELL_UNITS / (CELL_UNITS / GROUPS); }
+inline int place_in_group(int pe) {
+  return pe / CELL_UNITS * (CELL_UNITS / GROUPS) + pe % (CELL_UNITS / GROUPS);
+}
+
+// The adder trees of all PEs: the ways of each slot are added up and leave zeros behind, so that the
+// accumulators are free for the next run while the cell unit works on the sums.
+static void l0_gates_drain(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
+    sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]) {
+#pragma HLS INLINE off
+ROWS_OF_PES:
+  for (unsigned slot = 0; slot < 3; ++slot) {
+#pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=acc inter false
+#pragma HLS DEPENDENCE variable=sums inter false
+    COUNT(LOOP_DRAIN_L0_GATES);
+  ALL_PES:
+    for (int pe = 0; pe < PES; ++pe) {
+#pragma HLS UNROLL
+      for (int sibling = 0; sibling < 4; ++sibling) {
+#pragma HLS UNROLL
+        sums_t total = zeros<acc_t>();
+      WAYS_OF_SLOT:
+        for (int way = 0; way < 2; ++way) {
+#pragma HLS UNROLL
+          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 2 + way][1 + slot];
+          for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+            total.lane[lane] += part.lane[lane];
+          }
+          part = zeros<acc_t>();
+        }
+        sums[pe / GROUP_PES][pe % GROUP_PES][sibling][slot] = total;
       }
     }
   }
 }
 
-// One phase on all groups; they do not depend on one another and run side by side.
-static void spmv(const phase_t phase, word_stream words[GROUPS],
-                 const activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES],
-                 acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES]) {
-#pragma HLS INLINE
-ALL_GROUPS:
-  for (int g = 0; g < GROUPS; ++g) {
+static void l0_projection_drain(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
+    sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]) {
+#pragma HLS INLINE off
+ROWS_OF_PES:
+  for (unsigned slot = 0; slot < 1; ++slot) {
+#pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=acc inter false
+#pragma HLS DEPENDENCE variable=sums inter false
+    COUNT(LOOP_DRAIN_L0_PROJECTION);
+  ALL_PES:
+    for (int pe = 0; pe < PES; ++pe) {
 #pragma HLS UNROLL
-    spmv_group(phase, words[g], vector[g], acc[g]);
-  }
-}
-
-// The adder tree: sum the ways of one sibling's slot, and leave zeros for the next phase.
-template <int WAYS>
-inline acc_t take(acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES], unsigned pe, int first_bank,
-                  unsigned slot, int lane) {
-#pragma HLS INLINE
-  acc_t sum = 0;
-WAYS_OF_SLOT:
-  for (int way = 0; way < WAYS; ++way) {
+      for (int sibling = 0; sibling < 1; ++sibling) {
 #pragma HLS UNROLL
-    sum += acc[pe / GROUP_PES][pe % GROUP_PES][first_bank + way][slot][lane];
-    acc[pe / GROUP_PES][pe % GROUP_PES][first_bank + way][slot][lane] = 0;
-  }
-  return sum;
-}
-
-// A value goes to every copy of the activation memory.
-inline void broadcast(activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES],
-                      unsigned address, int lane, activation_t raw) {
-#pragma HLS INLINE
-ALL_COPIES:
-  for (int g = 0; g < GROUPS; ++g) {
+        sums_t total = zeros<acc_t>();
+      WAYS_OF_SLOT:
+        for (int way = 0; way < 8; ++way) {
 #pragma HLS UNROLL
-    for (int copy = 0; copy < GROUP_COPIES; ++copy) {
+          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 8 + way][0 + slot];
+          for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-      vector[g][copy][address][lane] = raw;
+            total.lane[lane] += part.lane[lane];
+          }
+          part = zeros<acc_t>();
+        }
+        sums[pe / GROUP_PES][pe % GROUP_PES][sibling][slot] = total;
+      }
     }
+  }
+}
+
+static void head_dense_drain(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
+    sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]) {
+#pragma HLS INLINE off
+ROWS_OF_PES:
+  for (unsigned slot = 0; slot < 1; ++slot) {
+#pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=acc inter false
+#pragma HLS DEPENDENCE variable=sums inter false
+    COUNT(LOOP_DRAIN_HEAD_DENSE);
+  ALL_PES:
+    for (int pe = 0; pe < PES; ++pe) {
+#pragma HLS UNROLL
+      for (int sibling = 0; sibling < 1; ++sibling) {
+#pragma HLS UNROLL
+        sums_t total = zeros<acc_t>();
+      WAYS_OF_SLOT:
+        for (int way = 0; way < 8; ++way) {
+#pragma HLS UNROLL
+          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 8 + way][0 + slot];
+          for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+            total.lane[lane] += part.lane[lane];
+          }
+          part = zeros<acc_t>();
+        }
+        sums[pe / GROUP_PES][pe % GROUP_PES][sibling][slot] = total;
+      }
+    }
+  }
+}
+
+// The sums of the PE that is the q-th of this copy of the cell unit; memories are named by constants,
+// so that every copy has its own.
+template <int SIBLING>
+inline sums_t take(const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS], unsigned q, int unit,
+                   unsigned slot) {
+#pragma HLS INLINE
+  sums_t taken = zeros<acc_t>();
+PES_OF_UNIT:
+  for (int c = 0; c < PES / CELL_UNITS; ++c) {
+#pragma HLS UNROLL
+    const int pe = c * CELL_UNITS + unit;
+    if (q == unsigned(c)) taken = sums[group_of(pe)][place_in_group(pe)][SIBLING][slot];
+  }
+  return taken;
+}
+
+// A packet goes to every group, which writes it into its copies of the activation memory later.
+inline void publish(gathered_t packets[GROUPS][MAX_PACKETS], unsigned index, const gathered_t &packet) {
+#pragma HLS INLINE
+ALL_GROUPS_OF_PACKET:
+  for (int g = 0; g < GROUPS; ++g) {
+#pragma HLS UNROLL
+    packets[g][index] = packet;
   }
 }
 

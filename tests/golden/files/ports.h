@@ -8,19 +8,27 @@
 
 // The phases of every step, in the order in which compute consumes them, from one memory port.
 static void fetch_words(const beat_t *weights, beat_stream &beats, unsigned steps) {
+AHEAD_L0_GATES_FROM_0:
+  for (unsigned k = 1; k < 3; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_FETCH_WORDS);
+    beats.write(weights[k]);
+  }
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
   BEATS_0:
-    for (unsigned k = 0; k < 3; ++k) {
+    for (unsigned k = 0; k < 4; ++k) {
 #pragma HLS PIPELINE II=1
+      COUNT(LOOP_FETCH_WORDS);
       beats.write(weights[k]);
     }
   }
 SWEEP_1:
   for (unsigned n = 0; n < 1; ++n) {
   BEATS_1:
-    for (unsigned k = 3; k < 4; ++k) {
+    for (unsigned k = 4; k < 5; ++k) {
 #pragma HLS PIPELINE II=1
+      COUNT(LOOP_FETCH_WORDS);
       beats.write(weights[k]);
     }
   }
@@ -64,9 +72,9 @@ inline part_t widened(part_t bits) {
   return is_negative ? field | ((part_t(1) << WIDEST) - (part_t(1) << OWN)) : field;
 }
 
-// One phase's words lie in its beats without spare bits.
+// Words of a phase lie in beats without spare bits.
 template <int WEIGHT_BITS, int INDEX_BITS>
-static void unpack_phase(const phase_t phase, beat_stream &beats, word_stream &words) {
+static void unpack_run(unsigned count, beat_stream &beats, word_stream &words) {
 #pragma HLS INLINE off
   const int OWN_BITS = WEIGHT_BITS + INDEX_BITS;  // of an entry in this phase
   const int WORD_BITS = GROUP_PES * OWN_BITS;
@@ -84,9 +92,10 @@ EMPTY:
   unsigned short units = 0;  // of them in the residue
   word_t word;
 WORDS:
-  for (unsigned n = 0; n < phase.words; ++n) {
-#pragma HLS LOOP_TRIPCOUNT max=24
+  for (unsigned n = 0; n < count; ++n) {
+#pragma HLS LOOP_TRIPCOUNT max=26
 #pragma HLS PIPELINE II=1
+    COUNT(LOOP_UNPACK_WORDS);
     if (units < WORD_BITS / UNIT_BITS) {
       part_t beat[BEAT_PARTS + 1];
 #pragma HLS ARRAY_PARTITION variable=beat complete
@@ -130,110 +139,263 @@ WORDS:
 }
 
 static void unpack_words(beat_stream &beats, word_stream &words, unsigned steps) {
+  unpack_run<12, 5>(L0_GATES_FROM_0.words, beats, words);
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
-    unpack_phase<12, 5>(L0_GATES, beats, words);
-    unpack_phase<12, 2>(L0_PROJECTION, beats, words);
+    unpack_run<12, 5>(L0_GATES_FROM_16.words, beats, words);
+    unpack_run<12, 5>(L0_GATES_FROM_0_2.words, beats, words);
+    unpack_run<12, 2>(L0_PROJECTION_FROM_0.words, beats, words);
   }
 SWEEP_1:
   for (unsigned n = 0; n < 1; ++n) {
-    unpack_phase<12, 1>(HEAD_DENSE, beats, words);
+    unpack_run<12, 1>(HEAD_DENSE_FROM_0.words, beats, words);
   }
 }
 
-// The input: X_BEATS beats a frame; the elements in the caller's order, each with all its lanes.
+// The other ports: one burst a call, from the first beat on.
 static void fetch_frames(const beat_t *x, beat_stream &beats, unsigned steps) {
+  const unsigned count = steps * X_BEATS;
 FRAME_BEATS:
-  for (unsigned k = 0; k < steps * X_BEATS; ++k) {
+  for (unsigned k = 0; k < count; ++k) {
 #pragma HLS PIPELINE II=1
+    COUNT(LOOP_FRAME_BEATS);
     beats.write(x[k]);
   }
 }
 
+static void fetch_parameters(const beat_t *parameters, beat_stream &beats, unsigned reload) {
+  const unsigned count = reload ? PARAMETER_BEATS : 0;
+BEATS_OF_PARAMETERS:
+  for (unsigned k = 0; k < count; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_BEATS_OF_PARAMETERS);
+    beats.write(parameters[k]);
+  }
+}
+
+static void fetch_state(const beat_t *state_in, beat_stream &beats, unsigned start) {
+  const unsigned count = start == START_GIVEN ? STATE_BEATS : 0;
+STATE_BEATS_IN:
+  for (unsigned k = 0; k < count; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_STATE_BEATS_IN);
+    beats.write(state_in[k]);
+  }
+}
+
+static void store_state(beat_stream &beats, beat_t *state_out, unsigned store) {
+  const unsigned count = store ? STATE_BEATS : 0;
+STATE_BEATS_OUT:
+  for (unsigned k = 0; k < count; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_STATE_BEATS_OUT);
+    state_out[k] = beats.read();
+  }
+}
+
+static void store_results(beat_stream &beats, beat_t *y) {
+  const unsigned count = Y_BEATS;
+RESULT_BEATS:
+  for (unsigned k = 0; k < count; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_RESULT_BEATS);
+    y[k] = beats.read();
+  }
+}
+
+// The input: X_BEATS beats a frame; the elements in the caller's order, each with all its lanes.
 static void unpack_frames(beat_stream &beats, frame_stream &frames, unsigned steps) {
   beat_t beat = 0;
-  io_t element[CELL_UNITS][LANES];
-#pragma HLS ARRAY_PARTITION variable=element complete dim=0
+  packet_t packet;
 FRAMES:
   for (unsigned n = 0; n < steps; ++n) {
-  ELEMENTS:
-    for (unsigned k = 0; k < INPUT_POSITIONS; ++k) {
-#pragma HLS PIPELINE II=1
-      if (k < INPUTS && k % IO_PER_BEAT == 0) beat = beats.read();
-    LANES_OF_ELEMENT:
-      for (int lane = 0; lane < LANES; ++lane) {
-#pragma HLS UNROLL
-        io_t value;
-        value = beat.range((lane + 1) * IO_BITS - 1, lane * IO_BITS);
-        element[k % CELL_UNITS][lane] = k < INPUTS ? value : io_t(0);
-      }
-      beat >>= IO_BITS * LANES;
-      if (k % CELL_UNITS == CELL_UNITS - 1) {
-        packet_t packet;
-        for (int unit = 0; unit < CELL_UNITS; ++unit) {
-#pragma HLS UNROLL
-          for (int lane = 0; lane < LANES; ++lane) {
-#pragma HLS UNROLL
-            packet.value[unit][lane] = element[unit][lane];
-          }
+  CHUNKS_OF_FRAME:
+    for (unsigned k = 0; k < INPUT_POSITIONS / IO_CHUNK; ++k) {
+  #pragma HLS PIPELINE II=1
+      COUNT(LOOP_CHUNKS_OF_FRAME);
+      if (k % (IO_PER_BEAT / IO_CHUNK) == 0 && k * IO_CHUNK < INPUTS) beat = beats.read();
+    ELEMENTS_OF_CHUNK:
+      for (int n = 0; n < IO_CHUNK; ++n) {
+  #pragma HLS UNROLL
+        for (int way = 0; way < LANES; ++way) {
+  #pragma HLS UNROLL
+          const int low = (n * LANES + way) * IO_BITS;
+          ap_int<IO_BITS> value;
+          value = beat.range(low + IO_BITS - 1, low);
+          if (k * IO_CHUNK + n >= INPUTS) value = 0;
+          packet.value[n][way] = value;
         }
-        frames.write(packet);
+      }
+      beat >>= IO_CHUNK * LANES * IO_BITS;
+      frames.write(packet);
+    }
+  }
+}
+
+// One vector of parameters, on beats of its own.
+template <unsigned POSITIONS>
+static void unpack_parameter(beat_stream &beats, parameter_stream &parameters) {
+#pragma HLS INLINE
+  beat_t beat = 0;
+  parameters_t packet;
+CHUNKS_OF_PARAMETER:
+  for (unsigned k = 0; k < POSITIONS / PARAMETER_CHUNK; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_CHUNKS_OF_PARAMETER);
+    if (k % (PARAMETERS_PER_BEAT / PARAMETER_CHUNK) == 0) beat = beats.read();
+  ELEMENTS_OF_CHUNK:
+    for (int n = 0; n < PARAMETER_CHUNK; ++n) {
+#pragma HLS UNROLL
+      for (int way = 0; way < 1; ++way) {
+#pragma HLS UNROLL
+        const int low = (n * 1 + way) * PARAMETER_BITS;
+        ap_int<PARAMETER_BITS> value;
+        value = beat.range(low + PARAMETER_BITS - 1, low);
+        packet.value[n][way] = value;
       }
     }
+    beat >>= PARAMETER_CHUNK * 1 * PARAMETER_BITS;
+    parameters.write(packet);
+  }
+}
+
+static void unpack_parameters(beat_stream &beats, parameter_stream &parameters, unsigned reload) {
+  if (reload) {
+    unpack_parameter<6>(beats, parameters);  // l0_b_i
+    unpack_parameter<6>(beats, parameters);  // l0_w_ic
+    unpack_parameter<6>(beats, parameters);  // l0_b_f
+    unpack_parameter<6>(beats, parameters);  // l0_w_fc
+    unpack_parameter<6>(beats, parameters);  // l0_b_g
+    unpack_parameter<6>(beats, parameters);  // l0_b_o
+    unpack_parameter<6>(beats, parameters);  // l0_w_oc
+    unpack_parameter<2>(beats, parameters);  // head_b
+  }
+}
+
+// One state, on beats of its own.
+template <unsigned POSITIONS>
+static void unpack_one_state(beat_stream &beats, state_stream &given) {
+#pragma HLS INLINE
+  beat_t beat = 0;
+  packet_t packet;
+CHUNKS_OF_STATE_IN:
+  for (unsigned k = 0; k < POSITIONS / IO_CHUNK; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_CHUNKS_OF_STATE_IN);
+    if (k % (IO_PER_BEAT / IO_CHUNK) == 0) beat = beats.read();
+  ELEMENTS_OF_CHUNK:
+    for (int n = 0; n < IO_CHUNK; ++n) {
+#pragma HLS UNROLL
+      for (int way = 0; way < LANES; ++way) {
+#pragma HLS UNROLL
+        const int low = (n * LANES + way) * IO_BITS;
+        ap_int<IO_BITS> value;
+        value = beat.range(low + IO_BITS - 1, low);
+        packet.value[n][way] = value;
+      }
+    }
+    beat >>= IO_CHUNK * LANES * IO_BITS;
+    given.write(packet);
+  }
+}
+
+static void unpack_state(beat_stream &beats, state_stream &given, unsigned start) {
+  if (start == START_GIVEN) {
+    unpack_one_state<2>(beats, given);  // l0.y
+    unpack_one_state<6>(beats, given);  // l0.c
+  }
+}
+
+// Beats fill from the top and move down, so that the first element comes to lie lowest.
+template <unsigned POSITIONS>
+static void pack_one_state(state_stream &final, beat_stream &beats) {
+#pragma HLS INLINE
+  const unsigned CHUNKS = POSITIONS / IO_CHUNK, CHUNKS_OF_BEAT = IO_PER_BEAT / IO_CHUNK;
+  const int CHUNK_BITS = IO_CHUNK * LANES * IO_BITS;
+  beat_t beat = 0;
+  packet_t packet;
+CHUNKS_OF_STATE_OUT:
+  for (unsigned k = 0; k < CHUNKS; ++k) {
+#pragma HLS PIPELINE II=1
+    COUNT(LOOP_CHUNKS_OF_STATE_OUT);
+    packet = final.read();
+    ap_uint<CHUNK_BITS> chunk;
+    for (int n = 0; n < IO_CHUNK; ++n) {
+#pragma HLS UNROLL
+      for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+        const int low = (n * LANES + lane) * IO_BITS;
+        chunk.range(low + IO_BITS - 1, low) = packet.value[n][lane].range(IO_BITS - 1, 0);
+      }
+    }
+    beat >>= CHUNK_BITS;
+    beat.range(BEAT_BITS - 1, BEAT_BITS - CHUNK_BITS) = chunk;
+    if (k == CHUNKS - 1) beat >>= (CHUNKS_OF_BEAT - 1 - (CHUNKS - 1) % CHUNKS_OF_BEAT) * CHUNK_BITS;
+    if (k % CHUNKS_OF_BEAT == CHUNKS_OF_BEAT - 1 || k == CHUNKS - 1) beats.write(beat);
+  }
+}
+
+static void pack_state(state_stream &final, beat_stream &beats, unsigned store) {
+  if (store) {
+    pack_one_state<2>(final, beats);  // l0.y
+    pack_one_state<6>(final, beats);  // l0.c
   }
 }
 
 // The result: Y_BEATS beats a frame, elements in the model's order.
-static void pack_results(result_stream &results, beat_stream &beats, unsigned frames) {
-  io_t buffer[2][LANES];
-#pragma HLS ARRAY_PARTITION variable=buffer type=cyclic factor=2 dim=1
-#pragma HLS ARRAY_PARTITION variable=buffer type=complete dim=2
+static void pack_results(result_stream &results, beat_stream &beats) {
+  const unsigned CHUNKS = (OUTPUTS + RESULT_CHUNK - 1) / RESULT_CHUNK;
+  const unsigned CHUNKS_OF_BEAT = IO_PER_BEAT / RESULT_CHUNK;
+  const int CHUNK_BITS = RESULT_CHUNK * LANES * IO_BITS;
+  lanes_of<io_t> buffer[RESULT_CHUNK][RESULT_POSITIONS];  // a copy for each that is read in one cycle
+#pragma HLS AGGREGATE variable=buffer compact=bit
+#pragma HLS ARRAY_PARTITION variable=buffer complete dim=1
+#pragma HLS ARRAY_PARTITION variable=buffer cyclic factor=2 dim=2
 FRAMES:
-  for (unsigned n = 0; n < frames; ++n) {
+  for (unsigned n = 0; n < 1; ++n) {
   PACKETS:
-    for (unsigned q = 0; q < 2 / CELL_UNITS; ++q) {
+    for (unsigned q = 0; q < RESULT_POSITIONS / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
+      COUNT(LOOP_PACKETS);
       const packet_t packet = results.read();
     NEIGHBOURS:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
+        lanes_of<io_t> element;
       LANES_OF_PACKET:
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          buffer[q * CELL_UNITS + unit][lane] = packet.value[unit][lane];
+          element.lane[lane] = packet.value[unit][lane];
+        }
+        for (int copy = 0; copy < RESULT_CHUNK; ++copy) {
+#pragma HLS UNROLL
+          buffer[copy][q * CELL_UNITS + unit] = element;
         }
       }
     }
     beat_t beat = 0;
-    unsigned filled = 0;
-  ELEMENTS:
-    for (unsigned k = 0; k < OUTPUTS; ++k) {
+  CHUNKS_OF_RESULT:
+    for (unsigned k = 0; k < CHUNKS; ++k) {
 #pragma HLS PIPELINE II=1
-      ap_uint<IO_BITS * LANES> element = 0;
-    LANES_OF_RESULT:
-      for (int lane = 0; lane < LANES; ++lane) {
+      COUNT(LOOP_CHUNKS_OF_RESULT);
+      ap_uint<CHUNK_BITS> chunk = 0;
+    ELEMENTS:
+      for (int n = 0; n < RESULT_CHUNK; ++n) {
 #pragma HLS UNROLL
-        element.range((lane + 1) * IO_BITS - 1, lane * IO_BITS) = buffer[k][lane].range(IO_BITS - 1, 0);
+        const unsigned element = k * RESULT_CHUNK + n;
+        const lanes_of<io_t> value = buffer[n][element];
+      LANES_OF_RESULT:
+        for (int lane = 0; lane < LANES; ++lane) {
+#pragma HLS UNROLL
+          const int low = (n * LANES + lane) * IO_BITS;
+          chunk.range(low + IO_BITS - 1, low) = value.lane[lane].range(IO_BITS - 1, 0);
+        }
       }
-      // The first element comes to lie lowest: beats fill from the top and move down.
-      beat >>= IO_BITS * LANES;
-      beat.range(BEAT_BITS - 1, BEAT_BITS - IO_BITS * LANES) = element;
-      ++filled;
-      if (k == OUTPUTS - 1) beat >>= IO_BITS * LANES * (IO_PER_BEAT - filled);
-      if (filled == IO_PER_BEAT || k == OUTPUTS - 1) {
-        beats.write(beat);
-        beat = 0;
-        filled = 0;
-      }
+      beat >>= CHUNK_BITS;
+      beat.range(BEAT_BITS - 1, BEAT_BITS - CHUNK_BITS) = chunk;
+      if (k == CHUNKS - 1) beat >>= (CHUNKS_OF_BEAT - 1 - (CHUNKS - 1) % CHUNKS_OF_BEAT) * CHUNK_BITS;
+      if (k % CHUNKS_OF_BEAT == CHUNKS_OF_BEAT - 1 || k == CHUNKS - 1) beats.write(beat);
     }
-  }
-}
-
-static void store_results(beat_stream &beats, beat_t *y, unsigned frames) {
-RESULT_BEATS:
-  for (unsigned k = 0; k < frames * Y_BEATS; ++k) {
-#pragma HLS PIPELINE II=1
-    y[k] = beats.read();
   }
 }
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import Any
 
 from penstock.codegen.hls.names import Names, lengths_of_lanes, one_line, plain_cpp
+from penstock.codegen.hls.steps import StateCode, phase_code, run_codes, sweep_code
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
-from penstock.codegen.hls.units import UnitCode, unit_code
+from penstock.codegen.hls.units import unit_code
 from penstock.codegen.render import render
 from penstock.formats.kernel import KernelFormat, kernel_format
 from penstock.ir.walk import empty_capture
 from penstock.machine import Machine
-from penstock.machine.order import Work
-from penstock.machine.phases import Load, Phase
-from penstock.machine.states import State
-from penstock.packing.vectors import parameter_offsets
+from penstock.machine.loops import turns_of
+from penstock.machine.memories import Access, Memory
+from penstock.machine.ports import BURST_BEATS, OUTSTANDING
+from penstock.packing.vectors import parameter_offsets, parameter_ports
 from penstock.version import __version__
 
 BACK_END = "hls"
@@ -25,35 +26,8 @@ KERNEL_FILES = (
     "kernel/lstm_top.cpp", "tb/lstm_tb.cpp", "tb/lstm_constants.cpp",
 )  # fmt: skip
 NEVER = 2**31
-
-
-@dataclass(frozen=True)
-class StateCode:
-    """One state, as the templates need it."""
-
-    name: str
-    constant: str
-    cpp: str
-    positions: int
-    first_beat: int
-    beats: int
-    array: str | None
-    next: str | None
-    base: str | None
-    has_empty: bool
-
-    @classmethod
-    def of(cls, machine: Machine, names: Names, state: State) -> StateCode:
-        """Its names and types."""
-        kept = machine.kept
-        return cls(
-            one_line(state.name), names.state(state.name), plain_cpp(state.type), state.positions,
-            state.first_beat, state.beats,
-            array=names.array(kept.array_of(state)) if state.has_array else None,
-            next=names.array(kept.next_of(state)) if state.is_deferred else None,
-            base=names.segment(state.segment) if state.segment is not None else None,
-            has_empty=not all(state.filled),
-        )  # fmt: skip
+MULTIPLIER_BITS = 27
+"""The wider operand of a DSP48E2."""
 
 
 def emit_kernel(machine: Machine, golden_steps: int) -> dict[str, str]:
@@ -83,27 +57,34 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
     states = [StateCode.of(machine, names, state) for state in machine.kept.states]
     context: dict[str, Any] = {
         "version": __version__, "model": one_line(machine.graph.name), "hw": hardware,
-        "group_pes": machine.groups.group_pes, "groups": groups,
-        "group_copies": machine.groups.group_copies, "cell_units": hardware.cell_units,
+        "group_pes": machine.groups.group_pes, "groups": groups, "lanes": hardware.lanes,
+        "copy_pes": machine.copy_pes,
+        "group_copies": -(-machine.groups.group_pes // machine.copy_pes),
+        "neighbours_share": machine.groups.neighbours_share, "cell_units": hardware.cell_units,
+        "weight_ports": machine.weight_ports, "on_chip": machine.on_chip,
+        "loops": names.loops, "burst": BURST_BEATS, "outstanding": OUTSTANDING,
         "banks": machine.plan.banks, "hazard_distance": hardware.hazard_distance,
-        "phases": [_phase(names, phase, index) for index, phase in enumerate(machine.products)],
-        "sweeps": [_sweep(machine, names, units, states, index)
+        "phases": [phase_code(machine, names, phase, index)
+                   for index, phase in enumerate(machine.products)],
+        "sweeps": [sweep_code(machine, names, units, states, index)
                    for index in range(len(machine.graph.sweeps))],
+        **run_codes(machine, names),
         "units": list(units.values()), "states": states,
-        "state_beats": machine.port("state").beats,
+        "state_beats": machine.state_beats,
         "captures": _captures(machine, names), "parameters": _parameters(machine, names),
         "clamps": bool(machine.graph.of_kind("clamp")),
         "takes_means": bool(machine.graph.of_kind("mean")),
         "step_arrays": _step_arrays(machine, names),
         "frame_arrays": [
             {"name": names.array(array), "positions": array.positions,
-             "about": one_line(array.name)}
+             "about": one_line(array.name), "storage": _storage(machine.memory_of(array))}
             for array in machine.kept.frames
         ],
         "buffers_frames": bool(machine.kept.frames),
+        "all_steps": "bounded(steps)" if machine.kept.frames else "steps",
         "length_names": lengths,
         "length_parameters": [f"unsigned {length}" for length in lengths],
-        "scalars": ["steps", *lengths, "start", "reload"],
+        "scalars": ["steps", *lengths, "start", "reload", "store"],
         "ports": [port.name for port in machine.ports],
         "tables": table_functions(machine.graph, names.table),
         "segments": [
@@ -115,13 +96,16 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "io_bits": machine.beats.io_bits,
     }  # fmt: skip
     context |= _widths(machine) | _operands(machine) | _ends(machine, golden_steps)
+    context |= _chunks(machine) | _stored(machine)
     return context | {"constant_names": _constant_names(context)}
 
 
 def _constant_names(context: dict[str, Any]) -> list[str]:
     """The constants of config.h and ports.h that have one name in every kernel."""
     names = [
-        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "GROUP_COPIES", "VECTOR_DEPTH",
+        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "COPY_PES", "GROUP_COPIES",
+        "VECTOR_DEPTH", "IO_CHUNK", "PARAMETER_CHUNK", "RESULT_CHUNK", "RESULT_POSITIONS",
+        "STATE_BEATS", "PARAMETER_BEATS", "STATE_STREAM_DEPTH", "PARAMETER_STREAM_DEPTH",
         "BANKS", "ACC_DEPTH", "BEAT_BITS", "PART_BITS", "BEAT_PARTS", "ENTRY_BITS", "IO_BITS",
         "IO_PER_BEAT", "PARAMETER_BITS", "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS",
         "OUTPUTS", "X_BEATS", "Y_BEATS", "BEAT_STREAM_DEPTH", "WORD_STREAM_DEPTH",
@@ -130,71 +114,14 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     form: KernelFormat = context["format"]
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
+    names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
     names += ["MAX_STEPS"] if context["buffers_frames"] else []
+    names += ["MAX_PACKETS", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
     has_operands = context["is_aligned"] or context["is_scattered"]
     names += ["OPERANDS", "OPERAND_END"] if has_operands else []
     names += ["ALIGN"] if context["is_aligned"] else []
     names += ["OPERAND_BASE"] if context["is_scattered"] else []
     return names + (["POSITION_OF"] if context["output_order"] else [])
-
-
-def _phase(names: Names, phase: Phase, index: int) -> dict[str, Any]:
-    assert phase.product is not None
-    code = phase.product.code
-    return {
-        "name": one_line(phase.name), "constant": names.phase(phase.name), "id": index,
-        "words": code.words, "base": phase.operand_bases[0], "slots": code.slots,
-        "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
-        "field_bits": [field.bits for field in code.fields],
-    }  # fmt: skip
-
-
-def _sweep(
-    machine: Machine, names: Names, units: dict[str, UnitCode], states: list[StateCode], sweep: int
-) -> dict[str, Any]:
-    loads = {load.vector: load for load in machine.loads if load.sweep == sweep}
-    products = [phase for phase in machine.products if phase.sweep == sweep]
-    issues: list[dict[str, Any]] = []
-    for issue in machine.order.of_sweep(sweep):
-        subject: dict[str, Any] = {"work": str(issue.work)}
-        match issue.work:
-            case Work.LOAD:
-                subject |= _load(names, loads[issue.name])
-            case Work.SPMV:
-                subject["constant"] = names.phase(issue.name)
-            case Work.CELLS:
-                subject["unit"] = units[issue.name]
-            case Work.COMMIT:
-                subject["state"] = next(s for s in states if s.constant == names.state(issue.name))
-        issues.append(subject)
-    arguments = {
-        argument for issue in issues if "unit" in issue for argument in issue["unit"].arguments
-    }
-    commits = any(issue["work"] == Work.COMMIT for issue in issues)
-    return {
-        "index": sweep, "direction": str(machine.graph.sweeps[sweep]),
-        "is_once": machine.is_once(sweep), "issues": issues,
-        "phases": [_phase(names, phase, 0) for phase in products],
-        "first_beat": products[0].first_beat if products else 0,
-        "end_beat": products[-1].end_beat if products else 0,
-        "needs_valid": "valid" in arguments or commits
-        or any(load.to_results for load in loads.values()),
-        "needs_last": "last" in arguments,
-    }  # fmt: skip
-
-
-def _load(names: Names, load: Load) -> dict[str, Any]:
-    """A frame comes in: from the input port or a buffer, to the activation memory or further."""
-    return {
-        "label": f"{names.load(load)}", "positions": load.positions,
-        "is_input": load.source is None,
-        "array": names.array(load.source) if load.source else None,
-        "to_array": names.array(load.to_frames) if load.to_frames else None,
-        "to_step": names.array(load.to_carry) if load.to_carry else None,
-        "to_step_cpp": plain_cpp(load.to_carry.type) if load.to_carry else None,
-        "to_base": names.segment(load.to_segment) if load.to_segment else None,
-        "to_results": load.to_results,
-    }  # fmt: skip
 
 
 def _step_arrays(machine: Machine, names: Names) -> list[dict[str, Any]]:
@@ -204,9 +131,10 @@ def _step_arrays(machine: Machine, names: Names) -> list[dict[str, Any]]:
     arrays += [kept.next_of(state) for state in kept.states if state.is_deferred]
     arrays += [*kept.carries, *kept.captures]
     return [
-        {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions}
+        {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions,
+         "storage": _storage(machine.memory_of(array))}
         for array in arrays
-    ]
+    ]  # fmt: skip
 
 
 def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
@@ -219,9 +147,11 @@ def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
         found.append({
             "base": base, "array": array, "label": base or array,
             "positions": machine.plan.positions(node.name), "empty": empty_capture(node),
-            "cpp": plain_cpp(node.tensor.type),
+            "cpp": plain_cpp(node.tensor.type), "name": node.name,
+            "packets": names.packets(segment) if machine.hardware.overlaps and segment else None,
         })  # fmt: skip
-    return [capture for capture in found if capture["label"]]
+    kept_ones = [capture for capture in found if capture["label"]]
+    return [one | {"loop": names.loop("clear", one["name"])} for one in kept_ones]
 
 
 def _parameters(machine: Machine, names: Names) -> list[dict[str, Any]]:
@@ -238,23 +168,83 @@ def _widths(machine: Machine) -> dict[str, Any]:
     graph = machine.graph
     deepest = max(graph.of_kind("matvec"), key=lambda node: node.tensor.type.width)
     widest = kernel_format(codes := [product.code for product in machine.plan.products])
+    factor_bits, aligns_weight = factor_width(machine)
+    slots = max(code.slots for code in codes)
     return {
         "format": widest, "entry_bits": sum(field.bits for field in widest.fields),
         "field_places": _field_places(widest),
         "activation_bits": machine.activation_bits, "acc_bits": machine.accumulator_bits,
-        "product_bits": min(
-            next(field.bits for field in widest.fields if field.name == "weight")
-            + machine.activation_bits,
-            machine.accumulator_bits,
-        ),
+        "factor_bits": factor_bits, "aligns_weight": aligns_weight,
+        "product_bits": min(factor_bits + machine.activation_bits, machine.accumulator_bits),
         "proof": {"name": one_line(deepest.name), "lo": deepest.tensor.lo, "hi": deepest.tensor.hi},
         "vector_depth": machine.kept.activations.depth,
-        "acc_depth": machine.memory("accumulators").depth,
-        "acc_storage": machine.memory("accumulators").impl,
+        "acc_depth": machine.rows.depth,
+        "acc_storage": _storage(machine.memory("accumulators")),
+        "vector_storage": _storage(machine.memory("activations")),
         "column_bits": max(code.columns for code in codes).bit_length(),
-        "slot_bits": (2 * max(code.slots for code in codes)).bit_length(),
+        "slot_bits": (2 * slots).bit_length(),
         "max_words": max(code.words for code in codes),
+        "phase_bits": {
+            "id": max(len(codes) - 1, 1).bit_length(),
+            "words": max(code.words for code in codes).bit_length(),
+            "base": machine.kept.activations.depth.bit_length(),
+            "slots": slots.bit_length(),
+            "sibling_bits": 3, "way_bits": 3, "row": machine.rows.depth.bit_length(),
+        },
     }  # fmt: skip
+
+
+def factor_width(machine: Machine) -> tuple[int, bool]:
+    """Bits of what an activation is multiplied by, and whether it is the aligned weight.
+
+    Where it still fits a multiplier the weight is shifted before the product; its sum is the same.
+    """
+    widest = kernel_format([product.code for product in machine.plan.products])
+    weight_bits = next(field.bits for field in widest.fields if field.name == "weight")
+    most = max((shift for phase in machine.products for row in phase.aligns for shift in row),
+               default=0)  # fmt: skip
+    if weight_bits + most <= MULTIPLIER_BITS:
+        return weight_bits + most, True
+    return weight_bits, False
+
+
+def _stored(machine: Machine) -> dict[str, Any]:
+    """The memories of the weights, if they stay on chip; turns of the loop that unpacks words."""
+    word_bits = machine.groups.group_pes * max(
+        product.code.entry_bits for product in machine.plan.products
+    )
+    turns = max(turns_of(machine, run) for run in machine.stored_runs)
+    found: dict[str, Any] = {"is_wide": word_bits > machine.hardware.port_bits, "max_turns": turns}
+    if machine.on_chip:
+        memory = machine.memory("weights")
+        found |= {"stored_words": memory.depth, "stored_impl": memory.impl,
+                  "stored_bits": memory.depth.bit_length()}  # fmt: skip
+    return found
+
+
+def _storage(memory: Memory) -> dict[str, Any] | None:
+    """How BIND_STORAGE says it; None leaves it to the tool."""
+    if memory.impl == "auto":
+        return None
+    is_shared = memory.access is Access.TWO_READ_OR_WRITE
+    return {"type": "ram_t2p" if is_shared else "ram_s2p", "impl": memory.impl,
+            "latency": 2 if is_shared else 1}  # fmt: skip
+
+
+def _chunks(machine: Machine) -> dict[str, Any]:
+    """How many elements move in a cycle between beats and packets."""
+    units, bits = machine.hardware.cell_units, machine.hardware.port_bits
+    io = math.gcd(units, machine.beats.per_beat)
+    parameter = math.gcd(units, parameter_ports(bits).per_beat)
+    return {
+        "io_chunk": io,
+        "parameter_chunk": parameter,
+        "result_chunk": machine.result_chunk,
+        "sizes": {"IO_CHUNK": io, "PARAMETER_CHUNK": parameter},
+        "parameter_beats": next(
+            (port.beats for port in machine.ports if port.name == "parameters"), 0
+        ),
+    }
 
 
 def _field_places(form: KernelFormat) -> list[str]:
@@ -301,5 +291,5 @@ def _ends(machine: Machine, golden_steps: int) -> dict[str, Any]:
         "output_order": [] if order == list(range(len(order))) else order,
         "position_type": "unsigned short" if machine.result_positions <= 1 << 16 else "unsigned",
         "is_argmax": machine.is_argmax, "argmax_length": len(order),
-        "depth": {**depths, "weights": machine.weight_beats},
+        "depth": {**depths, "weights": machine.port("weights_0").beats},
     }  # fmt: skip

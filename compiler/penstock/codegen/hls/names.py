@@ -13,6 +13,8 @@ from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.machine import Machine
 from penstock.machine.arrays import Array, Role
 from penstock.machine.phases import Load, Phase
+from penstock.machine.runs import Run
+from penstock.machine.units import Action, Line
 
 
 def _words(text: str) -> frozenset[str]:
@@ -35,7 +37,7 @@ KERNEL = _words("""
     acc acc_t activation_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint bank beat
     beat_stream beat_t beats_of best bits_from broadcast bytes_of cell_unit column_t compute config
     demand differences entry_t fetch_frames fetch_words first_beat frame_stream frames from_raw
-    gap_t greatest hls io_t lane last length load_parameter lstm_testbench lstm_top open_file
+    gap_t gathered gathered_t greatest hls io_t lane last length load_parameter lstm_testbench lstm_top open_file
     pack_results packet packet_t parameters part_t pe phase_t position print print_constants
     print_function print_values product_t q raw raw_of read_block read_count read_exactly read_file
     reload result_stream results slot slot_t split spmv spmv_group start start_t state step steps
@@ -139,10 +141,27 @@ class Names:
             node.name: self.scope.take(short(node.name), identifier(node.name))
             for node in machine.tables
         }
+        self._drains = {phase.name: self.scope.take(f"{identifier(phase.name)}_drain") for phase in
+                        machine.phases}  # fmt: skip
+        self._packets = {
+            segment: self.scope.take(f"{identifier(segment)}_packets")
+            for segment in machine.kept.activations.base
+        }
+        self._runs: dict[tuple[str, int, int, str], str] = {}
+        for run in machine.every_run:
+            if run.key not in self._runs:
+                self._runs[run.key] = self.scope.take(_run(run))
         self._states = {state.name: self.scope.take(constant(state.name)) for state in kept.states}
         arrays = [kept.array_of(state) for state in kept.states]
         arrays += [kept.next_of(state) for state in kept.states]
         arrays += [*kept.parameters, *kept.frames, *kept.carries, *kept.captures]
+        self._loops: dict[tuple[str, str], str] = {}
+        for loop in machine.loops:
+            key = (loop.kind, loop.subject)
+            if key not in self._loops:
+                subject = (identifier(loop.subject),) if loop.subject else ()
+                name = "_".join(("loop", loop.kind, *subject))
+                self._loops[key] = self.scope.take(name.upper())
         beside = Scope(self.scope.taken | COUNTERS)
         self._arrays = {array: self.scope.take(beside.take(_array(array))) for array in arrays}
 
@@ -153,6 +172,18 @@ class Names:
     def phase(self, phase: str) -> str:
         """The constant that describes a phase."""
         return self._phases[phase]
+
+    def drain(self, phase: str) -> str:
+        """The function that takes a phase's sums out of the accumulators."""
+        return self._drains[phase]
+
+    def packets(self, segment: str) -> str:
+        """The array of packets on their way to a segment."""
+        return self._packets[segment]
+
+    def run(self, run: Run) -> str:
+        """The constant that describes a run."""
+        return self._runs[run.key]
 
     def unit(self, phase: str) -> str:
         """The function of a phase's element-wise unit."""
@@ -170,22 +201,48 @@ class Names:
         """A load's name in its label."""
         return f"{identifier(load.vector).upper()}_{load.sweep}"
 
+    @property
+    def loops(self) -> list[str]:
+        """The constants by which the pipelined loops count, in the order of the machine's loops."""
+        return list(self._loops.values())
+
+    def loop(self, kind: str, subject: str = "") -> str:
+        """The constant by which a pipelined loop counts its iterations."""
+        return self._loops[kind, subject]
+
     def array(self, array: Array) -> str:
         """The variable of an array."""
         return self._arrays[array]
 
     def locals_of(self, phase: Phase) -> dict[str, str]:
         """Node -> variable inside a phase's unit."""
+        return self._locals(phase)[0]
+
+    def words_of(self, phase: Phase) -> list[str]:
+        """Of each line of a phase's unit, the variable that holds all lanes of its value."""
+        local, scope = self._locals(phase)
+        return [scope.take(f"{local[line.node]}_{_kept_for(line)}") for line in phase.unit.lines]
+
+    def _locals(self, phase: Phase) -> tuple[dict[str, str], Scope]:
         nodes = list(dict.fromkeys(line.node for line in phase.unit.lines))
         shorts = [short(node) for node in nodes]
         is_plain = [_is_plain(node.rpartition(".")[2]) for node in nodes]
         scope = self.scope.inside()
-        return {
+        found = {
             node: scope.take(
                 *([name] if plain and shorts.count(name) == 1 else []), identifier(node)
             )
             for node, name, plain in zip(nodes, shorts, is_plain, strict=True)
         }
+        return found, scope
+
+
+def _kept_for(line: Line) -> str:
+    if line.action is Action.GATHERED:
+        return "gathered"
+    if line.action is Action.KEPT:
+        return "frame" if line.array is not None and line.array.role is Role.FRAMES else "kept"
+    return "lanes"
 
 
 def _is_plain(name: str) -> bool:
@@ -196,6 +253,13 @@ def _is_plain(name: str) -> bool:
 def short(name: str) -> str:
     """The last part of a name, as an identifier."""
     return identifier(name.rpartition(".")[2])
+
+
+def _run(run: Run) -> str:
+    """``L0_GATES_FROM_96``, ``WRITE_L0_Y``."""
+    if not run.phase:
+        return f"WRITE_{identifier(run.segment)}".upper()
+    return f"{identifier(run.phase)}_FROM_{run.first}".upper()
 
 
 def _array(array: Array) -> str:

@@ -11,7 +11,7 @@ from penstock.codegen.hls.readme import readme_context
 from penstock.codegen.render import render
 from penstock.fixed import Overflow, Rounding
 from penstock.machine import Machine
-from penstock.machine.devices import KERNEL_FAMILIES, SHELL_PORTS, device_of
+from penstock.machine.memory import channel_of
 from penstock.version import __version__
 
 TEMPLATES = {
@@ -24,8 +24,8 @@ TEMPLATES = {
     "host/Makefile": "host/Makefile.j2",
     "pynq/penstock_driver.py": "pynq/penstock_driver.py.j2",
 }
-OTHER_PLATFORM = ("DDR", 1, 1)
-"""Memory, its banks and the die's regions, where no platform is known."""
+OTHER_BANKS = ("DDR", 1)
+"""Kind and number of memory banks where no platform is known."""
 TOLD_INPUTS = 12
 """So many scaled inputs are written out in the README; the manifest has all."""
 
@@ -48,12 +48,12 @@ def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
     """Sizes, and the files that the build files name."""
     hardware, groups = machine.hardware, machine.groups.groups
     cpp = sorted(path for path in sources if path.endswith(".cpp"))
-    weights = [f"weights/group_{group}.bin" for group in range(groups)]
+    weights = [f"weights/{name}" for name in machine.weight_files]
     return {
         "version": __version__, "model": one_line(machine.graph.name), "part": hardware.part,
         "clock_mhz": f"{hardware.clock_mhz:g}", "clock_ns": f"{1000 / hardware.clock_mhz:g}",
         "clock_hz": round(hardware.clock_mhz * 1e6),
-        "groups": groups, "lanes": hardware.lanes, "max_steps": machine.max_steps,
+        "groups": groups, "weight_files": machine.weight_files, "lanes": hardware.lanes, "max_steps": machine.max_steps,
         "kernel_sources": [path for path in cpp if path.startswith("kernel/")],
         "tb_sources": ["tb/lstm_tb.cpp"],
         "tb_files": ["tb/vectors.dat", *weights, "weights/parameters.bin"],
@@ -62,38 +62,32 @@ def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
 
 def _device(machine: Machine) -> dict[str, Any]:
     """Packaging and linking for the part's family."""
-    name = machine.hardware.part.partition("-")[0]
-    device = device_of(machine.hardware.part)
-    is_known = device is not None and device.memory is not None
-    memory, banks, slrs = OTHER_PLATFORM
-    if device is not None and device.memory is not None:
-        memory, banks, slrs = device.memory, device.banks, device.slrs
-    is_kernel = name.startswith(KERNEL_FAMILIES)
-    ports = _memory_ports(machine, memory, banks)
-    notes = []
-    if not is_known:
-        notes.append(f"No platform for {name} is known here: the memory names may differ.")
-    if memory == "HBM" and len(ports) > SHELL_PORTS:
-        notes.append(f"{len(ports)} memory ports; a platform has {SHELL_PORTS}: use fewer PEs.")
-    return {
-        "flow_target": "vitis" if is_kernel else "vivado",
-        "package_format": "xo" if is_kernel else "ip_catalog",
-        "package_file": "lstm_top.xo" if is_kernel else "lstm_top.zip",
-        "package_about": "a kernel for v++ --link" if is_kernel else "an IP for Vivado's catalog",
-        "no_xo": "there is no .xo yet: make package first" if is_kernel
-        else "there is no .xo: this part is packaged as an IP for Vivado, see README.md",
-        "memory_ports": ports, "link_notes": notes,
-        "slr": "SLR0" if slrs > 1 else None,
-    }  # fmt: skip
-
-
-def _memory_ports(machine: Machine, memory: str, banks: int) -> list[dict[str, str]]:
-    """Each m_axi port and its bank: the weights are spread over all of them, the rest is small."""
-    bank_of = {f"weights_{g}": (g + 1) % banks for g in range(machine.groups.groups)}
-    return [
-        {"name": port.name, "bank": f"{memory}[{bank_of.get(port.name, 0)}]"}
+    device = machine.hardware.device
+    kind, banks = OTHER_BANKS
+    if device.memory is not None and device.memory.has_banks:
+        kind, banks = device.memory.kind, device.memory.channels
+    ports = [
+        {"name": port.name, "bank": f"{kind}[{channel_of(machine, port) % banks}]"}
         for port in machine.ports
     ]
+    notes = []
+    if device.memory is None or not device.memory.has_banks:
+        notes.append(f"No platform for {device.name} is known here: the memory names may differ.")
+    elif len(ports) > device.memory.ports:
+        notes.append(
+            f"{len(ports)} memory ports; a platform has {device.memory.ports}: use fewer PEs."
+        )
+    return {
+        "flow_target": "vitis" if device.is_card else "vivado",
+        "package_format": "xo" if device.is_card else "ip_catalog",
+        "package_file": "lstm_top.xo" if device.is_card else "lstm_top.zip",
+        "package_about": "a kernel for v++ --link" if device.is_card
+        else "an IP for Vivado's catalog",
+        "no_xo": "there is no .xo yet: make package first" if device.is_card
+        else "there is no .xo: this part is packaged as an IP for Vivado, see README.md",
+        "memory_ports": ports, "link_notes": notes,
+        "slr": "SLR0" if device.slrs > 1 else None,
+    }  # fmt: skip
 
 
 def _quantization(machine: Machine, input_exponents: Sequence[int]) -> dict[str, Any]:
@@ -121,5 +115,6 @@ def _ends(machine: Machine) -> dict[str, Any]:
         "per_beat": beats.per_beat,
         "x_frame_bytes": machine.port("x").beats * beat_bytes,
         "y_frame_bytes": machine.port("y").beats * beat_bytes,
-        "state_bytes": machine.port("state").beats * beat_bytes,
+        "state_bytes": machine.state_beats * beat_bytes,
+        "has_states": bool(machine.kept.states), "has_parameters": bool(machine.kept.parameters),
     }  # fmt: skip

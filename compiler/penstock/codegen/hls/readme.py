@@ -8,13 +8,15 @@ from penstock.codegen.hls.names import one_line
 from penstock.ir import Node
 from penstock.ir.matrix import Matrix
 from penstock.machine import Machine
+from penstock.machine.logic import ERROR
 from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Phase
+from penstock.machine.resources import Verdict, estimate
 from penstock.packing.vectors import parameter_offsets
 
 WORK = {
     Work.LOAD: "load of {}", Work.SPMV: "{}: SpMV", Work.CELLS: "{}: cell unit",
-    Work.COMMIT: "{} takes effect",
+    Work.COMMIT: "{} takes effect", Work.DRAIN: "{}: sums", Work.CLEAR: "{} cleared",
 }  # fmt: skip
 
 
@@ -36,9 +38,10 @@ def _sizes(machine: Machine) -> dict[str, Any]:
         "pes": hardware.pes, "group_pes": machine.groups.group_pes,
         "groups_about": _count(machine.groups.groups, "group"),
         "cell_units_about": _count(hardware.cell_units, "element"),
-        "acc_bits": machine.accumulator_bits,
+        "acc_bits": machine.accumulator_bits, "members_about": _members(machine),
         "lanes_about": "independent sequences that share the weight stream"
         if hardware.lanes > 1 else "one sequence at a time",
+        "fit_about": _fit(machine),
         "max_steps_about": "frames are buffered between sweeps" if machine.kept.frames
         else "sums over time are proven to fit",
         "max_steps_note": f"; at most {longest}" if longest else "",
@@ -48,6 +51,32 @@ def _sizes(machine: Machine) -> dict[str, Any]:
         "y_frames": 1 if is_once else "steps",
         "y_about": y_frame_bytes if is_once else f"steps x {y_frame_bytes}",
     }  # fmt: skip
+
+
+def _members(machine: Machine) -> str:
+    """The PEs of group G, in the order of their entries."""
+    groups = machine.groups
+    if groups.groups == 1:
+        return f"all PEs, 0 .. {groups.pes - 1}"
+    if groups.neighbours_share:
+        last = groups.group_pes - 1
+        return f"PEs G * {groups.group_pes} .. G * {groups.group_pes} + {last}"
+    share = groups.per_cycle // groups.groups
+    return f"the PEs p with p % {groups.per_cycle} // {share} == G, in ascending order"
+
+
+def _fit(machine: Machine) -> str:
+    """What the estimate says of the device, and of what it is not sure."""
+    found = estimate(machine)
+    told = [
+        f"{name.upper().replace('_', ' ')} {fit.verdict}"
+        for name, fit in found.fits.items()
+        if fit.verdict is not Verdict.FITS
+    ]
+    device = found.device.name
+    if not told:
+        return f"fits {device}; logic within {ERROR:.0%} of open synthesis, see report.html"
+    return f"{device}: {', '.join(told)}, see report.html"
 
 
 def _memory(machine: Machine) -> dict[str, Any]:
@@ -68,28 +97,38 @@ def _memory(machine: Machine) -> dict[str, Any]:
             for array, beat in zip(arrays, offsets, strict=False)
         ],
         "parameter_bytes": offsets[-1] * beat_bytes,
-        "weight_files": [
-            {"index": group, "bytes": machine.weight_beats * beat_bytes}
-            for group in range(machine.groups.groups)
+        "weights_on_chip": machine.on_chip,
+        "weight_ports": [
+            {"index": index, "name": name, "bytes": machine.port(f"weights_{index}").beats * beat_bytes}
+            for index, name in enumerate(machine.weight_files)
         ],
     }  # fmt: skip
 
 
 def _timeline(machine: Machine) -> dict[str, Any]:
-    order, clock = machine.order, machine.hardware.clock_mhz
+    order, clock, whole = machine.order, machine.hardware.clock_mhz, machine.timeline
     return {
         "spans": [_issue(machine, issue) for issue in order.issues],
-        "step_cycles": order.step_cycles,
+        "step_cycles": whole.step,
         "bound_cycles": order.bound_cycles,
-        "step_time": f"{order.step_cycles / clock:.2f}",
+        "step_time": f"{whole.step / clock:.2f}",
+        "processes": whole.busy,
+        "slowest": whole.slowest.what,
+        "one_step_call": whole.call(1, "carried", store=False),
+        "timeline": whole,
         "once_cycles": order.once_cycles,
         "step_bytes": machine.step_weight_beats * machine.hardware.port_bits // 8,
     }
 
 
 def _issue(machine: Machine, issue: Issue) -> dict[str, Any]:
+    name = WORK[issue.work].format(one_line(issue.name))
+    if issue.run is not None and not issue.run.phase:
+        name = f"{one_line(issue.name)}: packets"
     return {
-        "name": WORK[issue.work].format(one_line(issue.name)), "cycles": issue.cycles,
+        "name": f"{name}{', beside it' if issue.is_beside else ''}"
+        f"{', before the first step' if issue.is_first else ''}",
+        "cycles": issue.cycles,
         "sweep": f"{issue.sweep}, {machine.graph.sweeps[issue.sweep]}",
         "bound": issue.bound if issue.work is Work.SPMV else "",
     }  # fmt: skip

@@ -15,19 +15,20 @@ from penstock.machine.units import Action, Line, Need
 from penstock.ops import Clamp, Mean
 
 DECLARATIONS = {
-    Need.SUMS: "acc_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH][LANES]",
-    Need.ACTIVATIONS: "activation_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH][LANES]",
+    Need.SUMS: "sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH]",
+    Need.ACTIVATIONS: "activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH]",
     Need.VALID: "const bool valid[LANES]",
     Need.LAST: "const bool last[LANES]",
     Need.LENGTH: "const unsigned length[LANES]",
     Need.STEP: "unsigned step",
     Need.RESULTS: "result_stream &results",
 }
+OVERLAPPED = {Need.SUMS: "const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]"}
+"""Where sums are drained before the unit takes them."""
+SUMS = "sums"
 ARGUMENTS = {Need.SUMS: "acc", Need.ACTIVATIONS: "vector"}
-READS = {
-    "const": "ops/const.h.j2", "state_read": "ops/state_read.h.j2",
-    Role.FRAMES: "arrays/read_frames.h.j2",
-}  # fmt: skip
+MOMENTS = {"first": "step == 0 && valid[{}]", "last": "last[{}]"}
+"""When a capture takes its value, in one lane; in any other way: in every valid step."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class UnitCode:
     in_order: list[str]
     """Memories of which each address is visited once."""
     writes_results: bool
+    uses_position: bool
+    loop: str
+    published: list[dict[str, str]]
+    """Packets that it makes for the activation memory."""
 
 
 def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, int]) -> UnitCode:
@@ -50,23 +55,58 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
     local = names.locals_of(phase)
     uses = phase.unit.uses
     arrays = [use for use in uses if isinstance(use, Array)]
+    lines = [
+        _line(machine, names, phase, line, local, numbers) | {"lanes": word}
+        for line, word in zip(phase.unit.lines, names.words_of(phase), strict=True)
+    ]
+    overlaps = machine.hardware.overlaps
+    published = _published(names, phase, lines) if overlaps else []
+    packets = [one["packets"] for one in published]
     return UnitCode(
         function=names.unit(phase.name),
         rows_per_pe=phase.unit.rows_per_pe,
         comment=_comment(phase),
-        lines=[_line(machine, names, phase, line, local, numbers) for line in phase.unit.lines],
+        lines=lines,
         parameters=[
-            _declaration(machine, names, use) if isinstance(use, Array) else DECLARATIONS[use]
+            text
             for use in uses
+            for text in (
+                [_declaration(machine, names, use)] if isinstance(use, Array)
+                else [f"gathered_t {name}[GROUPS][MAX_PACKETS]" for name in packets]
+                if overlaps and use is Need.ACTIVATIONS
+                else [(OVERLAPPED if overlaps else {}).get(use, DECLARATIONS[use])]
+            )
         ],
         arguments=[
-            names.array(use) if isinstance(use, Array) else ARGUMENTS.get(use, str(use))
+            text
             for use in uses
+            for text in (
+                [names.array(use)] if isinstance(use, Array)
+                else packets if overlaps and use is Need.ACTIVATIONS
+                else [SUMS if overlaps and use is Need.SUMS else ARGUMENTS.get(use, str(use))]
+            )
         ],
-        in_order=(["acc"] if Need.SUMS in uses else [])
+        published=published,
+        in_order=(["acc"] if Need.SUMS in uses and not overlaps else [])
         + [names.array(array) for array in arrays if array.role in (Role.STATE, Role.CAPTURE)],
         writes_results=phase.unit.writes_results,
+        uses_position=any(line.array or line.segment or line.action is Action.SUM
+                          for line in phase.unit.lines),
+        loop=names.loop("cells", phase.name),
     )  # fmt: skip
+
+
+def _published(names: Names, phase: Phase, lines: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """The packets of a unit; marks the lines that fill them."""
+    found: dict[str, dict[str, str]] = {}
+    for line, code in zip(phase.unit.lines, lines, strict=True):
+        if line.segment is not None:
+            packets = names.packets(line.segment)
+            code["packet"] = f"{packets}_next"
+            found[packets] = {
+                "packets": packets, "packet": code["packet"], "condition": code.get("condition", ""),
+            }  # fmt: skip
+    return list(found.values())
 
 
 def _comment(phase: Phase) -> str:
@@ -83,8 +123,8 @@ def _declaration(machine: Machine, names: Names, array: Array) -> str:
     if array.role is Role.PARAMETER:
         return f"const {plain_cpp(array.type)} {name}[{array.positions}]"
     if array.role is Role.FRAMES:
-        return f"activation_t {name}[MAX_STEPS][{array.positions}][LANES]"
-    return f"{plain_cpp(array.type)} {name}[{array.positions}][LANES]"
+        return f"activations_t {name}[MAX_STEPS][{array.positions}]"
+    return f"lanes_of<{plain_cpp(array.type)} > {name}[{array.positions}]"
 
 
 def _line(
@@ -95,7 +135,8 @@ def _line(
     sources = [local.get(source, "") for source in node.inputs]
     code: dict[str, Any] = {
         "id": local[line.node], "cpp": cpp(node.tensor.type), "number": numbers[node.name],
-        "inputs": sources,
+        "inputs": sources, "before": None, "template": None, "after": None,
+        "packet": None,
         "array": names.array(line.array) if line.array is not None else None,
         "base": names.segment(line.segment) if line.segment is not None else None,
     }  # fmt: skip
@@ -103,24 +144,58 @@ def _line(
         case Action.SUM:
             assert phase.product is not None
             ways = phase.product.code.ways
-            code |= {"template": "ops/matvec.h.j2", "ways": ways, "first_bank": line.sibling * ways}
+            code |= {"template": "ops/matvec.h.j2", "before": "words/take.h.j2",
+                     "ways": ways, "first_bank": line.sibling * ways,
+                     "sibling": line.sibling}  # fmt: skip
         case Action.READ:
-            assert line.array is not None
-            is_frames = line.array.role is Role.FRAMES
-            template = READS[Role.FRAMES] if is_frames else READS.get(node.op.kind)
-            code |= {"template": template or "ops/state_read.h.j2",
-                     "cpp": plain_cpp(node.tensor.type)}  # fmt: skip
+            code |= _read(line, node)
         case Action.RESULT:
             code |= {"template": "ops/output.h.j2", "inputs": [local[line.node]]}
         case Action.GATHERED | Action.KEPT:
-            stores = {Role.FRAMES: "arrays/keep_frames.h.j2", Role.CARRY: "arrays/keep.h.j2"}
-            role = line.array.role if line.array is not None else None
-            template = "arrays/gathered.h.j2" if role is None else stores[role]
-            code |= {"template": template, "inputs": [local[line.node]]}
+            code |= _keep(line, node) | {"inputs": [local[line.node]]}
+        case Action.WRITE_STATE | Action.CAPTURE:
+            code |= _conditional(machine, line, node)
         case _:
             code |= {"template": f"ops/{node.op.kind}.h.j2", **_operation(machine, names, node,
                                                                           sources)}  # fmt: skip
     return code
+
+
+def _read(line: Line, node: Node) -> dict[str, Any]:
+    """A word is read before the lanes are taken apart."""
+    assert line.array is not None
+    plain = {"cpp": plain_cpp(node.tensor.type)}
+    if line.array.role is Role.PARAMETER:
+        return plain | {"before": "words/read_parameter.h.j2"}
+    if line.array.role is Role.FRAMES:
+        return plain | {"before": "words/read_frames.h.j2", "template": "arrays/read_frames.h.j2"}
+    return plain | {"before": "words/read.h.j2", "template": "ops/state_read.h.j2"}
+
+
+def _keep(line: Line, node: Node) -> dict[str, Any]:
+    """A word is written after all of its lanes are known."""
+    if line.array is None:
+        return {"before": "words/declare_raw.h.j2", "template": "arrays/gathered.h.j2",
+                "after": "words/write_gathered.h.j2"}  # fmt: skip
+    if line.array.role is Role.FRAMES:
+        return {"before": "words/declare_raw.h.j2", "template": "arrays/keep_frames.h.j2",
+                "after": "words/write_frames.h.j2"}  # fmt: skip
+    return {"before": "words/declare.h.j2", "template": "arrays/keep.h.j2",
+            "after": "words/write.h.j2", "kept_cpp": plain_cpp(node.tensor.type)}  # fmt: skip
+
+
+def _conditional(machine: Machine, line: Line, node: Node) -> dict[str, Any]:
+    """What is written in some lanes only: the others keep what the word held before."""
+    when = node.op.when if node.op.captures is not None else None
+    moment = MOMENTS.get(when or "", "valid[{}]")
+    is_deferred = line.array is not None and line.array.role is Role.NEXT
+    has_lanes = machine.hardware.lanes > 1 and not is_deferred
+    return {
+        "template": f"ops/{node.op.kind}.h.j2", "before": "words/declare.h.j2",
+        "after": "words/write.h.j2", "kept_cpp": plain_cpp(node.tensor.type), "when": when,
+        "moment": moment.format("lane"), "keeps_old": has_lanes or when in ("max", "sum"),
+        "condition": "" if has_lanes or is_deferred else moment.format("0"),
+    }  # fmt: skip
 
 
 def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -> dict[str, Any]:
@@ -132,8 +207,6 @@ def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -
     if node.op.kind == "scale":
         least = machine.graph[node.inputs[1]].tensor.lo
         return {"wide": widened(node.tensor.type, least) if least else ""}
-    if node.op.captures is not None:
-        return {"when": node.op.when}
     if isinstance(node.op, Clamp):
         bits = node.tensor.type.width + 1
         return {"bits": bits, "low": node.op.low, "high": node.op.high}

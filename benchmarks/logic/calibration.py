@@ -1,0 +1,98 @@
+"""The model of ``penstock.machine.logic`` against what synthesis made of the same parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from penstock.machine import blocks, logic
+from penstock.machine.blocks import PeShape, pe
+from penstock.machine.logic import Logic
+from units import NETWORKS, machine_of
+
+Row = dict[str, Any]
+FEW = 2
+"""LUTs or registers by which a small part may be off."""
+COMPOSED = ("pe", "unpacker", "collector", "packer", "cell_unit")
+"""Blocks that add primitives up; of them is the error that is told."""
+
+
+def _pe(lanes: int, banks: int, depth: int, acc_bits: int) -> Logic:
+    shape = PeShape(
+        weight=12, gap=6, slot=7, column=11, address=11, activation=16, accumulator=acc_bits,
+        banks=banks, lanes=lanes, phases=2, operands=2, places=2, tables=64,
+    )  # fmt: skip
+    return pe(shape) + logic.memory(depth, acc_bits) * (banks * lanes)
+
+
+def _cell_unit(network: int) -> Logic:
+    machine = machine_of(NETWORKS[network])
+    return blocks.unit_logic(machine.graph, machine.products[0].unit)
+
+
+def _collector(pes: int, units: int, ways: int, bits: int) -> Logic:
+    return blocks.collector(pes // units, ways, ways, bits) * units
+
+
+def _shifter(bits: int, places: int, step: int) -> Logic:
+    return logic.shifter(bits, places)
+
+
+MODELS: dict[str, Callable[..., Logic]] = {
+    "adder": logic.adder, "comparator": logic.comparator, "multiplexer": logic.multiplexer,
+    "shifter": _shifter, "table": logic.table, "multiplier": logic.multiplier,
+    "memory": logic.memory, "fifo": logic.fifo, "clamp": logic.clamp,
+    "requantizer": logic.requantizer, "counter": logic.counter, "pe": _pe,
+    "unpacker": blocks.unpacker, "collector": _collector, "packer": blocks.packer,
+    "cell_unit": _cell_unit,
+}  # fmt: skip
+
+
+def compared(found: Row) -> list[Row]:
+    """A row for each design of UltraScale+: the model's figures beside those of synthesis."""
+    rows = []
+    for row in found["rows"]:
+        if row["family"] == "usp":
+            model = MODELS[row["block"]](**row["sizes"])
+            rows.append({**row, "model": model})
+    return rows
+
+
+def error(row: Row, what: str) -> float:
+    """Relative error of the model's LUTs (``lut``) or registers (``ff``); of two, none."""
+    measured: int = row[what]
+    off: int = getattr(row["model"], what) - measured
+    return off / measured if measured and abs(off) > FEW else 0.0
+
+
+def greatest(rows: list[Row], what: str) -> dict[str, float]:
+    """Block -> the greatest error, whatever its sign. Registers count in composed blocks only:
+    those of a lone primitive are its test's own."""
+    found: dict[str, float] = {}
+    for row in rows:
+        if what == "lut" or row["block"] in COMPOSED:
+            found[row["block"]] = max(found.get(row["block"], 0.0), abs(error(row, what)))
+    return found
+
+
+def table(found: Row) -> str:
+    """Model against synthesis, as a table in Markdown."""
+    lines = [
+        f"Model against {found['yosys']}, UltraScale+.", "",
+        "| part | LUT, model | synthesis | error | FF, model | synthesis | error "
+        "| DSP | synthesis |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    rows = compared(found)
+    for row in rows:
+        name = " ".join([row["block"], *(f"{key}={value}" for key, value in row["sizes"].items())])
+        model, cells = row["model"], []
+        for what in ("lut", "ff"):
+            cells += [f"{getattr(model, what):,}", f"{row[what]:,}", f"{error(row, what):+.0%}"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {model.dsp} | {row['dsp']} |")
+    for what in ("lut", "ff"):
+        worst = greatest(rows, what)
+        told = ", ".join(f"{block} {value:.0%}" for block, value in worst.items())
+        composed = max(value for block, value in worst.items() if block in COMPOSED)
+        lines += ["", f"Greatest error of {what.upper()}: {told}; composed blocks {composed:.0%}."]
+    return "\n".join(lines)

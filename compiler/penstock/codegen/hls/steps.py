@@ -1,0 +1,229 @@
+"""What a step issues, in C++: runs of words, drained sums, units, loads, and their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.codegen.hls.names import Names, one_line, plain_cpp
+from penstock.codegen.hls.units import UnitCode
+from penstock.formats.rows import CHAIN_DISTANCE
+from penstock.machine import Machine
+from penstock.machine.loops import turns_of
+from penstock.machine.order import Issue, Work
+from penstock.machine.phases import Load, Phase
+from penstock.machine.runs import Run
+from penstock.machine.states import State
+
+
+@dataclass(frozen=True)
+class StateCode:
+    """One state, as the templates need it."""
+
+    name: str
+    constant: str
+    cpp: str
+    positions: int
+    first_beat: int
+    beats: int
+    array: str | None
+    next: str | None
+    base: str | None
+    packets: str | None
+    has_empty: bool
+    loops: dict[str, str]
+
+    @classmethod
+    def of(cls, machine: Machine, names: Names, state: State) -> StateCode:
+        """Its names and types."""
+        kept, segment = machine.kept, state.segment
+        return cls(
+            one_line(state.name), names.state(state.name), plain_cpp(state.type), state.positions,
+            state.first_beat, state.beats,
+            array=names.array(kept.array_of(state)) if state.has_array else None,
+            next=names.array(kept.next_of(state)) if state.is_deferred else None,
+            base=names.segment(segment) if segment is not None else None,
+            packets=names.packets(segment) if segment and machine.hardware.overlaps else None,
+            has_empty=not all(state.filled),
+            loops={
+                loop.kind: names.loop(loop.kind, loop.subject)
+                for loop in machine.loops if loop.subject == state.name
+            },
+        )  # fmt: skip
+
+
+def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict[str, Any]:
+    """A product phase: what the PE array, and the drain behind it, are told."""
+    assert phase.product is not None
+    code, overlaps = phase.product.code, machine.hardware.overlaps
+    return {
+        "name": one_line(phase.name), "constant": names.phase(phase.name), "id": index,
+        "words": code.words, "base": phase.operand_bases[0], "slots": code.slots,
+        "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
+        "row": machine.rows.first[phase.name], "rows_per_pe": phase.unit.rows_per_pe,
+        "siblings": code.siblings, "ways": code.ways,
+        "at": machine.stored_words.get((phase.name, 0), 0),
+        "drain": names.drain(phase.name) if overlaps else "",
+        "drain_loop": names.loop("drain", phase.name) if overlaps else "",
+    }  # fmt: skip
+
+
+def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
+    """All runs, the packets that they write, and the sizes of both."""
+    if not machine.hardware.overlaps:
+        return {"overlaps": False, "runs": [], "loads_ahead": [], "packets": []}
+    runs = {names.run(run): _run(machine, names, run) for run in machine.every_run}
+    segments = machine.kept.packets()
+    return {
+        "overlaps": True, "runs": list(runs.values()), "chain_distance": CHAIN_DISTANCE,
+        "packets": [{"name": names.packets(segment)} for segment in segments],
+        "packets_impl": machine.memory("packets").impl,
+        "max_packets": machine.max_packets, "kept": 1 + len(machine.pausing),
+        "sum_rows": machine.memory("sums").depth,
+        "sums_storage": {"type": "ram_s2p", "impl": machine.memory("sums").impl, "latency": 1},
+        "run_bits": {
+            "words": max(code["words"] for code in runs.values()).bit_length() + 1,
+            "packets": machine.max_packets.bit_length(),
+            "to": machine.kept.activations.depth.bit_length(),
+            "kept": len(machine.pausing).bit_length() or 1,
+        },
+        "loads_ahead": [_load(machine, names, load) for load in machine.loads if load.is_ahead],
+    }  # fmt: skip
+
+
+def _run(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
+    phase = run.phase or machine.products[0].name
+    fields = ("phase", "first", "words", "packets", "to", "kept")
+    numbers = dict(zip(fields, run_fields(machine, run), strict=True))
+    at = machine.stored_words.get((run.phase, run.first), 0)
+    return {**numbers, "constant": names.run(run), "phase": names.phase(phase), "at": at}
+
+
+def run_fields(machine: Machine, run: Run) -> tuple[int, ...]:
+    """Its phase's number, first word, words, packets, the place of the first packet, and which of
+    the places it goes on from: those of phases that do not pause are the first, and not looked at.
+    """
+    base = machine.kept.activations.base[run.segment] if run.segment else 0
+    index = [phase.name for phase in machine.products].index(run.phase) if run.phase else 0
+    kept = machine.pausing.index(run.phase) + 1 if run.phase in machine.pausing else 0
+    units = machine.hardware.cell_units
+    return index, run.first, run.words, run.packets, base // units, kept
+
+
+def _words(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
+    """What the processes in front of compute are told of a run."""
+    product = machine.phase(run.phase).product
+    assert product is not None
+    overlaps = machine.hardware.overlaps
+    constant = names.run(run) if overlaps else names.phase(run.phase)
+    return {
+        "constant": constant, "turns": turns_of(machine, run),
+        "field_bits": [field.bits for field in product.code.fields],
+        "first_beat": run.first_beat, "end_beat": run.end_beat,
+    }  # fmt: skip
+
+
+def sweep_code(
+    machine: Machine, names: Names, units: dict[str, UnitCode], states: list[StateCode], sweep: int
+) -> dict[str, Any]:
+    """One sweep: what comes before its first step, and what each step issues."""
+    issues: list[dict[str, Any]] = []
+    before: list[dict[str, Any]] = []
+    for issue in machine.order.of_sweep(sweep):
+        subject = _issue(machine, names, units, states, issue)
+        if issue.is_beside:
+            (before if issue.is_first else issues)[-1]["beside"].append(subject)
+        elif issue.work is not Work.CLEAR:
+            (before if issue.is_first else issues).append(subject)
+    arguments = {
+        argument for issue in issues if "unit" in issue for argument in issue["unit"].arguments
+    }
+    commits = any(issue["work"] == Work.COMMIT for issue in issues)
+    results = any(load.to_results for load in machine.loads if load.sweep == sweep)
+    stored = [run for run in machine.stored_runs if run.sweep == sweep]
+    ahead = [run for run in machine.runs[sweep].ahead if run.words]
+    return {
+        "index": sweep, "direction": str(machine.graph.sweeps[sweep]),
+        "is_once": machine.is_once(sweep), "issues": issues, "before": before,
+        "runs": [_words(machine, names, run) for run in stored],
+        "runs_ahead": [_words(machine, names, run) for run in ahead],
+        "first_beat": stored[0].first_beat if stored else 0,
+        "end_beat": stored[-1].end_beat if stored else 0,
+        "needs_valid": "valid" in arguments or commits or results,
+        "needs_last": "last" in arguments,
+    }  # fmt: skip
+
+
+def _issue(
+    machine: Machine,
+    names: Names,
+    units: dict[str, UnitCode],
+    states: list[StateCode],
+    issue: Issue,
+) -> dict[str, Any]:
+    subject: dict[str, Any] = {"work": str(issue.work), "beside": []}
+    match issue.work:
+        case Work.LOAD:
+            load = next(load for load in machine.loads
+                        if (load.vector, load.sweep) == (issue.name, issue.sweep))  # fmt: skip
+            subject |= _load(machine, names, load) | _arguments(machine, names, load, issue)
+        case Work.SPMV:
+            assert issue.run is not None
+            subject |= _spmv(machine, names, issue.run)
+        case Work.DRAIN:
+            subject["drain"] = names.drain(issue.name)
+        case Work.CELLS:
+            subject["unit"] = units[issue.name]
+        case Work.COMMIT:
+            subject["state"] = next(s for s in states if s.constant == names.state(issue.name))
+    return subject
+
+
+def _spmv(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
+    if not machine.hardware.overlaps:
+        return {"constant": names.phase(run.phase)}
+    return {"run": names.run(run), "packets": names.packets(run.segment or machine.idle(run))}
+
+
+def _load(machine: Machine, names: Names, load: Load) -> dict[str, Any]:
+    """A frame comes in: from the input port or a buffer, to the activation memory or further."""
+    array = names.array(load.source) if load.source else None
+    frames = names.array(load.to_frames) if load.to_frames else None
+    packets = load.to_segment is not None and machine.hardware.overlaps
+    return {
+        "label": f"{names.load(load)}", "positions": load.positions,
+        "loop": names.loop("load", f"{load.vector}@{load.sweep}"),
+        "is_input": load.source is None, "is_ahead": load.is_ahead, "about": one_line(load.vector),
+        "array": array, "to_array": frames,
+        "to_step": names.array(load.to_carry) if load.to_carry else None,
+        "to_step_cpp": plain_cpp(load.to_carry.type) if load.to_carry else None,
+        "to_base": names.segment(load.to_segment) if load.to_segment else None,
+        "packets": names.packets(load.to_segment) if packets and load.to_segment else None,
+        "to_results": load.to_results, "function": f"load_{names.load(load).lower()}",
+        "parameters": _parameters(machine, names, load),
+    }  # fmt: skip
+
+
+def _parameters(machine: Machine, names: Names, load: Load) -> list[str]:
+    """Of the function that loads a frame ahead of its step."""
+    found = ["frame_stream &frames"] if load.source is None else []
+    found += [
+        f"{'const ' if array is load.source else ''}activations_t {names.array(array)}[MAX_STEPS]"
+        f"[{array.positions}]"
+        for array in (load.source, load.to_frames) if array is not None
+    ]  # fmt: skip
+    segment = load.to_segment
+    found += [f"gathered_t {names.packets(segment)}[GROUPS][MAX_PACKETS]"] if segment else []
+    return [*found, *(["unsigned step"] if load.source or load.to_frames else [])]
+
+
+def _arguments(machine: Machine, names: Names, load: Load, issue: Issue) -> dict[str, Any]:
+    """Of a call of that function: for the first step, or for the next one."""
+    found = ["frames"] if load.source is None else []
+    found += [names.array(array) for array in (load.source, load.to_frames) if array is not None]
+    found += [names.packets(load.to_segment)] if load.to_segment else []
+    is_backward = machine.graph.sweeps[load.sweep] == "backward"
+    if load.source or load.to_frames:
+        first, following = ("steps - 1", "step - 1") if is_backward else ("0", "step + 1")
+        found.append(first if issue.is_first else following)
+    return {"arguments": [*found, "steps > 0" if issue.is_first else "n + 1 < steps"]}
