@@ -288,7 +288,7 @@ MANIFESTS = {
     **{f"no golden {key}": dropped("golden", key) for key in ("calls", "steps")},
     **{f"no {key} of a phase": dropped("phases", 0, key) for key in (
         "name", "sweep", "matvecs", "rows", "rows_per_pe", "operands", "gathers",
-        "weight_bits", "format", "banks", "words", "first_beat")},
+        "weight_bits", "format", "banks", "words", "shared", "first_beat")},
     "a field of the future": lambda fields: fields.update(exec="rm"),
     "another schema": lambda fields: fields.update(schema=99),
     "no PEs": lambda fields: fields.update(pes=0),
@@ -331,6 +331,9 @@ MANIFESTS = {
     "fewer words": phase(words=1),
     "more words": phase(words=10**12),
     "less than no words": phase(words=-1),
+    "a row that all PEs share": phase(shared=[1]),
+    "unknown shared rows": phase(shared=[10**6]),
+    "a row shared twice": phase(shared=[1, 1]),
     "another number of rows": phase(rows_per_pe=1),
     "no rows": phase(rows_per_pe=0),
     "unknown rows": phase(rows="nobody"),

@@ -193,9 +193,18 @@ def test_an_order_with_empty_positions_at_its_end_is_still_the_elements_own():
 
 
 def test_a_layout_knows_who_owns_an_element():
-    layout = Layout.from_assignment(np.array([2, 0, 2, 1, 2]), 3)
+    layout = Layout.from_assignment(np.array([2, 0, 2, 1, 0]), 3)
     pe, slot = layout.place(np.arange(5), 3)
-    assert pe.tolist() == [2, 0, 2, 1, 2] and slot.tolist() == [0, 0, 1, 0, 2]
+    assert pe.tolist() == [2, 0, 2, 1, 0] and slot.tolist() == [0, 0, 1, 0, 1]
     assert layout.element_at[position_on(pe, slot, 3)].tolist() == [0, 1, 2, 3, 4]
-    empty = position_on(np.array([0, 1]), np.array([1, 2]), 3)
-    assert layout.element_at[empty].tolist() == [-1, -1]
+    assert layout.element_at[position_on(np.array([1]), np.array([1]), 3)].tolist() == [-1]
+
+
+def test_where_there_is_a_slot_too_many_the_empty_ones_are_spread():
+    """Columns of the phase that reads the vector; a run of empty ones would need padding."""
+    layout = Layout.from_assignment(np.repeat(np.arange(4), [4, 3, 3, 2]), 4)
+    is_empty = (layout.element_at < 0).reshape(-1, 4)  # slot, PE
+    assert is_empty.sum(axis=1).tolist() == [1, 1, 1, 1]
+    assert is_empty.sum(axis=0).tolist() == [0, 1, 1, 2]
+    pe, slot = layout.place(np.arange(12), 4)
+    assert all((np.diff(slot[pe == own]) > 0).all() for own in range(4))

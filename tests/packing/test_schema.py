@@ -30,6 +30,17 @@ def of_phase(**values):
     return lambda fields: fields["phases"][0].update(values)
 
 
+def of_many_shared_rows(fields):
+    """All rows of many are shared by 12 PEs."""
+    rows = 12 << 13
+    fields["layouts"]["l0.gates"] = list(range(rows))
+    for phase in fields["phases"]:
+        for operand in phase["operands"]:
+            if operand[0] == "l0.gates":
+                operand[1] = rows
+    fields["phases"][0].update(rows_per_pe=rows // 12, shared=list(range(rows)))
+
+
 CLAIMS = {
     "an impossible number of lanes": of("interface", lanes=3),
     "impossible io_bits": of("interface", io_bits=24),
@@ -50,9 +61,23 @@ CLAIMS = {
     "phase l0.gates has more matrices than banks": of_phase(
         matvecs=["l0.acc_i"] * 5, gathers=[[0, 1]] * 5
     ),
+    "the shared rows of phase l0.gates are not rows of its layout, each once, ascending": of_phase(
+        shared=[3, 24]
+    ),
+    "phase l0.gates has more accumulators than a vector elements": of_many_shared_rows,
     "a product of phase l0.gates gathers what is no operand": of_phase(gathers=[[0, 2]] * 4),
     "an entry of phase l0.gates does not fit port_bits": of_phase(weight_bits=18),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("shared", [[4, 3], [3, 3], [-1], "3", [10**9]])
+def test_shared_rows_are_rows_each_once(shared, text):
+    fields = json.loads(text)
+    fields["phases"][0]["shared"] = [3, 4]
+    assert decode_manifest(json.dumps(fields)).phases[0].shared == (3, 4)
+    fields["phases"][0]["shared"] = shared
+    with pytest.raises(ValueError, match="shared"):
+        decode_manifest(json.dumps(fields))
 
 
 @pytest.mark.parametrize("claim", CLAIMS)

@@ -52,10 +52,11 @@ def test_best_takes_interleave_unless_another_is_lighter():
 
 def test_each_choice_is_what_its_name_says():
     loads = np.random.default_rng(1).integers(0, 100, 64)
-    assert assigned(loads, 4, "interleave").tolist() == interleave(64, 4).tolist()
-    assert assigned(loads, 4, "balance").tolist() == balance(loads, 4, 16).tolist()
-    searched = assigned(loads, 4, "search")
-    assert heaviest(searched, loads) == -(-loads.sum() // 4) < heaviest(balance(loads, 4, 16), loads)
+    balanced = balance(loads, 16, 4)
+    assert assigned(loads, 16, "interleave").tolist() == interleave(64, 16).tolist()
+    assert assigned(loads, 16, "balance").tolist() == balanced.tolist()
+    searched = assigned(loads, 16, "search")
+    assert heaviest(searched, loads) == -(-loads.sum() // 16) < heaviest(balanced, loads)
 
 
 def test_random_loads_come_close_to_the_mean():
@@ -118,6 +119,8 @@ def test_a_row_is_not_shared_for_fewer_words_than_that_costs():
     loads[5] = 45
     assert shared(loads, 8).shared == ((5,),)
     assert shared(loads, 8, siblings=16).shared == ((),)
+    loads[4] = 40  # both or none: 19 words, for 9 cycles each and 3 of the adders
+    assert shared(loads, 8).shared == ((),)
 
 
 def test_rows_in_the_callers_order_stay_where_they_are_and_can_be_shared():

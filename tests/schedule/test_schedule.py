@@ -9,36 +9,18 @@ from typing import ClassVar
 import graphs
 import numpy as np
 import pytest
+from schedule.planning import packed, planned, relabelled, repacked
 from support import random_model
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
-from penstock.driver import compile_model, pack
+from penstock.driver import compile_model
 from penstock.fixed import Fixed
 from penstock.formats import Entries, Gap, Layout
 from penstock.lowering import lower
 from penstock.machine import describe
-from penstock.packing.manifest import pack_group, unpack_phase
 from penstock.packing.validate import validate
 from penstock.schedule import schedule
-
-
-def planned(hardware=None, **model):
-    network = random_model(**model)
-    graph = lower(network, calibrate(network, None), Precision())
-    return graph, schedule(graph, hardware or Hardware(pes=4))
-
-
-def packed(graph, plan):
-    manifest, files = pack(describe(graph, plan), batch_first=True)
-    return manifest, files[:-1]
-
-
-def repacked(manifest, files, change):
-    """The files with the entries of the first phase changed, in place."""
-    entries = [unpack_phase(manifest, files, k) for k in range(len(manifest.phases))]
-    change(entries[0])
-    return [pack_group(manifest, entries, group) for group in range(manifest.groups)]
 
 
 def test_layers_share_the_array_one_after_the_other():
@@ -208,12 +190,6 @@ def test_the_validator_finds_a_hazard():
     validate(graph, manifest, files, 2)
     with pytest.raises(AssertionError, match="a slot is used twice too soon"):
         validate(graph, manifest, files, 9)
-
-
-def relabelled(manifest, name, **changes):
-    """The manifest with one phase's code changed."""
-    phases = [replace(p, **changes) if p.name == name else p for p in manifest.phases]
-    return replace(manifest, phases=tuple(phases))
 
 
 def test_the_validator_does_not_trust_the_manifest():

@@ -33,9 +33,6 @@ only table). ``waste`` knows rows with fewer than k ("unbalanced") and no paddin
 accumulator memory, so ``prove`` finds no distance but demands at most k of each row and bank. It
 replaces all of ``spmv_group`` and ``take`` (an adder tree over the B PEs of a row), and the copies
 of the activation memory: that is another dataflow, and the place to divide ``pe_array.h.j2``.
-
-**A heavy row on several PEs**: ``Layout.place`` gives an element's PE, and would give the PE of
-each part; ``matrices`` collects from all of them, and ``take`` sums PEs as it sums ways.
 """
 
 from penstock.formats.gap import Gap

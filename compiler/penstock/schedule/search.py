@@ -13,8 +13,10 @@ WORK = 1 << 25
 """Exchanges that a search may weigh; some hundred milliseconds."""
 STEP = 1 << 19
 """Exchanges that one step may weigh: they stay in the cache."""
-KICKS = 24
-"""Disturbances of what no exchange makes better, from which the search goes on."""
+AT_LEAST = 1 << 14
+"""Exchanges that take no longer to weigh than one."""
+KICKS, DISTURBED, KICKS_WORK = 96, 3, WORK >> 2
+"""How often, by how many exchanges, and up to which work, what no exchange betters is disturbed."""
 
 
 def least_heaviest(loads: IntArray, pes: int, capacity: int) -> IntArray:
@@ -45,7 +47,7 @@ def improve(pe_of_row: IntArray, loads: IntArray, pes: int, capacity: int) -> In
     table.descend(goal)
     best, generator = table.copy(), np.random.default_rng(0)
     for _ in range(KICKS if pes > 1 else 0):
-        if best.objective <= goal or table.work >= WORK:
+        if best.objective <= goal or table.work >= KICKS_WORK:
             break
         table.kick(generator)
         table.descend(goal)
@@ -118,12 +120,12 @@ class _Table:
         moved = sums[:, pe, :, None, None] - sums[:, None, others]
         mine = self.total[:, pe, None, None, None] - moved
         its = self.total[:, None, others, None] + moved
-        self.work += mine.size
+        self.work += max(mine.size, AT_LEAST)
         rest = np.delete(self.total, pe, axis=1).max(axis=1)[:, None, None, None]
         heaviest = np.maximum(np.maximum(mine, its), rest).sum(axis=0)
         gain = (moved * (mine - self.total[:, None, others, None])).sum(axis=0)
         least = heaviest.min()
-        found = int(np.where(heaviest == least, gain, -1).argmax())
+        found = int(np.where(heaviest == least, gain, np.iinfo(np.int64).min).argmax())
         a, q, b = np.unravel_index(found, heaviest.shape)
         if least > self.objective or (least == self.objective and gain[a, q, b] <= 0):
             return False
@@ -142,10 +144,10 @@ class _Table:
         self.total[:, [pe, other]] = self.load[:, [pe, other]].sum(axis=2)
 
     def kick(self, generator: np.random.Generator) -> None:
-        """Exchange rows of the heaviest PE and of others at random."""
+        """Exchange some rows at random."""
         pes, capacity = self.row.shape
-        pe = int(self.total.sum(axis=0).argmax())
-        for other in generator.choice(pes, 2):
-            mine, its = generator.integers(capacity, size=(2, 1))
+        filled = np.argwhere(self.load.any(axis=0))
+        for pe, place in filled[generator.integers(len(filled), size=DISTURBED)]:
+            other, its = int(generator.integers(pes)), generator.integers(capacity, size=1)
             if other != pe:
-                self._swap(pe, mine, int(other), its)
+                self._swap(int(pe), place[None], other, its)
