@@ -136,7 +136,7 @@ def _line(
     code: dict[str, Any] = {
         "id": local[line.node], "cpp": cpp(node.tensor.type), "number": numbers[node.name],
         "inputs": sources, "before": None, "template": None, "after": None,
-        "packet": None, "keeps_old": False,
+        "packet": None, "keeps_old": False, "condition": "",
         "array": names.array(line.array) if line.array is not None else None,
         "base": names.segment(line.segment) if line.segment is not None else None,
     }  # fmt: skip
