@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import strategies as st
 
 from penstock.formats import Gap, Layout, NonZeros, PhaseCode
 from penstock.ir.matrix import Matrix
@@ -49,3 +50,33 @@ def siblings_of_their_own_vectors(format, pes=3):
             weights = generator.integers(-2048, 2048, shape)
             matrices[matvec, k] = Matrix.of(weights * (generator.random(shape) < 0.4))
     return code, layouts, matrices
+
+
+@st.composite
+def phases(draw):
+    """(code, layouts, matrices, pes): one or four siblings over two vectors, some rows shared."""
+    pes, rows = draw(st.integers(1, 40)), draw(st.integers(1, 60))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    widths = [draw(st.integers(1, 30)) for _ in range(2)]
+    matvecs = draw(st.sampled_from([("m",), ("i", "f", "g", "o")]))
+    layouts = {
+        "rows": Layout.from_assignment(generator.permutation(rows) % pes, pes),
+        "x": Layout.plain(widths[0], 4),
+        "h": Layout.from_assignment(generator.permutation(widths[1]) % 3, 3),
+    }
+    is_shared = generator.random(rows) < draw(st.sampled_from([0, 0.1, 0.5, 1]))
+    code = phase_code(
+        Gap(draw(st.integers(1, 8))), layouts["rows"].positions // pes, matvecs=matvecs,
+        operands=tuple((name, layouts[name].positions) for name in ("x", "h")),
+        gathers=((0, 1),) * len(matvecs), banks=draw(st.sampled_from([4, 8])),
+        shared=tuple(np.flatnonzero(is_shared).tolist()),
+    )  # fmt: skip
+    density = draw(st.sampled_from([0, 0.1, 0.5, 1]))
+    matrices = {
+        (matvec, k): Matrix.of(
+            generator.integers(1, 2000, (rows, width)) * (generator.random((rows, width)) < density)
+        )
+        for matvec in matvecs
+        for k, width in enumerate(widths)
+    }
+    return code, layouts, matrices, pes

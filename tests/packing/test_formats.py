@@ -40,9 +40,9 @@ class Absolute(OwnedRows, msgspec.Struct, frozen=True, tag="absolute", tag_field
     def price(self, nonzeros, weight_bits, pes):
         return self.min_words(nonzeros, pes) ** 2 * (weight_bits + self.position_bits + 1)
 
-    def encode(self, phase, pes, nonzeros, hazard_distance, release=()):
+    def encode(self, phase, pes, nonzeros, hazard_distance):
         slot = nonzeros.position % phase.slots
-        free = released(phase, nonzeros.position, release)
+        free = released(phase, nonzeros.position)
         word = issue(nonzeros.pe, slot, pes, phase.slots, phase.ways, hazard_distance, free)
         shape = (int(word.max(initial=0)) + 1, pes)
         fields = {name: np.zeros(shape, np.int64) for name in ("weight", "position", "valid")}
