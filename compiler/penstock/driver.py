@@ -217,13 +217,14 @@ def pack(
         ),
         KernelChoices(
             plan.hardware.hazard_distance, plan.hardware.cell_units, kept.activations.depth,
-            machine.result_chunk, kept.activations.base, tuple(phase.operand_bases for phase in machine.products),
+            machine.result_chunk, kept.activations.base,
+            tuple(phase.operand_bases for phase in machine.products),
             machine.stream("beats").depth, machine.stream("words").depth,
             tuple(result.node.name for result in machine.results), machine.rows.depth,
             tuple(machine.rows.first[phase.name] for phase in machine.products), _runs(machine),
         ),
         Golden(len(GOLDEN_STARTS), GOLDEN_STEPS),
-        tuple(LoopFields(loop.name, str(loop.process), str(loop.when), loop.iterations)
+        tuple(LoopFields(loop.name, str(loop.process), loop.when, loop.iterations)
               for loop in machine.loops),
     )  # fmt: skip
     entries = [product.entries for product in plan.products]

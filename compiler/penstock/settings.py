@@ -42,7 +42,7 @@ class Hardware:
         first), ``search`` (from there on, rows are exchanged; a PE may have a slot more where that
         pays), or ``best``: whichever needs the fewest cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
-    weights: ``stream`` reads them in every step; ``onchip`` loads them once, with the parameters,
+    weight_storage: ``stream`` reads the weights in every step; ``onchip`` loads them once, with the parameters,
         into memories of the PE groups; ``auto`` keeps them on chip where they fit and a step is
         shorter for it.
     port_bits: width of a memory port (one m_axi beat).
@@ -84,8 +84,9 @@ class Hardware:
     index_bits: Annotated[
         int | None, Option("Bits of an index, 1 to 8. Default: chosen for each phase.")
     ] = None
-    weights: Annotated[
-        str, Option("Where weights are: stream, onchip, or auto: on chip where that is faster.")
+    weight_storage: Annotated[
+        str,
+        Option("Weights: stream, onchip, or auto: on chip where that is faster.", "--weights"),
     ] = "auto"
     port_bits: Annotated[int, Option("Width of a memory port: 64, 128, 256 or 512.")] = 512
     max_steps: Annotated[int, Option("Longest sequence, where frames are buffered.")] = 256
@@ -138,8 +139,8 @@ class Hardware:
                 "choose 1 to 8",
             ),
             (
-                self.weights in ("auto", "stream", "onchip"),
-                f"weights {self.weights!r}",
+                self.weight_storage in ("auto", "stream", "onchip"),
+                f"weights {self.weight_storage!r}",
                 "choose auto, stream or onchip",
             ),
             (

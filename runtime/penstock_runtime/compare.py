@@ -190,7 +190,8 @@ def _simulate(project: Project, executable: Path, calls: list[Stimulus], tell: T
     own = merged(*(item.saturations for item in expected if item.stimulus.is_own))
     ours = [one for item in expected if not item.stimulus.is_own for one in item.saturations]
     return CheckResult(
-        len(calls), values, difference or miscounted, done.output, loops=len(project.manifest.loops),
+        len(calls), values, difference or miscounted, done.output,
+        loops=len(project.manifest.loops),
         saturations=tuple(one for one in own if one.count),
         saturated=sum(one.count for one in ours),
     )  # fmt: skip

@@ -1,17 +1,17 @@
-"""The pipelined loops as C simulation counts them, against the manifest: what the timeline rests on."""
+"""The pipelined loops as C simulation counts them, against those that the timeline is made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.packing.schema import LoopFields
+from penstock.packing.schema import LoopFields, When
 from penstock.packing.vectors import START_GIVEN, START_ZERO, Call
 from penstock_runtime.project import Project
 
 
 @dataclass(frozen=True)
 class WrongCount:
-    """A loop that goes round more or less often than planned, in the first call in which it does."""
+    """A loop that goes round more or less often than planned, in the first call that shows it."""
 
     process: str
     loop: str
@@ -37,8 +37,9 @@ def planned(project: Project, call: Call) -> dict[str, int]:
 
 def _times(loop: LoopFields, call: Call) -> int:
     return {
-        "step": call.steps, "call": 1, "reload": int(call.reload), "store": int(call.store),
-        "given": int(call.start == START_GIVEN), "zero": int(call.start == START_ZERO),
+        When.STEP: call.steps, When.CALL: 1,
+        When.RELOAD: int(call.reload), When.STORE: int(call.store),
+        When.GIVEN: int(call.start == START_GIVEN), When.ZERO: int(call.start == START_ZERO),
     }[loop.when]  # fmt: skip
 
 

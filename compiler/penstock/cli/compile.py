@@ -101,34 +101,4 @@ def compile_command(
         strict=strict, regression=regression,
     )  # fmt: skip
     compiled.write(output, overwrite)
-    _print_summary(compiled, output)
-
-
-def _print_summary(compiled: Compiled, output: Path) -> None:
-    from penstock.report.error import error_lines
-
-    machine, hardware = compiled.machine, compiled.plan.hardware
-    products = compiled.plan.products
-    table = Table(
-        "phase", "words", "bound", "non-zeros", *products[0].waste, "entry bits",
-        title=f"{escape(str(output))}: {hardware.pes} PEs", title_justify="left",
-    )  # fmt: skip
-    table.columns[0].overflow = "fold"
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for product in products:
-        cells = (product.code.words, product.bound, product.nonzeros, *product.waste.values(),
-                 product.code.entry_bits)  # fmt: skip
-        table.add_row(product.code.name, *(f"{cell:,}" for cell in cells))
-    Console(highlight=False, soft_wrap=True, emoji=False).print(table)
-    cycles = machine.timeline.step
-    say(
-        f"{cycles:,} cycles per step by the timeline (bound {machine.order.bound_cycles:,}), "
-        f"{cycles / hardware.clock_mhz:,.1f} us at {hardware.clock_mhz:g} MHz; "
-        f"{compiled.proof.weights:,} weights proven to be packed"
-    )
-    if compiled.error is not None:
-        for line in error_lines(compiled.report["error"]):
-            say(line)
-    for note in compiled.notes:
-        say(f"note: {note}")
+    print_summary(compiled.report, str(output))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NOBODY = -1
 CHAIN_DISTANCE = 2
 """Words between the one beside which an element is written and the first that gathers it. A word
-gathers some stages behind those in which packets are read and written: so there is room for more."""
+gathers some stages behind those in which packets are read and written: there is room to spare."""
 PIECE = 1 << 18
 """Non-zeros that are looked up at a time: what is found of them stays in the cache."""
 
@@ -109,7 +109,8 @@ def released(phase: PhaseCode, position: IntArray) -> IntArray:
     column, first = position // phase.slots, np.array(phase.first_columns())
     operand = np.searchsorted(first, column, side="right") - 1
     packet = (column - first[operand]) // phase.packet
-    return np.array(phase.starts)[operand] + CHAIN_DISTANCE + packet
+    found: IntArray = np.array(phase.starts)[operand] + CHAIN_DISTANCE + packet
+    return found
 
 
 def _deal_shared(place: IntArray, phase: PhaseCode, pes: int) -> None:

@@ -10,7 +10,7 @@ from penstock.schedule import Schedule
 
 def choose_weights(graph: Graph, plan: Schedule) -> Machine:
     """The machine with its weights where the settings want them, or where a step is shorter."""
-    wanted = plan.hardware.weights
+    wanted = plan.hardware.weight_storage
     if wanted != "auto":
         return describe(graph, plan, on_chip=wanted == "onchip")
     streamed = describe(graph, plan)

@@ -12,22 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from penstock.packing.schema import When
 from penstock.packing.vectors import parameter_ports
 
 if TYPE_CHECKING:
     from penstock.machine.machine import Machine
     from penstock.machine.runs import Run
-
-
-class When(StrEnum):
-    """What a loop runs for."""
-
-    STEP = "step"  # every step of the sequence
-    CALL = "call"  # once in every call
-    RELOAD = "reload"  # calls that take the parameters
-    GIVEN = "given"  # calls that are given a state
-    ZERO = "zero"  # calls that start at zero
-    STORE = "store"  # calls that give the state back
 
 
 class Process(StrEnum):

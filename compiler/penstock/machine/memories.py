@@ -21,7 +21,7 @@ from penstock.packing.vectors import Ports
 LUTRAM_DEPTH = 64
 """Memories no deeper than this stand in LUTs."""
 URAM_DEPTH = 2048
-"""Memories no shallower than this stand in URAM, where the device has any: 4,096 words of 72 bits."""
+"""Memories no shallower than this stand in URAM, where the device has any: 4,096 x 72 bits."""
 
 
 class Access(StrEnum):
@@ -117,7 +117,10 @@ def memories(
     ports: tuple[Port, ...], result_positions: int, result_chunk: int, rows: AccumulatorRows,
     stored_words: int,
 ) -> tuple[Memory, ...]:  # fmt: skip
-    """Every memory, in the order of its kinds. stored_words: of each group, if they stay on chip."""
+    """Every memory, in the order of its kinds.
+
+    stored_words: of the weights in each group, if they stay on chip.
+    """
     word_bits = next(stream.width for stream in streams if stream.name == "words")
     words = Memory("weights", "weights", groups.groups, stored_words, word_bits,
                    impl=impl_of(stored_words, has_uram(kept)))  # fmt: skip

@@ -1,6 +1,7 @@
 """The issue order: what the compute process does in a step, and when, in cycles.
 
-Iterations are exact. Pipeline depths are estimates, see ``depths``: only synthesis can confirm them.
+Iterations are exact. Pipeline depths are estimates, see ``depths``, which only synthesis can
+confirm.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ class _Writer:
         self.begin = self.end = 0
 
     def issue(
-        self, work: Work, name: str, sweep: int, cycles: int, bound: int = 0, run: Run | None = None,
-        beside: bool = False, first: bool = False,
+        self, work: Work, name: str, sweep: int, cycles: int, bound: int = 0,
+        run: Run | None = None, beside: bool = False, first: bool = False,
     ) -> None:  # fmt: skip
         start = self.begin if beside else self.end
         self.issues.append(Issue(work, name, sweep, start, cycles, bound, run, beside, first))

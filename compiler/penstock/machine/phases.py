@@ -39,8 +39,9 @@ class Phase:
     """One phase: its products on the PE array, if it has any, then its element-wise unit.
 
     aligns: for each product, the left shift of each operand's terms (see MatVec); 0 where it reads
-    another. per_cycle: elements of its unit in a cycle. operand_ends: the column behind each operand. operand_bases: of each operand, the
-    address of a column less the column's number. depth: pipeline cycles of the unit.
+    another. operand_ends: the column behind each operand. operand_bases: of each operand, the
+    address of a column less the column's number. per_cycle: elements of its unit in a cycle; depth:
+    pipeline cycles of the unit.
     """
 
     index: int

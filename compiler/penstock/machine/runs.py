@@ -57,9 +57,9 @@ class Run:
 class SweepRuns:
     """The runs of one sweep, by phase.
 
-    own: what is left of a phase in its own time; beside: what runs beside its unit. before, between:
-    runs that only write packets, in front of either. ahead: what comes before the first step:
-    packets of all that is there by then, and the runs that later steps do in advance.
+    own: what is left of a phase in its own time; beside: what runs beside its unit; before and
+    between: runs that only write packets, in front of either. ahead: what comes before the first
+    step: packets of all that is there by then, and the runs that later steps do in advance.
     """
 
     own: dict[str, Run]
@@ -149,7 +149,7 @@ def _in_order(phases: list[Phase], j: int, windows: dict[int, int]) -> dict[str,
 
 
 class Supply:
-    """Who writes whose packets: the first run behind what makes a vector, in time for its readers."""
+    """Who writes whose packets: the first run behind what makes a vector, before its readers."""
 
     def __init__(self, kept: Storage, phases: list[Phase], loads: list[Load]) -> None:
         self.kept, self.phases, self.loads = kept, phases, loads
@@ -174,8 +174,10 @@ class Supply:
         for phase in self.phases:
             if phase.name in own:
                 self._supply(own[phase.name], found.own, found.before, phase.name)
-            self.pending += [load.to_segment for load in self.loads if load.is_ahead
-                             and load.to_segment and load.vector in phase.nodes.operands]  # fmt: skip
+            self.pending += [
+                load.to_segment for load in self.loads
+                if load.is_ahead and load.to_segment and load.vector in phase.nodes.operands
+            ]  # fmt: skip
             if phase.name in beside:
                 self._supply(beside[phase.name], found.beside, found.between, phase.name)
             made = [line.segment for line in phase.unit.lines if line.segment]

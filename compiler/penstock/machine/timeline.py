@@ -18,18 +18,17 @@ from penstock.machine.depths import (
     STREAM_DEPTH,
     WRITE_LATENCY,
 )
-from penstock.machine.loops import Loop, Process, When
+from penstock.machine.loops import Loop, Process
 from penstock.machine.memory import traffic
+from penstock.packing.schema import When
 
 if TYPE_CHECKING:
     from penstock.machine.machine import Machine
 
-READERS = (Process.FETCH_FRAMES, Process.FETCH_WORDS)
-
 
 @dataclass(frozen=True)
 class Busy:
-    """What one process, or the memory behind the ports, needs for a step: cycles. what: its name."""
+    """Cycles that one process, or a channel of the memory, needs for a step. what: its name."""
 
     what: str
     cycles: int
@@ -87,9 +86,10 @@ def timeline(machine: Machine) -> Timeline:
     busy += [Busy(channel.name, channel.step_cycles(machine.hardware.clock_mhz))
              for channel in traffic(machine)]  # fmt: skip
     return Timeline(
-        tuple(busy), stall, READ_LATENCY + 2 * STREAM_DEPTH + CALL_CYCLES,
-        *(_of_calls(machine, when) for when in (When.RELOAD, When.GIVEN, When.ZERO)),
-        machine.order.once_cycles, _of_calls(machine, When.STORE), _end(machine),
+        tuple(busy), stall, begin=READ_LATENCY + 2 * STREAM_DEPTH + CALL_CYCLES,
+        reload=_of_calls(machine, When.RELOAD), given=_of_calls(machine, When.GIVEN),
+        zero=_of_calls(machine, When.ZERO), once=machine.order.once_cycles,
+        store=_of_calls(machine, When.STORE), end=_end(machine),
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ class PeGroups:
     def members(self, group: int) -> IntArray:
         """The PEs of a group, in the order of their entries in its words.  -> (group_pes)"""
         every = np.arange(self.pes)
-        if self.neighbours_share:
-            return every[every // self.group_pes == group]
-        return every[every % self.per_cycle // (self.per_cycle // self.groups) == group]
+        group_of = every // self.group_pes
+        if not self.neighbours_share:
+            group_of = every % self.per_cycle // (self.per_cycle // self.groups)
+        return np.flatnonzero(group_of == group)

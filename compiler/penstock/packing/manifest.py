@@ -49,8 +49,8 @@ class WordRun:
 class Manifest:
     """Everything that turns weight bytes into matrices.
 
-    layouts: name -> order of a vector in hardware. group_pes: PEs that one word feeds. weights: read
-    in every step, each group's from a port of its own, or kept on chip, from one port for all.
+    layouts: name -> order of a vector in hardware. group_pes: PEs that one word feeds. weights:
+    read in every step, each group's from a port of its own, or kept on chip, from one for all.
     parameters: on-chip vectors in the order of ``parameters.bin``, as nodes. interface, kernel,
     golden, loops: see ``schema``.
     """
@@ -131,8 +131,8 @@ class Manifest:
         runs = tuple(WordRun(run.phase, run.first, run.words) for run in fields.runs)
         layouts = {name: Layout(order) for name, order in fields.layouts.items()}
         manifest = cls(
-            fields.pes, fields.group_pes, fields.port_bits, fields.weights, phases, runs, layouts, fields.layout_of,
-            fields.parameters, fields.interface, fields.kernel, fields.golden,
+            fields.pes, fields.group_pes, fields.port_bits, fields.weights, phases, runs, layouts,
+            fields.layout_of, fields.parameters, fields.interface, fields.kernel, fields.golden,
             fields.loops,
         )  # fmt: skip
         if [run.first_beat for run in fields.runs] != manifest.beat_offsets()[:-1]:

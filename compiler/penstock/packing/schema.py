@@ -8,6 +8,7 @@ the graph, the weights and the kernel) is left to the runtime and to ``penstock 
 
 from __future__ import annotations
 
+from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
@@ -83,11 +84,12 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hazard_distance: words between two uses of an accumulator address. elements_per_cycle: of the
     cell unit. segments: name -> first address in the activation memory, which has
-    vector_depth addresses. result_chunk: elements of the result that leave in one cycle. operand_bases: for each phase and operand, the address of a column less
-    the column's number. beat_depth, word_depth: depths of the streams of weights. results: the
-    vectors of the output, in the order in which they arrive. accumulator_rows: of each PE;
-    first_rows: where those of each phase begin. runs, if any overlap: name -> its phase, first word,
-    words, packets, the place of the first packet, and which of the kept places it goes on from.
+    vector_depth addresses. result_chunk: elements of the result that leave in one cycle.
+    operand_bases: for each phase and operand, the address of a column less the column's number.
+    beat_depth, word_depth: depths of the streams of weights. results: the vectors of the output, in
+    the order in which they arrive. accumulator_rows: of each PE; first_rows: where those of each
+    phase begin. runs, if any overlap: name -> its phase, first word, words, packets, the place of
+    the first packet, and which of the kept places it goes on from.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
@@ -104,17 +106,27 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: dict[Name, Annotated[tuple[Address, ...], Meta(min_length=6, max_length=6)]]
 
 
+class When(StrEnum):
+    """What a loop runs for."""
+
+    STEP = "step"  # every step of the sequence
+    CALL = "call"  # once in every call
+    RELOAD = "reload"  # calls that take the parameters
+    GIVEN = "given"  # calls that are given a state
+    ZERO = "zero"  # calls that start at zero
+    STORE = "store"  # calls that give the state back
+
+
 class LoopFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A pipelined loop of the kernel: how often all its copies go round together.
 
-    name: what it works on, as ``kind`` or ``kind subject``; names follow one another in the order in
-    which the kernel counts them, one with several ``when`` counts all of them. when: for every step,
-    or for calls of a kind: see ``machine.loops``.
+    name: what it works on, as ``kind`` or ``kind subject``; names follow one another in the order
+    in which the kernel counts them, one with several ``when`` counts all of them.
     """
 
     name: Name
     process: Name
-    when: Literal["step", "call", "reload", "given", "zero", "store"]
+    when: When
     iterations: Annotated[int, Meta(ge=1, le=1 << 40)]
 
 

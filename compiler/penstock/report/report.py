@@ -26,10 +26,12 @@ totals      weights (dense), nonzeros, density, words, bound, utilization (of th
             padding, bubbles, bits {weights, indices, padding, bubbles, beat_fill} of the weight
             files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled,
             compiled_bytes, ratio, counted (what is counted, in words)}
-timeline    spans [name, kind (load, spmv, cells, commit), sweep, direction, start, cycles, bound] of
-            the compute process, one step of every sweep after the other; cycles_per_step (of the
-            slowest of processes [name, cycles], which are those of the kernel and the channels of
-            the memory), slowest (its name), compute_cycles (of compute alone), stall_cycles (its
+timeline    spans [name, kind (load, spmv, drain, cells, commit, clear), sweep, direction, start,
+            cycles, bound, is_beside (it begins with the span before), is_first (it comes once,
+            before the first step)] of the compute process, one step of every sweep after the
+            other; cycles_per_step (of the slowest of processes [name, cycles], which are those of
+            the kernel and the channels of the memory), slowest (its name), compute_cycles (of
+            compute alone), stall_cycles (its
             wait for words), cycles_by_kind, bound_per_step, utilization = bound / cycles;
             cycles_once (sweeps that run once a sequence); call {begin, once, end (of every call),
             reload, given, zero, store (of those that do so), first (one step, parameters loaded),
@@ -83,9 +85,9 @@ from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
 from penstock.report.timing import timeline_section, timing_notes
+from penstock.reported import SCHEMA
 from penstock.version import __version__
 
-SCHEMA = 3
 LINE = 160
 
 

@@ -14,7 +14,7 @@ LONG = 100
 
 
 def timeline_section(machine: Machine) -> dict[str, Any]:
-    """All that compute issues, one step of every sweep after the other; what a step and a call take."""
+    """All that compute issues, one step of every sweep after the other; steps and calls."""
     order, hardware, whole = machine.order, machine.hardware, machine.timeline
     microseconds = whole.step / hardware.clock_mhz
     by_kind = {str(work): 0 for work in (Work.LOAD, Work.SPMV, Work.CELLS)}
@@ -26,6 +26,7 @@ def timeline_section(machine: Machine) -> dict[str, Any]:
                 "name": issue.name, "kind": str(issue.work), "sweep": issue.sweep,
                 "direction": str(machine.graph.sweeps[issue.sweep]),
                 "start": issue.start, "cycles": issue.cycles, "bound": issue.bound,
+                "is_beside": issue.is_beside, "is_first": issue.is_first,
             }
             for issue in order.issues
         ],
@@ -76,7 +77,7 @@ def timing_notes(machine: Machine) -> list[str]:
     if whole.slowest.cycles > whole.busy[0].cycles:
         more = percent(whole.step / compute - 1, 0)
         notes.append(
-            f"a step takes {whole.step:,} cycles because of {whole.slowest.what}; the PEs and the cell "
-            f"unit alone would need {compute:,} (+{more})"
+            f"a step takes {whole.step:,} cycles because of {whole.slowest.what}; the PEs and the "
+            f"cell unit alone would need {compute:,} (+{more})"
         )
     return notes

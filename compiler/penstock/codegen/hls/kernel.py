@@ -144,14 +144,15 @@ def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
         array = names.array(kept_in) if kept_in is not None else None
         segment = kept.segment(node.sweep, node.name)
         base = names.segment(segment) if segment is not None else None
+        if not base and not array:
+            continue
         found.append({
             "base": base, "array": array, "label": base or array,
             "positions": machine.plan.positions(node.name), "empty": empty_capture(node),
-            "cpp": plain_cpp(node.tensor.type), "name": node.name,
+            "cpp": plain_cpp(node.tensor.type), "loop": names.loop("clear", node.name),
             "packets": names.packets(segment) if machine.hardware.overlaps and segment else None,
         })  # fmt: skip
-    kept_ones = [capture for capture in found if capture["label"]]
-    return [one | {"loop": names.loop("clear", one["name"])} for one in kept_ones]
+    return found
 
 
 def _parameters(machine: Machine, names: Names) -> list[dict[str, Any]]:

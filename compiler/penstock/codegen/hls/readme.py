@@ -99,7 +99,8 @@ def _memory(machine: Machine) -> dict[str, Any]:
         "parameter_bytes": offsets[-1] * beat_bytes,
         "weights_on_chip": machine.on_chip,
         "weight_ports": [
-            {"index": index, "name": name, "bytes": machine.port(f"weights_{index}").beats * beat_bytes}
+            {"index": index, "name": name,
+             "bytes": machine.port(f"weights_{index}").beats * beat_bytes}
             for index, name in enumerate(machine.weight_files)
         ],
     }  # fmt: skip

@@ -104,7 +104,7 @@ def _published(names: Names, phase: Phase, lines: list[dict[str, Any]]) -> list[
             packets = names.packets(line.segment)
             code["packet"] = f"{packets}_next"
             found[packets] = {
-                "packets": packets, "packet": code["packet"], "condition": code.get("condition", ""),
+                "packets": packets, "packet": code["packet"], "condition": code["condition"],
             }  # fmt: skip
     return list(found.values())
 
