@@ -217,7 +217,7 @@ def pack(
         ),
         KernelChoices(
             plan.hardware.hazard_distance, plan.hardware.cell_units, kept.activations.depth,
-            machine.result_chunk, kept.activations.base,
+            machine.copy_pes, machine.result_chunk, kept.activations.base,
             tuple(phase.operand_bases for phase in machine.products),
             machine.stream("beats").depth, machine.stream("words").depth,
             tuple(result.node.name for result in machine.results), machine.rows.depth,

@@ -42,9 +42,9 @@ class Hardware:
         first), ``search`` (from there on, rows are exchanged; a PE may have a slot more where that
         pays), or ``best``: whichever needs the fewest cycles.
     index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
-    weight_storage: ``stream`` reads the weights in every step; ``onchip`` loads them once, with the parameters,
-        into memories of the PE groups; ``auto`` keeps them on chip where they fit and a step is
-        shorter for it.
+    weight_storage: ``stream`` reads the weights in every step; ``onchip`` loads them once, with the
+        parameters, into memories of the PE groups; ``auto`` keeps them on chip where they fit and a
+        step is shorter for it.
     port_bits: width of a memory port (one m_axi beat).
     max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
         2**20.

@@ -191,7 +191,7 @@ def _simulate(project: Project, executable: Path, calls: list[Stimulus], tell: T
     ours = [one for item in expected if not item.stimulus.is_own for one in item.saturations]
     return CheckResult(
         len(calls), values, difference or miscounted, done.output,
-        loops=len(project.manifest.loops),
+        loops=len({loop.name for loop in project.manifest.loops}),
         saturations=tuple(one for one in own if one.count),
         saturated=sum(one.count for one in ours),
     )  # fmt: skip

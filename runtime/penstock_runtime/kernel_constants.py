@@ -39,8 +39,6 @@ HAZARDS = "kernel/pe_array.h"
 HAZARD_PRAGMA = "variable=acc inter RAW distance={} true"  # which C++ can't read
 CHAIN_PRAGMA = "variable=vector inter RAW distance={} true"
 NO_OPERAND = 1 << 31
-LUTRAM_DEPTH = 64
-"""Activations no deeper than this have a copy for each PE."""
 MULTIPLIER_BITS = 27
 """A weight is aligned before it is multiplied where it then is no wider."""
 PACKET_DEPTH = 2
@@ -141,8 +139,7 @@ def _sizes(project: Project) -> Constants:
     inputs = project.graph.of_kind("input")[0].name
     units = manifest.kernel.elements_per_cycle
     runs = manifest.kernel.runs
-    is_alone = runs or manifest.kernel.vector_depth <= units * LUTRAM_DEPTH
-    copy_pes = 1 if is_alone else 2
+    copy_pes = manifest.kernel.copy_pes
     parameters = [project.layout(name).positions for name in manifest.parameters]
     per_beat = parameter_ports(ports.port_bits).per_beat
     values = {

@@ -56,7 +56,8 @@ class Machine:
     of each sweep, how its phases' words go through the PE array; rows: where in the accumulators.
     results: the vectors of the output in the order in which they arrive; output_order: of each
     element of the output, its place among them; result_chunk: elements that leave in one cycle.
-    on_chip: the weights stay in memories of the groups, and are loaded with the parameters.
+    on_chip: the weights stay in memories of the groups, and are loaded with the parameters;
+    copy_pes: PEs that read one copy of the activation memory.
     """
 
     graph: Graph
@@ -76,6 +77,7 @@ class Machine:
     output_order: tuple[int, ...]
     result_chunk: int
     on_chip: bool
+    copy_pes: int
 
     @property
     def hardware(self) -> Hardware:
@@ -125,11 +127,6 @@ class Machine:
     def state_beats(self) -> int:
         """Beats of all states at their ports."""
         return sum(state.beats for state in self.kept.states)
-
-    @property
-    def copy_pes(self) -> int:
-        """PEs that read one copy of the activation memory."""
-        return copy_pes(self.kept)
 
     @property
     def accumulator_bits(self) -> int:
@@ -264,6 +261,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     stages, frames = phases(kept), loads(kept)
     runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.port_bits)
     rows = accumulator_rows(kept, runs)
+    shared = copy_pes(kept, [stage.unit for stage in stages])
     order = issue_order(
         graph, [*frames], [*stages], kept.states, runs, hardware.overlaps,
         rows.depth + COPY_DEPTH + LOOP_CYCLES, hardware.cell_units,
@@ -286,9 +284,9 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
         graph, plan, kept, beats, groups, stages, frames, runs, rows, order, ports, between,
         memories(
             kept, groups, beats, between, ports, positions, chunk, rows,
-            sum(run.words for run in in_file) if on_chip else 0,
+            sum(run.words for run in in_file) if on_chip else 0, shared,
         ),
-        results, output_order, chunk, on_chip,
+        results, output_order, chunk, on_chip, shared,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ What a back end builds, and what the estimate of resources counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from penstock.machine.ports import BURST_BEATS, OUTSTANDING, Port
 from penstock.machine.runs import SweepRuns
 from penstock.machine.storage import Storage, signed_bits
 from penstock.machine.streams import Stream
+from penstock.machine.units import Unit
 from penstock.packing.groups import PeGroups
 from penstock.packing.vectors import Ports
 
@@ -73,13 +74,15 @@ def accumulator_rows(kept: Storage, runs: dict[int, SweepRuns]) -> AccumulatorRo
     return AccumulatorRows(first, depth)
 
 
-def copy_pes(kept: Storage) -> int:
+def copy_pes(kept: Storage, units: Iterable[Unit]) -> int:
     """PEs that read one copy of the activations.
 
-    Two of a block RAM with two ports; one of a memory in LUTs, or if it is written meanwhile.
+    Two of a block RAM with two ports; one of a memory in LUTs, or if it is written meanwhile. A
+    unit that writes two vectors at a time needs both ports.
     """
-    is_shared = _activation_depth(kept) > LUTRAM_DEPTH and not kept.plan.hardware.overlaps
-    return 2 if is_shared else 1
+    needs_ports = any(len(unit.segments) > 1 for unit in units)
+    is_shared = _activation_depth(kept) > LUTRAM_DEPTH or needs_ports
+    return 2 if is_shared and not kept.plan.hardware.overlaps else 1
 
 
 def _activation_depth(kept: Storage) -> int:
@@ -115,18 +118,19 @@ def accumulator_bits(graph: Graph) -> int:
 def memories(
     kept: Storage, groups: PeGroups, beats: Ports, streams: tuple[Stream, ...],
     ports: tuple[Port, ...], result_positions: int, result_chunk: int, rows: AccumulatorRows,
-    stored_words: int,
+    stored_words: int, copy_pes: int,
 ) -> tuple[Memory, ...]:  # fmt: skip
     """Every memory, in the order of its kinds.
 
-    stored_words: of the weights in each group, if they stay on chip.
+    stored_words: of the weights in each group, if they stay on chip. copy_pes: PEs that share a
+    copy of the activations.
     """
     word_bits = next(stream.width for stream in streams if stream.name == "words")
     words = Memory("weights", "weights", groups.groups, stored_words, word_bits,
                    impl=impl_of(stored_words, has_uram(kept)))  # fmt: skip
     return (
         *([words] if stored_words else []),
-        *_of_the_array(kept, groups, rows),
+        *_of_the_array(kept, groups, rows, copy_pes),
         *_of_vectors(kept, beats, result_positions, result_chunk),
         *_of_tables(kept),
         *(Memory(s.name, "streams", s.count, s.depth, s.width) for s in streams),
@@ -135,15 +139,20 @@ def memories(
     )  # fmt: skip
 
 
-def _of_the_array(kept: Storage, groups: PeGroups, rows: AccumulatorRows) -> Iterator[Memory]:
+def _of_the_array(
+    kept: Storage, groups: PeGroups, rows: AccumulatorRows, shared: int
+) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
-    shared, depth = copy_pes(kept), _activation_depth(kept)
+    depth = _activation_depth(kept)
     copies = groups.groups * -(-groups.group_pes // shared)
     yield Memory(
         "activation memory", "activations", copies * hardware.cell_units, depth,
         activation_bits(kept) * hardware.lanes,
-        Access.TWO_READ_OR_WRITE if shared == 2 else Access.ONE_WRITE_ONE_READ, impl_of(depth),
+        *(
+            (Access.TWO_READ_OR_WRITE, "bram") if shared == 2
+            else (Access.ONE_WRITE_ONE_READ, impl_of(depth))
+        ),
     )  # fmt: skip
     bits = accumulator_bits(kept.graph) * hardware.lanes
     yield Memory(

@@ -40,8 +40,8 @@ class Phase:
 
     aligns: for each product, the left shift of each operand's terms (see MatVec); 0 where it reads
     another. operand_ends: the column behind each operand. operand_bases: of each operand, the
-    address of a column less the column's number. per_cycle: elements of its unit in a cycle; depth:
-    pipeline cycles of the unit.
+    address of a column less the column's number. per_cycle: elements that its unit takes at a time,
+    every ``interval`` cycles; depth: pipeline cycles of the unit.
     """
 
     index: int
@@ -50,6 +50,7 @@ class Phase:
     unit: Unit
     positions: int
     per_cycle: int
+    interval: int
     depth: int
     aligns: tuple[tuple[int, ...], ...] = ()
     operand_ends: tuple[int, ...] = ()
@@ -63,7 +64,8 @@ class Phase:
     @property
     def unit_cycles(self) -> int:
         """Cycles of its unit, from the call to the last element."""
-        return self.positions // self.per_cycle + self.depth + LOOP_CYCLES + CALL_CYCLES
+        turns = self.positions // self.per_cycle
+        return turns * self.interval + self.depth + LOOP_CYCLES + CALL_CYCLES
 
     @property
     def words(self) -> int:
@@ -130,7 +132,8 @@ def phases(kept: Storage) -> tuple[Phase, ...]:
         unit = build_unit(kept, nodes, positions // plan.hardware.pes)
         if nodes.name not in products:
             depth = unit.depth + ADDER_TREE_CYCLES
-            found.append(Phase(index, nodes, None, unit, positions, per_cycle, depth))
+            interval = _interval(kept, unit)
+            found.append(Phase(index, nodes, None, unit, positions, per_cycle, interval, depth))
             continue
         number = products[nodes.name]
         product = plan.products[number]
@@ -138,11 +141,19 @@ def phases(kept: Storage) -> tuple[Phase, ...]:
         ends, bases = _columns(kept, nodes)
         found.append(
             Phase(
-                index, nodes, product, unit, positions, per_cycle,
+                index, nodes, product, unit, positions, per_cycle, _interval(kept, unit),
                 unit.depth + levels + ADDER_TREE_CYCLES, _aligns(kept, nodes), ends, bases,
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def _interval(kept: Storage, unit: Unit) -> int:
+    """Cycles between two turns of a unit: a memory with two ports takes two writes in one.
+
+    Where products overlap with units, each vector has packets of its own.
+    """
+    return 1 if kept.plan.hardware.overlaps else max(-(-len(unit.segments) // 2), 1)
 
 
 def _aligns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], ...]:

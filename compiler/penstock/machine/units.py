@@ -64,6 +64,11 @@ class Unit:
     depth: int
 
     @property
+    def segments(self) -> set[str]:
+        """The segments of the activation memory that it writes."""
+        return {line.segment for line in self.lines if line.segment is not None}
+
+    @property
     def writes_results(self) -> bool:
         """True if the network's result, or a part of it, leaves from here."""
         return Need.RESULTS in self.uses

@@ -84,17 +84,19 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hazard_distance: words between two uses of an accumulator address. elements_per_cycle: of the
     cell unit. segments: name -> first address in the activation memory, which has
-    vector_depth addresses. result_chunk: elements of the result that leave in one cycle.
-    operand_bases: for each phase and operand, the address of a column less the column's number.
-    beat_depth, word_depth: depths of the streams of weights. results: the vectors of the output, in
-    the order in which they arrive. accumulator_rows: of each PE; first_rows: where those of each
-    phase begin. runs, if any overlap: name -> its phase, first word, words, packets, the place of
-    the first packet, and which of the kept places it goes on from.
+    vector_depth addresses, and a copy for each copy_pes PEs. result_chunk: elements of the result
+    that leave in one cycle. operand_bases: for each phase and operand, the address of a column less
+    the column's number. beat_depth, word_depth: depths of the streams of weights. results: the
+    vectors of the output, in the order in which they arrive. accumulator_rows: of each PE;
+    first_rows: where those of each phase begin. runs, if any overlap: name -> its phase, first
+    word, words, packets, the place of the first packet, and which of the kept places it goes on
+    from.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
     elements_per_cycle: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
     vector_depth: Address
+    copy_pes: Annotated[int, Meta(ge=1, le=2)]
     result_chunk: Annotated[int, Meta(ge=1, le=MAX_CELL_UNITS)]
     segments: dict[Name, Address]
     operand_bases: tuple[tuple[Base, ...], ...]

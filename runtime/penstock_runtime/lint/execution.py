@@ -29,7 +29,7 @@ from penstock_runtime.lint.walk import walk
 MOST_ITERATIONS = 1 << 16
 """Of one loop, unrolled."""
 GOES_ON, MAY_RETURN, RETURNS = range(3)
-ABOUT_ARRAYS = {"ARRAY_PARTITION", "ARRAY_RESHAPE", "BIND_STORAGE", "DEPENDENCE"}
+ABOUT_ARRAYS = {"AGGREGATE", "ARRAY_PARTITION", "ARRAY_RESHAPE", "BIND_STORAGE", "DEPENDENCE"}
 
 
 class Execution(Caller):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock_runtime.lint.execution import Execution
 from penstock_runtime.lint.finding import Findings
@@ -54,7 +54,8 @@ def table_of(run: Execution, findings: Findings) -> list[Row]:
     for pipeline in run.state.pipelines:
         by_array: dict[Array, list[Access]] = defaultdict(list)
         for access in pipeline.accesses:
-            by_array[access.array].append(access)
+            whole = _in_its_word(run, access)
+            by_array[whole.array].append(whole)
         for array, accesses in by_array.items():
             rows[_row(run, pipeline, array, accesses, findings)] = None
     found = _worst(rows)
@@ -62,6 +63,19 @@ def table_of(run: Execution, findings: Findings) -> list[Row]:
         if not row.fits:
             _tell(row, findings)
     return found
+
+
+def _in_its_word(run: Execution, access: Access) -> Access:
+    """The access itself; of a member of an AGGREGATE struct, that of the word that holds it all."""
+    variable = access.array.memory.variable
+    is_word = any(pragma.name == "AGGREGATE" for pragma in run.attributes.get(variable, {}))
+    if not access.array.fields or not is_word:
+        return access
+    rank = len(variable.type.dims)
+    return replace(
+        access, array=Array(access.array.memory), dims=access.dims[:rank],
+        indices=access.indices[:rank],
+    )  # fmt: skip
 
 
 def _worst(rows: Iterable[Row]) -> list[Row]:

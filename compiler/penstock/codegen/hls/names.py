@@ -35,14 +35,15 @@ KEYWORDS = _words("""
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
 KERNEL = _words("""
     acc acc_t activation_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint bank beat
-    beat_stream beat_t beats_of best bits_from broadcast bytes_of cell_unit column_t compute config
-    demand differences entry_t fetch_frames fetch_words first_beat frame_stream frames from_raw
-    gap_t gathered gathered_t greatest hls io_t lane last length load_parameter lstm_testbench
-    lstm_top no_elements open_file pack_results packet packet_t parameters part_t pe phase_t
-    position print print_constants print_function print_values product_t q raw raw_of read_block read_count read_exactly read_file
-    reload result_stream results slot slot_t split spmv spmv_group start start_t state step steps
-    store_results take trace_file trace_value unit unpack_frames unpack_phase unpack_words valid
-    value vector weight_t widened word_stream word_t words
+    beat_stream beat_t beats_of best bits_from broadcast bytes_of cell_unit column_t compute
+    config demand differences entry_t fetch_frames fetch_words first_beat frame_stream frames
+    from_raw gap_t gathered gathered_t greatest hls io_t lane last length load_parameter
+    lstm_testbench lstm_top no_elements open_file pack_results packet packet_t parameters part_t
+    pe phase_t position print print_constants print_function print_values product_t q raw raw_of
+    read_block read_count read_exactly read_file reload result_stream results slot slot_t split
+    spmv spmv_group start start_t state step steps store_results take trace_file trace_value
+    unit unpack_frames take_word unpack_run unpack_frames unpack_words valid value vector weight_t widened word_stream
+    word_t words
 """)
 """Names that the kernel and the test bench give to functions, types and variables; AMD's types."""
 COUNTERS = _words("k n")

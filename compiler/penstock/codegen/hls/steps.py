@@ -24,8 +24,6 @@ class StateCode:
     constant: str
     cpp: str
     positions: int
-    first_beat: int
-    beats: int
     array: str | None
     next: str | None
     base: str | None
@@ -39,7 +37,6 @@ class StateCode:
         kept, segment = machine.kept, state.segment
         return cls(
             one_line(state.name), names.state(state.name), plain_cpp(state.type), state.positions,
-            state.first_beat, state.beats,
             array=names.array(kept.array_of(state)) if state.has_array else None,
             next=names.array(kept.next_of(state)) if state.is_deferred else None,
             base=names.segment(segment) if segment is not None else None,

@@ -45,6 +45,7 @@ class UnitCode:
     """Memories of which each address is visited once."""
     writes_results: bool
     uses_position: bool
+    interval: int
     loop: str
     published: list[dict[str, str]]
     """Packets that it makes for the activation memory."""
@@ -89,7 +90,7 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
         published=published,
         in_order=(["acc"] if Need.SUMS in uses and not overlaps else [])
         + [names.array(array) for array in arrays if array.role in (Role.STATE, Role.CAPTURE)],
-        writes_results=phase.unit.writes_results,
+        writes_results=phase.unit.writes_results, interval=phase.interval,
         uses_position=any(line.array or line.segment or line.action is Action.SUM
                           for line in phase.unit.lines),
         loop=names.loop("cells", phase.name),
