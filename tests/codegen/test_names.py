@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from graphs import Sketch
+from support import random_model
 
 from penstock import Hardware
 from penstock.codegen.hls.names import (
@@ -23,7 +24,7 @@ from penstock.codegen.hls.names import (
     lengths_of_lanes,
     one_line,
 )
-from penstock.driver import compile_graph
+from penstock.driver import compile_graph, compile_model
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.machine import describe
 from penstock.schedule import schedule
@@ -131,13 +132,30 @@ DECLARED = re.compile(
 )
 
 
-def test_every_local_name_of_the_kernel_is_reserved_where_values_have_theirs():
-    files = compile_graph(two_values("l0.v", "l0.z"), Hardware(pes=2)).files
+KERNELS = [
+    {}, {"overlap": False}, {"weight_storage": "onchip"},
+    {"weight_storage": "onchip", "overlap": False}, {"lanes": 2, "overlap": True}, {"lanes": 2},
+]  # fmt: skip
+
+
+def with_everything(hardware):
+    """The files of a network with states, parameters and results of all kinds."""
+    model = random_model(
+        inputs=5, cells=(6, 5), bidirectional=[True, False], head=3, activation="argmax",
+        peephole=True,
+    )  # fmt: skip
+    return compile_model(model, None, Hardware(pes=4, max_steps=9, **hardware)).files
+
+
+@pytest.mark.parametrize("hardware", KERNELS, ids=str)
+def test_every_local_name_of_the_kernel_is_reserved_where_values_have_theirs(hardware):
+    files = compile_graph(two_values("l0.v", "l0.z"), Hardware(pes=2, **hardware)).files
     unit = set(DECLARED.findall(files["kernel/cell_unit.h"].decode()))
     beside = set(DECLARED.findall(files["kernel/compute.h"].decode()))
-    assert {"pe", "q", "lane"} <= unit <= KERNEL
-    assert {"n", "bank", "raw", "steps"} <= beside
-    assert beside <= KERNEL | COUNTERS | set(lengths_of_lanes(1))
+    own = {"l0_acc_lanes", "x_0_packets"}
+    assert {"q", "lane", "slot"} <= unit - own <= KERNEL
+    assert {"n", "raw", "steps", "bank"} <= beside
+    assert beside - own <= KERNEL | COUNTERS | set(lengths_of_lanes(2))
 
 
 @pytest.mark.parametrize(
@@ -161,8 +179,13 @@ def test_a_state_may_have_the_name_of_a_counter_or_an_argument(name):
     assert names.array(machine.kept.array_of(state)) == f"{name}_2"
 
 
-def test_every_name_that_the_kernel_declares_is_reserved():
-    files = compile_graph(two_values("l0.v", "l0.z"), Hardware(pes=2)).files
+OWN = re.compile(r"l\d|head|sigma|tanh|x_\d|_H$", re.IGNORECASE)
+"""Names that are the network's, and guards of headers."""
+
+
+@pytest.mark.parametrize("hardware", KERNELS, ids=str)
+def test_every_name_that_the_kernel_declares_is_reserved(hardware):
+    files = with_everything(hardware)
     texts = [files[path].decode() for path in files if path.startswith("kernel/")]
     text = re.sub(r"//[^\n]*|#pragma[^\n]*", "", "\n".join(texts))
     declared = set(re.findall(r"^(?:static|inline)[^;={}]*?\b(\w+)\(", text, re.MULTILINE))
@@ -170,10 +193,9 @@ def test_every_name_that_the_kernel_declares_is_reserved():
     declared |= set(re.findall(r"^struct (\w+)", text, re.MULTILINE))
     declared |= set(re.findall(r"^(?:static )?const \w+(?: \w+)? ([A-Z]\w+)(?: =|\[)", text, re.M))
     declared |= set(re.findall(r"#define (\w+)", text))
-    own = {"l0_dense_cells", "L0_DENSE", "X_0_BASE"}
-    guards = {name for name in declared if name.endswith("_H")}
     assert len(declared) > 50
-    assert declared - guards - own <= KERNEL | CONSTANTS | KEYWORDS
+    kernels = {name for name in declared if not OWN.search(name)}
+    assert kernels <= KERNEL | CONSTANTS | KEYWORDS
 
 
 @pytest.mark.parametrize(

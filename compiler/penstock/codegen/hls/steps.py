@@ -196,7 +196,7 @@ def _load(machine: Machine, names: Names, load: Load) -> dict[str, Any]:
         "to_step_cpp": plain_cpp(load.to_carry.type) if load.to_carry else None,
         "to_base": names.segment(load.to_segment) if load.to_segment else None,
         "packets": names.packets(load.to_segment) if packets and load.to_segment else None,
-        "to_results": load.to_results, "function": f"load_{names.load(load).lower()}",
+        "to_results": load.to_results, "function": names.loader(load),
         "parameters": _parameters(machine, names, load),
     }  # fmt: skip
 
