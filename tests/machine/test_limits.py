@@ -71,13 +71,13 @@ def test_activations_copied_for_too_many_pes_are_refused():
         replace(memory, depth=1 << 25) if memory.kind == "activations" else memory
         for memory in done.machine.memories
     )
-    with pytest.raises(PenstockError, match="the copies of the activations most of all: 2,048 of"):
+    with pytest.raises(PenstockError, match="the copies of the activations most of all: 4,096 of"):
         check_memories(replace(done.machine, memories=deep))
 
 
 def test_memories_are_refused_for_what_they_are_together(monkeypatch):
     done = compile_model(random_model(cells=(4,), pes=2), None, Hardware(pes=2, lanes=16))
-    kinds = ("activations", "accumulators", "frames")
+    kinds = limits.SIMULATED
     total = sum(
         memory.count * memory.depth * _host_bytes(memory.width)
         for memory in done.machine.memories

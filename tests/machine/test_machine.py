@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphs
+import numpy as np
 import pytest
 from graphs import GRAPHS, Sketch
 from support import random_model
@@ -14,11 +15,12 @@ from penstock.ir import Direction
 from penstock.lowering import lower
 from penstock.machine import describe
 from penstock.machine.arrays import Role
+from penstock.machine.depths import ADDER_TREE_CYCLES, COPY_DEPTH, LOOP_CYCLES
+from penstock.machine.memories import Access
 from penstock.machine.order import Work
-from penstock.machine.phases import ADDER_TREE_CYCLES
-from penstock.machine.ports import PeGroups
 from penstock.machine.units import Action
 from penstock.ops import Capture, Const, MatVec
+from penstock.packing.groups import PeGroups
 from penstock.schedule import schedule
 
 
@@ -99,14 +101,14 @@ def deferred_then_once():
 def test_a_state_is_committed_in_its_own_sweep_and_position_by_position():
     machine = machine_of(deferred_then_once())
     (commit,) = [issue for issue in machine.order.issues if issue.work is Work.COMMIT]
-    assert (commit.sweep, commit.cycles) == (0, 8 // 2 + 2 + 2)
+    assert (commit.sweep, commit.cycles) == (0, 8 // 2 + COPY_DEPTH + LOOP_CYCLES)
 
 
 def test_what_runs_once_is_in_no_sum_of_a_step():
     machine = machine_of(deferred_then_once())
     per_step = machine.products[:2]
     assert machine.order.bound_cycles == sum(phase.product.bound for phase in per_step)
-    beats = [phase.end_beat - phase.first_beat for phase in per_step]
+    beats = [machine.beats_of(phase.name) for phase in per_step]
     assert machine.step_weight_beats == sum(beats) < machine.weight_beats
 
 
@@ -118,14 +120,54 @@ def test_a_capture_is_kept_once_and_may_be_the_result_as_it_is():
     assert machine.kept.frames == () and machine.max_steps is None
 
 
-def test_two_pes_share_a_copy_of_the_activations():
-    assert [PeGroups(1, pes).group_copies for pes in (1, 2, 3, 4, 5)] == [1, 1, 2, 2, 3]
+@pytest.mark.parametrize(
+    ("inputs", "overlap", "shared"),
+    [(100, False, 1), (400, False, 2), (400, True, 1)],
+    ids=["in LUTs", "in block RAMs", "written meanwhile"],
+)
+def test_two_pes_share_a_copy_of_the_activations_if_it_has_a_port_for_each(inputs, overlap, shared):
+    network = random_model(inputs=inputs, cells=(8,))
+    graph = lower(network, calibrate(network, None), Precision())
+    machine = machine_of(graph, overlap=overlap)
+    memory = machine.memory("activations")
+    assert machine.copy_pes == shared
+    assert memory.count == 4 // shared * 2  # banks for the two elements of a cycle
+    assert (memory.access is Access.TWO_READ_OR_WRITE) == (shared == 2)
+    assert (memory.impl == "lutram") == (memory.depth <= 64)
+
+
+def test_a_unit_that_writes_two_vectors_has_both_ports_for_it():
+    s = Sketch(sweeps=(Direction.FORWARD, Direction.ONCE))
+    c = s.state("c", 8)
+    new = s.requant("new", s.product("acc", 8, "x", c))
+    s.write("c", new)
+    kept = s.add("kept", Capture("kept", "last"), new)
+    graph = s.done(s.requant("out", s.product("o.acc", 5, kept, sweep=1), sweep=1), sweep=1)
+    plain, beside = (machine_of(graph, overlap=overlap) for overlap in (False, True))
+    assert plain.phases[0].unit.segments == {"c", "kept"}
+    assert (plain.copy_pes, plain.phases[0].interval) == (2, 1)
+    assert plain.memory("activations").impl == "bram"
+    assert (beside.copy_pes, beside.phases[0].interval) == (1, 1)  # packets of their own
+
+
+@pytest.mark.parametrize(("per_cycle", "groups"), [(8, 4), (8, 2), (2, 4), (3, 3), (1, 1), (4, 16)])
+def test_every_pe_is_in_one_group_and_a_group_has_its_share_of_the_unit(per_cycle, groups):
+    members = [PeGroups(groups, 48 // groups, per_cycle).members(group) for group in range(groups)]
+    assert sorted(np.concatenate(members).tolist()) == list(range(48))
+    assert all((np.diff(own) > 0).all() and len(own) == 48 // groups for own in members)
+    if per_cycle % groups == 0:
+        of_unit = [{int(pe) % per_cycle for pe in own} for own in members]
+        assert [len(own) for own in of_unit] == [per_cycle // groups] * groups
+        assert not set.intersection(*of_unit) or groups == 1
 
 
 def test_a_deferred_state_is_committed_when_the_step_is_over():
-    machine = machine_of(graphs.old_state_in_a_later_phase())
+    machine = machine_of(graphs.old_state_in_a_later_phase(), overlap=False)
     works = [issue.work for issue in machine.order.issues]
     assert works == ["load", "spmv", "cells", "spmv", "cells", "commit"]
+    machine = machine_of(graphs.old_state_in_a_later_phase(), overlap=True)
+    works = [issue.work for issue in machine.order.of_step]
+    assert works[-1] == "commit" and works.count("drain") == works.count("cells") == 2
     writes = [
         line.array.role
         for phase in machine.phases
@@ -147,7 +189,11 @@ def test_operands_that_can_not_lie_side_by_side_have_bases_of_their_own():
     assert not first.is_scattered
     assert third.is_scattered
     base = machine.kept.activations.base
-    assert third.operand_bases == (base["l0.z"], base["x@0"] - 8, base["l0.y"] - 14)
+    columns = dict(zip(third.nodes.operands, third.operand_bases, strict=True))
+    ends = dict(zip(third.nodes.operands, (0, *third.operand_ends), strict=False))
+    assert {name: own + ends[name] for name, own in columns.items()} == {
+        name: base[machine.kept.segment(0, name)] for name in third.nodes.operands
+    }
     assert second.operand_ends == (6, 14)
 
 
@@ -246,22 +292,45 @@ def test_what_a_unit_takes_from_elsewhere_is_carried():
 
 def test_issues_follow_one_another():
     machine = lstm(cells=(9, 6), outputs=4, bidirectional=True, head=3)
-    end = 0
+    begin = end = 0
     for issue in machine.order.issues:
-        assert issue.start == end
-        end += issue.cycles
+        begin = begin if issue.is_beside else end
+        assert issue.start == begin
+        end = max(end, issue.end)
     assert end == machine.order.step_cycles + machine.order.once_cycles
     assert machine.order.once_cycles > 0
 
 
 def test_ports_touch_what_lies_behind_them():
     machine = lstm(cells=(9,), outputs=4, head=3, at="step")
-    assert [port.name for port in machine.ports] == ["x", "weights_0", "parameters", "state", "y"]
-    assert machine.port("weights_0").beats == machine.weight_beats == machine.products[-1].end_beat
-    assert machine.port("state").beats == sum(state.beats for state in machine.kept.states)
-    assert machine.port("state").directions == 2
+    names = ["x", "weights_0", "parameters", "state_in", "state_out", "y"]
+    assert [port.name for port in machine.ports] == names
+    beats = sum(machine.beats_of(phase.name) for phase in machine.products)
+    assert machine.port("weights_0").beats == machine.weight_beats == beats
+    both = [machine.port(name) for name in ("state_in", "state_out")]
+    assert [port.is_read for port in both] == [True, False]
+    assert {port.beats for port in both} == {sum(state.beats for state in machine.kept.states)}
     assert machine.port("x").is_per_step and machine.port("y").is_per_step
     assert not lstm(cells=(9,), head=3, at="last").port("y").is_per_step
+
+
+def test_a_port_that_would_carry_nothing_is_left_out():
+    s = Sketch()
+    machine = machine_of(s.done(s.requant("v", s.product("acc", 8, "x"))))
+    assert [port.name for port in machine.ports] == ["x", "weights_0", "y"]
+
+
+def test_weights_on_chip_come_by_one_port_and_cost_no_step_anything():
+    network = random_model(inputs=39, cells=(96,), outputs=48, pes=16)
+    graph = lower(network, calibrate(network, None), Precision())
+    plan = schedule(graph, Hardware(pes=16, port_bits=128))
+    streamed, kept = describe(graph, plan), describe(graph, plan, on_chip=True)
+    assert (streamed.weight_ports, kept.weight_ports) == (2, 1)
+    assert kept.groups.groups == 1  # its memory is as wide as need be
+    assert kept.step_weight_beats == 0 < streamed.step_weight_beats
+    words = sum(product.code.words for product in plan.products)
+    assert kept.memory("weights").depth == words
+    assert kept.timeline.reload > streamed.timeline.reload
 
 
 def test_lanes_that_do_not_fit_a_beat_are_refused():

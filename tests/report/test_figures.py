@@ -98,14 +98,36 @@ def test_peepholes_and_biases_are_told_apart(case, report):
 
 def test_spans_follow_one_another_and_add_up_to_the_step(compiled, report):
     timeline, sweeps = report["timeline"], compiled.graph.sweeps
-    ends = [row["start"] + row["cycles"] for row in timeline["spans"]]
-    assert [row["start"] for row in timeline["spans"]] == [0, *ends[:-1]]
-    issues = compiled.machine.order.issues
-    step = [issue for issue in issues if sweeps[issue.sweep] is not Direction.ONCE]
-    assert timeline["cycles_per_step"] == sum(issue.cycles for issue in step)
-    assert timeline["cycles_per_step"] + timeline["cycles_once"] == ends[-1]
-    assert sum(timeline["cycles_by_kind"].values()) == timeline["cycles_per_step"]
-    assert timeline["bound_per_step"] == sum(issue.bound for issue in step)
+    begin = end = 0
+    for row in timeline["spans"]:
+        begin = begin if row["is_beside"] else end
+        assert row["start"] == begin
+        end = max(end, begin + row["cycles"])
+    assert timeline["compute_cycles"] + timeline["cycles_once"] == end
+    step = [
+        row for row in timeline["spans"]
+        if sweeps[row["sweep"]] is not Direction.ONCE and not row["is_first"]
+    ]  # fmt: skip
+    assert sum(timeline["cycles_by_kind"].values()) == sum(row["cycles"] for row in step)
+    assert timeline["bound_per_step"] == sum(row["bound"] for row in step)
+
+
+def test_a_step_takes_as_long_as_the_slowest_process(report):
+    timeline = report["timeline"]
+    cycles = {row["name"]: row["cycles"] for row in timeline["processes"]}
+    assert cycles["compute"] == timeline["compute_cycles"] + timeline["stall_cycles"]
+    assert timeline["cycles_per_step"] == cycles[timeline["slowest"]] == max(cycles.values())
+    assert {"fetch_frames", "unpack_frames", "fetch_words", "unpack_words"} <= cycles.keys()
+
+
+def test_a_call_is_its_steps_and_what_comes_around_them(report):
+    timeline, call = report["timeline"], report["timeline"]["call"]
+    around = call["begin"] + call["once"] + call["end"]
+    assert call["one_step"] == around + timeline["cycles_per_step"]
+    steps = call["long_steps"] * timeline["cycles_per_step"]
+    assert call["long"] == around + steps + call["zero"] + call["store"]
+    first = timeline["cycles_per_step"] + call["zero"] + call["reload"] + call["store"]
+    assert call["first"] == around + first
 
 
 def test_bandwidth_is_the_bytes_of_a_step_over_its_time(compiled, report):

@@ -1,9 +1,11 @@
 """The estimate against the emitted C++ that it speaks of, and against the devices."""
 
+import math
 import re
 
 import pytest
 
+from penstock.machine.arrays import Role
 from penstock.machine.logic import lutram_luts
 from penstock.machine.memories import Memory
 from penstock.machine.resources import Fit, Verdict, bram18_blocks, cost_of
@@ -29,17 +31,21 @@ def resources(report):
 def test_activation_memory_is_that_of_the_kernel(compiled, resources, sizes):
     row = memory(resources, "activation memory")
     copies = sizes["GROUPS"] * sizes["GROUP_COPIES"]
-    assert row["count"] == copies * sizes["CELL_UNITS"] * sizes["LANES"]
+    assert row["count"] == copies * sizes["CELL_UNITS"]
     assert row["depth"] == -(-sizes["VECTOR_DEPTH"] // sizes["CELL_UNITS"])
     config = compiled.files["kernel/config.h"].decode()
-    assert f"typedef ap_int<{row['width']}> activation_t;" in config
+    assert f"typedef ap_int<{row['width'] // sizes['LANES']}> activation_t;" in config
+    compute = compiled.files["kernel/compute.h"].decode()
+    kind, _, _ = row["storage"].partition("_")
+    assert re.search(rf"variable=vector type=ram_\w+ impl={kind} ", compute)
 
 
 def test_accumulators_are_those_of_the_kernel(compiled, resources, sizes):
     row = memory(resources, "accumulators")
-    assert row["count"] == sizes["PES"] * sizes["BANKS"] * sizes["LANES"]
+    assert row["count"] == sizes["PES"] * sizes["BANKS"]
     assert row["depth"] == sizes["ACC_DEPTH"]
-    assert f"typedef ap_int<{row['width']}> acc_t;" in compiled.files["kernel/config.h"].decode()
+    config = compiled.files["kernel/config.h"].decode()
+    assert f"typedef ap_int<{row['width'] // sizes['LANES']}> acc_t;" in config
     compute = compiled.files["kernel/compute.h"].decode()
     assert f"variable=acc type=ram_s2p impl={row['storage']} " in compute
 
@@ -53,7 +59,9 @@ def test_streams_are_as_deep_as_the_kernel_declares_them(resources, sizes):
 def test_every_array_of_the_kernel_is_counted(compiled, resources):
     compute = compiled.files["kernel/compute.h"].decode()
     arrays = re.findall(r"^  static [^;]*? (\w+)\[[^;]*;", compute, re.MULTILINE)
-    counted = {"activations", "accumulators", "state", "parameters", "frames"}
+    arrays = [name for name in arrays if not name.startswith("kept_")]  # registers
+    counted = {"weights", "activations", "accumulators", "sums", "packets"}
+    counted |= {str(role) for role in Role}
     rows = [row for row in resources["memories"] if row["kind"] in counted]
     assert len(rows) - 1 == len(arrays)  # one more is the output frame, in ports.h
 
@@ -169,28 +177,37 @@ def test_what_fits_is_not_noted(compile_network):
 
 
 def test_a_stream_faster_than_the_memory_is_noted_with_what_it_costs(compile_network):
-    report = compile_network("pruned", part="xc7z020clg400-1", clock_mhz=300.0).report
-    peak, ports = report["timeline"]["weight_gb_per_s_peak"], report["resources"]["ports"]
+    report = compile_network(
+        "pruned", part="xc7z020clg400-1", clock_mhz=300.0, weight_storage="stream"
+    ).report
+    timeline, ports = report["timeline"], report["resources"]["ports"]
+    peak, stall = timeline["weight_gb_per_s_peak"], timeline["stall_cycles"]
     assert peak > 2.1
     assert ports["slower_by_device"] >= peak / 2.1
+    words = sum(row["words"] for row in report["phases"])
+    assert stall == math.ceil(words * (ports["slower_by_device"] - 1))
+    assert timeline["cycles_per_step"] == timeline["compute_cycles"] + stall
     assert (
         f"the weight stream asks for {peak:.1f} GB/s at 300 MHz, more than the 2.1 GB/s of memory "
-        f"beside xc7z020: products take {ports['slower_by_device']:.2f} times as long as the "
-        "timeline says"
+        f"beside xc7z020: the PEs wait in {stall:,} of the {timeline['cycles_per_step']:,} "
+        "cycles of a step"
     ) in report["notes"]
 
 
 def test_a_port_wider_than_the_device_s_is_noted(compile_network):
     told = "lut=9999999,ff=9999999,bram18=9999,uram=0,dsp=9999,gbps=99,ports=9,port_bits=16"
-    report = compile_network("pruned", part="xcself", part_resources=told, clock_mhz=200.0).report
+    report = compile_network(
+        "pruned", part="xcself", part_resources=told, clock_mhz=200.0, weight_storage="stream"
+    ).report
     ports = report["resources"]["ports"]
     (weights,) = [port for port in ports["each"] if port["name"] == "weights_0"]
     assert weights["gb_per_s_offered"] == pytest.approx(0.4)
     asked = weights["gb_per_s_streaming"]
     assert ports["slower_by_port"] == pytest.approx(asked / 0.4)
+    stall, step = report["timeline"]["stall_cycles"], report["timeline"]["cycles_per_step"]
     assert (
         f"weights_0 asks for {asked:.1f} GB/s at 200 MHz, more than the 0.4 GB/s of a memory port "
-        f"of xcself: products take {asked / 0.4:.2f} times as long as the timeline says"
+        f"of xcself: the PEs wait in {stall:,} of the {step:,} cycles of a step"
     ) in report["notes"]
 
 

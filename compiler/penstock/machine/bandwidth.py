@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from penstock.machine.machine import Machine
-from penstock.machine.memory import channel_of
-from penstock.machine.ports import Port
+if TYPE_CHECKING:
+    from penstock.machine.machine import Machine
+    from penstock.machine.ports import Port
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Bandwidth:
     can_share: bool = True
 
     @property
+    def slower(self) -> float:
+        """How many times as long products take for the narrowest of the three."""
+        return max(self.slower_by_port, self.slower_by_channel, self.slower_by_device)
+
+    @property
     def are_too_many(self) -> bool:
         """True if there are more ports than the device takes, and no interconnect to share one."""
         over = self.port_limit is not None and len(self.ports) > self.port_limit
@@ -67,6 +73,15 @@ def bandwidth(machine: Machine) -> Bandwidth:
     )  # fmt: skip
 
 
+def channel_of(machine: Machine, port: Port) -> int:
+    """The weights are spread over all channels, the rest is on the first (as link.cfg has it)."""
+    memory = machine.hardware.device.memory
+    stem, _, group = port.name.partition("_")
+    if memory is None or stem != "weights":
+        return 0
+    return (int(group) + 1) % memory.channels
+
+
 def _demand(machine: Machine, port: Port) -> PortDemand:
     hardware = machine.hardware
     beat = hardware.port_bits / 8 * hardware.clock_mhz / 1e3
@@ -77,6 +92,6 @@ def _demand(machine: Machine, port: Port) -> PortDemand:
     memory = hardware.device.memory
     return PortDemand(
         port.name, channel_of(machine, port), beat,
-        word_bits / 8 * hardware.clock_mhz / 1e3 if is_weights else mean, mean,
+        word_bits / 8 * hardware.clock_mhz / 1e3 if is_weights and beats else mean, mean,
         None if memory is None else memory.port_gb_per_s(hardware.clock_mhz),
     )  # fmt: skip

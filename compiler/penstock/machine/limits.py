@@ -17,6 +17,8 @@ MAX_RESULT_BYTES = 100 << 20
 SIMULATED = {
     "activations": "the copies of the activations",
     "accumulators": "the accumulators",
+    "sums": "the sums of the PEs",
+    "weights": "the weights on chip",
     "frames": "the frames of {:,} steps",
 }
 """The kinds of memories that can grow beyond any host's, and what errors call them."""

@@ -1,4 +1,4 @@
-"""How long a step and a call take: as long as the slowest process, and the memory, take.
+"""How long a step and a call take: as long as the slowest process takes.
 
 The processes of the kernel run side by side, a step behind or ahead of one another, with streams
 between them. So a step takes what the slowest of them needs for one, and a call that long for every
@@ -8,9 +8,11 @@ step, after a beginning and before an end of its own. The issue order of ``compu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penstock.machine.bandwidth import bandwidth
 from penstock.machine.depths import (
     CALL_CYCLES,
     LOOP_CYCLES,
@@ -19,7 +21,6 @@ from penstock.machine.depths import (
     WRITE_LATENCY,
 )
 from penstock.machine.loops import Loop, Process
-from penstock.machine.memory import traffic
 from penstock.packing.schema import When
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Busy:
-    """Cycles that one process, or a channel of the memory, needs for a step. what: its name."""
+    """Cycles that one process needs for a step. what: its name."""
 
     what: str
     cycles: int
@@ -36,8 +37,8 @@ class Busy:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Cycles. busy: every process and channel in a step, the order of their work; stall: of those
-    of compute, cycles in which it waits for words.
+    """Cycles. busy: of every process in a step, compute first; stall: of those of compute, cycles
+    in which it waits for words.
 
     reload, given, zero, store: what a call takes more if it takes the parameters, is given a state,
     clears it, gives it back. begin: from the call to the first step of one that carries its state;
@@ -83,8 +84,6 @@ def timeline(machine: Machine) -> Timeline:
         if process is not Process.COMPUTE and of_step:
             restart = READ_LATENCY if process is Process.FETCH_WORDS and not machine.on_chip else 0
             busy.append(Busy(str(process), _cycles(of_step) + restart))
-    busy += [Busy(channel.name, channel.step_cycles(machine.hardware.clock_mhz))
-             for channel in traffic(machine)]  # fmt: skip
     return Timeline(
         tuple(busy), stall, begin=READ_LATENCY + 2 * STREAM_DEPTH + CALL_CYCLES,
         reload=_of_calls(machine, When.RELOAD), given=_of_calls(machine, When.GIVEN),
@@ -119,18 +118,22 @@ def _end(machine: Machine) -> int:
 
 
 def _stall(machine: Machine) -> int:
-    """Words that are missing where a step begins, while the first burst is on its way again.
+    """Cycles of a step in which compute waits for words.
 
-    The bursts of a step follow one another; those of the next are asked for when the last beat was
-    taken. Until they come, compute lives on what the streams hold, and on the time that it needs
-    for something else: the unit behind the last product, and the frame that it loads.
+    Of memory that can't give a word a cycle, all through the products. And where a step begins,
+    while the first burst is on its way again: the bursts of a step follow one another, those of the
+    next are asked for when the last beat was taken. Until they come, compute lives on what the
+    streams hold, and on the time that it needs for something else: the unit behind the last
+    product, and the frame that it loads.
     """
     if not machine.step_weight_beats:
         return 0
+    streamed = sum(run.words for run in machine.stored_runs if not machine.is_once(run.sweep))
+    waiting = math.ceil(streamed * (bandwidth(machine).slower - 1))
     words = machine.stream("words").depth
     beats = machine.stream("beats").depth
     entry_bits = max(product.code.entry_bits for product in machine.plan.products)
     word_bits = machine.groups.group_pes * entry_bits
     held = words + beats * machine.hardware.port_bits // word_bits
     idle = machine.order.idle_cycles
-    return max(0, READ_LATENCY - held - idle)
+    return waiting + max(0, READ_LATENCY - held - idle)

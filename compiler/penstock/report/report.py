@@ -29,10 +29,9 @@ totals      weights (dense), nonzeros, density, words, bound, utilization (of th
 timeline    spans [name, kind (load, spmv, drain, cells, commit, clear), sweep, direction, start,
             cycles, bound, is_beside (it begins with the span before), is_first (it comes once,
             before the first step)] of the compute process, one step of every sweep after the
-            other; cycles_per_step (of the slowest of processes [name, cycles], which are those of
-            the kernel and the channels of the memory), slowest (its name), compute_cycles (of
-            compute alone), stall_cycles (its
-            wait for words), cycles_by_kind, bound_per_step, utilization = bound / cycles;
+            other; cycles_per_step (of the slowest of processes [name, cycles]), slowest (its name),
+            compute_cycles (of compute, if it need not wait), stall_cycles (its wait for words),
+            cycles_by_kind, bound_per_step, utilization = bound / cycles;
             cycles_once (sweeps that run once a sequence); call {begin, once, end (of every call),
             reload, given, zero, store (of those that do so), first (one step, parameters loaded),
             one_step (carried, state not given back), long (of long_steps steps)};

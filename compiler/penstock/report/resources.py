@@ -139,4 +139,5 @@ def _bandwidth_notes(resources: dict[str, Any], timeline: dict[str, Any]) -> lis
         f"{clock}, more than the {resources['bandwidth_gb_per_s']:g} GB/s of memory beside "
         f"{device}",
     }
-    return [f"{told[worst]}: products take {by[worst]:.2f} times as long as the timeline says"]
+    stall, step = timeline["stall_cycles"], timeline["cycles_per_step"]
+    return [f"{told[worst]}: the PEs wait in {stall:,} of the {step:,} cycles of a step"]

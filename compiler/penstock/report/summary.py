@@ -46,8 +46,6 @@ def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
     timeline, totals, resources = report["timeline"], report["totals"], report["resources"]
     bandwidth, lanes = resources["bandwidth_gb_per_s"], report["hardware"]["lanes"]
     offered = f"; {resources['device']} has {bandwidth:g}" if bandwidth else ""
-    ports = resources["ports"]
-    slower = max(ports[f"slower_by_{what}"] for what in ("port", "channel", "device"))
     together = f", for {lanes} sequences at once" if lanes > 1 else ""
     return [
         _tile("Time per step", f"{number(timeline['microseconds_per_step'], 2)} µs",
@@ -56,7 +54,7 @@ def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
               f"bound {number(totals['bound'])} of {plural(totals['words'], 'word')}"),
         _tile("Weight stream", f"{number(timeline['weight_gb_per_s_peak'], 1)} GB/s",
               f"peak, {number(timeline['weight_gb_per_s_mean'], 1)} on average{offered}",
-              "bad" if slower > 1 else ""),
+              "bad" if timeline["stall_cycles"] else ""),
     ]  # fmt: skip
 
 

@@ -56,8 +56,8 @@ def spans_table(timeline: dict[str, Any]) -> Table:
 
 
 def processes_table(timeline: dict[str, Any]) -> Table:
-    """What every process, and every channel of the memory, needs for a step."""
-    columns = {"Process or channel": "name", "Cycles of a step": "number"}
+    """What every process needs for a step."""
+    columns = {"Process": "name", "Cycles of a step": "number"}
     rows = [[row["name"], number(row["cycles"])] for row in timeline["processes"]]
     return Table(
         columns, rows, [f"A step: {timeline['slowest']}", number(timeline["cycles_per_step"])]

@@ -11,7 +11,7 @@ from penstock.codegen.hls.readme import readme_context
 from penstock.codegen.render import render
 from penstock.fixed import Overflow, Rounding
 from penstock.machine import Machine
-from penstock.machine.memory import channel_of
+from penstock.machine.bandwidth import channel_of
 from penstock.version import __version__
 
 TEMPLATES = {
