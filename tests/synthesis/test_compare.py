@@ -104,7 +104,8 @@ def test_the_values_hold_estimates_beside_synthesis(compared, good, plan):
     bram = next(row for row in values["resources"] if row["name"] == "bram18")
     assert bram["synthesis"] == 120 and bram["ratio"] == 120 / plan.resources["bram18"]
     ff = next(row for row in values["resources"] if row["name"] == "ff")
-    assert ff["estimate"] is None and ff["ratio"] is None
+    assert ff["estimate"] == plan.resources["ff"] > 0
+    assert ff["ratio"] == ff["synthesis"] / ff["estimate"]
     assert values["accumulators"]["distance"] == 3
     assert values["latency"]["step"] == {"low": 300, "high": 700}
     assert values["latency"]["simulated"]["step"] == 1300 / 3

@@ -1,4 +1,4 @@
-"""``penstock``: compress, compile, run, csim, check, lint.
+"""``penstock``: compress, sensitivity, compile, run, csim, check, lint, report, bench.
 
 A command is loaded when it is called, with all of the compiler or the runtime that it needs; to
 list the commands, ``COMMANDS`` is enough.
@@ -52,10 +52,18 @@ COMMANDS = {
         "lint",
         "Look in a kernel's syntax tree for what Vitis HLS would stumble over.",
     ),
+    "report": (
+        "report",
+        "Print what a compile found out, or hold it against the reports of Vitis HLS.",
+    ),
+    "bench": (
+        "bench",
+        "Print the performance table of a project: as planned, as measured here, as ESE published.",
+    ),
 }
 """Command -> the module of its function, ``<command>_command``; what the list says of it."""
 
-OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check", "lint")
+OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check", "lint", "report", "bench")
 """Commands whose matrix products are too small to be shared: BLAS has one thread for them."""
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 """On a busy machine, threads that wait for each other take several times as long as one alone."""

@@ -91,8 +91,7 @@ def _print_design(values: Values) -> None:
             for row in values["resources"]
         ],
     )  # fmt: skip
-    if values["not_counted"]:
-        say(f"estimate: {values['not_counted']}")
+    say(f"estimate: {values['rules']}")
     rows = [row for loop in values["loops"] for row in _loop_rows(loop)]
     columns = ("loop", "module", "planned II", "II", "trip count", "depth")
     print_table("loops", columns, rows, words=2, is_wide=True)

@@ -150,13 +150,23 @@ def pe_lane(shape: PeShape) -> Logic:
 
 
 def collectors(machine: Machine) -> Block:
-    """What brings a slot's sums to the cell units: a choice among PEs, then the adder tree."""
-    hardware = machine.hardware
-    ways = max(product.code.ways for product in machine.plan.products)
-    each = collector(
-        hardware.pes // hardware.cell_units, machine.plan.banks, ways, machine.accumulator_bits
-    )
-    return Block("sums to the cell units", hardware.cell_units * hardware.lanes, each)
+    """What brings a slot's sums to the cell units: a choice among PEs, then the adder tree.
+
+    Where sums are drained first, each PE has a tree for every phase and sibling.
+    """
+    hardware, bits = machine.hardware, machine.accumulator_bits
+    codes = [product.code for product in machine.plan.products]
+    neighbours = hardware.pes // hardware.cell_units
+    if not hardware.overlaps:
+        each = collector(neighbours, machine.plan.banks, max(code.ways for code in codes), bits)
+        return Block("sums to the cell units", hardware.cell_units * hardware.lanes, each)
+    trees = [logic.adder(bits) * (code.siblings * (code.ways - 1)) for code in codes]
+    siblings = max(code.siblings for code in codes)
+    kept = logic.register(bits * siblings)
+    chosen = logic.multiplexer(neighbours, bits) * siblings if neighbours > 1 else Logic()
+    share = Logic(-(-chosen.lut // neighbours), -(-chosen.ff // neighbours))
+    each = total([*trees, kept, share])
+    return Block("sums to the cell units", hardware.pes * hardware.lanes, each)
 
 
 def collector(pes: int, banks: int, ways: int, bits: int) -> Logic:

@@ -29,7 +29,7 @@ class Plan:
 
     top: None if the project names none. loops: ``function.LABEL`` -> II. hazard_distance: words
     between two uses of an accumulator address, from the proof. resources: the estimate;
-    not_counted: what it leaves out, in words. calls, call_steps: of the golden vectors.
+    rules: what it rests on and leaves out, in words. calls, call_steps: of the golden vectors.
     """
 
     top: str | None
@@ -39,7 +39,7 @@ class Plan:
     hazard_distance: int
     step_cycles: int
     resources: dict[str, int | None]
-    not_counted: str
+    rules: str
     calls: int
     call_steps: int
 
@@ -56,7 +56,7 @@ def plan_of(project: Path, report: dict[str, Any]) -> Plan:
         report["proof"]["hazard_distance"],
         report["timeline"]["cycles_per_step"],
         {name: row["used"] for name, row in totals.items()},
-        report["resources"].get("not_counted", ""),
+        report["resources"]["rules"],
         golden["calls"],
         golden["steps"],
     )

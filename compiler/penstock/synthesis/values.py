@@ -2,7 +2,7 @@
 
 passed; failures, unchecked [sentences]; solution (the folder); tool (its version), top, part;
 clock {wanted_ns, target_ns, uncertainty_ns, estimated_ns}; resources [name, estimate, synthesis,
-ratio, available], not_counted (what the estimate leaves out); loops [name, planned_ii, copies
+ratio, available], rules (what the estimate rests on and leaves out); loops [name, planned_ii, copies
 [module, loop, ii, trip_count, depth]]; accumulators {planned_distance, distance, updates [function,
 array, load_stage, store_stage, ii, distance]}; latency {step_planned, step {low, high}, call [best,
 average, worst], simulated {language, status, call [min, mean, max], transactions, steps, step}}.
@@ -38,7 +38,7 @@ def as_values(comparison: Comparison) -> dict[str, Any]:
             "estimated_ns": csynth.estimated_ns if csynth else None,
         },
         "resources": _resources(comparison),
-        "not_counted": plan.not_counted,
+        "rules": plan.rules,
         "loops": [_loop(loop) for loop in comparison.loops],
         "accumulators": {
             "planned_distance": plan.hazard_distance,

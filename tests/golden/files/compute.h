@@ -289,14 +289,15 @@ SWEEP_0:
       packet_t packet;
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-        const activations_t raw = l0_y_packets[0][q].element[unit];
+        const activations_t values = l0_y_packets[0][q].element[unit];
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          packet.value[unit][lane] = raw.lane[lane];
+          packet.value[unit][lane] = values.lane[lane];
         }
       }
       final.write(packet);
     }
+#pragma HLS ARRAY_PARTITION variable=L0_C_FILLED cyclic factor=2 dim=1
   STORE_L0_C:
     for (unsigned q = 0; q < 6 / CELL_UNITS; ++q) {
 #pragma HLS PIPELINE II=1
@@ -305,10 +306,10 @@ SWEEP_0:
       for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
         const unsigned position = q * CELL_UNITS + unit;
-        const activations_t raw = raw_lanes(l0_c[position]);
+        const lanes_of<ap_fixed<16, 3> > values = l0_c[position];
         for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
-          packet.value[unit][lane] = L0_C_FILLED[position] ? io_t(raw.lane[lane]) : io_t(0);
+          packet.value[unit][lane] = L0_C_FILLED[position] ? io_t(raw_of(values.lane[lane])) : io_t(0);
         }
       }
       final.write(packet);

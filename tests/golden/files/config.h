@@ -25,6 +25,7 @@ const int BANKS = 8;          // accumulator banks of a PE
 const int ACC_DEPTH = 4;      // slots in each bank
 
 // Ports
+const int WEIGHT_PORTS = 1;
 const int BEAT_BITS = 512;
 const int IO_BITS = 16;                              // one element of x, y or the state
 const int IO_PER_BEAT = BEAT_BITS / (IO_BITS * LANES);   // elements, each with all its lanes
@@ -87,6 +88,19 @@ template <class T, int WAYS>
 struct packet_of {
   T value[CELL_UNITS][WAYS];
 };
+template <class PACKET, int WAYS>
+inline PACKET no_elements() {
+#pragma HLS INLINE
+  PACKET packet;
+  for (int unit = 0; unit < CELL_UNITS; ++unit) {
+#pragma HLS UNROLL
+    for (int way = 0; way < WAYS; ++way) {
+#pragma HLS UNROLL
+      packet.value[unit][way] = 0;
+    }
+  }
+  return packet;
+}
 typedef packet_of<io_t, LANES> packet_t;
 typedef packet_of<ap_int<PARAMETER_BITS>, 1> parameters_t;
 

@@ -46,12 +46,13 @@ WORDS:
     COUNT(LOOP_WORDS);
     if (n < run.packets) {
       const gathered_t packet = packets[n];
+      const unsigned to = run.to.to_uint() + n;
     COPIES_OF_GROUP:
       for (int copy = 0; copy < GROUP_COPIES; ++copy) {
 #pragma HLS UNROLL
         for (int unit = 0; unit < CELL_UNITS; ++unit) {
 #pragma HLS UNROLL
-          vector[copy][(run.to + n) * CELL_UNITS + unit] = packet.element[unit];
+          vector[copy][to * CELL_UNITS + unit] = packet.element[unit];
         }
       }
     }

@@ -16,6 +16,7 @@ AHEAD_L0_GATES_FROM_0:
   }
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
+#pragma HLS LOOP_TRIPCOUNT max=256
   BEATS_0:
     for (unsigned k = 0; k < 4; ++k) {
 #pragma HLS PIPELINE II=1
@@ -46,6 +47,11 @@ inline void split(const ap_uint<2 * PART_BITS> &bits, part_t parts[BEAT_PARTS + 
   parts[FIRST] = bits.to_uint64();
   parts[FIRST + 1] = (bits >> PART_BITS).to_uint64();
 }
+template <int FIRST>
+inline void split(const ap_uint<PART_BITS> &bits, part_t parts[BEAT_PARTS + 1]) {
+#pragma HLS INLINE
+  parts[FIRST] = bits.to_uint64();
+}
 template <int FIRST, int BITS>
 inline void split(const ap_uint<BITS> &bits, part_t parts[BEAT_PARTS + 1]) {
 #pragma HLS INLINE
@@ -72,12 +78,33 @@ inline part_t widened(part_t bits) {
   return is_negative ? field | ((part_t(1) << WIDEST) - (part_t(1) << OWN)) : field;
 }
 
+// A word of a phase from the bits that were read and not yet used, the lowest of which are its own.
+template <int WEIGHT_BITS, int INDEX_BITS, int PARTS>
+inline word_t take_word(part_t residue[PARTS]) {
+#pragma HLS INLINE
+  const int OWN_BITS = WEIGHT_BITS + INDEX_BITS;  // of an entry in this phase
+  word_t word;
+ENTRIES:
+  for (int p = 0; p < GROUP_PES; ++p) {
+#pragma HLS UNROLL
+    const part_t own = bits_from<PARTS>(p * OWN_BITS, residue);
+    const part_t weight = widened<WEIGHT_BITS, weight_t::width, true>(own);
+    const part_t gap = widened<INDEX_BITS, gap_t::width, false>(own >> (WEIGHT_BITS));
+    word.entry[p] = weight | gap << (weight_t::width);
+  }
+SHIFT_RESIDUE:
+  for (int k = 0; k < PARTS; ++k) {
+#pragma HLS UNROLL
+    residue[k] = bits_from<PARTS>(k * PART_BITS + GROUP_PES * OWN_BITS, residue);
+  }
+  return word;
+}
+
 // Words of a phase lie in beats without spare bits.
 template <int WEIGHT_BITS, int INDEX_BITS>
-static void unpack_run(unsigned count, beat_stream &beats, word_stream &words) {
+static void unpack_run(unsigned turns, beat_stream &beats, word_stream &words) {
 #pragma HLS INLINE off
-  const int OWN_BITS = WEIGHT_BITS + INDEX_BITS;  // of an entry in this phase
-  const int WORD_BITS = GROUP_PES * OWN_BITS;
+  const int WORD_BITS = GROUP_PES * (WEIGHT_BITS + INDEX_BITS);
   // Beats and words are multiples of so many bits (a power of two), and so are all shifts.
   const int UNIT_BITS = (BEAT_BITS | WORD_BITS) & -(BEAT_BITS | WORD_BITS);
   const int PARTS = (BEAT_BITS + WORD_BITS - UNIT_BITS + PART_BITS - 1) / PART_BITS;
@@ -90,10 +117,9 @@ EMPTY:
     residue[k] = 0;
   }
   unsigned short units = 0;  // of them in the residue
-  word_t word;
 WORDS:
-  for (unsigned n = 0; n < count; ++n) {
-#pragma HLS LOOP_TRIPCOUNT max=26
+  for (unsigned n = 0; n < turns; ++n) {
+#pragma HLS LOOP_TRIPCOUNT max=16
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_UNPACK_WORDS);
     if (units < WORD_BITS / UNIT_BITS) {
@@ -120,35 +146,23 @@ WORDS:
       }
       units += BEAT_BITS / UNIT_BITS;
     }
-  ENTRIES:
-    for (int p = 0; p < GROUP_PES; ++p) {
-#pragma HLS UNROLL
-      const part_t own = bits_from<PARTS>(p * OWN_BITS, residue);
-      const part_t weight = widened<WEIGHT_BITS, weight_t::width, true>(own);
-      const part_t gap = widened<INDEX_BITS, gap_t::width, false>(own >> (WEIGHT_BITS));
-      word.entry[p] = weight | gap << (weight_t::width);
-    }
-    words.write(word);
-  SHIFT_RESIDUE:
-    for (int k = 0; k < PARTS; ++k) {
-#pragma HLS UNROLL
-      residue[k] = bits_from<PARTS>(k * PART_BITS + WORD_BITS, residue);
-    }
+    words.write(take_word<WEIGHT_BITS, INDEX_BITS, PARTS>(residue));
     units -= WORD_BITS / UNIT_BITS;
   }
 }
 
 static void unpack_words(beat_stream &beats, word_stream &words, unsigned steps) {
-  unpack_run<12, 5>(L0_GATES_FROM_0.words, beats, words);
+  unpack_run<12, 5>(16, beats, words);
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
-    unpack_run<12, 5>(L0_GATES_FROM_16.words, beats, words);
-    unpack_run<12, 5>(L0_GATES_FROM_0_2.words, beats, words);
-    unpack_run<12, 2>(L0_PROJECTION_FROM_0.words, beats, words);
+#pragma HLS LOOP_TRIPCOUNT max=256
+    unpack_run<12, 5>(10, beats, words);
+    unpack_run<12, 5>(16, beats, words);
+    unpack_run<12, 2>(5, beats, words);
   }
 SWEEP_1:
   for (unsigned n = 0; n < 1; ++n) {
-    unpack_run<12, 1>(HEAD_DENSE_FROM_0.words, beats, words);
+    unpack_run<12, 1>(4, beats, words);
   }
 }
 
@@ -157,6 +171,7 @@ static void fetch_frames(const beat_t *x, beat_stream &beats, unsigned steps) {
   const unsigned count = steps * X_BEATS;
 FRAME_BEATS:
   for (unsigned k = 0; k < count; ++k) {
+#pragma HLS LOOP_TRIPCOUNT max=256
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_FRAME_BEATS);
     beats.write(x[k]);
@@ -167,6 +182,7 @@ static void fetch_parameters(const beat_t *parameters, beat_stream &beats, unsig
   const unsigned count = reload ? PARAMETER_BEATS : 0;
 BEATS_OF_PARAMETERS:
   for (unsigned k = 0; k < count; ++k) {
+#pragma HLS LOOP_TRIPCOUNT max=8
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_BEATS_OF_PARAMETERS);
     beats.write(parameters[k]);
@@ -177,6 +193,7 @@ static void fetch_state(const beat_t *state_in, beat_stream &beats, unsigned sta
   const unsigned count = start == START_GIVEN ? STATE_BEATS : 0;
 STATE_BEATS_IN:
   for (unsigned k = 0; k < count; ++k) {
+#pragma HLS LOOP_TRIPCOUNT max=2
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_STATE_BEATS_IN);
     beats.write(state_in[k]);
@@ -187,6 +204,7 @@ static void store_state(beat_stream &beats, beat_t *state_out, unsigned store) {
   const unsigned count = store ? STATE_BEATS : 0;
 STATE_BEATS_OUT:
   for (unsigned k = 0; k < count; ++k) {
+#pragma HLS LOOP_TRIPCOUNT max=2
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_STATE_BEATS_OUT);
     state_out[k] = beats.read();
@@ -197,6 +215,7 @@ static void store_results(beat_stream &beats, beat_t *y) {
   const unsigned count = Y_BEATS;
 RESULT_BEATS:
   for (unsigned k = 0; k < count; ++k) {
+#pragma HLS LOOP_TRIPCOUNT max=1
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_RESULT_BEATS);
     y[k] = beats.read();
@@ -206,9 +225,10 @@ RESULT_BEATS:
 // The input: X_BEATS beats a frame; the elements in the caller's order, each with all its lanes.
 static void unpack_frames(beat_stream &beats, frame_stream &frames, unsigned steps) {
   beat_t beat = 0;
-  packet_t packet;
+  packet_t packet = no_elements<packet_t, LANES>();
 FRAMES:
   for (unsigned n = 0; n < steps; ++n) {
+#pragma HLS LOOP_TRIPCOUNT max=256
   CHUNKS_OF_FRAME:
     for (unsigned k = 0; k < INPUT_POSITIONS / IO_CHUNK; ++k) {
   #pragma HLS PIPELINE II=1
@@ -237,7 +257,7 @@ template <unsigned POSITIONS>
 static void unpack_parameter(beat_stream &beats, parameter_stream &parameters) {
 #pragma HLS INLINE
   beat_t beat = 0;
-  parameters_t packet;
+  parameters_t packet = no_elements<parameters_t, 1>();
 CHUNKS_OF_PARAMETER:
   for (unsigned k = 0; k < POSITIONS / PARAMETER_CHUNK; ++k) {
 #pragma HLS PIPELINE II=1
@@ -277,7 +297,7 @@ template <unsigned POSITIONS>
 static void unpack_one_state(beat_stream &beats, state_stream &given) {
 #pragma HLS INLINE
   beat_t beat = 0;
-  packet_t packet;
+  packet_t packet = no_elements<packet_t, LANES>();
 CHUNKS_OF_STATE_IN:
   for (unsigned k = 0; k < POSITIONS / IO_CHUNK; ++k) {
 #pragma HLS PIPELINE II=1
@@ -313,7 +333,7 @@ static void pack_one_state(state_stream &final, beat_stream &beats) {
   const unsigned CHUNKS = POSITIONS / IO_CHUNK, CHUNKS_OF_BEAT = IO_PER_BEAT / IO_CHUNK;
   const int CHUNK_BITS = IO_CHUNK * LANES * IO_BITS;
   beat_t beat = 0;
-  packet_t packet;
+  packet_t packet = no_elements<packet_t, LANES>();
 CHUNKS_OF_STATE_OUT:
   for (unsigned k = 0; k < CHUNKS; ++k) {
 #pragma HLS PIPELINE II=1
