@@ -82,7 +82,7 @@ def refused_by_program(work):
 def compiled_projects(tmp_path_factory):
     """Small projects, compiled once: name -> folder."""
     cases = {
-        "one": ({"cells": (CELLS,), "inputs": INPUTS}, {"pes": 2}),
+        "one": ({"cells": (CELLS,), "inputs": INPUTS}, {"pes": 2, "weight_storage": "stream"}),
         "both": (
             {"cells": (CELLS,), "inputs": INPUTS, "bidirectional": True},
             {"pes": 2, "max_steps": 9},

@@ -278,17 +278,23 @@ def swapped_rows(fields):
 
 MANIFESTS = {
     **{f"no {key}": dropped(key) for key in (
-        "schema", "pes", "group_pes", "port_bits", "phases", "layouts", "layout_of", "parameters",
+        "schema", "pes", "group_pes", "port_bits", "weights", "phases", "runs", "loops",
+        "layouts", "layout_of", "parameters",
         "interface", "kernel", "golden")},
     **{f"no {key} of the interface": dropped("interface", key) for key in (
         "lanes", "io_bits", "batch_first", "max_steps", "states", "input_exponents")},
     **{f"no {key} of the kernel": dropped("kernel", key) for key in (
         "hazard_distance", "elements_per_cycle", "vector_depth", "segments", "operand_bases",
-        "beat_depth", "word_depth")},
+        "beat_depth", "word_depth", "copy_pes", "result_chunk", "accumulator_rows", "first_rows",
+        "runs")},
     **{f"no golden {key}": dropped("golden", key) for key in ("calls", "steps")},
     **{f"no {key} of a phase": dropped("phases", 0, key) for key in (
         "name", "sweep", "matvecs", "rows", "rows_per_pe", "operands", "gathers",
-        "weight_bits", "format", "banks", "words", "shared", "first_beat")},
+        "weight_bits", "format", "banks", "words", "starts", "packet", "shared")},
+    **{f"no {key} of a run": dropped("runs", 0, key) for key in (
+        "phase", "first", "words", "first_beat")},
+    **{f"no {key} of a loop": dropped("loops", 0, key) for key in (
+        "name", "process", "when", "iterations")},
     "a field of the future": lambda fields: fields.update(exec="rm"),
     "another schema": lambda fields: fields.update(schema=99),
     "no PEs": lambda fields: fields.update(pes=0),
@@ -314,7 +320,9 @@ MANIFESTS = {
     "a name of no length": phase(name=""),
     "other banks": phase(banks=5),
     "more matrices than banks": phase(matvecs=["l0.acc_i"] * 5, banks=4),
-    "a phase that begins later": phase(first_beat=1),
+    "a run that begins later": lambda fields: fields["runs"][0].update(first_beat=1),
+    "a run of fewer words": lambda fields: fields["runs"][0].update(words=1),
+    "a loop that nobody knows when to run": lambda fields: fields["loops"][0].update(when="never"),
     "10^18 words": phase(words=10**18),
     "a million rows": phase(rows_per_pe=10**6),
     "a billion positions": phase(operands=[["x", 10**9], ["l0.gates", 6]]),

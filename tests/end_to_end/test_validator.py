@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support import random_model
 
+from penstock.driver import compile_model
 from penstock.formats.gap import Gap
 from penstock.packing.validate import validate
+from penstock.settings import Hardware
 from penstock_runtime import load_project
 
 
@@ -29,17 +32,54 @@ def test_the_least_distance_is_the_greatest_that_can_be_promised(sound):
 def test_a_matrix_that_is_not_packed_is_found(sound):
     graph, manifest, files = sound
     fewer = replace(manifest, phases=manifest.phases[:-1])
-    with pytest.raises(AssertionError, match="a matrix is not packed, or packed more often"):
+    with pytest.raises(AssertionError, match="a run is of no phase"):
         validate(graph, fewer, files, 4)
+    last = len(manifest.phases) - 1
+    fewer = replace(fewer, runs=tuple(run for run in manifest.runs if run.phase != last))
+    size = fewer.beat_offsets()[-1] * manifest.port_bits // 8
+    with pytest.raises(AssertionError, match="a matrix is not packed, or packed more often"):
+        validate(graph, fewer, [content[:size] for content in manifest.of_groups(files)], 4)
 
 
 def test_a_matrix_that_is_packed_twice_is_found(sound):
     """The last phase again, its words behind it."""
     graph, manifest, files = sound
     more = replace(manifest, phases=(*manifest.phases, manifest.phases[-1]))
-    start = manifest.beat_offsets()[-2] * manifest.port_bits // 8
+    with pytest.raises(AssertionError, match="its words are not in runs, once"):
+        validate(graph, more, files, 4)
+    last = len(manifest.phases) - 1
+    own = [index for index, run in enumerate(manifest.runs) if run.phase == last]
+    again = tuple(replace(manifest.runs[index], phase=last + 1) for index in own)
+    more = replace(more, runs=(*manifest.runs, *again))
+    beat, offsets = manifest.port_bits // 8, manifest.beat_offsets()
+    files = [
+        content + b"".join(content[offsets[n] * beat : offsets[n + 1] * beat] for n in own)
+        for content in manifest.of_groups(files)
+    ]
     with pytest.raises(AssertionError, match="a matrix is not packed, or packed more often"):
-        validate(graph, more, [content + content[start:] for content in files], 4)
+        validate(graph, more, files, 4)
+
+
+def test_a_word_that_gathers_what_is_written_later_is_found():
+    """Where packets are written beside the words, none may come before its own."""
+    model = random_model(inputs=5, cells=(16,), outputs=8, density=0.5, pes=4)
+    compiled = compile_model(model, None, Hardware(pes=4, overlap=True))
+    graph, manifest = compiled.graph, compiled.manifest
+    files = [compiled.files[name] for name in manifest.file_bytes()]
+    validate(graph, manifest, files, 4)
+    *others, phase = manifest.phases
+    for change in ({"starts": (phase.starts[0] + 1,)}, {"packet": 1}):
+        wrong = replace(manifest, phases=(*others, replace(phase, **change)))
+        with pytest.raises(AssertionError, match="a word gathers what is not written yet"):
+            validate(graph, wrong, files, 4)
+
+
+@pytest.mark.parametrize("change", [{"first": 1}, {"words": 1}], ids=str)
+def test_words_that_no_run_takes_are_found(sound, change):
+    graph, manifest, files = sound
+    runs = (replace(manifest.runs[0], **change), *manifest.runs[1:])
+    with pytest.raises(AssertionError, match="its words are not in runs, once"):
+        validate(graph, replace(manifest, runs=runs), files, 4)
 
 
 def test_the_least_distance_is_that_of_all_phases(sound, monkeypatch):

@@ -66,7 +66,17 @@ CLAIMS = {
     ),
     "phase l0.gates has more accumulators than a vector elements": of_many_shared_rows,
     "a product of phase l0.gates gathers what is no operand": of_phase(gathers=[[0, 2]] * 4),
-    "an entry of phase l0.gates does not fit port_bits": of_phase(weight_bits=18),
+    "an entry of phase l0.gates does not fit port_bits": lambda fields: (
+        fields.update(weights="stream"), fields["phases"][0].update(weight_bits=18)
+    ),
+    "first_rows are not those of the phases": of("kernel", first_rows=[0]),
+    "the starts of phase l0.gates are not those of its operands, in their order": of_phase(
+        starts=[3, 2]
+    ),
+    "the runs do not hold each word of phase l0.gates once": lambda fields: fields["runs"].pop(0),
+    "a run is of no phase": lambda fields: fields["runs"].append(
+        {"phase": 7, "first": 0, "words": 1, "first_beat": 0}
+    ),
 }  # fmt: skip
 
 
@@ -90,8 +100,8 @@ def test_fields_that_do_not_agree_are_refused_by_name(claim, text):
     assert str(caught.value) == claim
 
 
-def test_a_phase_begins_where_the_one_before_ends(text):
+def test_a_run_begins_where_the_one_before_ends(text):
     fields = json.loads(text)
-    fields["phases"][1]["first_beat"] += 1
-    with pytest.raises(ValueError, match="the phases do not follow one another"):
+    fields["runs"][1]["first_beat"] += 1
+    with pytest.raises(ValueError, match="the runs do not follow one another"):
         Manifest.from_json(json.dumps(fields))

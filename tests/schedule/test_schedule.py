@@ -17,6 +17,7 @@ from penstock.compress import calibrate
 from penstock.driver import compile_model
 from penstock.fixed import Fixed
 from penstock.formats import Entries, Gap, Layout
+from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.lowering import lower
 from penstock.machine import describe
 from penstock.packing.validate import validate
@@ -29,10 +30,13 @@ def test_layers_share_the_array_one_after_the_other():
     assert names == [
         "l0.gates", "l0.projection", "l1.gates", "l1.projection", "head.dense",
     ]  # fmt: skip
-    assert [issue.work for issue in describe(graph, plan).order.issues] == ["load"] + [
-        "spmv",
-        "cells",
-    ] * 5
+    order = describe(*planned(Hardware(pes=4, overlap=False), cells=(9, 6), outputs=4, head=3,
+                              at="step")).order  # fmt: skip
+    assert [issue.work for issue in order.issues] == ["load", *["spmv", "cells"] * 5]
+    runs = [issue.run for issue in describe(graph, plan).order.of_step if issue.run is not None]
+    for product in plan.products:
+        own = sorted((run.first, run.words) for run in runs if run.phase == product.code.name)
+        assert sum(words for _, words in own) == product.code.words
 
 
 def test_gathered_vectors_lie_side_by_side_on_whole_groups_of_cell_units():
@@ -91,15 +95,17 @@ def test_groups_of_pes_never_need_more_than_a_beat_a_cycle():
         assert group_pes * widest <= port_bits and 24 % group_pes == 0
 
 
-def test_more_banks_are_taken_where_bubbles_cost_more_than_a_hundredth():
+@pytest.mark.parametrize("overlap", [False, True])
+def test_more_banks_are_taken_where_bubbles_cost_more_than_a_hundredth(overlap):
     """Four slots of a PE come back after fewer words than a sum takes."""
     words = {}
     for banks in (4, 8, 16, None):
-        hardware = Hardware(pes=4, accumulator_banks=banks)
+        hardware = Hardware(pes=4, accumulator_banks=banks, overlap=overlap)
         _, plan = planned(hardware, cells=(4,), outputs=4, density=0.9)
         words[banks] = sum(product.code.words for product in plan.products)
     assert plan.banks == 16
-    assert words == {4: 40, 8: 38, 16: 36, None: 36}
+    waits = len(plan.products) * CHAIN_DISTANCE if overlap else 0  # for the first packet
+    assert words == {banks: own + waits for banks, own in {4: 40, 8: 38, 16: 36, None: 36}.items()}
 
 
 def test_few_banks_are_enough_for_several_phases_almost_without_bubbles():

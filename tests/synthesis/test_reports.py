@@ -109,7 +109,11 @@ def test_co_simulation(tmp_path):
     write_cosim(("Pass", "1200", "1300", "1400"), tmp_path)
     found = read_cosim(tmp_path / "sim/report/lstm_top_cosim.rpt")
     assert (found.language, found.passed, found.latency) == ("Verilog", True, (1200, 1300, 1400))
-    assert read_transactions(tmp_path / "sim/report/verilog/result.transaction.rpt") == [1200, 1400, 1300]
+    assert read_transactions(tmp_path / "sim/report/verilog/result.transaction.rpt") == [
+        1200,
+        1400,
+        1300,
+    ]
 
 
 def test_co_simulation_that_was_not_run(tmp_path):

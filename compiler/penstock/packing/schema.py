@@ -48,9 +48,9 @@ class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: AnyFormat
     banks: Literal[4, 8, 16]
     words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
-    starts: Annotated[tuple[Address, ...], Meta(max_length=1 << 10)] = ()
-    packet: Annotated[int, Meta(ge=0, le=MAX_CELL_UNITS)] = 0
-    shared: Annotated[tuple[Row, ...], Meta(max_length=MAX_LENGTH)] = ()
+    starts: Annotated[tuple[Address, ...], Meta(max_length=1 << 10)]
+    packet: Annotated[int, Meta(ge=0, le=MAX_CELL_UNITS)]
+    shared: Annotated[tuple[Row, ...], Meta(max_length=MAX_LENGTH)]
 
 
 class RunFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,6 +189,9 @@ def check_sizes(fields: ManifestFields) -> None:
             [len(bases) for bases in fields.kernel.operand_bases]
             == [len(phase.operands) for phase in fields.phases]
         ),
+        "first_rows are not those of the phases": (
+            len(fields.kernel.first_rows) == len(fields.phases)
+        ),
         "the phases differ in formats": len({phase.format.name for phase in fields.phases}) == 1,
         "a node has a layout that does not exist": (
             set(fields.layout_of.values()) <= fields.layouts.keys()
@@ -222,6 +225,14 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
         ),
         f"phase {phase.name} has more accumulators than a vector elements": (
             (phase.rows_per_pe + len(phase.shared)) * fields.pes <= MAX_LENGTH
+        ),
+        f"the starts of phase {phase.name} are not those of its operands, in their order": (
+            not phase.starts
+            or (
+                len(phase.starts) == len(phase.operands)
+                and phase.packet > 0
+                and sorted(phase.starts) == list(phase.starts)
+            )
         ),
         f"phase {phase.name} has more matrices than banks": len(phase.matvecs) <= phase.banks,
         f"a product of phase {phase.name} gathers what is no operand": (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from penstock.formats import PhaseCode
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
@@ -30,6 +32,7 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
     changed the files.
     """
     _validate_layouts(manifest)
+    _validate_runs(manifest)
     weights = words = 0
     closest: list[int] = []
     covered: list[str] = []
@@ -65,6 +68,17 @@ def _validate_layouts(manifest: Manifest) -> None:
         elements = sorted(element for element in layout.order if element != -1)
         if elements != list(range(len(elements))):
             raise AssertionError(f"layout {name} is not a permutation")
+
+
+def _validate_runs(manifest: Manifest) -> None:
+    """Every word of every phase stands in one run, and no run is of another phase."""
+    for index, phase in enumerate(manifest.phases):
+        runs = [manifest.runs[number] for number in manifest.runs_of(index)]
+        ends = np.cumsum([run.words for run in runs]).tolist()
+        firsts = [run.first for run in runs]
+        _demand([*firsts, phase.words] == [0, *ends], phase.name, "its words are not in runs, once")
+    if any(run.phase >= len(manifest.phases) for run in manifest.runs):
+        raise AssertionError("a run is of no phase")
 
 
 def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:

@@ -2,9 +2,9 @@
 
 passed; failures, unchecked [sentences]; solution (the folder); tool (its version), top, part;
 clock {wanted_ns, target_ns, uncertainty_ns, estimated_ns}; resources [name, estimate, synthesis,
-ratio, available], rules (what the estimate rests on and leaves out); loops [name, planned_ii, copies
-[module, loop, ii, trip_count, depth]]; accumulators {planned_distance, distance, updates [function,
-array, load_stage, store_stage, ii, distance]}; latency {step_planned, step {low, high}, call [best,
+ratio, available], rules (what the estimate rests on); loops [name, planned_ii, copies [module,
+loop, ii, trip_count, depth]]; accumulators {planned_distance, distance, updates [function, array,
+load_stage, store_stage, ii, distance]}; latency {step_planned, step {low, high}, call [best,
 average, worst], simulated {language, status, call [min, mean, max], transactions, steps, step}}.
 What no report shows is null.
 """
