@@ -25,12 +25,13 @@ def project(built_folder):
 
 
 def answers(monkeypatch, change):
-    """Let ``change`` work on the files that the test bench wrote: (results, trace)."""
+    """Let ``change`` work on the files that the test bench wrote: (results, trace),
+    of vectors, results, trace and counts."""
     run = compare.run_testbench
 
     def run_and_change(folder, executable, *files, **options):
         done = run(folder, executable, *files, **options)
-        if len(files) == 3:
+        if len(files) == 4:
             change(files[1], files[2])
         return done
 

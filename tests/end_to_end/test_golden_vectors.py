@@ -39,17 +39,20 @@ INCOMPLETE = {
     "no calls": lambda calls: [],
     "fewer calls": lambda calls: calls[:1],
     "more calls": lambda calls: [*calls, calls[0]],
-    "a shorter call": lambda calls: [shorter(calls[0], 2), calls[1]],
+    "a shorter call": lambda calls: [shorter(calls[0], 2), *calls[1:]],
     "a shorter call and its results": lambda calls: [
         replace(
             shorter(calls[0], 2), expected_y=calls[0].expected_y[: -len(calls[0].expected_y) // 3]
         ),
-        calls[1],
+        *calls[1:],
     ],
-    "no result": lambda calls: [replace(calls[0], expected_y=b""), calls[1]],
-    "no final state": lambda calls: [calls[0], replace(calls[1], expected_state=b"")],
+    "no result": lambda calls: [replace(calls[0], expected_y=b""), *calls[1:]],
+    "no final state": lambda calls: [*calls[:2], replace(calls[2], expected_state=b"")],
+    "a final state that is not stored": lambda calls: [
+        replace(calls[0], expected_state=calls[1].expected_state), *calls[1:],
+    ],
     "half a result": lambda calls: [
-        replace(calls[0], expected_y=calls[0].expected_y[:64]), calls[1],
+        replace(calls[0], expected_y=calls[0].expected_y[:64]), *calls[1:],
     ],
 }  # fmt: skip
 
@@ -63,7 +66,7 @@ def test_vectors_that_are_not_whole_are_refused(case, folder):
             command()
 
 
-FRAMES_AT = 8 + 12 + 2 * 4  # magic, calls; steps, start, reload; lengths of two lanes
+FRAMES_AT = 8 + 16 + 2 * 4  # magic, calls; steps, start, reload, store; lengths of two lanes
 
 
 def with_more_steps(content):
@@ -71,7 +74,7 @@ def with_more_steps(content):
 
 
 def with_a_longer_sequence(content):
-    return content[:20] + (4).to_bytes(4, "little") + content[24:]
+    return content[:24] + (4).to_bytes(4, "little") + content[28:]
 
 
 BROKEN = {
@@ -117,7 +120,7 @@ def test_the_test_bench_alone_refuses_calls_that_prove_nothing(case, folder):
     elif case == "no steps":
         calls = [replace(calls[0], x=calls[0].x[:, :0], lengths=calls[0].lengths * 0)]
     elif case == "a state too many":
-        calls = [replace(calls[0], state=calls[0].expected_state)]
+        calls = [replace(calls[0], state=calls[1].expected_state)]
     else:
         calls = [replace(calls[0], expected_y=calls[0].expected_y[:-64])]
     (folder / VECTORS).write_bytes(vector_file(calls, project.ports))
@@ -125,8 +128,9 @@ def test_the_test_bench_alone_refuses_calls_that_prove_nothing(case, folder):
     assert not done.passed and "ERROR" in done.output
 
 
-@pytest.mark.parametrize("what", ["y", "state"])
-@pytest.mark.parametrize("call", [0, 1])
+@pytest.mark.parametrize(
+    ("what", "call"), [("y", 0), ("y", 1), ("y", 2), ("state", 1), ("state", 2)]
+)
 @pytest.mark.parametrize("index", [0, -1])
 def test_a_wrong_expectation_fails_in_any_beat(what, call, index, folder):
     """The first bit, and the last of the last beat."""
@@ -136,7 +140,7 @@ def test_a_wrong_expectation_fails_in_any_beat(what, call, index, folder):
     (folder / VECTORS).write_bytes(vector_file(calls, project.ports))
     done = csim(folder)
     assert not done.passed and f"ERROR: call {call}, {what}, beat" in done.output
-    assert "FAIL: 2 calls" in done.output and "1 different" in done.output
+    assert "FAIL: 3 calls" in done.output and "1 different" in done.output
 
 
 def test_the_check_fails_on_expectations_that_are_not_the_interpreters(folder):

@@ -13,9 +13,8 @@ from penstock.packing.vectors import (
     START_GIVEN,
     START_ZERO,
     Ports,
-    parse_vector_file,
 )
-from penstock_runtime.expected import Expected, vectors_of
+from penstock_runtime.expected import Expected, calls_of
 from penstock_runtime.stimuli import own_stimuli, stimuli
 
 KIND = Fixed(12, 8)
@@ -76,8 +75,7 @@ def test_parameters_are_loaded_again_between_calls_and_a_carried_state_survives_
     assert carried == {True, False}
     project = SimpleNamespace(ports=Ports(512, 16, LANES), state_layouts={})
     expected = [Expected(call, call.x, {}, {}) for call in calls.values()]
-    found = parse_vector_file(vectors_of(project, expected), project.ports, INPUTS)
-    assert [call.reload for call in found] == [
+    assert [call.reload for call in calls_of(project, expected)] == [
         number == 0 or call.reload for number, call in enumerate(calls.values())
     ]
 
