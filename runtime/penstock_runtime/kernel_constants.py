@@ -36,8 +36,6 @@ from penstock_runtime.agreement import activation_bits, frames, results_of
 from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
-HAZARD_PRAGMA = "variable=acc inter RAW distance={} true"  # which C++ can't read
-CHAIN_PRAGMA = "variable=vector inter RAW distance={} true"
 NO_OPERAND = 1 << 31
 MULTIPLIER_BITS = 27
 """A weight is aligned before it is multiplied where it then is no wider."""
@@ -98,23 +96,46 @@ def _first_difference(
 
 
 def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
-    """The distances that the PE array promises to the synthesis tool, read from its text."""
-    text = (folder / HAZARDS).read_text(errors="replace")
-    pragmas = re.findall(r"#pragma\s+HLS\s+DEPENDENCE\s+(.*\S)", text, re.IGNORECASE)
-    stated = [pragma for pragma in pragmas if "distance" in pragma.lower()]
-    promised = {HAZARD_PRAGMA: manifest.kernel.hazard_distance}
-    if manifest.kernel.runs:
-        promised[CHAIN_PRAGMA] = CHAIN_DISTANCE
+    """What the PE array promises the synthesis tool and C++ can't read, read from its text.
+
+    The loop over the words promises the distances that are proven from the packed words, and that
+    no packet overwrites what a word of the same run reads. A drain visits each row once.
+    """
+    overlaps = bool(manifest.kernel.runs)
+    words = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],
+                     manifest.kernel.hazard_distance)}  # fmt: skip
+    if overlaps:
+        words["vector"] = (
+            [f"inter RAW distance={CHAIN_DISTANCE} true", "inter WAR false"], CHAIN_DISTANCE,
+        )  # fmt: skip
+    rows = {"acc": (["inter false"], None), "sums": (["inter false"], None)} if overlaps else {}
+    stated = _pragmas((folder / HAZARDS).read_text(errors="replace"))
     found = []
-    for pragma, distance in promised.items():
-        name = pragma.partition(" ")[0]
-        mine = [line for line in stated if line.startswith(name)]
-        if mine != [pragma.format(distance)]:
-            numbers = re.findall(r"distance\s*=\s*(\d+)", " ".join(mine))
-            found.append(
-                WrongConstant(f"DEPENDENCE pragma of {HAZARDS}, {name}", None, distance,
-                              int(numbers[0]) if len(numbers) == 1 else None)
-            )  # fmt: skip
+    for function in dict.fromkeys(["spmv_group", *stated]):
+        own = stated.get(function, {})
+        wanted = words if function == "spmv_group" else rows if function.endswith("_drain") else {}
+        for variable in dict.fromkeys([*wanted, *own]):
+            promises, distance = wanted.get(variable, ([], None))
+            if own.get(variable, []) != promises:
+                numbers = re.findall(r"distance\s*=\s*(\d+)", " ".join(own.get(variable, [])))
+                name = f"DEPENDENCE pragma of {variable or 'no variable'} in {function}, {HAZARDS}"
+                kernel = int(numbers[0]) if len(numbers) == 1 else None
+                found.append(WrongConstant(name, None, distance, kernel))
+    return found
+
+
+def _pragmas(text: str) -> dict[str, dict[str, list[str]]]:
+    """The DEPENDENCE pragmas of each function of an emitted file, by the variable they name."""
+    found: dict[str, dict[str, list[str]]] = {}
+    function = ""
+    for line in text.splitlines():
+        if head := re.match(r"(?:static|inline)\b[^(]*?(\w+)\(", line):
+            function = head[1]
+        if pragma := re.match(r"\s*#\s*pragma\s+HLS\s+DEPENDENCE\s+(.*\S)", line, re.IGNORECASE):
+            variable = re.search(r"variable\s*=\s*(\w+)\s*", pragma[1])
+            rest = pragma[1].replace(variable[0], "") if variable else pragma[1]
+            own = found.setdefault(function, {})
+            own.setdefault(variable[1] if variable else "", []).append(rest)
     return found
 
 

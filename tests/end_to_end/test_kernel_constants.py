@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from support import random_model
 
+from penstock import Hardware
+from penstock.driver import compile_model
 from penstock_runtime import load_project
 from penstock_runtime.compare import check
 from penstock_runtime.csim import build, run_testbench
@@ -127,27 +130,79 @@ def test_a_kernel_with_every_constant_spoiled_fails_for_each_of_them(folder):
     # C++ works them out; 64 bits are of the text itself, not of a network
     derived = {"IO_PER_BEAT", "PARAMETERS_PER_BEAT", "BEAT_PARTS", "PART_BITS"}
     wrong = {found.name for found in result.wrong_constants}
-    pragma = "DEPENDENCE pragma of kernel/pe_array.h"
     assert not result.passed
-    assert wrong | derived >= expected_constants(project).keys() | {pragma}
+    assert wrong | derived >= expected_constants(project).keys() | {pragma_of("acc")}
     assert list(result.edited) == changed
     assert str(result.difference) == "PES: 2 by graph and manifest, the kernel has 3"
 
 
-def test_a_false_promise_to_the_synthesis_tool_is_found(folder):
+PROMISES = {
+    "a longer distance": ("RAW distance=4", "RAW distance=5", "acc"),
+    "no dependence at all": ("RAW distance=4 true", "RAW false", "acc"),
+    "another kind": ("acc inter RAW", "acc intra RAW", "acc"),
+    "a second one": ("COUNT(LOOP_WORDS);",
+                     "\n#pragma HLS dependence variable=acc inter false\n", "acc"),
+    "one for all variables": ("COUNT(LOOP_WORDS);", "\n#pragma HLS DEPENDENCE inter false\n",
+                              "no variable"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PROMISES)
+def test_a_false_promise_to_the_synthesis_tool_is_found(case, folder):
     project, path = load_project(folder), folder / "kernel/pe_array.h"
     text = path.read_text()
     assert wrong_pragmas(folder, project.manifest) == []
-    for old, new in (
-        ("distance=4", "distance=5"), ("distance=4 dependent=true", "dependent=false"),
-        ("type=inter direction=RAW", "type=intra direction=RAW"),
-        ("    words.read(word);", "#pragma HLS dependence variable=acc dependent=false\n    "
-                                  "words.read(word);"),
-    ):  # fmt: skip
-        assert old in text
-        path.write_text(text.replace(old, new))
-        (found,) = wrong_pragmas(folder, project.manifest)
-        assert found.name == "DEPENDENCE pragma of kernel/pe_array.h" and found.expected == 4
+    old, new, variable = PROMISES[case]
+    assert old in text
+    path.write_text(text.replace(old, new))
+    (found,) = wrong_pragmas(folder, project.manifest)
+    assert found.name == pragma_of(variable)
+    assert found.expected == (4 if variable == "acc" else None)
+
+
+OVERLAP_PROMISES = {
+    "the distance of packets": (
+        "RAW distance=2 true", "RAW distance=1 true", "vector", "spmv_group",
+    ),
+    "what packets overwrite": (
+        "vector inter WAR false", "vector inter false", "vector", "spmv_group",
+    ),
+    "none of packets": (
+        "variable=vector inter RAW distance=2 true", "variable=word inter true", "vector",
+        "spmv_group",
+    ),
+    "a distance where rows are drained": (
+        "acc inter false", "acc inter RAW distance=4 true", "acc", "l0_gates_drain",
+    ),
+    "another array where rows are drained": (
+        "sums inter false", "total inter false", "sums", "l0_gates_drain",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OVERLAP_PROMISES)
+def test_a_false_promise_of_a_kernel_that_overlaps_is_found(case, overlapped):
+    old, new, variable, function = OVERLAP_PROMISES[case]
+    path = overlapped.folder / "kernel/pe_array.h"
+    text = path.read_text()
+    assert wrong_pragmas(overlapped.folder, overlapped.manifest) == []
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    found = wrong_pragmas(overlapped.folder, overlapped.manifest)
+    path.write_text(text)
+    assert found[0].name == pragma_of(variable, function)
+
+
+@pytest.fixture(scope="module")
+def overlapped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("overlapped") / "project"
+    model = random_model(inputs=3, cells=(6,), outputs=4, pes=2)
+    compile_model(model, None, Hardware(pes=2, overlap=True)).write(folder)
+    return load_project(folder)
+
+
+def pragma_of(variable, function="spmv_group"):
+    return f"DEPENDENCE pragma of {variable} in {function}, kernel/pe_array.h"
 
 
 def fewer_banks(fields):
@@ -164,9 +219,9 @@ def moved_operands(fields):
 
 
 MANIFESTS = {
-    "DEPENDENCE pragma of kernel/pe_array.h": lambda fields: fields["kernel"].update(
-        hazard_distance=3
-    ),
+    "DEPENDENCE pragma of acc in spmv_group, kernel/pe_array.h": lambda fields: fields[
+        "kernel"
+    ].update(hazard_distance=3),
     "BANKS": fewer_banks,
     "MAX_STEPS": lambda fields: fields["interface"].update(max_steps=8),
     "CELL_UNITS": lambda fields: fields["kernel"].update(elements_per_cycle=1),
