@@ -56,9 +56,8 @@ class Hardware:
         port_bits=..``.
 
     What is compiled can be simulated. So vectors have up to 2**20 elements, matrices 2**27 with
-    their zeros, and the kernel's memories (a copy of the activations for every two PEs,
-    accumulators, buffered frames; all lanes) 1 GiB, far above what any FPGA has: ``compile``
-    refuses what is larger.
+    their zeros, and the kernel's memories (all copies of the activations, accumulators, buffered
+    frames; all lanes) 1 GiB, far above what any FPGA has: ``compile`` refuses what is larger.
     """
 
     pes: Annotated[int, Option("Processing elements.")] = 32

@@ -100,11 +100,29 @@ POOLED = {
 }  # fmt: skip
 """Networks that no state dict says."""
 
+PEEPHOLED = {"cells": (9, 6), "outputs": 5, "peephole": True, "head": 3, "at": "step"}
+BOTH_WAYS = {"cells": (7, 6), "bidirectional": [True, False], "head": 3}
+FORMS = {
+    f"{'two ways, ' * is_two_ways}{'overlapped' * overlap or 'in turn'}, {storage}, {lanes} lanes, "
+    f"{bits} bits": (
+        BOTH_WAYS if is_two_ways else PEEPHOLED,
+        {"pes": 4, "overlap": overlap, "weight_storage": storage, "lanes": lanes,
+         "port_bits": bits}, {},
+    )
+    for is_two_ways, overlap, storage, lanes, bits in (
+        (False, True, "onchip", 1, 64), (False, True, "onchip", 4, 128),
+        (False, True, "stream", 2, 512), (False, False, "onchip", 4, 128),
+        (False, False, "stream", 1, 64), (True, True, "onchip", 2, 128),
+        (True, True, "stream", 4, 512), (True, False, "onchip", 1, 256),
+    )
+}  # fmt: skip
+"""The forms of the kernel, each with one-way and with two-way networks."""
+
 
 def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
     """Built as one program, in which a warning is an error."""
     projects = {}
-    for number, (name, case) in enumerate((MATRIX | POOLED).items()):
+    for number, (name, case) in enumerate((MATRIX | POOLED | FORMS).items()):
         project = compiled(tmp_path / str(number), *case)
         projects[project.folder] = name, project
     made = batch.build(list(projects), tmp_path, batch.STRICT)
@@ -135,11 +153,12 @@ def test_sequences_of_ones_own_are_compared_too(cpp_flags, tmp_path):
 
 
 WATCH = """
-          static std::map<std::pair<const void *, unsigned>, unsigned> used;
-          const std::pair<const void *, unsigned> place(&acc[p][bank][address][lane], phase.id);
-          const auto last = used.find(place);
-          if (last != used.end() && n > last->second && n - last->second < DISTANCE) std::exit(5);
-          used[place] = n;
+        static std::map<std::pair<const void *, unsigned>, unsigned> used;
+        const std::pair<const void *, unsigned> place(&acc[p][bank][address], phase.id);
+        const auto last = used.find(place);
+        const unsigned at = run.first + n;
+        if (last != used.end() && at > last->second && at - last->second < DISTANCE) std::exit(5);
+        used[place] = at;
 """
 
 
@@ -150,7 +169,7 @@ def test_sums_are_used_again_as_late_as_the_validator_says_and_no_later(cpp_flag
     )
     files = [(project.folder / name).read_bytes() for name in project.manifest.file_bytes()]
     least = validate(project.graph, project.manifest, files, 9).min_distance
-    use = "          sum = sum.to_int64() + (term << align);\n"
+    use = "        acc[p][bank][address] = sums;\n"
     folders = [tmp_path / "proven", tmp_path / "more"]
     for folder, distance in zip(folders, (least, least + 1), strict=True):
         shutil.copytree(project.folder, folder)
@@ -180,18 +199,22 @@ def test_no_index_leaves_its_array(case, cpp_flags, tmp_path):
 
 FAULTS = {
     "a weight's sign": (
-        "kernel/pe_array.h", "factor = weight.to_int64();", "factor = -weight.to_int64();",
+        "kernel/pe_array.h", "factor_t factor = weight", "factor_t factor = -weight",
     ),
     "a wrong rounding mode": ("kernel/cell_unit.h", "16, 1, AP_RND, AP_SAT> m =",
                               "16, 1, AP_TRN, AP_SAT> m ="),
-    "a state that is not kept": ("kernel/cell_unit.h", "l0_c[position][lane] = c;", ";"),
+    "a state that is not kept": ("kernel/cell_unit.h", "l0_c[position] = c_after_lanes;", ";"),
     "the old cell state at the output gate": ("kernel/cell_unit.h", "peephole_o = w_oc * c;",
                                               "peephole_o = w_oc * c_before;"),
-    "an accumulator that is not cleared": (
-        "kernel/pe_array.h", "[first_bank + way][slot][lane] = 0;",
-        "[first_bank + way][slot][lane] += 0;"),
-    "a carried state that is lost": ("kernel/compute.h", "if (start != START_CARRIED)",
-                                     "if (true)"),
+    "an accumulator that is not cleared": ("kernel/pe_array.h", "part = zeros<acc_t>();", ";"),
+    "a carried state that is lost": ("kernel/compute.h", "else if (start == START_ZERO)", "else"),
+    "a packet that is taken twice": (
+        "kernel/pe_array.h", "packet = packets[n];", "packet = packets[n ? n - 1 : 0];",
+    ),
+    "a PE that forgets where it paused": (
+        "kernel/pe_array.h", "kept_column[run.kept][p] = column[p];",
+        "kept_column[run.kept][p] = 0;",
+    ),
 }  # fmt: skip
 
 

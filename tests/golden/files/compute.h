@@ -228,10 +228,10 @@ CLEAR_L0_Y_LAST_BASE:  // a lane without steps captures zeros
   // Before sweep 0: what is known goes into the activation memory; what later steps do in
   // advance is done for the first one.
   clear_slots(acc);
-    load_x_0(frames, x_0_packets, steps > 0);
-    spmv(WRITE_L0_Y, words, l0_y_packets, vector, kept_column, kept_slot, acc);
-    spmv(WRITE_X_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
-    spmv(L0_GATES_FROM_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
+  load_x_0(frames, x_0_packets, steps > 0);
+  spmv(WRITE_L0_Y, words, l0_y_packets, vector, kept_column, kept_slot, acc);
+  spmv(WRITE_X_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
+  spmv(L0_GATES_FROM_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
   // Sweep 0, forward.
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
@@ -265,7 +265,7 @@ SWEEP_0:
   // Before sweep 1: what is known goes into the activation memory; what later steps do in
   // advance is done for the first one.
   clear_slots(acc);
-    spmv(WRITE_L0_Y_LAST, words, l0_y_last_packets, vector, kept_column, kept_slot, acc);
+  spmv(WRITE_L0_Y_LAST, words, l0_y_last_packets, vector, kept_column, kept_slot, acc);
   // Sweep 1, once, after the last step.
   {
     const unsigned step = 0;
