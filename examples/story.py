@@ -198,17 +198,26 @@ def _sum(reports: list[dict[str, Any]], *path: str) -> int:
 
 
 def in_a_row(compiled: Mapping[str, Compiled]) -> dict[str, Any]:
-    """What is drawn of several projects, by name, that a step goes through one after the other."""
+    """What is drawn of several projects, by name, that a step goes through one after the other.
+
+    Without what each of them does before its first step.
+    """
     phases, spans, start = [], [], 0
     for name, one in compiled.items():
         phases += [phase | {"name": f"{name} {phase['name']}"} for phase in one.report["phases"]]
         timeline = one.report["timeline"]
+        steps = [span for span in timeline["spans"] if not span["is_first"]]
         spans += [
-            span | {"name": f"{name} {span['name']}", "start": start + span["start"]}
-            for span in timeline["spans"]
-        ]
+            span | {"name": f"{name} {span['name']}",
+                    "start": start + span["start"] - steps[0]["start"]}
+            for span in steps
+        ]  # fmt: skip
         start += timeline["cycles_per_step"]
     return {"phases": phases, "timeline": {"spans": spans}}
+
+
+KINDS = ("load", "spmv", "cells", "drain", "commit", "clear")
+"""Of spans, in the order of their colours."""
 
 
 def _style() -> None:
@@ -241,11 +250,11 @@ def draw_timeline(report: dict[str, Any], path: Path) -> None:
     """The phases of one step on the time axis."""
     _style()
     rows = report["timeline"]["spans"]
-    colours = {kind: f"C{number}" for number, kind in enumerate(("load", "spmv", "cells"))}
+    colours = {kind: f"C{number}" for number, kind in enumerate(KINDS)}
     figure, axis = pyplot.subplots(figsize=(9, 0.6 + 0.4 * len(rows)), layout="constrained")
     for number, row in enumerate(rows):
         axis.barh(number, row["cycles"], left=row["start"], height=0.7, alpha=0.7,
-                  color=colours.get(row["kind"], "C3"))  # fmt: skip
+                  color=colours[row["kind"]])  # fmt: skip
         is_late = row["start"] > rows[-1]["start"] / 2
         axis.annotate(f" {row['name']}, {row['kind']}: {row['cycles']:,} ", (row["start"], number),
                       va="center", ha="right" if is_late else "left", fontsize=8)  # fmt: skip

@@ -131,13 +131,10 @@ def test_readme_states_the_layouts_that_the_compiler_uses(project):
     assert f"Pointers are to beats of {ports.port_bits // 8} bytes" in readme
     for path, content in project.files.items():
         if path.endswith(".bin"):
-            assert re.search(rf"\| in \| {len(content)} \| `{path}` as it is \|", readme)
-    arguments = re.findall(r"^\| `(\w+)` \| in", readme, re.M)
-    assert [name for name in arguments if name != "y"] == [
-        name
-        for name in re.findall(r"s_axilite port=(\w+)", project.texts["kernel/lstm_top.cpp"])
-        if name not in ("y", "return")
-    ]
+            assert re.search(rf"\| in \| {len(content)} \| `{path}` as it is[ ,|]", readme)
+    top = project.texts["kernel/lstm_top.cpp"]
+    *ports, last = re.findall(r"s_axilite port=(\w+)", top)
+    assert last == "return" and re.findall(r"^\| `(\w+)` \| (?:in|out) \|", readme, re.M) == ports
     assert "No Vitis tool and no card has seen this project." in readme
 
 
@@ -149,14 +146,17 @@ def test_readme_states_where_and_in_which_order_vectors_lie(project):
         row = rf"^\| {state.name} \| {first} \| {state.positions} \|.*\| {order} \|$"
         assert re.search(row, readme, re.M), state.name
         first += state.beats * beat_bytes
-    assert first == machine.port("state").beats * beat_bytes
+    assert first == machine.port("state_in").beats * beat_bytes
+    assert first == machine.port("state_out").beats * beat_bytes
     first = 0
     for array in machine.kept.parameters:
         row = rf"^\| {array.name} \| {first} \| {array.positions} \|"
         assert re.search(row, readme, re.M), array.name
         first += -(-4 * array.positions // beat_bytes) * beat_bytes
     step_bytes = machine.step_weight_beats * beat_bytes
-    assert f"Each step streams {step_bytes} bytes of weights through each group's port." in readme
+    streams = f"Each step streams {step_bytes} bytes of weights through each group's port."
+    keeps = "The weights stay on chip: a call with `reload` takes them in, steps read none."
+    assert (streams in readme, keeps in readme) == (not machine.on_chip, machine.on_chip)
 
 
 def test_some_project_has_rows_in_another_order_than_the_model(request):

@@ -283,7 +283,7 @@ def project_target(folder: Path) -> Target:
     frames = np.random.default_rng(0).normal(size=(5, INPUTS))
     mutators = {
         "graph.json": mutate.of_json_text, "graph.safetensors": mutate.of_safetensors,
-        "weights/group_0.bin": mutate.of_bytes, "weights/parameters.bin": mutate.of_bytes,
+        "weights/words.bin": mutate.of_bytes, "weights/parameters.bin": mutate.of_bytes,
     }  # fmt: skip
     names = [*mutators, "weights/manifest.json", "penstock.json"]
     files = {name: (folder / name).read_bytes() for name in names}
