@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
+from support import Done
 
+from penstock.cli import main
 from penstock.errors import PenstockError
 from penstock_runtime import csim
 
@@ -46,6 +49,22 @@ def run_cpp(cpp_flags, tmp_path):
         done = subprocess.run([tmp_path / "main"], capture_output=True, input=given)
         assert done.returncode == status, done.stderr
         return (done.stdout + done.stderr).decode()
+
+    return run
+
+
+@pytest.fixture
+def run_penstock(monkeypatch, capfd):
+    """Run the command line in this process: words -> Done."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["penstock", *map(str, words)])
+        status = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            status = exit_.code
+        return Done(status, *capfd.readouterr())
 
     return run
 

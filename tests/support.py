@@ -1,9 +1,10 @@
-"""Random models, pruned and quantizable, without torch; runs of the examples."""
+"""Random models, pruned and quantizable, without torch; runs of the examples and the program."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from penstock.compress import pe_balanced_mask
 from penstock.layers import DenseHead, Lstm
 from penstock.layers.lstm import GATES, PEEPHOLES
 from penstock.model import stack
+
+Done = namedtuple("Done", "status out err")
+"""A run of the program: its exit status, and what it wrote."""
 
 
 def random_direction(

@@ -94,12 +94,11 @@ class Device:
 
 @dataclass(frozen=True)
 class Board:
-    """A board. part: as Vivado writes it. clock_mhz: a reasonable target. shell: in words."""
+    """A board. part: as Vivado writes it. clock_mhz: a reasonable target."""
 
     name: str
     part: str
     clock_mhz: float
-    shell: str
 
 
 USP, US, SERIES7 = Family.ULTRASCALE_PLUS, Family.ULTRASCALE, Family.SERIES7
@@ -132,21 +131,19 @@ DEVICES = (
 """Ports of a Zynq: four HP, and of UltraScale+ two HPC; ACP is left to coherent traffic."""
 
 DESCRIBED_MEMORY_SHARE = 0.4
-NO_SHELL = "no shell"
-CARD_SHELL = "its platform's shell takes a part of the die, which is not counted"
 BOARDS = (
-    Board("u55c", "xcu55c-fsvh2892-2L-e", 250.0, CARD_SHELL),
-    Board("u50", "xcu50-fsvh2104-2-e", 250.0, CARD_SHELL),
-    Board("u280", "xcu280-fsvh2892-2L-e", 250.0, CARD_SHELL),
-    Board("u200", "xcu200-fsgd2104-2-e", 250.0, CARD_SHELL),
-    Board("u250", "xcu250-figd2104-2L-e", 250.0, CARD_SHELL),
-    Board("vcu118", "xcvu9p-flga2104-2L-e", 250.0, NO_SHELL),
-    Board("kcu1500", "xcku115-flvb2104-2-e", 200.0, NO_SHELL),  # Vitis has no platform for it
-    Board("adm-pcie-ku3", "xcku060-ffva1156-2-e", 200.0, NO_SHELL),
-    Board("zcu102", "xczu9eg-ffvb1156-2-e", 200.0, NO_SHELL),
-    Board("zcu104", "xczu7ev-ffvc1156-2-e", 200.0, NO_SHELL),
-    Board("kv260", "xck26-sfvc784-2LV-c", 200.0, NO_SHELL),
-    Board("pynq-z2", "xc7z020clg400-1", 100.0, NO_SHELL),
+    Board("u55c", "xcu55c-fsvh2892-2L-e", 250.0),
+    Board("u50", "xcu50-fsvh2104-2-e", 250.0),
+    Board("u280", "xcu280-fsvh2892-2L-e", 250.0),
+    Board("u200", "xcu200-fsgd2104-2-e", 250.0),
+    Board("u250", "xcu250-figd2104-2L-e", 250.0),
+    Board("vcu118", "xcvu9p-flga2104-2L-e", 250.0),
+    Board("kcu1500", "xcku115-flvb2104-2-e", 200.0),  # Vitis has no platform for it
+    Board("adm-pcie-ku3", "xcku060-ffva1156-2-e", 200.0),
+    Board("zcu102", "xczu9eg-ffvb1156-2-e", 200.0),
+    Board("zcu104", "xczu7ev-ffvc1156-2-e", 200.0),
+    Board("kv260", "xck26-sfvc784-2LV-c", 200.0),
+    Board("pynq-z2", "xc7z020clg400-1", 100.0),
 )
 
 

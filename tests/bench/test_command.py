@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 
 import pytest
 
-from penstock.cli import main
 from penstock_runtime.bench import table
 from penstock_runtime.bench.table import NOT_RUN, NOT_SHOWN
 
@@ -16,7 +15,7 @@ CPU = {"dense": ROW, "sparse": ROW, "engine": {**ROW, "name": "numpy", "seconds"
 
 
 @pytest.fixture
-def bench(folder, monkeypatch, capfd):
+def bench(folder, run_penstock, monkeypatch):
     """Run the command; what children measure is CPU. -> (exit status, stdout, stderr)."""
     monkeypatch.setattr(table, "_threads", lambda: [1, 4])
     monkeypatch.setattr(table, "find_spec", lambda name: None)
@@ -30,16 +29,7 @@ def bench(folder, monkeypatch, capfd):
 
     monkeypatch.setattr(table, "_child", child)
 
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["penstock", "bench", str(folder), *words])
-        status = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            status = exit_.code
-        return status, *capfd.readouterr()
-
-    return run
+    return partial(run_penstock, "bench", folder)
 
 
 def test_the_table(bench):
@@ -88,12 +78,10 @@ def test_energy_has_a_row_where_it_is_counted(bench, monkeypatch):
     assert "energy of a step, mJ" in out and "250.00" in out
 
 
-def test_another_folder_is_refused(bench, monkeypatch, tmp_path, capfd):
-    monkeypatch.setattr(sys, "argv", ["penstock", "bench", str(tmp_path)])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 2
-    assert capfd.readouterr().err.startswith("error: this is not a Penstock project")
+def test_another_folder_is_refused(run_penstock, tmp_path):
+    status, _, err = run_penstock("bench", tmp_path)
+    assert status == 2
+    assert err.startswith("error: this is not a Penstock project")
 
 
 def test_a_child_measures(folder):

@@ -9,12 +9,11 @@ import sys
 
 import numpy as np
 import pytest
-from cli.given import CELLS, INPUTS, Done, assert_refusal, lstm_tensors, tree
+from cli.given import CELLS, INPUTS, assert_refusal, lstm_tensors, tree
 from safetensors.numpy import save_file
-from support import random_model
+from support import Done, random_model
 
 from penstock import Hardware
-from penstock.cli import main
 from penstock.driver import compile_model
 
 
@@ -30,19 +29,9 @@ def work(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def penstock(work, monkeypatch, capfd):
-    """Run the command line in this process."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["penstock", *map(str, words)])
-        status = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            status = exit_.code
-        return Done(status, *capfd.readouterr())
-
-    return run
+def penstock(work, run_penstock):
+    """Run the command line in this process, in the folder ``work``."""
+    return run_penstock
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 
 import numpy as np
 
-Done = namedtuple("Done", "status out err")
 INPUTS, CELLS = 4, 6
 PES = ("--pes", "2")
 AGAIN = "compile the model again"

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import sys
 
 import pytest
 from lint.conftest import KERNEL, PROJECT
 from support import random_model
 
 from penstock import Hardware
-from penstock.cli import main
 from penstock.driver import compile_model
 from penstock_runtime import lint as package
 from penstock_runtime.lint.finding import RULES
-
-
-@pytest.fixture
-def penstock(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["penstock", *map(str, words)])
-        status = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            status = exit_.code
-        return status, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -41,15 +25,15 @@ def no_libclang(monkeypatch):
     libclang.bindings.cache_clear()
 
 
-def test_a_clean_kernel(penstock):
-    assert penstock("lint", PROJECT) == (0, "no rule is broken\n", "")
+def test_a_clean_kernel(run_penstock):
+    assert run_penstock("lint", PROJECT) == (0, "no rule is broken\n", "")
 
 
-def test_findings_are_lines_with_their_places(penstock, tmp_path):
+def test_findings_are_lines_with_their_places(run_penstock, tmp_path):
     folder = shutil.copytree(PROJECT, tmp_path / "project")
     text = (folder / KERNEL).read_text().replace("#pragma HLS STREAM variable=beats depth=8\n", "")
     (folder / KERNEL).write_text(text)
-    status, out, _ = penstock("lint", folder)
+    status, out, _ = run_penstock("lint", folder)
     number = text.splitlines().index('  beat_stream beats("beats");') + 1
     assert status == 1
     assert out == (
@@ -58,37 +42,37 @@ def test_findings_are_lines_with_their_places(penstock, tmp_path):
     )
 
 
-def test_the_rules_are_listed(penstock):
-    status, out, _ = penstock("lint", "--rules")
+def test_the_rules_are_listed(run_penstock):
+    status, out, _ = run_penstock("lint", "--rules")
     assert status == 0 and len(out.splitlines()) == len(RULES)
     assert "stream-depth: Each stream has a STREAM pragma with its depth" in out
 
 
-def test_the_table_is_listed(penstock):
-    status, out, _ = penstock("lint", PROJECT, "--table")
+def test_the_table_is_listed(run_penstock):
+    status, out, _ = run_penstock("lint", PROJECT, "--table")
     assert status == 0
     row = next(line for line in out.splitlines() if " acc " in line)
     assert row.split()[1:6] == ["acc", "ram_s2p", "8", "1", "1"]
     assert row.endswith("1 read and 1 write")
 
 
-def test_a_folder_without_a_kernel(penstock, tmp_path):
-    status, _, error = penstock("lint", tmp_path)
+def test_a_folder_without_a_kernel(run_penstock, tmp_path):
+    status, _, error = run_penstock("lint", tmp_path)
     assert status == 2 and error == (
         f"error: kernel/lstm_top.cpp is not there ({tmp_path}); hint: give a folder that penstock "
         "compile has written\n"
     )
 
 
-def test_no_folder(penstock):
-    assert penstock("lint")[::2] == (
+def test_no_folder(run_penstock):
+    assert run_penstock("lint")[::2] == (
         2, "error: no folder was given (lint); hint: penstock lint DIR\n"
     )  # fmt: skip
 
 
 @pytest.mark.usefixtures("no_libclang")
-def test_without_libclang(penstock):
-    assert penstock("lint", PROJECT)[::2] == (
+def test_without_libclang(run_penstock):
+    assert run_penstock("lint", PROJECT)[::2] == (
         2, "error: libclang is not installed (lint); hint: pip install 'penstock[lint]'\n"
     )  # fmt: skip
 
@@ -100,14 +84,14 @@ def emitted(tmp_path_factory):
     return folder
 
 
-def test_check_says_what_lint_finds(penstock, emitted):
-    status, out, _ = penstock("check", emitted, "--steps", 1)
+def test_check_says_what_lint_finds(run_penstock, emitted):
+    status, out, _ = run_penstock("check", emitted, "--steps", 1)
     assert status == 0 and "\nPASS" in out
     assert next(line for line in out.splitlines() if line.startswith("lint: "))
 
 
 @pytest.mark.usefixtures("no_libclang")
-def test_check_without_libclang(penstock, emitted):
-    status, out, _ = penstock("check", emitted, "--steps", 1)
+def test_check_without_libclang(run_penstock, emitted):
+    status, out, _ = run_penstock("check", emitted, "--steps", 1)
     assert status == 0 and "\nPASS" in out
     assert "lint: not run, for libclang is not installed: pip install 'penstock[lint]'" in out

@@ -308,7 +308,6 @@ def test_ports_touch_what_lies_behind_them():
     beats = sum(machine.beats_of(phase.name) for phase in machine.products)
     assert machine.port("weights_0").beats == machine.weight_beats == beats
     both = [machine.port(name) for name in ("state_in", "state_out")]
-    assert [port.is_read for port in both] == [True, False]
     assert {port.beats for port in both} == {sum(state.beats for state in machine.kept.states)}
     assert machine.port("x").is_per_step and machine.port("y").is_per_step
     assert not lstm(cells=(9,), head=3, at="last").port("y").is_per_step

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from synthesis.written import write
 
-from penstock.cli import main
-
 
 @pytest.fixture
-def report(project, tmp_path, monkeypatch, capfd):
+def report(project, run_penstock, tmp_path, monkeypatch):
     """Run the command on a copy of the project. -> (exit status, stdout, stderr)."""
     shutil.copytree(project, tmp_path / "project")
     monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["penstock", "report", *words])
-        status = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            status = exit_.code
-        return status, *capfd.readouterr()
-
-    return run
+    return partial(run_penstock, "report")
 
 
 def test_alone_it_prints_the_summary(report):

@@ -20,13 +20,12 @@ OUTSTANDING = 4
 
 @dataclass(frozen=True)
 class Port:
-    """One memory port, read or written.
+    """One memory port.
 
     beats: that it touches in a call, or in a step if ``is_per_step``.
     """
 
     name: str
-    is_read: bool
     beats: int
     is_per_step: bool = False
 
@@ -55,11 +54,11 @@ def memory_ports(
     kept = sum(state.beats for state in states)
     is_once = graph.sweeps[output.sweep] is Direction.ONCE
     found = [
-        Port("x", True, beats.beats(source.tensor.length), is_per_step=True),
-        *(Port(f"weights_{group}", True, weight_beats) for group in range(weight_ports)),
-        Port("parameters", True, on_chip),
-        Port("state_in", True, kept),
-        Port("state_out", False, kept),
-        Port("y", False, beats.beats(output.tensor.length), is_per_step=not is_once),
+        Port("x", beats.beats(source.tensor.length), is_per_step=True),
+        *(Port(f"weights_{group}", weight_beats) for group in range(weight_ports)),
+        Port("parameters", on_chip),
+        Port("state_in", kept),
+        Port("state_out", kept),
+        Port("y", beats.beats(output.tensor.length), is_per_step=not is_once),
     ]
     return tuple(port for port in found if port.beats)

@@ -22,11 +22,6 @@ class Matched:
     ii: int
     found: tuple[Loop, ...]
 
-    @property
-    def is_as_planned(self) -> bool:
-        """It is there, and every copy has the planned II."""
-        return bool(self.found) and all(loop.ii == self.ii for loop in self.found)
-
 
 def match_loops(expected: Mapping[str, int], csynth: Csynth) -> list[Matched]:
     """For each loop of the plan, those of the reports."""
