@@ -39,6 +39,23 @@ def test_an_accumulator_that_is_as_slow_as_the_proof_allows(compared, good):
     assert compared(replace(good, store_state=9)).passed
 
 
+@pytest.mark.parametrize("state, distance", [(5, None), (6, 1), (7, 2)])
+def test_packets_that_are_written_in_time(compared, good, state, distance):
+    """Words are gathered in state 6; what is written before it needs no distance."""
+    found = compared(replace(good, packet_state=state))
+    activations = as_values(found)["activations"]
+    assert found.passed and activations["planned_distance"] == 2
+    assert activations["distance"] == distance
+    assert as_values(found)["accumulators"]["distance"] == 3
+
+
+def test_packets_that_are_written_too_late(compared, good):
+    assert compared(replace(good, packet_state=8)).failures == (
+        "vector in spmv_group_Pipeline_WORDS: 3 words from a load to the first that sees its "
+        "store, the proof used 2",
+    )
+
+
 @pytest.mark.parametrize("ii, said", [("2", "II = 2"), ("undef", "not pipelined"), ("0", "II = 0")])
 def test_a_loop_of_another_ii(compared, good, ii, said):
     found = compared(good.with_loop("spmv_group.WORDS", ii))

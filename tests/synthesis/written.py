@@ -31,6 +31,7 @@ class Written:
     )  # fmt: skip
     load_state: int = 6
     store_state: int = 8
+    packet_state: int | None = None  # in which a packet is written beside the words
     cosim: tuple[str, ...] | None = ("Pass", "1200", "1300", "1400")
 
     def with_loop(self, name, ii="1", trips="16", depth="5"):
@@ -172,6 +173,10 @@ def schedule_rpt(written: Written) -> str:
             lines.append(_operation(state, 20 + len(lines), share, code))
     lines.append(_operation(load, 90, "1/1", "%vector_addr = getelementptr i16 %vector, i64 0"))
     lines.append(_operation(load, 91, "2/2", "%activation = load i8 %vector_addr"))
+    if written.packet_state is not None:
+        at = "[32 x i16]* %vector_addr, align 2" if old else "i8 %vector_addr"
+        code = f"%store_ln48 = store i16 %packet, {at}"
+        lines.append(_operation(written.packet_state, 95, "1/1", code))
     lines.append(_operation(last, 99, "1/1", "%store_ln9 = store i14 %next, i14 %n"))
     return "\n".join(lines) + "\n"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.synthesis.cosim import Cosim, read_cosim, read_transactions
 from penstock.synthesis.csynth import Csynth, Range, read_csynth
 from penstock.synthesis.folders import SCHEDULE, Reports
@@ -16,6 +18,8 @@ LOOPS_OPEN = "the II of the loops, clock and resources: there is no csynth.xml"
 HAZARD_OPEN = (
     f"the distance from load to store of the accumulators: no {ACCUMULATING}*{SCHEDULE} shows it"
 )
+ACTIVATIONS = re.compile(r"vector(?:_|$)")
+"""Where overlapping runs write packets while they gather."""
 COSIM_OPEN = "cycles of a call: co-simulation was not run"
 PERIODS = 1e-3
 """Nanoseconds: the tool rounds a period to as much."""
@@ -25,16 +29,18 @@ PERIODS = 1e-3
 class Comparison:
     """What was found. None, or nothing: there is no report of it.
 
-    updates: of the accumulators. step: cycles of a step by csynth. transactions: cycles of each
-    simulated call. failures: a sentence for each thing that is not as planned. unchecked: what no
-    report could show; the promises among it are failures, too.
+    accumulators: as words add to them. activations: as words gather them while packets are written.
+    step: cycles of a step by csynth. transactions: cycles of each simulated call. failures: a
+    sentence for each thing that is not as planned. unchecked: what no report could show; the
+    promises among it are failures, too.
     """
 
     plan: Plan
     reports: Reports
     csynth: Csynth | None
     loops: tuple[Matched, ...]
-    updates: tuple[Update, ...]
+    accumulators: tuple[Update, ...]
+    activations: tuple[Update, ...]
     step: Range | None
     cosim: Cosim | None
     transactions: tuple[int, ...]
@@ -57,18 +63,22 @@ def compare(plan: Plan, reports: Reports) -> Comparison:
         if is_of(function, ACCUMULATING)
         for update in read_updates(path, function)
     ]
+    activations = [update for update in updates if ACTIVATIONS.match(update.array)]
+    accumulators = [update for update in updates if update not in activations]
     cosim = read_cosim(reports.cosim) if reports.cosim else None
     transactions = read_transactions(reports.transactions) if reports.transactions else []
     failures = [
         *(_design(plan, csynth) if csynth else [f"not checked: {LOOPS_OPEN}"]),
         *_loops(loops),
-        *(_updates(plan, updates) if updates else [f"not checked: {HAZARD_OPEN}"]),
+        *(_updates(plan.hazard_distance, accumulators) if accumulators
+          else [f"not checked: {HAZARD_OPEN}"]),
+        *_updates(CHAIN_DISTANCE, activations),
         *([f"co-simulation in {cosim.language}: {cosim.status}"] if cosim and not cosim.passed
           else []),
     ]  # fmt: skip
     return Comparison(
-        plan, reports, csynth, tuple(loops), tuple(updates), _step(csynth), cosim,
-        tuple(transactions), tuple(failures), () if cosim else (COSIM_OPEN,),
+        plan, reports, csynth, tuple(loops), tuple(accumulators), tuple(activations),
+        _step(csynth), cosim, tuple(transactions), tuple(failures), () if cosim else (COSIM_OPEN,),
     )  # fmt: skip
 
 
@@ -105,17 +115,17 @@ def _loops(loops: list[Matched]) -> Iterator[str]:
                 yield f"{loop.name}: {achieved} in {found.module}, II = {loop.ii} planned"
 
 
-def _updates(plan: Plan, updates: list[Update]) -> Iterator[str]:
-    """A line for each function, and each distance in it: its accumulators are all alike."""
+def _updates(planned: int, updates: list[Update]) -> Iterator[str]:
+    """A line for each function, and each distance in it: its memories of a kind are all alike."""
     alike: dict[tuple[str, int], list[str]] = {}
     for update in updates:
-        if update.iterations > plan.hazard_distance:
+        if update.iterations > planned:
             alike.setdefault((update.function, update.iterations), []).append(update.array)
     for (function, words), arrays in alike.items():
         more = f" and {len(arrays) - 1} more" if len(arrays) > 1 else ""
         yield (
             f"{arrays[0]}{more} in {function}: {words} words from a load to the first that sees "
-            f"its store, the proof used {plan.hazard_distance}"
+            f"its store, the proof used {planned}"
         )
 
 

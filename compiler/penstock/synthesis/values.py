@@ -4,9 +4,9 @@ passed; failures, unchecked [sentences]; solution (the folder); tool (its versio
 clock {wanted_ns, target_ns, uncertainty_ns, estimated_ns}; resources [name, estimate, synthesis,
 ratio, available], rules (what the estimate rests on); loops [name, planned_ii, copies [module,
 loop, ii, trip_count, depth]]; accumulators {planned_distance, distance, updates [function, array,
-load_stage, store_stage, ii, distance]}; latency {step_planned, step {low, high}, call [best,
-average, worst], simulated {language, status, call [min, mean, max], transactions, steps, step}}.
-What no report shows is null.
+load_stage, store_stage, ii, distance]}, activations (the same, of what is written while words are
+taken); latency {step_planned, step {low, high}, call [best, average, worst], simulated {language,
+status, call [min, mean, max], transactions, steps, step}}. What no report shows is null.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
+from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.synthesis.compare import Comparison
 from penstock.synthesis.csynth import Loop, Range
 from penstock.synthesis.loops import Matched
@@ -40,12 +41,17 @@ def as_values(comparison: Comparison) -> dict[str, Any]:
         "resources": _resources(comparison),
         "rules": plan.rules,
         "loops": [_loop(loop) for loop in comparison.loops],
-        "accumulators": {
-            "planned_distance": plan.hazard_distance,
-            "distance": max((update.iterations for update in comparison.updates), default=None),
-            "updates": [_update(update) for update in comparison.updates],
-        },
+        "accumulators": _distances(plan.hazard_distance, comparison.accumulators),
+        "activations": _distances(CHAIN_DISTANCE, comparison.activations),
         "latency": _latency(comparison),
+    }
+
+
+def _distances(planned: int, updates: tuple[Update, ...]) -> dict[str, Any]:
+    return {
+        "planned_distance": planned,
+        "distance": max((update.iterations for update in updates), default=None),
+        "updates": [_update(update) for update in updates],
     }
 
 
