@@ -39,6 +39,23 @@ def test_a_flag_is_a_setting_only_if_it_is_given(flag):
     assert command(**unused | {"row_scales": flag}) == (Hardware(), expected)
 
 
+@pytest.mark.parametrize("flag", [True, False])
+def test_what_is_chosen_by_default_may_be_chosen_either_way(flag):
+    unused = dict.fromkeys(command.__annotations__)
+    assert command(**unused | {"overlap": flag}) == (Hardware(overlap=flag), None)
+
+
+@pytest.mark.parametrize(("words", "overlaps"), [
+    ((), True), (("--no-overlap",), False), (("--overlap", "--lanes", "2"), True),
+    (("--lanes", "2"), False),
+])  # fmt: skip
+def test_overlap_is_switched_on_and_off(words, overlaps, penstock, work):
+    done = penstock("compile", "model.safetensors", "-o", "out", "--pes", "2", *words)
+    assert done.status == 0, done.err
+    manifest = json.loads((work / "out/weights/manifest.json").read_text())
+    assert bool(manifest["kernel"]["runs"]) == overlaps
+
+
 def test_a_command_may_ask_which_settings_were_chosen():
     @with_settings
     def asking(*, hardware: Hardware, precision: Precision | None, chosen: frozenset[str]):

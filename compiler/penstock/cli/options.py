@@ -34,7 +34,11 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(**given: Any) -> Any:
         for name, settings in SETTINGS.items():
             options = {field: given.pop(field) for field in _options(settings)}
-            used = {key: value for key, value in options.items() if not _is_unused(value)}
+            used = {
+                field: options[field]
+                for field, (_, default, _) in _options(settings).items()
+                if not _is_unused(options[field], default)
+            }
             given[name] = settings(**used) if used or settings is Hardware else None
             if asks_what_was_chosen:
                 given["chosen"] = given.get("chosen", frozenset()) | used.keys()
@@ -45,8 +49,8 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _is_unused(value: Any) -> bool:
-    return value is None or value is False  # 0 is a value
+def _is_unused(value: Any, default: Any) -> bool:
+    return value is None or (value is False and default is False)  # 0 is a value
 
 
 def _options(settings: type[Any]) -> dict[str, tuple[Option, Any, type[Any]]]:
@@ -77,6 +81,8 @@ def _parameter(field: str, option: Option, default: Any, dtype: type[Any]) -> in
     """None stands for an option that was not used; the help names the field's own default."""
     name = option.name or "--" + field.replace("_", "-")
     is_flag = default is False
+    if dtype is bool and not is_flag:
+        name += "/--no-" + name.removeprefix("--")
     text = option.help
     if not is_flag and default is not None:
         text += f" Default: {default:g}." if isinstance(default, float) else f" Default: {default}."
