@@ -39,7 +39,7 @@ def test_make_clean_removes_what_it_made_and_nothing_else(project, tmp_path):
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("target", ["vitis-csim", "csynth", "cosim", "package"])
+@pytest.mark.parametrize("target", ["vitis-csim", "csynth", "cosim", "cosim-stall", "package"])
 def test_without_vitis_a_target_says_what_to_do(project, tmp_path, target):
     done = make(project.folder, target, path=tmp_path)
     assert done.returncode == 2
@@ -51,13 +51,16 @@ def test_with_the_unified_tools_each_target_runs_its_command(project, tmp_path):
         install(tmp_path / "bin", tool, f'#!/bin/sh\necho "{tool} $*" >> {tmp_path}/log\n')
     folder = tmp_path / "project"
     project.compiled.write(folder)
-    targets = ("vitis-csim", "csynth", "cosim", "package")
-    assert [make(folder, name, path=tmp_path / "bin").returncode for name in targets] == [0] * 4
+    targets = ("vitis-csim", "csynth", "cosim", "package", "cosim-stall")
+    assert [make(folder, name, path=tmp_path / "bin").returncode for name in targets] == [0] * 5
     common = "--config hls_config.cfg --work_dir vitis"
     assert (tmp_path / "log").read_text().splitlines() == [
         f"vitis-run --mode hls --csim {common}", f"v++ -c --mode hls {common}",
         f"vitis-run --mode hls --cosim {common}", f"vitis-run --mode hls --package {common}",
+        "vitis-run --mode hls --cosim --config hls_stall.cfg --work_dir vitis",
     ]  # fmt: skip
+    plain = (folder / "hls_config.cfg").read_text()
+    assert (folder / "hls_stall.cfg").read_text() == plain + "cosim.random_stall=1\n"
 
 
 @needs_tcl
@@ -69,11 +72,13 @@ def test_with_the_classic_tool_each_target_runs_its_steps(project, tmp_path):
     expected = {
         "vitis-csim": ["csim_design"], "csynth": ["csynth_design"],
         "cosim": ["csynth_design", "cosim_design"], "package": ["csynth_design", "export_design"],
+        "cosim-stall": ["csynth_design", "cosim_design"],
     }  # fmt: skip
     for target, steps in expected.items():
         done = make(folder, target, path=tmp_path / "bin")
         assert done.returncode == 0
         assert [name for name in commands(done.stdout) if name.endswith("_design")] == steps
+        assert ("-random_stall" in done.stdout) is (target == "cosim-stall")
         assert not (folder / "vitis/steps.tcl").exists()
 
 

@@ -48,6 +48,7 @@ def test_config_holds_part_then_one_section_with_known_keys(project):
         "flow_target": "vitis", "clock": "5ns", "clock_uncertainty": "15%", "syn.top": "lstm_top",
         "syn.cflags": "-std=c++14 -Ikernel", "tb.cflags": "-std=c++14 -Ikernel",
         "csim.argv": "vectors.dat", "cosim.trace_level": "none", "cosim.enable_fifo_sizing": "1",
+        "cosim.enable_dataflow_profiling": "1",
         "package.output.format": "xo",
     }  # fmt: skip
     assert "package.output.file=lstm_top.xo" in lines
