@@ -68,7 +68,16 @@ def _of_hardware(machine: Machine) -> dict[str, bool]:
         "several elements per cycle": hardware.cell_units > 1,
     }
     found |= {f"lanes {lanes}": hardware.lanes == lanes for lanes in (1, 2, 4, 8, 16)}
-    found |= {f"port bits {bits}": hardware.port_bits == bits for bits in (128, 256, 512)}
+    found |= {f"port bits {bits}": hardware.port_bits == bits for bits in (64, 128, 256, 512)}
+    forms = {"overlapped": True, "in turn": False}
+    storages = {"on chip": True, "streamed": False}
+    found |= {
+        f"{form}, weights {storage}": (hardware.overlaps, machine.on_chip) == (overlaps, on_chip)
+        for form, overlaps in forms.items()
+        for storage, on_chip in storages.items()
+    }
+    found["a phase pauses"] = bool(machine.pausing)
+    found["words run beside a unit"] = any(own.beside for own in machine.runs.values())
     banks = hardware.accumulator_banks
     found |= {f"banks {count}": banks == count for count in (None, 4, 8, 16)}
     found |= {f"hazard distance {n}": hardware.hazard_distance == n for n in (2, 10)}

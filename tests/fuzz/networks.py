@@ -34,8 +34,9 @@ def draw(seed: int):
     hardware = {
         "pes": pes, "lanes": int(pick(1, 1, 2, 4)), "elements_per_cycle": int(pick(*divisors)),
         "accumulator_banks": pick(None, 4, 8, 16), "hazard_distance": int(rng.integers(2, 10)),
-        "assign": pick(*ASSIGNMENTS), "port_bits": int(pick(128, 256, 512)),
+        "assign": pick(*ASSIGNMENTS), "port_bits": int(pick(64, 128, 256, 512)),
         "index_bits": pick(None, None, int(rng.integers(1, 9))), "max_steps": 8,
+        "overlap": pick(None, True, False), "weight_storage": pick("stream", "onchip", "auto"),
     }  # fmt: skip
     precision = {
         "weights": int(rng.integers(2, 19)), "biases": int(rng.integers(4, 25)),

@@ -288,7 +288,7 @@ def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
     most = rows if draw(st.integers(1, 10)) < 10 else 2 * rows
     pes = most if draw(st.integers(1, 3)) == 1 else draw(st.integers(1, most))
     divisors = [units for units in range(1, pes + 1) if pes % units == 0]
-    port_bits = draw(st.sampled_from((128, 256, 512)))
+    port_bits = draw(st.sampled_from((64, 128, 256, 512)))
     most_lanes = port_bits // (16 if draw(st.integers(1, 8)) == 8 else 32)
     lanes = [lanes for lanes in (1, 2, 2, 4, 8, 16, 16) if lanes <= most_lanes]
     return {
@@ -300,6 +300,8 @@ def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
         "index_bits": draw(st.sampled_from((None, None, 1, 2, 3, 5, 8))),
         "port_bits": port_bits,
         "max_steps": draw(st.integers(3, 6)),
+        "overlap": draw(st.sampled_from((None, None, True, False))),
+        "weight_storage": draw(st.sampled_from(("stream", "onchip"))),
     }  # fmt: skip
 
 

@@ -17,7 +17,8 @@ AT_ONCE = 12
 """Candidates in one build."""
 PLAIN = {
     "lanes": 1, "elements_per_cycle": None, "accumulator_banks": None, "hazard_distance": 4,
-    "assign": "interleave", "index_bits": None, "port_bits": 512,
+    "assign": "interleave", "index_bits": None, "port_bits": 512, "overlap": False,
+    "weight_storage": "stream",
 }  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def _candidates(case: Case) -> Iterator[Case]:
     if plain != case.hardware:
         yield replace(case, hardware=plain)
         for name, value in PLAIN.items():
-            if case.hardware[name] != value:
+            if case.hardware.get(name, value) != value:
                 yield replace(case, hardware=case.hardware | {name: value})
     if case.hardware["pes"] > 1:
         yield replace(case, hardware=case.hardware | {"pes": 1, "elements_per_cycle": None})
