@@ -88,6 +88,24 @@ def give(kind: str, key: str, file: Path) -> None:
         return
 
 
+def note(kind: str, key: str) -> None:
+    """Remember that something is so, see ``noted``."""
+    with tempfile.NamedTemporaryFile() as empty:
+        give(kind, key, Path(empty.name))
+
+
+def noted(kind: str, key: str) -> bool:
+    """Whether ``note`` was called, and it is not long ago."""
+    place = folder(kind)
+    try:
+        if place is None or not (place / key).is_file():
+            return False
+        os.utime(place / key)
+    except OSError:
+        return False
+    return True
+
+
 def _make(place: Path, key: str, make: Callable[[Path], None]) -> None:
     made = Path(tempfile.mkdtemp(prefix="made-", dir=place))
     try:

@@ -60,11 +60,11 @@ def first_error(text: str) -> str:
     return found.strip()
 
 
-def sources(folder: Path) -> list[Path]:
-    """Every file of kernel/ and tb/ that goes into the executable: all but vectors."""
+def sources(folder: Path, parts: tuple[str, ...] = ("kernel", "tb")) -> list[Path]:
+    """Every file of these folders that goes into the executable: all but vectors."""
     return [
         path
-        for part in ("kernel", "tb")
+        for part in parts
         for path in sorted((folder / part).rglob("*"))
         if path.is_file() and path.suffix != ".dat"
     ]
@@ -76,7 +76,7 @@ def compile_testbench(folder: Path, command: list[str], headers: Path, target: P
     command: the compiler and its flags. headers: the folder of AMD's. Raises ValueError with the
     compiler's text if it does not compile.
     """
-    known_by = _digest([_identity(command, headers), *_contents(folder)])
+    known_by = digest_of([_identity(command, headers), *contents(folder)])
     if cache.take("testbenches", known_by, target):
         return ""
     done = _compile(folder, [*command, *_precompiled(command, headers)], target)
@@ -97,7 +97,7 @@ def _compile(folder: Path, command: list[str], target: Path) -> subprocess.Compl
 
 def _precompiled(command: list[str], headers: Path) -> list[str]:
     """Flags by which the headers are found compiled; none if they are not, and need not be."""
-    known_by = _digest([_identity(command, headers), HEADERS.encode()])
+    known_by = digest_of([_identity(command, headers), HEADERS.encode()])
     place = cache.folder("headers")
     if place is None:
         return []
@@ -125,11 +125,12 @@ def _identity(command: list[str], headers: Path) -> bytes:
     """Of the compiler, its flags, and the headers outside the project."""
     own = Path(__file__).resolve().parent / "include"
     files = sorted([*own.glob("*.h"), *headers.glob("ap_*.h"), *headers.glob("etc/*.h")])
-    return _digest([told(command).encode(), *(file.read_bytes() for file in files)]).encode()
+    return digest_of([told(command).encode(), *(file.read_bytes() for file in files)]).encode()
 
 
-def _contents(folder: Path) -> Iterable[bytes]:
-    for path in sources(folder):
+def contents(folder: Path, parts: tuple[str, ...] = ("kernel", "tb")) -> Iterable[bytes]:
+    """Of each of these sources its name, and its text without comments."""
+    for path in sources(folder, parts):
         yield path.relative_to(folder).as_posix().encode()
         yield without_comments(path.read_bytes())
 
@@ -150,7 +151,8 @@ def without_comments(text: bytes) -> bytes:
     return b"\n".join(kept)
 
 
-def _digest(parts: Iterable[bytes]) -> str:
+def digest_of(parts: Iterable[bytes]) -> str:
+    """What tells these parts, in this order, from any others."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(hashlib.sha256(part).digest())

@@ -11,6 +11,7 @@ from support import random_model
 from penstock import Hardware
 from penstock.driver import compile_model
 from penstock_runtime import lint as package
+from penstock_runtime.lint import lint
 from penstock_runtime.lint.finding import RULES
 
 
@@ -88,6 +89,24 @@ def test_check_says_what_lint_finds(run_penstock, emitted):
     status, out, _ = run_penstock("check", emitted, "--steps", 1)
     assert status == 0 and "\nPASS" in out
     assert next(line for line in out.splitlines() if line.startswith("lint: "))
+
+
+def test_a_kernel_without_findings_is_looked_at_once(emitted, tmp_path, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "project"
+    shutil.copytree(emitted, folder)
+    looked = []
+    monkeypatch.setattr(package, "lint", lambda of: looked.append(of) or lint(of))
+    assert package.broken_rules(folder) == package.broken_rules(folder) == []
+    assert len(looked) == 1
+    kernel = folder / "kernel/compute.h"
+    kernel.write_text("// a remark\n" + kernel.read_text())
+    assert package.broken_rules(folder) == []
+    assert len(looked) == 1
+    kernel.write_text(kernel.read_text().replace("HLS PIPELINE II=1", "HLS PIPELINED II=1", 1))
+    broken = package.broken_rules(folder)
+    assert broken and package.broken_rules(folder) == broken
+    assert len(looked) == 3
 
 
 @pytest.mark.usefixtures("no_libclang")

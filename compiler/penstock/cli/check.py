@@ -80,13 +80,13 @@ def check_command(
 
 def _lint(folder: Path) -> None:
     """What ``penstock lint`` finds, in one line; a kernel that breaks a rule does not pass."""
-    from penstock_runtime.lint import is_available, lint
+    from penstock_runtime.lint import broken_rules, is_available
 
     if not is_available():
         say("lint: not run, for libclang is not installed: pip install 'penstock[lint]'")
         return
     with reading(folder):
-        found = [finding.rule for finding in lint(folder).findings]
+        found = broken_rules(folder)
     if found:
         counts = ", ".join(f"{found.count(rule)} {rule}" for rule in dict.fromkeys(found))
         say(f"FAIL: bits agree, but rules of synthesis are broken: {counts} (see penstock lint)")

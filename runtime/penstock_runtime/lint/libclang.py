@@ -120,13 +120,17 @@ def _flags() -> list[str]:
     ]  # fmt: skip
 
 
+def identity() -> str:
+    """Of libclang, its flags, and the headers outside the project."""
+    files = [HEADERS, *sorted(SHIMS.glob("*.h")), *sorted(ap_include().glob("**/*.h"))]
+    library = Path(bindings().__file__)
+    states = [f"{file}{file.stat().st_size}{file.stat().st_mtime_ns}" for file in (*files, library)]
+    return hashlib.sha256("\n".join([*_flags(), *states]).encode()).hexdigest()[:32]
+
+
 def _precompiled() -> Path | None:
     """AMD's headers, parsed beforehand; they take longer than a kernel."""
     cindex = bindings()
-    files = [HEADERS, *sorted(SHIMS.glob("*.h")), *sorted(ap_include().glob("**/*.h"))]
-    library = Path(cindex.__file__)
-    states = [f"{file}{file.stat().st_size}{file.stat().st_mtime_ns}" for file in (*files, library)]
-    known_by = hashlib.sha256("\n".join([*_flags(), *states]).encode()).hexdigest()[:32]
 
     def make(made: Path) -> None:
         kinds = cindex.TranslationUnit
@@ -137,7 +141,7 @@ def _precompiled() -> Path | None:
         )
 
     try:
-        kept = cache.kept("lint", known_by, make)
+        kept = cache.kept("lint", identity(), make)
     except (cindex.TranslationUnitLoadError, cindex.TranslationUnitSaveError):
         return None
     return None if kept is None else kept / "headers.pch"
