@@ -45,7 +45,9 @@ class Hardware:
     weight_storage: ``stream`` reads the weights in every step; ``onchip`` loads them once, with the
         parameters, into memories of the PE groups; ``auto`` keeps them on chip where they fit and a
         step is shorter for it.
-    port_bits: width of a memory port (one m_axi beat).
+    io: ``memory``: the kernel reads frames from memory and writes results there; ``stream``: they are
+        AXI streams, for a DMA or for other kernels. Weights, parameters and states stay in memory.
+    port_bits: width of a memory port or of an AXI stream (one beat).
     max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
         2**20.
     clock_mhz: target clock. Default: the board's, else 200 MHz.
@@ -87,6 +89,7 @@ class Hardware:
         str,
         Option("Weights: stream, onchip, or auto: on chip where that is faster.", "--weights"),
     ] = "auto"
+    io: Annotated[str, Option("Frames and results: memory, or stream (AXI streams).")] = "memory"
     port_bits: Annotated[int, Option("Width of a memory port: 64, 128, 256 or 512.")] = 512
     max_steps: Annotated[int, Option("Longest sequence, where frames are buffered.")] = 256
     clock_mhz: Annotated[float, Option("Target clock in MHz. Default: the board's, else 200.")] = (
@@ -141,6 +144,11 @@ class Hardware:
                 self.weight_storage in ("auto", "stream", "onchip"),
                 f"weights {self.weight_storage!r}",
                 "choose auto, stream or onchip",
+            ),
+            (
+                self.io in ("memory", "stream"),
+                f"io {self.io!r}",
+                "choose memory or stream",
             ),
             (
                 self.port_bits in (64, 128, 256, 512),

@@ -243,6 +243,7 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
         "ENTRY_BITS": [sum(field.bits for field in fields)],
         "activation_t": [activation_bits(graph)],
         "io_t": [manifest.interface.io_bits],
+        **({"axis_t": [manifest.port_bits]} if manifest.interface.io == "stream" else {}),
         "acc_t": [acc_bits],
         "factor_t": [factor_bits],
         "product_t": [min(factor_bits + activation_bits(graph), acc_bits)],

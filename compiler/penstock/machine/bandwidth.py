@@ -58,7 +58,7 @@ class Bandwidth:
 def bandwidth(machine: Machine) -> Bandwidth:
     """Weights while products run; everything else is small, and counts for its mean."""
     memory = machine.hardware.device.memory
-    demands = tuple(_demand(machine, port) for port in machine.ports)
+    demands = tuple(_demand(machine, port) for port in machine.memory_ports)
     if memory is None:
         return Bandwidth(demands, None, None)
     on_channel = [0.0] * memory.channels

@@ -68,11 +68,15 @@ def blocks(machine: Machine) -> tuple[Block, ...]:
 
 
 def ports(machine: Machine) -> tuple[Block, ...]:
-    """An adapter for each direction of each memory port, and the registers of the host."""
-    directions = len(machine.ports)
-    registers = 64 * len(machine.ports) + 32 * (3 + machine.hardware.lanes)
+    """An adapter for each direction of each memory port, a register slice for each AXI stream, and
+    the registers of the host.
+    """
+    directions = len(machine.memory_ports)
+    registers = 64 * directions + 32 * (3 + machine.hardware.lanes)
+    streams = len(machine.ports) - directions
     return (
         Block("memory ports", directions, logic.m_axi(machine.beats.port_bits)),
+        *([Block("AXI streams", streams, logic.axis(machine.beats.port_bits))] * bool(streams)),
         Block("control registers", 1, Logic(registers, registers)),
     )
 

@@ -162,5 +162,13 @@ def m_axi(bits: int) -> Logic:
     return Logic(700 + 2 * bits, 650 + 3 * bits)
 
 
+def axis(bits: int) -> Logic:
+    """An AXI stream at a port: data, keep, strb and last in a register slice, which holds two beats
+    so that valid and ready are registered both (UG1399, register_mode both).
+    """
+    beat = bits + 2 * (bits // 8) + 1
+    return register(2 * beat) + multiplexer(2, beat) + Logic(4, 4)
+
+
 def _index_bits(count: int) -> int:
     return max((count - 1).bit_length(), 1)

@@ -81,7 +81,8 @@ def _chunk(machine: Machine) -> int:
 
 def _frames(machine: Machine) -> Iterator[Loop]:
     positions = machine.plan.positions(machine.input.name)
-    yield Loop("frame_beats", "", Process.FETCH_FRAMES, When.STEP, machine.port("x").beats)
+    if not machine.streams_io:
+        yield Loop("frame_beats", "", Process.FETCH_FRAMES, When.STEP, machine.port("x").beats)
     yield Loop("chunks_of_frame", "", Process.UNPACK_FRAMES, When.STEP,
                positions // _chunk(machine))  # fmt: skip
 
@@ -196,4 +197,5 @@ def _results(machine: Machine) -> Iterator[Loop]:
         yield Loop("argmax", "", Process.PACK_RESULTS, when, len(machine.output_order))
     yield Loop("chunks_of_result", "", Process.PACK_RESULTS, when,
                -(-outputs // machine.result_chunk))  # fmt: skip
-    yield Loop("result_beats", "", Process.STORE_RESULTS, when, machine.port("y").beats)
+    if not machine.streams_io:
+        yield Loop("result_beats", "", Process.STORE_RESULTS, when, machine.port("y").beats)

@@ -26,7 +26,7 @@ from penstock.machine.memories import (
 )
 from penstock.machine.order import Order, issue_order
 from penstock.machine.phases import Load, Phase, loads, phases
-from penstock.machine.ports import Port, group, memory_ports
+from penstock.machine.ports import Port, group, kernel_ports
 from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
@@ -141,6 +141,16 @@ class Machine:
     def is_once(self, sweep: int) -> bool:
         """True for a sweep that runs once, after the last step."""
         return self.graph.sweeps[sweep] is Direction.ONCE
+
+    @property
+    def memory_ports(self) -> tuple[Port, ...]:
+        """The ports that lead to memory."""
+        return tuple(port for port in self.ports if not port.is_stream)
+
+    @property
+    def streams_io(self) -> bool:
+        """True if frames and results are AXI streams."""
+        return self.hardware.io == "stream"
 
     def port(self, name: str) -> Port:
         """A port by its name."""
@@ -272,12 +282,12 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     between = streams(
         plan.products, groups, beats, hardware.cell_units,
         plan.positions(graph.of_kind("input")[0].name), positions, bool(kept.states),
-        bool(kept.parameters), on_chip,
+        bool(kept.parameters), on_chip, hardware.io == "stream",
     )  # fmt: skip
     in_file = file_order(runs, stages)
     weight_beats = in_file[-1].end_beat
     weight_ports = 1 if on_chip else groups.groups
-    ports = memory_ports(
+    ports = kernel_ports(
         graph, plan, beats, weight_ports, weight_beats * groups.groups // weight_ports, kept.states
     )
     return Machine(

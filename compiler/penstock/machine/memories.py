@@ -134,8 +134,8 @@ def memories(
         *_of_vectors(kept, beats, result_positions, result_chunk),
         *_of_tables(kept),
         *(Memory(s.name, "streams", s.count, s.depth, s.width) for s in streams),
-        Memory("bursts", "port buffers", len(ports), BURST_BEATS * OUTSTANDING, beats.port_bits,
-               impl="bram"),
+        Memory("bursts", "port buffers", sum(not port.is_stream for port in ports),
+               BURST_BEATS * OUTSTANDING, beats.port_bits, impl="bram"),
     )  # fmt: skip
 
 

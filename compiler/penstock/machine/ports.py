@@ -1,4 +1,4 @@
-"""The memory ports, and the groups of PEs behind them."""
+"""The kernel's ports, and the groups of PEs behind those of the weights."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ OUTSTANDING = 4
 
 @dataclass(frozen=True)
 class Port:
-    """One memory port.
+    """One port, to memory or an AXI stream.
 
-    beats: that it touches in a call, or in a step if ``is_per_step``.
+    beats: that pass it in a call, or in a step if ``is_per_step``.
     """
 
     name: str
     beats: int
     is_per_step: bool = False
+    is_stream: bool = False
 
 
 def group(
@@ -43,7 +44,7 @@ def group(
     return PeGroups(pes // size, size, per_cycle)
 
 
-def memory_ports(
+def kernel_ports(
     graph: Graph, plan: Schedule, beats: Ports, weight_ports: int, weight_beats: int,
     states: tuple[State, ...],
 ) -> tuple[Port, ...]:  # fmt: skip
@@ -53,12 +54,13 @@ def memory_ports(
     on_chip = parameter_offsets(vectors, beats.port_bits)[-1]
     kept = sum(state.beats for state in states)
     is_once = graph.sweeps[output.sweep] is Direction.ONCE
+    is_stream = plan.hardware.io == "stream"
     found = [
-        Port("x", beats.beats(source.tensor.length), is_per_step=True),
+        Port("x", beats.beats(source.tensor.length), is_per_step=True, is_stream=is_stream),
         *(Port(f"weights_{group}", weight_beats) for group in range(weight_ports)),
         Port("parameters", on_chip),
         Port("state_in", kept),
         Port("state_out", kept),
-        Port("y", beats.beats(output.tensor.length), is_per_step=not is_once),
+        Port("y", beats.beats(output.tensor.length), not is_once, is_stream),
     ]
     return tuple(port for port in found if port.beats)

@@ -26,14 +26,15 @@ class Stream:
 def streams(
     products: tuple[Product, ...], groups: PeGroups, beats: Ports, per_cycle: int,
     input_positions: int, result_positions: int, has_states: bool, has_parameters: bool,
-    on_chip: bool,
+    on_chip: bool, streams_io: bool,
 ) -> tuple[Stream, ...]:  # fmt: skip
     """Beats from and to the ports, words to the PEs, packets of neighbouring elements.
 
     Frames and results are as deep as one frame: the next waits while a step runs, and the last one
-    leaves.
+    leaves. streams_io: their beats pass no stream of the kernel's own, but those at its ports.
     """
-    ends, feeds = 2 + 2 * has_states + has_parameters, 1 if on_chip else groups.groups
+    ends = 2 * (not streams_io) + 2 * has_states + has_parameters
+    feeds = 1 if on_chip else groups.groups
     widest = kernel_format([product.code for product in products])
     entry_bits = sum(field.bits for field in widest.fields)
     packet_bits = per_cycle * beats.lanes * beats.io_bits

@@ -42,7 +42,7 @@ class Timeline:
 
     reload, given, zero, store: what a call takes more if it takes the parameters, is given a state,
     clears it, gives it back. begin: from the call to the first step of one that carries its state;
-    end: from the last step to the last beat in memory. once: sweeps that run once.
+    end: from the last step to the last beat in memory, or at the port. once: sweeps that run once.
     """
 
     busy: tuple[Busy, ...]
@@ -85,11 +85,24 @@ def timeline(machine: Machine) -> Timeline:
             restart = READ_LATENCY if process is Process.FETCH_WORDS and not machine.on_chip else 0
             busy.append(Busy(str(process), _cycles(of_step) + restart))
     return Timeline(
-        tuple(busy), stall, begin=READ_LATENCY + 2 * STREAM_DEPTH + CALL_CYCLES,
+        tuple(busy), stall, begin=_begin(machine),
         reload=_of_calls(machine, When.RELOAD), given=_of_calls(machine, When.GIVEN),
         zero=_of_calls(machine, When.ZERO), once=machine.order.once_cycles,
-        store=_of_calls(machine, When.STORE), end=_end(machine),
+        store=_store(machine), end=_end(machine),
     )  # fmt: skip
+
+
+def _begin(machine: Machine) -> int:
+    """The first beat from memory, through the streams; or from a port, if steps need no memory."""
+    if machine.streams_io and machine.on_chip:
+        return STREAM_DEPTH + CALL_CYCLES
+    return READ_LATENCY + 2 * STREAM_DEPTH + CALL_CYCLES
+
+
+def _store(machine: Machine) -> int:
+    """The state on its way to memory; its response, if no result waits for one beside it."""
+    cycles = _of_calls(machine, When.STORE)
+    return cycles + WRITE_LATENCY if cycles and machine.streams_io else cycles
 
 
 def _cycles(loops: list[Loop]) -> int:
@@ -107,13 +120,15 @@ def _of_calls(machine: Machine, when: When) -> int:
 
 
 def _end(machine: Machine) -> int:
-    """The last results, from the last packet of compute to the memory's response."""
+    """The last results, from the last packet of compute to the memory's response, or to the port."""
     results = [
         loop
         for loop in machine.loops
         if loop.kind in ("argmax", "chunks_of_result") or loop.process is Process.STORE_RESULTS
     ]
     slowest = max(_cycles([loop]) for loop in results)
+    if machine.streams_io:
+        return slowest + STREAM_DEPTH
     return slowest + 2 * STREAM_DEPTH + WRITE_LATENCY
 
 

@@ -85,7 +85,8 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "length_names": lengths,
         "length_parameters": [f"unsigned {length}" for length in lengths],
         "scalars": ["steps", *lengths, "start", "reload", "store"],
-        "ports": [port.name for port in machine.ports],
+        "ports": [port.name for port in machine.memory_ports],
+        "streams_io": machine.streams_io,
         "tables": table_functions(machine.graph, names.table),
         "segments": [
             {"name": one_line(segment), "constant": names.segment(segment), "base": base}
