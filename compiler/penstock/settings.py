@@ -45,8 +45,8 @@ class Hardware:
     weight_storage: ``stream`` reads the weights in every step; ``onchip`` loads them once, with the
         parameters, into memories of the PE groups; ``auto`` keeps them on chip where they fit and a
         step is shorter for it.
-    io: ``memory``: the kernel reads frames from memory and writes results there; ``stream``: they are
-        AXI streams, for a DMA or for other kernels. Weights, parameters and states stay in memory.
+    io: ``memory``: the kernel reads frames from memory and writes results there; ``stream``: they
+        are AXI streams, for a DMA or other kernels. Weights, parameters, states stay in memory.
     port_bits: width of a memory port or of an AXI stream (one beat).
     max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
         2**20.

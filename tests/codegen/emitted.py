@@ -25,11 +25,24 @@ PROJECTS = {
 }
 
 
+STREAMED = {
+    "kv260": (  # a result for every step, on lanes
+        PROJECTS["projection"][0],
+        {"pes": 8, "lanes": 2, "port_bits": 128, "board": "kv260", "io": "stream"},
+    ),
+    "pynq-z2": (  # one result a sequence; frames are buffered
+        {"cells": (9, 6), "bidirectional": [True, False], "head": 3, "activation": "argmax"},
+        {"pes": 4, "port_bits": 64, "max_steps": 12, "board": "pynq-z2", "io": "stream"},
+    ),
+}
+"""Projects whose frames and results are AXI streams, on boards."""
+
+
 class Emitted:
-    """One of PROJECTS. texts: path -> content of its text files."""
+    """One of PROJECTS or STREAMED. texts: path -> content of its text files."""
 
     def __init__(self, name, folder):
-        model, hardware = PROJECTS[name]
+        model, hardware = (PROJECTS | STREAMED)[name]
         self.name, self.folder = name, folder
         self.compiled = compile_model(random_model(**model), None, Hardware(**hardware))
         self.files = self.compiled.files

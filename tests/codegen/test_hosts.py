@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from codegen.drivers import assert_driver_agrees, frames
 from codegen.emitted import make
 
-from penstock.ir.evaluate import evaluate
 from penstock_runtime import csim
 
 HERE = Path(__file__).parent
 HOST_FLAGS = ("-O1", "-std=c++17", "-Wall", "-Wextra", "-Werror")
-
-
-@pytest.fixture(scope="module")
-def kernel_objects(project, cpp_flags):
-    """The kernel and the bytes-to-beats call around it, compiled for a library or a program."""
-    objects = []
-    for source in (project.folder / "kernel/lstm_top.cpp", HERE / "fake_xrt/call_kernel.cpp"):
-        objects.append(project.folder / f"{source.stem}.o")
-        subprocess.run(
-            [csim.compiler(), *cpp_flags, "-O1", "-fPIC", f"-I{project.folder}/kernel",
-             f"-I{HERE}/fake_xrt", "-c", source, "-o", objects[-1]],
-            check=True,
-        )  # fmt: skip
-    return objects
 
 
 @pytest.fixture(scope="module")
@@ -95,54 +79,10 @@ def test_host_makefile_links_xrt(project):
     )
 
 
-@pytest.fixture
-def driver(project, kernel_objects, monkeypatch):
-    """The emitted PYNQ driver on a fake PYNQ; gives a new accelerator for each call."""
-    library = project.folder / "kernel.so"
-    if not library.exists():
-        subprocess.run([csim.compiler(), "-shared", *kernel_objects, "-o", library], check=True)
-    monkeypatch.syspath_prepend(str(HERE / "fake_pynq"))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    path = project.folder / "pynq/penstock_driver.py"
-    spec = importlib.util.spec_from_file_location("penstock_driver", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield lambda: module.Penstock(library)
-    sys.modules.pop("pynq")
-
-
-def frames(project, steps, seed):
-    (source,) = project.compiled.graph.of_kind("input")
-    kind, lanes = source.tensor.type, project.compiled.manifest.interface.lanes
-    shape = (lanes, steps, source.tensor.length)
-    return np.random.default_rng(seed).integers(kind.raw_min, kind.raw_max, shape, endpoint=True)
-
-
 @pytest.mark.parametrize("is_split", [True, False], ids=["hwh", "xclbin"])
 def test_driver_gives_the_interpreters_bits(project, driver, monkeypatch, is_split):
     monkeypatch.setattr(sys.modules["pynq"].Overlay, "is_split", is_split)
-    accelerator, graph = driver(), project.compiled.graph
-    x = frames(project, 5, seed=1)
-    lengths = 5 - np.arange(len(x))
-    first = evaluate(graph, x, lengths)
-    assert_equal(accelerator.run(x, lengths), accelerator.state, first)
-    parameters = accelerator._buffers["parameters"]  # they are in the kernel now
-    sys.modules["pynq"].CARD[parameters.device_address][:] = 0
-    more = frames(project, 8, seed=2)  # needs larger buffers
-    full = np.full(len(x), 8)
-    second = evaluate(graph, more, full, first.state)
-    assert_equal(accelerator.run(more, start="carried"), accelerator.state, second)
-    given = accelerator.run(more, start="given", state=first.state)
-    assert_equal(given, accelerator.state, second)
-    short = frames(project, 2, seed=3)
-    third = evaluate(graph, short, np.full(len(x), 2))
-    assert_equal(accelerator.run(short), accelerator.state, third)
-
-
-def assert_equal(y, state, expected):
-    assert np.array_equal(y, expected.y)
-    assert list(state) == list(expected.state)
-    assert all(np.array_equal(state[name], expected.state[name]) for name in state)
+    assert_driver_agrees(project, driver())
 
 
 def test_driver_refuses_what_the_kernel_cannot_take(project, driver):

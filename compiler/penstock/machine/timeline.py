@@ -120,7 +120,7 @@ def _of_calls(machine: Machine, when: When) -> int:
 
 
 def _end(machine: Machine) -> int:
-    """The last results, from the last packet of compute to the memory's response, or to the port."""
+    """The last results, from the last packet of compute to the memory's response or to the port."""
     results = [
         loop
         for loop in machine.loops

@@ -65,9 +65,9 @@ class RunFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What who calls the kernel must know.
 
-    io: where x and y pass: memory ports, or AXI streams. io_bits: one element of x, y or the state in
-    one lane. batch_first: the source model's order of arrays. max_steps: longest sequence, or None if no frames are buffered and nothing is summed
-    over time. states: name -> layout, in the order of the state port. input_exponents: k_j of each
+    io: x and y pass memory ports, or AXI streams. io_bits: one element of x, y or the state in one
+    lane. batch_first: the source model's order of arrays. max_steps: longest sequence, or None if
+    no frames are buffered and nothing is summed over time. states: name -> layout, in the order of the state port. input_exponents: k_j of each
     input, whose raw integer stands for 2**k_j times its value; empty if all are zero.
     """
 

@@ -83,7 +83,7 @@ from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
-from penstock.report.timing import timeline_section, timing_notes
+from penstock.report.timing import stream_notes, timeline_section, timing_notes
 from penstock.reported import SCHEMA
 from penstock.version import __version__
 
@@ -118,7 +118,12 @@ def build_report(
         "resources": resources,
         "error": error_section(error),
         "quantization": quantization_section(machine.graph, float_weights),
-        "notes": [*notes, *timing_notes(machine), *fit_notes(resources, timeline)],
+        "notes": [
+            *notes,
+            *stream_notes(machine),
+            *timing_notes(machine),
+            *fit_notes(resources, timeline),
+        ],
     }
 
 

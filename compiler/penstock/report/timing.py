@@ -70,6 +70,26 @@ def _bandwidth(machine: Machine, microseconds: float) -> dict[str, Any]:
     }
 
 
+def stream_notes(machine: Machine) -> list[str]:
+    """Who has to move frames and results, where they are AXI streams."""
+    if not machine.streams_io:
+        return []
+    told = "frames and results are AXI streams (--io stream)"
+    hardware = machine.hardware
+    if hardware.device.is_card:
+        return [
+            f"{told}, which a card's platform does not lead to the host: there is no host program; "
+            "connect x and y to kernels of yours (link.cfg)"
+        ]
+    beats = sum(port.beats for port in machine.ports if port.is_stream and port.is_per_step)
+    microseconds = machine.timeline.step / hardware.clock_mhz
+    moved = beats * hardware.port_bits / 8 / microseconds / 1e3
+    return [
+        f"{told}: the PYNQ driver moves them by an AXI DMA, whose {moved:.2g} GB/s of memory "
+        "traffic are in no figure here"
+    ]
+
+
 def timing_notes(machine: Machine) -> list[str]:
     """A sentence if something else than compute decides how long a step takes."""
     whole, compute = machine.timeline, machine.order.step_cycles

@@ -66,9 +66,49 @@ class _Control:
         self._is_done = self._is_blocked = False
 
 
+class _Channel:
+    """One direction of an AXI DMA in simple mode: a transfer at a time."""
+
+    def __init__(self, sends):
+        self._sends, self._buffer, self._count = sends, None, 0
+        self.transferred = 0
+
+    def transfer(self, array, start=0, nbytes=0):
+        assert self._buffer is None, "DMA channel not idle"
+        assert 0 < nbytes <= array.nbytes and start == 0
+        assert nbytes <= DMA.buffer_max_size
+        if self._sends:
+            array.flush()
+        self._buffer, self._count, self.transferred = array, nbytes, 0
+
+    def argument(self):
+        """The kernel's stream at its other end."""
+        assert self._buffer is not None, "the kernel waits for ever"
+        card = CARD[self._buffer.device_address]
+        return _Argument(card.ctypes.data, self._count, int(self._sends))
+
+    def moved(self, argument):
+        self.transferred = argument.count
+
+    def wait(self):
+        assert self.transferred > 0, "this transfer never ends"
+        if not self._sends:
+            self._buffer.invalidate()
+        self._buffer = None
+
+
+class DMA:
+    buffer_max_size = (1 << 14) - 1
+
+    def __init__(self):
+        self.sendchannel, self.recvchannel = _Channel(sends=True), _Channel(sends=False)
+
+
 class _Registers:
-    def __init__(self, library, pointers, scalars, is_split):
-        self._library, self._pointers, self._scalars = library, pointers, scalars
+    def __init__(self, library, ports, streams, scalars, is_split):
+        pointers = [name for name in ports if name not in streams]
+        self._library, self._ports, self._streams = library, ports, streams
+        self._scalars = scalars
         for name in pointers:
             for register in (f"{name}_1", f"{name}_2") if is_split else (name,):
                 object.__setattr__(self, register, 0)
@@ -88,11 +128,20 @@ class _Registers:
         return getattr(self, name)
 
     def _call(self):
-        cards = [CARD[self._address(name)] for name in self._pointers]
-        arguments = [_Argument(card.ctypes.data, card.nbytes, 0) for card in cards]
+        arguments = [self._argument(name) for name in self._ports]
         arguments += [_Argument(None, 0, getattr(self, name)) for name in self._scalars]
         count = len(arguments)
-        assert self._library.call_kernel((_Argument * count)(*arguments), count) == count
+        passed = (_Argument * count)(*arguments)
+        assert self._library.call_kernel(passed, count) == count
+        for name, argument in zip(self._ports, passed):  # noqa: B905
+            if name in self._streams:
+                self._streams[name].moved(argument)
+
+    def _argument(self, name):
+        if name in self._streams:
+            return self._streams[name].argument()
+        card = CARD[self._address(name)]
+        return _Argument(card.ctypes.data, card.nbytes, 0)
 
 
 class Overlay:
@@ -101,6 +150,7 @@ class Overlay:
     def __init__(self, bitfile):
         library = Path(bitfile)
         text = (library.parent / "kernel/lstm_top.cpp").read_text()
+        ports = re.findall(r"(?:m_axi|axis) port=(\w+)", text)
         pointers = re.findall(r"m_axi port=(\w+)", text)
         every = re.findall(r"s_axilite port=(\w+)", text)
         scalars = [name for name in every if name not in (*pointers, "return")]
@@ -113,7 +163,13 @@ class Overlay:
                 setattr(self, f"HBM_{name}", f"bank of {name}")
                 register = {"memory": f"HBM_{name}"}
                 self.ip_dict["lstm_top_0"]["registers"][name] = register
+        self.axi_dma_0 = DMA()
+        ends = {"x": self.axi_dma_0.sendchannel, "y": self.axi_dma_0.recvchannel}
         self.lstm_top_0 = type("Kernel", (), {})()
         self.lstm_top_0.register_map = _Registers(
-            ctypes.CDLL(str(library)), pointers, scalars, self.is_split
+            ctypes.CDLL(str(library)),
+            ports,
+            {name: end for name, end in ends.items() if name not in pointers},
+            scalars,
+            self.is_split,
         )

@@ -35,8 +35,8 @@ KEYWORDS = _words("""
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
 KERNEL = _words("""
     acc acc_t activation_t activations_t ap_axiu ap_bigint ap_biguint ap_fixed ap_int ap_ufixed
-    ap_uint axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from bounded broadcast bytes_of cell_unit
-    clear_slots column_t compute config count counters demand differences element entry_t
+    ap_uint axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from bounded
+    broadcast bytes_of cell_unit clear_slots column_t compute config count counters demand differences element entry_t
     factor_t fetch_frames fetch_parameters fetch_state fetch_words final final_beats first_beat
     frame_stream frames from_raw gap_t gathered gathered_t given given_beats greatest group_of
     hls io_t is_there iterations kept_column kept_slot lane lanes_of last length load_parameter

@@ -20,10 +20,9 @@ TEMPLATES = {
     "hls_config.cfg": "vitis/hls_config.cfg.j2",
     "run_hls.tcl": "vitis/run_hls.tcl.j2",
     "link.cfg": "vitis/link.cfg.j2",
-    "host/host.cpp": "host/host.cpp.j2",
-    "host/Makefile": "host/Makefile.j2",
-    "pynq/penstock_driver.py": "pynq/penstock_driver.py.j2",
 }
+HOST = {"host/host.cpp": "host/host.cpp.j2", "host/Makefile": "host/Makefile.j2"}
+DRIVER = {"pynq/penstock_driver.py": "pynq/penstock_driver.py.j2"}
 OTHER_BANKS = ("DDR", 1)
 """Kind and number of memory banks where no platform is known."""
 TOLD_INPUTS = 12
@@ -36,12 +35,27 @@ def emit_project_files(
     """path -> text. ``sources``: the kernel's and the test bench's files, by path."""
     context = {
         **_names(machine, sources),
+        **_programs(machine),
         **_device(machine),
         **_ends(machine),
         **_quantization(machine, input_exponents),
         **readme_context(machine),
     }
-    return {path: render(BACK_END, template, context) for path, template in TEMPLATES.items()}
+    templates = TEMPLATES | (HOST if context["has_host"] else {})
+    templates |= DRIVER if context["has_driver"] else {}
+    return {path: render(BACK_END, template, context) for path, template in templates.items()}
+
+
+def _programs(machine: Machine) -> dict[str, Any]:
+    """Which programs can drive the kernel.
+
+    XRT moves no streams: their other ends are kernels, or a DMA beside a processor, which PYNQ
+    drives.
+    """
+    return {
+        "streams_io": machine.streams_io, "has_host": not machine.streams_io,
+        "has_driver": not (machine.streams_io and machine.hardware.device.is_card),
+    }  # fmt: skip
 
 
 def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
@@ -69,7 +83,7 @@ def _device(machine: Machine) -> dict[str, Any]:
         kind, banks = device.memory.kind, device.memory.channels
     ports = [
         {"name": port.name, "bank": f"{kind}[{channel_of(machine, port) % banks}]"}
-        for port in machine.ports
+        for port in machine.memory_ports
     ]
     notes = []
     if device.memory is None or not device.memory.has_banks:
@@ -112,8 +126,9 @@ def _ends(machine: Machine) -> dict[str, Any]:
         "input_min": source.tensor.type.raw_min, "input_max": source.tensor.type.raw_max,
         "outputs": output.tensor.length, "output_type": str(output.tensor.type),
         "is_once": machine.is_once(output.sweep), "is_argmax": machine.is_argmax,
-        "beat_bytes": beat_bytes, "io_bits": beats.io_bits, "io_bytes": beats.io_bits // 8,
-        "per_beat": beats.per_beat,
+        "port_bits": beats.port_bits, "beat_bytes": beat_bytes, "per_beat": beats.per_beat,
+        "io_bits": beats.io_bits, "io_bytes": beats.io_bits // 8,
+        "x_beats": machine.port("x").beats, "y_beats": machine.port("y").beats,
         "x_frame_bytes": machine.port("x").beats * beat_bytes,
         "y_frame_bytes": machine.port("y").beats * beat_bytes,
         "state_bytes": machine.state_beats * beat_bytes,
