@@ -67,8 +67,9 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     io: x and y pass memory ports, or AXI streams. io_bits: one element of x, y or the state in one
     lane. batch_first: the source model's order of arrays. max_steps: longest sequence, or None if
-    no frames are buffered and nothing is summed over time. states: name -> layout, in the order of the state port. input_exponents: k_j of each
-    input, whose raw integer stands for 2**k_j times its value; empty if all are zero.
+    no frames are buffered and nothing is summed over time. states: name -> layout, in the order of
+    the state port. input_exponents: k_j of each input, whose raw integer stands for 2**k_j times
+    its value; empty if all are zero.
     """
 
     lanes: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]

@@ -35,8 +35,9 @@ KEYWORDS = _words("""
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
 KERNEL = _words("""
     acc acc_t activation_t activations_t ap_axiu ap_bigint ap_biguint ap_fixed ap_int ap_ufixed
-    ap_uint axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from bounded
-    broadcast bytes_of cell_unit clear_slots column_t compute config count counters demand differences element entry_t
+    ap_uint axis_stream axis_t
+    bank beat beat_stream beat_t beats_of best bits_from bounded broadcast bytes_of cell_unit
+    clear_slots column_t compute config count counters demand differences element entry_t
     factor_t fetch_frames fetch_parameters fetch_state fetch_words final final_beats first_beat
     frame_stream frames from_raw gap_t gathered gathered_t given given_beats greatest group_of
     hls io_t is_there iterations kept_column kept_slot lane lanes_of last length load_parameter
@@ -44,7 +45,8 @@ KERNEL = _words("""
     pack_state packet packet_of packet_t packets parameter_beats parameter_packets
     parameter_stream parameters parameters_t part_t pe phase_t place_in_group position print
     print_constants print_function print_values product_t publish q raw raw_lanes raw_of
-    read_block read_count read_exactly read_file reload result_stream results run run_t slot
+    read_block read_count read_exactly read_file receive reload result_stream results run run_t
+    send slot
     slot_t split spmv spmv_group start start_t state state_in state_out state_stream step steps
     store store_results store_state stored sums sums_t take take_word trace_file trace_value
     unit unpack_frames unpack_one_state unpack_parameter unpack_parameters unpack_run
