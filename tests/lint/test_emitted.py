@@ -23,6 +23,9 @@ CASES = {
     "one after the other, weights on chip": (
         PROJECTION[0], {**PROJECTION[1], "overlap": False, "weight_storage": "onchip"},
     ),
+    "frames and results as AXI streams": (
+        PROJECTS["classifier"][0], {**PROJECTS["classifier"][1], "io": "stream"},
+    ),
     "groups with a part of the cell unit each": (
         {"inputs": 39, "cells": (96,), "outputs": 48, "peephole": True, "pes": 16},
         {"pes": 16, "port_bits": 128},

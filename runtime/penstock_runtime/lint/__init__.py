@@ -77,6 +77,7 @@ def _check(kernel: Kernel, findings: Findings) -> list[Row]:
     from penstock_runtime.lint.ports import check_bindings, check_counts, table_of
     from penstock_runtime.lint.pragmas import Place
     from penstock_runtime.lint.reader import TOP_FUNCTION
+    from penstock_runtime.lint.rules_axis import check_axis
     from penstock_runtime.lint.rules_code import check_code
     from penstock_runtime.lint.rules_dataflow import check_dataflow
     from penstock_runtime.lint.rules_interface import check_interface
@@ -86,6 +87,7 @@ def _check(kernel: Kernel, findings: Findings) -> list[Row]:
         findings.add("parse", Place(TOP, 1), f"there is no function {TOP_FUNCTION}")
         return []
     check_interface(kernel, kernel.top, findings)
+    check_axis(kernel, kernel.top, findings)
     check_dataflow(kernel, findings)
     check_pragmas(kernel, findings)
     check_code(kernel, findings)

@@ -10,6 +10,7 @@ from penstock_runtime.lint.tree import Type
 
 AMD = re.compile(r"(?:const |volatile )*ap_(u?)(int|fixed)(?:_base)?<(\d+)")
 STREAM = re.compile(r"(?:const |volatile )*hls::stream<")
+AXIS = re.compile(r"(?:const |volatile )*(?:hls::stream<)?hls::axis<")
 
 
 def type_of(given: Any) -> Type:
@@ -36,6 +37,7 @@ def type_of(given: Any) -> Type:
         is_const=is_const or own.is_const_qualified() or canonical.is_const_qualified(),
         is_volatile=is_volatile or own.is_volatile_qualified() or canonical.is_volatile_qualified(),
         is_stream=bool(STREAM.match(name)),
+        is_axis=bool(AXIS.match(name)),
         is_record=canonical.kind == kinds.RECORD and not AMD.match(name),
         is_amd=bool(AMD.match(name)),
         is_variable_length=is_variable_length,

@@ -42,6 +42,11 @@ RULES = [
     Rule("port-interface", "Each argument of the top function and its return have an INTERFACE.",
          INTERFACE),
     Rule("port-options", "An m_axi port has a bundle, an offset and a constant depth.", INTERFACE),
+    Rule("axis-mixed", "An AXI stream has no register and no memory beside it.", INTERFACE),
+    Rule("axis-packet", "AXI streams carry ap_axiu, so that they have a TLAST; no stream and no "
+         "array within the kernel does.", "UG1399, AXI4-Stream interfaces"),
+    Rule("axis-beat", "Of a beat that leaves, data, keep, strb and last are set.", INTERFACE),
+    Rule("axis-direction", "An AXI stream is read or written, never both.", INTERFACE),
     Rule("shared-bundle", "Each m_axi port has a bundle of its own.", INTERFACE),
     Rule("bundle-options", "All ports of one bundle have the same options.", INTERFACE),
     Rule("partitioned-port", "An m_axi argument is not partitioned.", INTERFACE),

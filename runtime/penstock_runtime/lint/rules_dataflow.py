@@ -109,7 +109,7 @@ def _check_region(
     for channel in channels:
         _check_channel(channel, uses, findings)
     for port in function.parameters:
-        if port.type.pointers:
+        if port.type.pointers or port.type.is_stream:
             _check_users(port, uses, findings)
 
 

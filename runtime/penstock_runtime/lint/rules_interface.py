@@ -42,9 +42,9 @@ def _check_port(
     variable: Variable, pragmas: list[Pragma], kernel: Kernel, findings: Findings
 ) -> None:
     memory = next((one for one in pragmas if "m_axi" in one.words), None)
-    needs_memory = variable.type.pointers > 0
-    if (needs_memory and memory is None) or not pragmas:
-        mode = "m_axi" if needs_memory else "s_axilite"
+    mode = _mode(variable)
+    has_mode = any(mode in one.words for one in pragmas)
+    if not (has_mode or (mode == "s_axilite" and pragmas)):
         findings.add(
             "port-interface", variable.at, f"{variable.name} has no INTERFACE {mode} pragma",
             f"#pragma HLS INTERFACE {mode} port={variable.name}",
@@ -66,6 +66,13 @@ def _check_port(
             "struct-port", variable.at, f"{variable.name} points to structs",
             "move ap_uint, and take it apart behind the port",
         )  # fmt: skip
+
+
+def _mode(variable: Variable) -> str:
+    """How a port must be connected; a scalar may be so in other ways."""
+    if variable.type.is_stream:
+        return "axis"
+    return "m_axi" if variable.type.pointers else "s_axilite"
 
 
 def _check_bundles(ports: dict[str, list[Pragma]], findings: Findings) -> None:

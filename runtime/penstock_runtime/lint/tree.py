@@ -14,7 +14,7 @@ from penstock_runtime.lint.pragmas import Place, Pragma
 @dataclass(frozen=True)
 class Type:
     """Of a variable or an expression; a reference is told by ``is_reference``, the rest is of what
-    it refers to.
+    it refers to. is_axis: a beat of an AXI stream (ap_axiu), or a stream of them.
 
     dims: extents of an array, without those of its elements. bits: width of an integer, of C++ or
     AMD's. pointers: how many stars; an array parameter with a known extent is an array.
@@ -28,6 +28,7 @@ class Type:
     is_const: bool = False
     is_volatile: bool = False
     is_stream: bool = False
+    is_axis: bool = False
     is_record: bool = False
     is_amd: bool = False
     is_variable_length: bool = False
