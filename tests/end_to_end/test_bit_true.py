@@ -117,12 +117,25 @@ FORMS = {
     )
 }  # fmt: skip
 """The forms of the kernel, each with one-way and with two-way networks."""
+STREAMED = {
+    f"AXI streams, {name}": (model, {**hardware, "io": "stream"}, precision)
+    for name, (model, hardware, precision) in {
+        **{name: FORMS[name] for name in (
+            "overlapped, onchip, 1 lanes, 64 bits", "in turn, onchip, 4 lanes, 128 bits",
+            "two ways, overlapped, stream, 4 lanes, 512 bits",
+        )},
+        "in turn, stream, 2 lanes, 64 bits, uneven ends": (
+            {**PEEPHOLED, "inputs": 7, "head": 11},
+            {"pes": 4, "overlap": False, "lanes": 2, "port_bits": 64}, {},
+        ),
+    }.items()
+}  # fmt: skip
 
 
 def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
     """Built as one program, in which a warning is an error."""
     projects = {}
-    for number, (name, case) in enumerate((MATRIX | POOLED | FORMS).items()):
+    for number, (name, case) in enumerate((MATRIX | POOLED | FORMS | STREAMED).items()):
         project = compiled(tmp_path / str(number), *case)
         projects[project.folder] = name, project
     made = batch.build(list(projects), tmp_path, batch.STRICT)
