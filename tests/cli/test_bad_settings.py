@@ -36,6 +36,7 @@ SETTINGS = {
         f"the hardware can't have assign 'random' ({HARDWARE}); "
         "hint: choose best, interleave, balance or search"
     ),
+    "--io wire": f"the hardware can't have io 'wire' ({HARDWARE}); hint: choose memory or stream",
     "--index-bits 0": f"the hardware can't have 0 index bits ({HARDWARE}); hint: choose 1 to 8",
     "--index-bits 9": f"the hardware can't have 9 index bits ({HARDWARE}); hint: choose 1 to 8",
     "--hazard-distance 0": "hazard_distance 0",

@@ -56,6 +56,19 @@ def test_overlap_is_switched_on_and_off(words, overlaps, penstock, work):
     assert bool(manifest["kernel"]["runs"]) == overlaps
 
 
+def test_frames_and_results_become_streams_and_the_host_program_goes(penstock, work):
+    words = ("compile", "model.safetensors", "-o", "out", "--pes", "2", "--board", "kv260")
+    assert penstock(*words).status == 0
+    assert (work / "out/host/host.cpp").is_file()
+    done = penstock(*words, "--io", "stream")
+    assert done.status == 0, done.err
+    assert "the PYNQ driver moves them by an AXI DMA" in done.out
+    manifest = json.loads((work / "out/weights/manifest.json").read_text())
+    assert manifest["interface"]["io"] == "stream"
+    assert not (work / "out/host/host.cpp").exists()
+    assert (work / "out/pynq/penstock_driver.py").is_file()
+
+
 def test_a_command_may_ask_which_settings_were_chosen():
     @with_settings
     def asking(*, hardware: Hardware, precision: Precision | None, chosen: frozenset[str]):

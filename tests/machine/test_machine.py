@@ -15,7 +15,17 @@ from penstock.ir import Direction
 from penstock.lowering import lower
 from penstock.machine import describe
 from penstock.machine.arrays import Role
-from penstock.machine.depths import ADDER_TREE_CYCLES, COPY_DEPTH, LOOP_CYCLES
+from penstock.machine.bandwidth import bandwidth
+from penstock.machine.blocks import blocks
+from penstock.machine.depths import (
+    ADDER_TREE_CYCLES,
+    COPY_DEPTH,
+    LOOP_CYCLES,
+    READ_LATENCY,
+    STREAM_DEPTH,
+    WRITE_LATENCY,
+)
+from penstock.machine.loops import Process
 from penstock.machine.memories import Access
 from penstock.machine.order import Work
 from penstock.machine.units import Action
@@ -330,6 +340,51 @@ def test_weights_on_chip_come_by_one_port_and_cost_no_step_anything():
     words = sum(product.code.words for product in plan.products)
     assert kept.memory("weights").depth == words
     assert kept.timeline.reload > streamed.timeline.reload
+
+
+@pytest.mark.parametrize("on_chip", [False, True])
+def test_frames_and_results_that_are_streams_need_no_memory(on_chip):
+    network = random_model(cells=(9,), outputs=4, head=3, at="step")
+    graph = lower(network, calibrate(network, None), Precision())
+    memory, stream = (
+        describe(graph, schedule(graph, Hardware(pes=4, io=io)), on_chip)
+        for io in ("memory", "stream")
+    )
+    assert [port.name for port in stream.ports] == [port.name for port in memory.ports]
+    assert {port.name for port in stream.ports if port.is_stream} == {"x", "y"}
+    assert memory.memory_ports == memory.ports
+    demands = [demand.name for demand in bandwidth(stream).ports]
+    assert (
+        demands
+        == [port.name for port in stream.memory_ports]
+        == [port.name for port in memory.ports if port.name not in ("x", "y")]
+    )
+    assert stream.memory("port buffers").count == memory.memory("port buffers").count - 2
+    assert stream.stream("beats").count == memory.stream("beats").count - 2
+    gone = {(loop.kind, loop.process) for loop in memory.loops} - {
+        (loop.kind, loop.process) for loop in stream.loops
+    }
+    assert gone == {
+        ("frame_beats", Process.FETCH_FRAMES), ("result_beats", Process.STORE_RESULTS)
+    }  # fmt: skip
+    logic = {block.name: block for block in blocks(stream)}
+    assert logic["AXI streams"].count == 2
+    assert logic["memory ports"].count == len(stream.memory_ports)
+    assert logic["AXI streams"].each.ff == 2 * (512 + 64 + 64 + 1) + 4  # two beats are kept
+    assert all(block.name != "AXI streams" for block in blocks(memory))
+
+
+def test_a_call_waits_for_memory_only_where_something_of_it_lies_there():
+    network = random_model(cells=(9,), outputs=4, head=3, at="step")
+    graph = lower(network, calibrate(network, None), Precision())
+    plans = {io: schedule(graph, Hardware(pes=4, io=io)) for io in ("memory", "stream")}
+    memory, stream = (describe(graph, plan).timeline for plan in plans.values())
+    assert stream.step == memory.step
+    assert stream.begin == memory.begin  # the first words are on their way
+    assert stream.end == memory.end - WRITE_LATENCY - STREAM_DEPTH
+    assert stream.store == memory.store + WRITE_LATENCY  # which no result hides any more
+    memory, stream = (describe(graph, plan, on_chip=True).timeline for plan in plans.values())
+    assert stream.begin == memory.begin - READ_LATENCY - STREAM_DEPTH
 
 
 def test_lanes_that_do_not_fit_a_beat_are_refused():
