@@ -61,6 +61,6 @@ def kernel_ports(
         Port("parameters", on_chip),
         Port("state_in", kept),
         Port("state_out", kept),
-        Port("y", beats.beats(output.tensor.length), not is_once, is_stream),
+        Port("y", beats.beats(output.tensor.length), is_per_step=not is_once, is_stream=is_stream),
     ]
     return tuple(port for port in found if port.beats)
