@@ -66,6 +66,7 @@ def _of_hardware(machine: Machine) -> dict[str, bool]:
         "several weight ports": machine.groups.groups > 1,
         "a PE with several slots": any(phase.unit.rows_per_pe > 1 for phase in machine.phases),
         "several elements per cycle": hardware.cell_units > 1,
+        "AXI streams": machine.streams_io,
     }
     found |= {f"lanes {lanes}": hardware.lanes == lanes for lanes in (1, 2, 4, 8, 16)}
     found |= {f"port bits {bits}": hardware.port_bits == bits for bits in (64, 128, 256, 512)}

@@ -37,6 +37,7 @@ def draw(seed: int):
         "assign": pick(*ASSIGNMENTS), "port_bits": int(pick(64, 128, 256, 512)),
         "index_bits": pick(None, None, int(rng.integers(1, 9))), "max_steps": 8,
         "overlap": pick(None, True, False), "weight_storage": pick("stream", "onchip", "auto"),
+        "io": "stream" if seed % 3 == 0 else "memory",
     }  # fmt: skip
     precision = {
         "weights": int(rng.integers(2, 19)), "biases": int(rng.integers(4, 25)),

@@ -302,6 +302,7 @@ def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
         "max_steps": draw(st.integers(3, 6)),
         "overlap": draw(st.sampled_from((None, None, True, False))),
         "weight_storage": draw(st.sampled_from(("stream", "onchip"))),
+        "io": draw(st.sampled_from(("memory", "memory", "stream"))),
     }  # fmt: skip
 
 

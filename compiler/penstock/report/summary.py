@@ -27,6 +27,7 @@ def hardware_line(hardware: dict[str, Any]) -> str:
         plural(hardware["pes"], "PE"), plural(hardware["lanes"], "lane"),
         plural(hardware["elements_per_cycle"], "cell unit"),
         f"{plural(hardware['groups'], 'weight port')} of {hardware['port_bits']} bits",
+        *(["AXI streams for frames and results"] if hardware["io"] == "stream" else []),
         f"{hardware['part']} at {hardware['clock_mhz']:g} MHz",
     ])  # fmt: skip
 
