@@ -91,6 +91,11 @@ class Device:
         """True for data-centre parts, packaged as kernels for a platform, not as an IP."""
         return self.name.startswith(("xcu", "xcv"))
 
+    @property
+    def may_have_processor(self) -> bool:
+        """False where none is beside the logic: on cards, and where memory has banks."""
+        return not (self.is_card or (self.memory is not None and self.memory.has_banks))
+
 
 @dataclass(frozen=True)
 class Board:

@@ -206,6 +206,11 @@ class Hardware:
         return self.lanes == 1 if self.overlap is None else self.overlap
 
     @property
+    def streams_io(self) -> bool:
+        """True if frames and results are AXI streams."""
+        return self.io == "stream"
+
+    @property
     def cell_units(self) -> int:
         """Copies of the cell unit, side by side: ``elements_per_cycle``, or its default."""
         if self.elements_per_cycle is not None:

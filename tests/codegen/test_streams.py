@@ -111,10 +111,17 @@ def test_for_a_card_there_are_kernels_to_connect_and_no_program(card):
     assert "#   stream_connect=source_1.out:lstm_top_1.x\n" in link
     assert not [path for path in card.files if path.startswith(("host/", "pynq/"))]
     assert (
-        "frames and results are AXI streams (--io stream), which a card's platform does not lead "
-        "to the host: there is no host program; connect x and y to kernels of yours (link.cfg)"
+        "frames and results are AXI streams (--io stream), which no host moves on xcu55c: there is "
+        "no host program and no driver; connect x and y to kernels of yours (link.cfg)"
     ) in card.notes
     assert "There is no host program: a card's platform has no" in card.files["README.md"].decode()
+
+
+def test_an_fpga_without_a_processor_has_no_driver_either():
+    hardware = Hardware(pes=4, io="stream", board="adm-pcie-ku3")
+    compiled = compile_model(random_model(), None, hardware)
+    assert not [path for path in compiled.files if path.startswith(("host/", "pynq/"))]
+    assert any("which no host moves on xcku060" in note for note in compiled.notes)
 
 
 def test_what_a_dma_moves_is_said_to_be_in_no_figure(project):

@@ -150,7 +150,7 @@ class Machine:
     @property
     def streams_io(self) -> bool:
         """True if frames and results are AXI streams."""
-        return self.hardware.io == "stream"
+        return self.hardware.streams_io
 
     def port(self, name: str) -> Port:
         """A port by its name."""
@@ -282,7 +282,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     between = streams(
         plan.products, groups, beats, hardware.cell_units,
         plan.positions(graph.of_kind("input")[0].name), positions, bool(kept.states),
-        bool(kept.parameters), on_chip, hardware.io == "stream",
+        bool(kept.parameters), on_chip, hardware.streams_io,
     )  # fmt: skip
     in_file = file_order(runs, stages)
     weight_beats = in_file[-1].end_beat

@@ -54,7 +54,7 @@ def kernel_ports(
     on_chip = parameter_offsets(vectors, beats.port_bits)[-1]
     kept = sum(state.beats for state in states)
     is_once = graph.sweeps[output.sweep] is Direction.ONCE
-    is_stream = plan.hardware.io == "stream"
+    is_stream = plan.hardware.streams_io
     found = [
         Port("x", beats.beats(source.tensor.length), is_per_step=True, is_stream=is_stream),
         *(Port(f"weights_{group}", weight_beats) for group in range(weight_ports)),

@@ -76,10 +76,10 @@ def stream_notes(machine: Machine) -> list[str]:
         return []
     told = "frames and results are AXI streams (--io stream)"
     hardware = machine.hardware
-    if hardware.device.is_card:
+    if not hardware.device.may_have_processor:
         return [
-            f"{told}, which a card's platform does not lead to the host: there is no host program; "
-            "connect x and y to kernels of yours (link.cfg)"
+            f"{told}, which no host moves on {hardware.device.name}: there is no host program and "
+            "no driver; connect x and y to kernels of yours (link.cfg)"
         ]
     beats = sum(port.beats for port in machine.ports if port.is_stream and port.is_per_step)
     microseconds = machine.timeline.step / hardware.clock_mhz

@@ -52,10 +52,9 @@ def _programs(machine: Machine) -> dict[str, Any]:
     XRT moves no streams: their other ends are kernels, or a DMA beside a processor, which PYNQ
     drives.
     """
-    return {
-        "streams_io": machine.streams_io, "has_host": not machine.streams_io,
-        "has_driver": not (machine.streams_io and machine.hardware.device.is_card),
-    }  # fmt: skip
+    has_host = not machine.streams_io
+    has_driver = has_host or machine.hardware.device.may_have_processor
+    return {"streams_io": not has_host, "has_host": has_host, "has_driver": has_driver}
 
 
 def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
