@@ -128,5 +128,5 @@ def test_what_a_dma_moves_is_said_to_be_in_no_figure(project):
     (note,) = [note for note in project.compiled.notes if "AXI streams" in note]
     assert re.fullmatch(
         r"frames and results are AXI streams \(--io stream\): the PYNQ driver moves them by an AXI "
-        r"DMA, whose 0\.\d+ GB/s of memory traffic are in no figure here", note
+        r"DMA, whose two memory ports and 0\.\d+ GB/s are in no figure here", note
     )  # fmt: skip

@@ -85,8 +85,8 @@ def stream_notes(machine: Machine) -> list[str]:
     microseconds = machine.timeline.step / hardware.clock_mhz
     moved = beats * hardware.port_bits / 8 / microseconds / 1e3
     return [
-        f"{told}: the PYNQ driver moves them by an AXI DMA, whose {moved:.2g} GB/s of memory "
-        "traffic are in no figure here"
+        f"{told}: the PYNQ driver moves them by an AXI DMA, whose two memory ports and "
+        f"{moved:.2g} GB/s are in no figure here"
     ]
 
 
