@@ -98,6 +98,9 @@ def test_the_readme_tells_how_the_streams_are_used(project):
     assert f"A call takes exactly steps x {machine.port('x').beats} beats of `x`." in readme
     how_many = f"steps x {y}" if machine.port("y").is_per_step else f"{y}"
     assert f"A call gives exactly {how_many} beats of `y`, with TLAST at the very last" in readme
+    waits = {"kv260": "A step gives its result without the next frame.",
+             "pynq-z2": "A call takes all its frames before it gives its result."}  # fmt: skip
+    assert [text in readme for text in waits.values()] == [name == project.name for name in waits]
     assert "| `y` | out |" in readme and "an AXI DMA without scatter gather" in readme
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import batch
@@ -39,18 +40,36 @@ FAULTS = [
 """File, text, what stands in its place, and what the test bench says."""
 
 
-@pytest.fixture(scope="module")
-def projects(cpp_flags, tmp_path_factory):
-    """A sound project and one for each fault, built as one program: folder -> test bench."""
-    scratch = tmp_path_factory.mktemp("streams")
-    sound = scratch / "sound"
-    compile_model(random_model(**MODEL, pes=2), None, HARDWARE).write(sound)
-    for number, (name, old, new, _) in enumerate(FAULTS):
-        folder = shutil.copytree(sound, scratch / str(number))
+STARVED = [
+    (PORTS, WRITE, f'{WRITE} std::fprintf(stderr, "result of step %u\\n", n);'),
+    ("tb/lstm_tb.cpp", "    send(x, ", "    x.resize(X_BEATS);\n    send(x, "),
+]
+"""The test bench sends the first frame alone, and the kernel tells of each beat that it gives."""
+
+
+def edited(folder, *changes):
+    """The folder, after texts of its files were changed."""
+    for name, old, new in changes:
         text = (folder / name).read_text()
         assert text.count(old) == 1, old
         (folder / name).write_text(text.replace(old, new))
-    return batch.build([sound, *(scratch / str(n) for n in range(len(FAULTS)))], scratch)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def projects(cpp_flags, tmp_path_factory):
+    """A sound project, one for each fault, and two that starve, built as one program: folder ->
+    test bench."""
+    scratch = tmp_path_factory.mktemp("streams")
+    model = random_model(**MODEL, pes=2)
+    sound = compile_model(model, None, HARDWARE).write(scratch / "sound")
+    folders = [sound]
+    for number, fault in enumerate(FAULTS):
+        folders.append(edited(shutil.copytree(sound, scratch / str(number)), fault[:3]))
+    for name, overlap in (("in turn", False), ("overlapped", True)):
+        starved = compile_model(model, None, replace(HARDWARE, overlap=overlap))
+        folders.append(edited(starved.write(scratch / name), *STARVED))
+    return batch.build(folders, scratch)
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +92,25 @@ def test_interpreter_and_c_simulation_agree_and_every_loop_is_counted(sound):
 
 
 def test_a_wrong_beat_is_found_and_named(projects):
-    _, *faulty = projects.items()
+    faulty = list(projects.items())[1 : 1 + len(FAULTS)]
     for (folder, executable), (_, _, new, said) in zip(faulty, FAULTS, strict=True):
         assert isinstance(executable, Path), executable
         done = run_testbench(folder, executable)
         assert not done.passed and said in done.output, (new, done.output)
         with pytest.raises(PenstockError, match="the test bench aborted"):
             check(load_project(folder), steps=2, executable=executable)
+
+
+def test_a_step_needs_the_next_frame_exactly_if_the_readme_says_so(projects):
+    *_, in_turn, overlapped = projects.items()
+    for (folder, executable), waits in ((in_turn, False), (overlapped, True)):
+        done = run_testbench(folder, executable)
+        assert "a process waits for a read of the empty port x" in done.output
+        assert ("result of step 0" in done.output) is not waits
+        assert "result of step 1" not in done.output
+        readme = (folder / "README.md").read_text()
+        assert ("A step takes the next frame before it gives its own result." in readme) is waits
+        assert ("A step gives its result without the next frame." in readme) is not waits
 
 
 def test_the_kernel_is_held_to_what_the_manifest_says_of_its_ports(sound, tmp_path):

@@ -46,6 +46,9 @@ RULES = [
     Rule("axis-packet", "AXI streams carry ap_axiu, so that they have a TLAST; no stream and no "
          "array within the kernel does.", "UG1399, AXI4-Stream interfaces"),
     Rule("axis-beat", "Of a beat that leaves, data, keep, strb and last are set.", INTERFACE),
+    Rule("axis-flatten", "A pipelined loop that reads an AXI stream is not flattened into the one "
+         "around it: what has come would wait in the pipeline for what has not.",
+         "UG1448, pipeline styles"),
     Rule("axis-direction", "An AXI stream is read or written, never both.", INTERFACE),
     Rule("shared-bundle", "Each m_axi port has a bundle of its own.", INTERFACE),
     Rule("bundle-options", "All ports of one bundle have the same options.", INTERFACE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_runtime.lint.effects import READ, WRITE, EffectsOf
-from penstock_runtime.lint.evaluation import STREAM_WRITES
+from penstock_runtime.lint.evaluation import STREAM_READS, STREAM_WRITES
 from penstock_runtime.lint.finding import Findings
 from penstock_runtime.lint.reader import Kernel
 from penstock_runtime.lint.tree import (
@@ -16,6 +16,7 @@ from penstock_runtime.lint.tree import (
     Do,
     Expr,
     Function,
+    Loop,
     Member,
     Name,
     Variable,
@@ -32,6 +33,7 @@ def check_axis(kernel: Kernel, top: Function, findings: Findings) -> None:
     _check_packets(kernel, ports, findings)
     _check_directions(kernel, ports, top, findings)
     for function in kernel.functions.values():
+        _check_loops(function, findings)
         for call, beat in _written(function):
             _check_beat(function, call, beat, findings)
 
@@ -78,6 +80,27 @@ def _check_directions(
                 f"{port.name} is read and written",
                 "one stream a direction",
             )
+
+
+def _check_loops(function: Function, findings: Findings) -> None:
+    for outer in walk(function.body):
+        for inner in outer.body.items if isinstance(outer, Loop) else ():
+            if isinstance(inner, Loop) and inner.body.pragma("PIPELINE") and _reads(inner):
+                flatten = inner.body.pragma("LOOP_FLATTEN")
+                if flatten is None or "off" not in flatten.words:
+                    findings.add(
+                        "axis-flatten", inner.at, "what reads an AXI stream may be flattened",
+                        "#pragma HLS LOOP_FLATTEN off",
+                    )  # fmt: skip
+
+
+def _reads(loop: Loop) -> bool:
+    """Whether an AXI stream is read in it."""
+    return any(
+        isinstance(node, Call) and node.callee.name in STREAM_READS
+        and node.receiver is not None and node.receiver.type.is_axis
+        for node in walk(loop)
+    )  # fmt: skip
 
 
 def _written(function: Function) -> Iterator[tuple[Call, Expr]]:

@@ -74,6 +74,13 @@ def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _waits_for(machine: Machine) -> str:
+    """What must have come before a step gives its result, beside the frame of the step."""
+    if machine.output.sweep > 0:
+        return "all frames"
+    return "next frame" if any(load.is_ahead for load in machine.loads) else "nothing"
+
+
 def _device(machine: Machine) -> dict[str, Any]:
     """Packaging and linking for the part's family."""
     device = machine.hardware.device
@@ -125,6 +132,7 @@ def _ends(machine: Machine) -> dict[str, Any]:
         "input_min": source.tensor.type.raw_min, "input_max": source.tensor.type.raw_max,
         "outputs": output.tensor.length, "output_type": str(output.tensor.type),
         "is_once": machine.is_once(output.sweep), "is_argmax": machine.is_argmax,
+        "waits_for": _waits_for(machine),
         "port_bits": beats.port_bits, "beat_bytes": beat_bytes, "per_beat": beats.per_beat,
         "io_bits": beats.io_bits, "io_bytes": beats.io_bits // 8,
         "x_beats": machine.port("x").beats, "y_beats": machine.port("y").beats,
