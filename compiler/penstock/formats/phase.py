@@ -56,9 +56,14 @@ class PhaseCode:
         return siblings_of(len(self.matvecs))
 
     @property
+    def summed_rows(self) -> int:
+        """Slot indices of a PE: of the rows that are its own, then of its parts of shared ones."""
+        return self.rows_per_pe + len(self.shared)
+
+    @property
     def slots(self) -> int:
         """Accumulator slots of a PE in this phase; also the positions of one column."""
-        return (self.rows_per_pe + len(self.shared)) * self.siblings
+        return self.summed_rows * self.siblings
 
     @property
     def ways(self) -> int:

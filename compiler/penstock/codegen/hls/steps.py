@@ -65,6 +65,19 @@ def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict
     }  # fmt: skip
 
 
+def parts_codes(machine: Machine, names: Names) -> list[dict[str, Any]]:
+    """Of each phase with shared rows: where the parts are, and where their sums go."""
+    found, at = [], 0
+    for parts in machine.parts:
+        found.append({
+            "constant": names.parts(parts.phase), "phase": one_line(parts.phase),
+            "first": parts.first, "rows": len(parts.places), "at": at,
+            "pes": [pe for pe, _ in parts.places], "places": [row for _, row in parts.places],
+        })  # fmt: skip
+        at += len(parts.places)
+    return found
+
+
 def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
     """All runs, the packets that they write, and the sizes of both."""
     if not machine.hardware.overlaps:
@@ -167,6 +180,8 @@ def _issue(
         case Work.SPMV:
             assert issue.run is not None
             subject |= _spmv(machine, names, issue.run)
+        case Work.PARTS:
+            subject["parts"] = names.parts(issue.name)
         case Work.DRAIN:
             subject["drain"] = names.drain(issue.name)
         case Work.CELLS:
