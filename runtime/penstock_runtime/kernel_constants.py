@@ -99,8 +99,8 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     """What the PE array promises the synthesis tool and C++ can't read, read from its text.
 
     The loop over the words promises the distances that are proven from the packed words, and that
-    no packet overwrites what a word of the same run reads. A drain visits each row once, and so does
-    what adds up the parts of shared rows: those are other rows than the ones that take the sums.
+    no packet overwrites what a word of the same run reads. A drain visits each row once. So does
+    what adds up shared rows: their parts are in other rows than those that take the sums.
     """
     overlaps = bool(manifest.kernel.runs)
     words = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],

@@ -26,8 +26,9 @@ class PhaseCode:
     gathers: for each matvec, which of ``operands`` each of its own operands is.
     format: how non-zeros become entries, with this phase's parameters.
     starts: of each operand, the first word in whose time its first elements may be written, or ();
-    packet: elements that are written in a cycle, from then on. So no word gathers an element that
-    is written less than CHAIN_DISTANCE words before it, see ``released``.
+    negative: so many words before the first one. packet: elements that are written in a cycle, from
+    then on. So no word gathers an element that is written less than CHAIN_DISTANCE words before it,
+    see ``released``.
     shared: rows, ascending, whose non-zeros are spread over all PEs: every PE sums its part of the
     j-th of them in slot index rows_per_pe + j, for all siblings. Such a row keeps its own place,
     where in the end the sum of the parts is put, and no entry uses it.

@@ -48,7 +48,7 @@ class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: AnyFormat
     banks: Literal[4, 8, 16]
     words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
-    starts: Annotated[tuple[Address, ...], Meta(max_length=1 << 10)]
+    starts: Annotated[tuple[Base, ...], Meta(max_length=1 << 10)]
     packet: Annotated[int, Meta(ge=0, le=MAX_CELL_UNITS)]
     shared: Annotated[tuple[Row, ...], Meta(max_length=MAX_LENGTH)]
 
@@ -89,8 +89,8 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the column's number. beat_depth, word_depth: depths of the streams of weights. results: the
     vectors of the output, in the order in which they arrive. accumulator_rows: of each PE;
     first_rows: where those of each phase begin. runs, if any overlap: name -> its phase, first
-    word, words, packets, the place of the first packet, and which of the kept places it goes on
-    from.
+    word, words, packets, the place of the first packet, cycles before the first word, and which of
+    the kept places it goes on from.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
@@ -105,7 +105,7 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     results: Annotated[tuple[Name, ...], Meta(min_length=1)]
     accumulator_rows: Length
     first_rows: tuple[Address, ...]
-    runs: dict[Name, Annotated[tuple[Address, ...], Meta(min_length=6, max_length=6)]]
+    runs: dict[Name, Annotated[tuple[Address, ...], Meta(min_length=7, max_length=7)]]
 
 
 class When(StrEnum):

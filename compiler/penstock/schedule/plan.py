@@ -14,6 +14,7 @@ from penstock.fixed import IntArray
 from penstock.formats import Entries, Gap, Layout, NonZeros, PhaseCode
 from penstock.formats.phase import siblings_of
 from penstock.formats.protocol import Matrices
+from penstock.formats.rows import latest_starts
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
 from penstock.schedule.ahead import in_order_of_readiness
@@ -92,9 +93,7 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     if hardware.overlaps:
         for phase in products:
             code = replace(codes[phase.name], banks=banks)
-            code = _with_starts(
-                phase, code, nonzeros[phase.name], entries[phase.name].words, hardware
-            )
+            code = _with_starts(code, entries[phase.name], hardware)
             codes[phase.name] = code
             entries[phase.name] = code.format.encode(
                 code, hardware.pes, nonzeros[phase.name], hardware.hazard_distance
@@ -222,17 +221,13 @@ def _encode_all(
     return banks, entries
 
 
-def _with_starts(
-    phase: PhaseNodes, code: PhaseCode, nonzeros: NonZeros, words: int, hardware: Hardware
-) -> PhaseCode:
-    """When each vector may begin to be written: as late as costs no word if others are earlier."""
-    starts: list[int] = []
-    for k, ready in enumerate(phase.ready):
-        if k == 0 or ready == phase.ready[k - 1]:
-            starts.append(starts[-1] if starts else 0)
-        else:
-            starts.append(max(starts[-1], code.format.head_words(code, nonzeros, k, words)))
-    return replace(code, starts=tuple(starts), packet=hardware.cell_units)
+def _with_starts(code: PhaseCode, entries: Entries, hardware: Hardware) -> PhaseCode:
+    """When each vector may begin to be written: as late as costs no word.
+
+    entries: the words without starts.
+    """
+    code = replace(code, packet=hardware.cell_units, words=entries.words)
+    return replace(code, starts=latest_starts(code, *code.format.decode(code, entries)))
 
 
 def _product(

@@ -16,7 +16,8 @@ from penstock.packing.vectors import parameter_offsets
 
 WORK = {
     Work.LOAD: "load of {}", Work.SPMV: "{}: SpMV", Work.CELLS: "{}: cell unit",
-    Work.COMMIT: "{} takes effect", Work.DRAIN: "{}: sums", Work.PARTS: "{}: shared rows", Work.CLEAR: "{} cleared",
+    Work.COMMIT: "{} takes effect", Work.DRAIN: "{}: sums", Work.CLEAR: "{} cleared",
+    Work.PARTS: "{}: shared rows",
 }  # fmt: skip
 
 
