@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from penstock.formats import PhaseCode
+from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
 from penstock.packing.manifest import Manifest, unpack_phase
@@ -33,6 +34,7 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
     """
     _validate_layouts(manifest)
     _validate_runs(manifest)
+    _validate_packets(manifest)
     weights = words = 0
     closest: list[int] = []
     covered: list[str] = []
@@ -79,6 +81,26 @@ def _validate_runs(manifest: Manifest) -> None:
         _demand([*firsts, phase.words] == [0, *ends], phase.name, "its words are not in runs, once")
     if any(run.phase >= len(manifest.phases) for run in manifest.runs):
         raise AssertionError("a run is of no phase")
+
+
+def _validate_packets(manifest: Manifest) -> None:
+    """A run writes each packet CHAIN_DISTANCE cycles or more before any of its words gathers it.
+
+    It writes them from its first cycle on, ``lead`` cycles before its first word; the words gather
+    none sooner than the ``starts`` of the phase allow.
+    """
+    kernel = manifest.kernel
+    for index, first, words, packets, to, lead, _ in kernel.runs.values():
+        phase = manifest.phases[index]
+        is_over = lead >= packets - 1 + CHAIN_DISTANCE  # written as a whole before the first word
+        firsts = phase.first_columns() if phase.starts else []
+        for start, base, column in zip(phase.starts, kernel.operand_bases[index], firsts):
+            is_written = packets > 0 and base + column == to * kernel.elements_per_cycle
+            in_time = is_over or start + lead >= first
+            _demand(
+                not is_written or words == 0 or in_time, phase.name,
+                "a run writes packets later than its words gather them",
+            )  # fmt: skip
 
 
 def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:
