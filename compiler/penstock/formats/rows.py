@@ -114,6 +114,7 @@ def released(phase: PhaseCode, position: IntArray) -> IntArray:
 def latest_starts(phase: PhaseCode, nonzeros: NonZeros, word: IntArray) -> tuple[int, ...]:
     """Of each operand the latest start that costs no word, but none later than those behind it.
 
+    Where entries that wait come to use other ways, a hazard may cost one after all.
     nonzeros, word: of the phase without ``starts``, as they are decoded. A PE that is done before
     the others may wait.
     """

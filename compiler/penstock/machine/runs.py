@@ -30,7 +30,7 @@ class Run:
     beside: the phase beside whose unit it runs, if it does. is_ahead: it belongs to the next step.
     segment, packets: what it writes into the activation memory meanwhile, a packet in each cycle
     from its first on; "" and 0 for nothing. lead: cycles in which it only writes packets, before
-    its first word, which gathers the first of them. first_beat, end_beat: its words in each weight file.
+    its first word. first_beat, end_beat: its words in each weight file.
     """
 
     phase: str

@@ -34,7 +34,6 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
     """
     _validate_layouts(manifest)
     _validate_runs(manifest)
-    _validate_packets(manifest)
     weights = words = 0
     closest: list[int] = []
     covered: list[str] = []
@@ -53,6 +52,7 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
             closest.append(least)
         weights += len(nonzeros.pe)
         words += phase.words
+    _validate_packets(manifest)
     read = [name for node in graph.of_kind("matvec") for name in node.inputs[1::2]]
     if sorted(covered) != sorted(read):
         raise AssertionError("a matrix is not packed, or packed more often than it is read")
@@ -91,16 +91,17 @@ def _validate_packets(manifest: Manifest) -> None:
     """
     kernel = manifest.kernel
     for index, first, words, packets, to, lead, _ in kernel.runs.values():
+        if index >= len(manifest.phases):
+            raise AssertionError("a run of the kernel is of no phase")
         phase = manifest.phases[index]
+        known = len(phase.starts) == len(phase.operands)
+        _demand(known, phase.name, "its vectors have no starts, though packets are written")
         is_over = lead >= packets - 1 + CHAIN_DISTANCE  # written as a whole before the first word
-        firsts = phase.first_columns() if phase.starts else []
-        for start, base, column in zip(phase.starts, kernel.operand_bases[index], firsts):
-            is_written = packets > 0 and base + column == to * kernel.elements_per_cycle
-            in_time = is_over or start + lead >= first
-            _demand(
-                not is_written or words == 0 or in_time, phase.name,
-                "a run writes packets later than its words gather them",
-            )  # fmt: skip
+        addresses = np.array(kernel.operand_bases[index]) + phase.first_columns()
+        for operand in np.flatnonzero(addresses == to * kernel.elements_per_cycle):
+            in_time = is_over or phase.starts[operand] + lead >= first
+            is_idle = packets == 0 or words == 0
+            _demand(is_idle or in_time, phase.name, "a run writes packets later than it reads them")
 
 
 def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:
