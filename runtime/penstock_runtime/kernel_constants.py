@@ -197,9 +197,10 @@ def _sizes(project: Project) -> Constants:
         size = sum(manifest.file_bytes().values())
         values["WEIGHT_BEATS"] = size * 8 // ports.port_bits
     if runs:
-        operands = [count for phase in manifest.phases for _, count in phase.operands]
+        names = {name for phase in manifest.phases for name, _ in phase.operands}
+        longest = max(manifest.layouts[name].positions for name in names)
         values |= {
-            "MAX_PACKETS": max(operands) // units,
+            "MAX_PACKETS": longest // units,
             "KEPT": 1 + max(run[-1] for run in runs.values()),
             "SIBLINGS": max(phase.siblings for phase in manifest.phases),
             "SUM_ROWS": max(phase.rows_per_pe for phase in manifest.phases),

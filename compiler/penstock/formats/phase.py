@@ -22,7 +22,8 @@ class PhaseCode:
 
     matvecs: the MatVec nodes computed together (the four gates; or one). Row r of sibling m lies on
     the PE and slot index j that ``rows`` gives it, in accumulator slot j * siblings + m.
-    operands: (layout name, positions) of each gathered vector; their columns follow one another.
+    operands: (layout name, columns) of each gathered vector; their columns follow one another, and
+    positions behind a vector's last element have none: to pass them would take padding.
     gathers: for each matvec, which of ``operands`` each of its own operands is.
     format: how non-zeros become entries, with this phase's parameters.
     starts: of each operand, the first word in whose time its first elements may be written, or ();
@@ -88,8 +89,8 @@ class PhaseCode:
 
     @property
     def columns(self) -> int:
-        """Columns of the phase's matrix, counted in positions."""
-        return sum(positions for _, positions in self.operands)
+        """Columns of the phase's matrix."""
+        return sum(columns for _, columns in self.operands)
 
     def row_at(self, rows: Layout, pes: int) -> IntArray:
         """The row that a PE sums in a slot index, at position slot index * pes + PE; -1: none."""
@@ -98,5 +99,5 @@ class PhaseCode:
         return np.concatenate([own, np.repeat(np.array(self.shared, dtype=np.int64), pes)])
 
     def first_columns(self) -> list[int]:
-        """The first column of each operand, counted in positions."""
-        return [sum(count for _, count in self.operands[:k]) for k in range(len(self.operands))]
+        """The first column of each operand."""
+        return [sum(columns for _, columns in self.operands[:k]) for k in range(len(self.operands))]

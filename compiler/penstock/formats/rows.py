@@ -158,7 +158,8 @@ def _elements(
         raise ValueError(f"phase {phase.name} has an entry outside its matrix")
     row = phase.row_at(layouts[phase.rows], pes)[position_on(nonzeros.pe, index, pes)]
     number = _numbers(phase)[column, sibling]
-    element = np.concatenate([layouts[name].element_at for name, _ in phase.operands])[column]
+    elements = [layouts[name].element_at[:columns] for name, columns in phase.operands]
+    element = np.concatenate(elements)[column]
     if (row < 0).any() or (number == NOBODY).any():
         raise ValueError(f"phase {phase.name} has an entry outside its matrix")
     if (element < 0).any():
@@ -184,4 +185,4 @@ def _numbers(phase: PhaseCode) -> IntArray:
     numbers = np.full((len(phase.operands), phase.siblings), NOBODY, dtype=np.int16)
     for n, ((m, _), (_, operand)) in enumerate(_pairs(phase)):
         numbers[operand, m] = n
-    return np.repeat(numbers, [positions for _, positions in phase.operands], axis=0)
+    return np.repeat(numbers, [columns for _, columns in phase.operands], axis=0)

@@ -198,6 +198,6 @@ def _columns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], tuple[i
         segment = kept.segment(nodes.sweep, source)
         assert segment is not None, f"{source} is gathered, and has no segment"
         bases.append(kept.activations.base[segment] - column)
-        column += kept.plan.positions(source)
+        column += kept.plan.layout(source).columns
         ends.append(column)
     return tuple(ends), tuple(bases)

@@ -217,7 +217,8 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
             known.get(phase.rows) == phase.rows_per_pe * fields.pes
         ),
         f"the operands of phase {phase.name} are not those of their layouts": all(
-            known.get(name) == positions for name, positions in phase.operands
+            name in known and _columns(fields.layouts[name]) == count
+            for name, count in phase.operands
         ),
         f"the shared rows of phase {phase.name} are not rows of its layout, each once, ascending": (
             _is_ascending(phase.shared)
@@ -254,6 +255,11 @@ def _covers(fields: ManifestFields, phase: int) -> bool:
             return False
         end += words
     return end == fields.phases[phase].words
+
+
+def _columns(order: tuple[int, ...]) -> int:
+    """See ``Layout.columns``."""
+    return next((at + 1 for at in reversed(range(len(order))) if order[at] >= 0), 0)
 
 
 def _is_ascending(rows: tuple[int, ...]) -> bool:

@@ -132,7 +132,7 @@ def _validate_gathers(graph: Graph, manifest: Manifest, phase: PhaseCode) -> Non
         _demand(len(gathered) == len(sources), phase.name, f"{matvec} reads other vectors")
         for operand, x in zip(gathered, sources, strict=True):
             layout = manifest.layouts[manifest.layout_of[x]]
-            own = (manifest.layout_of[x], layout.positions)
+            own = (manifest.layout_of[x], layout.columns)
             is_own = 0 <= operand < len(phase.operands) and phase.operands[operand] == own
             is_own = is_own and vectors.setdefault(operand, x) == x
             _demand(is_own, phase.name, f"{matvec} reads other vectors")

@@ -24,7 +24,7 @@ from penstock.schedule.partition import Partition, PhaseNodes, partition
 from penstock.settings import Hardware
 
 BANK_CHOICES = (4, 8, 16)
-BUBBLES_TOLERATED = 0.01
+BUBBLES_TOLERATED = 0.005
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _blank_code(
     graph: Graph, phase: PhaseNodes, layouts: dict[str, Layout], order_of: dict[str, str],
     hardware: Hardware,
 ) -> PhaseCode:  # fmt: skip
-    operands = tuple((order_of[s], layouts[order_of[s]].positions) for s in phase.operands)
+    operands = tuple((order_of[s], layouts[order_of[s]].columns) for s in phase.operands)
     rows = order_of[phase.matvecs[0]]
     weight_bits = max(
         graph[weights].tensor.type.width
@@ -203,7 +203,7 @@ def _blank_code(
 def _encode_all(
     codes: dict[str, PhaseCode], nonzeros: dict[str, NonZeros], hardware: Hardware
 ) -> tuple[int, dict[str, Entries]]:
-    """Words of all phases with the fewest accumulator banks that keep bubbles under 1 %."""
+    """Words of all phases with the fewest accumulator banks that keep bubbles under 0.5 %."""
     asked = hardware.accumulator_banks
     for banks in (asked,) if asked else BANK_CHOICES:
         entries = {
