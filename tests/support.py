@@ -53,7 +53,7 @@ def random_model(
     """``cells``: one number a layer; ``outputs``: projection; ``head``: classes.
 
     ``bidirectional``: for all layers, or a list with a flag for each. ``full_cell``: of every
-    layer, one whose rows have no zero.
+    layer, one, or a list of some, whose rows have no zero.
     """
     generator = np.random.default_rng(seed)
     flags = bidirectional if isinstance(bidirectional, list) else [bidirectional] * len(cells)

@@ -119,7 +119,7 @@ FORMS = {
 """The forms of the kernel, each with one-way and with two-way networks."""
 
 UNEVEN = {"inputs": 20, "cells": (40,), "outputs": 24, "head": 2, "at": "step", "density": 0.05,
-          "full_cell": 3}  # fmt: skip
+          "full_cell": [3, 20]}  # fmt: skip
 UNEVEN_BOTH_WAYS = {"inputs": 12, "cells": (24,), "bidirectional": True, "head": 2,
                     "density": 0.1, "full_cell": 3}  # fmt: skip
 SHARED = {
@@ -135,7 +135,7 @@ SHARED = {
         (True, True, "stream", 2, 8), (True, False, "onchip", 4, 6),
     )
 }  # fmt: skip
-"""A cell heavier than any PE's share, and a head of fewer rows than there are PEs."""
+"""Cells heavier than any PE's share, and a head of fewer rows than there are PEs."""
 
 
 def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
