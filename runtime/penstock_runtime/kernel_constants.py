@@ -43,6 +43,10 @@ PACKET_DEPTH = 2
 PART_BITS = 64
 """The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
+Promises = dict[str, tuple[list[str], int | None]]
+"""Variable -> DEPENDENCE pragmas of it, as they must be written, and the distance that they name."""
+ONCE_EACH = (["inter false"], None)
+"""Of a memory whose addresses a loop visits once each."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +107,15 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     what adds up shared rows: their parts are in other rows than those that take the sums.
     """
     overlaps = bool(manifest.kernel.runs)
-    words = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],
-                     manifest.kernel.hazard_distance)}  # fmt: skip
+    words: Promises = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],
+                               manifest.kernel.hazard_distance)}  # fmt: skip
     if overlaps:
         words["vector"] = (
             [f"inter RAW distance={CHAIN_DISTANCE} true", "inter WAR false"], CHAIN_DISTANCE,
         )  # fmt: skip
-    visited = (["inter false"], None)
-    drained = {"acc": visited, "sums": visited} if overlaps else {}
-    added = {"acc": visited} if any(phase.shared for phase in manifest.phases) else {}
+    drained: Promises = {"acc": ONCE_EACH, "sums": ONCE_EACH} if overlaps else {}
+    shares = any(phase.shared for phase in manifest.phases)
+    added: Promises = {"acc": ONCE_EACH} if shares else {}
     known = {"spmv_group": words, "add_parts": added}
     stated = _pragmas((folder / HAZARDS).read_text(errors="replace"))
     found = []
