@@ -56,7 +56,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/ese_layer.py $(ARGS)
 	$(BIN)/python benchmarks/formats/run.py $(ARGS)
 
-# How full the PEs are, for masks from balanced to one full row; ARGS: --share, --phases, --pes.
+# How full the PEs are, for masks from balanced to one full row; ARGS: --write, --phases, --pes.
 bench-schedule: $(READY)
 	$(BIN)/python benchmarks/schedule/utilization.py $(ARGS)
 

@@ -48,11 +48,12 @@ def random_direction(
 
 def random_model(
     inputs=5, cells=(8,), outputs=None, bidirectional=False, peephole=False, density=0.4, pes=4,
-    head=None, at="last", activation="none", g_function="tanh", seed=0, bias=0.5,
+    head=None, at="last", activation="none", g_function="tanh", seed=0, bias=0.5, full_cell=None,
 ):  # fmt: skip
     """``cells``: one number a layer; ``outputs``: projection; ``head``: classes.
 
-    ``bidirectional``: for all layers, or a list with a flag for each.
+    ``bidirectional``: for all layers, or a list with a flag for each. ``full_cell``: of every
+    layer, one, or a list of some, whose rows have no zero.
     """
     generator = np.random.default_rng(seed)
     flags = bidirectional if isinstance(bidirectional, list) else [bidirectional] * len(cells)
@@ -64,6 +65,9 @@ def random_model(
             )
             for _ in range(2 if both else 1)
         ]
+        for part in parts if full_cell is not None else ():
+            for matrix in (*part.w_x.values(), *part.w_r.values()):
+                matrix[full_cell] = np.where(matrix[full_cell] == 0, 0.1, matrix[full_cell])
         layers.append(tuple(parts))
         width = sum(part.outputs for part in parts)
     dense = None

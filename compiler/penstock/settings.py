@@ -33,7 +33,7 @@ class Hardware:
     elements_per_cycle: of the cell unit and of every write to the activation memory; must divide
         ``pes``. Default: the largest power of two up to 8 that does.
     accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
-        one slot that follow too closely. Default: the fewest that cost under 1 % in bubbles.
+        one slot that follow too closely. Default: the fewest that cost under 0.5 % in bubbles.
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
     overlap: words whose vectors are known run beside the cell unit, and its results are written to
         the activation memory beside the next product. It takes a copy of the activations for every
@@ -70,7 +70,7 @@ class Hardware:
     ] = None
     accumulator_banks: Annotated[
         int | None,
-        Option("Accumulator banks per PE: 4, 8 or 16. Default: the fewest with < 1 % bubbles."),
+        Option("Accumulator banks per PE: 4, 8 or 16. Default: the fewest with < 0.5 % bubbles."),
     ] = None
     hazard_distance: Annotated[
         int, Option("Minimum cycles between two uses of an accumulator.")

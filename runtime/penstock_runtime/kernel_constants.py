@@ -43,6 +43,10 @@ PACKET_DEPTH = 2
 PART_BITS = 64
 """The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
+Promises = dict[str, tuple[list[str], int | None]]
+"""Variable -> DEPENDENCE pragmas of it, as they must be written, and the distance that they name."""
+ONCE_EACH = (["inter false"], None)
+"""Of a memory whose addresses a loop visits once each."""
 
 
 @dataclass(frozen=True)
@@ -99,21 +103,25 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     """What the PE array promises the synthesis tool and C++ can't read, read from its text.
 
     The loop over the words promises the distances that are proven from the packed words, and that
-    no packet overwrites what a word of the same run reads. A drain visits each row once.
+    no packet overwrites what a word of the same run reads. A drain visits each row once. So does
+    what adds up shared rows: their parts are in other rows than those that take the sums.
     """
     overlaps = bool(manifest.kernel.runs)
-    words = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],
-                     manifest.kernel.hazard_distance)}  # fmt: skip
+    words: Promises = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],
+                               manifest.kernel.hazard_distance)}  # fmt: skip
     if overlaps:
         words["vector"] = (
             [f"inter RAW distance={CHAIN_DISTANCE} true", "inter WAR false"], CHAIN_DISTANCE,
         )  # fmt: skip
-    rows = {"acc": (["inter false"], None), "sums": (["inter false"], None)} if overlaps else {}
+    drained: Promises = {"acc": ONCE_EACH, "sums": ONCE_EACH} if overlaps else {}
+    shares = any(phase.shared for phase in manifest.phases)
+    added: Promises = {"acc": ONCE_EACH} if shares else {}
+    known = {"spmv_group": words, "add_parts": added}
     stated = _pragmas((folder / HAZARDS).read_text(errors="replace"))
     found = []
-    for function in dict.fromkeys(["spmv_group", *stated]):
+    for function in dict.fromkeys([*known, *stated]):
         own = stated.get(function, {})
-        wanted = words if function == "spmv_group" else rows if function.endswith("_drain") else {}
+        wanted = known.get(function, drained if function.endswith("_drain") else {})
         for variable in dict.fromkeys([*wanted, *own]):
             promises, distance = wanted.get(variable, ([], None))
             if own.get(variable, []) != promises:
@@ -143,7 +151,7 @@ def expected_constants(project: Project) -> Constants:
     """Every line that the test bench must print."""
     graph, manifest = project.graph, project.manifest
     found = _sizes(project) | _depths(project) | _widths(graph, manifest)
-    found |= _phases(manifest) | _operands(graph, manifest)
+    found |= _phases(manifest) | _parts(manifest) | _operands(graph, manifest)
     found |= {f"segment {name}": [base] for name, base in manifest.kernel.segments.items()}
     for state, layout in project.state_layouts.items():
         filled = [int(element >= 0) for element in layout.order]
@@ -193,9 +201,10 @@ def _sizes(project: Project) -> Constants:
         size = sum(manifest.file_bytes().values())
         values["WEIGHT_BEATS"] = size * 8 // ports.port_bits
     if runs:
-        operands = [count for phase in manifest.phases for _, count in phase.operands]
+        names = {name for phase in manifest.phases for name, _ in phase.operands}
+        longest = max(manifest.layouts[name].positions for name in names)
         values |= {
-            "MAX_PACKETS": max(operands) // units,
+            "MAX_PACKETS": longest // units,
             "KEPT": 1 + max(run[-1] for run in runs.values()),
             "SIBLINGS": max(phase.siblings for phase in manifest.phases),
             "SUM_ROWS": max(phase.rows_per_pe for phase in manifest.phases),
@@ -277,6 +286,28 @@ def _phases(manifest: Manifest) -> Constants:
         index, first, words, *_ = fields
         at = [stored_at[index, first] if words else 0] * (manifest.weights == "onchip")
         found[f"run {name}"] = [*fields, *at]
+    return found
+
+
+def _parts(manifest: Manifest) -> Constants:
+    """Of shared rows: where the parts are in every PE, and the PE and row where their sum goes."""
+    found: Constants = {}
+    owners: list[int] = []
+    rows: list[int] = []
+    for index, phase in enumerate(manifest.phases):
+        first = manifest.kernel.first_rows[index]
+        slots, pes = np.divmod(
+            manifest.layouts[phase.rows].position_of[list(phase.shared)], manifest.pes
+        )
+        if phase.shared:
+            found[f"parts {phase.name}"] = [
+                first + phase.rows_per_pe, len(phase.shared), len(owners)
+            ]  # fmt: skip
+        owners += pes.tolist()
+        rows += (first + slots).tolist()
+    if owners:
+        found |= {"SHARED_ROWS": [len(owners)], "OWNER": owners, "OWN_ROW": rows}
+        found |= {"LEVELS": [(manifest.pes - 1).bit_length()]}
     return found
 
 

@@ -135,7 +135,7 @@ DECLARED = re.compile(
 KERNELS = [
     {}, {"overlap": False}, {"weight_storage": "onchip"},
     {"weight_storage": "onchip", "overlap": False}, {"lanes": 2, "overlap": True}, {"lanes": 2},
-    {"io": "stream"},
+    {"io": "stream"}, {"pes": 6},
 ]  # fmt: skip
 
 
@@ -145,12 +145,12 @@ def with_everything(hardware):
         inputs=5, cells=(6, 5), bidirectional=[True, False], head=3, activation="argmax",
         peephole=True,
     )  # fmt: skip
-    return compile_model(model, None, Hardware(pes=4, max_steps=9, **hardware)).files
+    return compile_model(model, None, Hardware(max_steps=9, **{"pes": 4, **hardware})).files
 
 
 @pytest.mark.parametrize("hardware", KERNELS, ids=str)
 def test_every_local_name_of_the_kernel_is_reserved_where_values_have_theirs(hardware):
-    files = compile_graph(two_values("l0.v", "l0.z"), Hardware(pes=2, **hardware)).files
+    files = compile_graph(two_values("l0.v", "l0.z"), Hardware(**{"pes": 2, **hardware})).files
     unit = set(DECLARED.findall(files["kernel/cell_unit.h"].decode()))
     beside = set(DECLARED.findall(files["kernel/compute.h"].decode()))
     own = {"l0_acc_lanes", "x_0_packets"}

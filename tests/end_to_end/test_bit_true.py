@@ -131,11 +131,31 @@ STREAMED = {
     }.items()
 }  # fmt: skip
 
+UNEVEN = {"inputs": 20, "cells": (40,), "outputs": 24, "head": 2, "at": "step", "density": 0.05,
+          "full_cell": [3, 20]}  # fmt: skip
+UNEVEN_BOTH_WAYS = {"inputs": 12, "cells": (24,), "bidirectional": True, "head": 2,
+                    "density": 0.1, "full_cell": 3}  # fmt: skip
+SHARED = {
+    f"shared rows, {'two ways, ' * is_two_ways}{'overlapped' * overlap or 'in turn'}, {storage}, "
+    f"{lanes} lanes, {pes} PEs": (
+        UNEVEN_BOTH_WAYS if is_two_ways else UNEVEN,
+        {"pes": pes, "overlap": overlap, "weight_storage": storage, "lanes": lanes,
+         "port_bits": 128}, {},
+    )
+    for is_two_ways, overlap, storage, lanes, pes in (
+        (False, True, "onchip", 1, 8), (False, True, "stream", 4, 8),
+        (False, False, "onchip", 2, 8), (False, False, "stream", 1, 12),
+        (True, True, "stream", 2, 8), (True, False, "onchip", 4, 6),
+    )
+}  # fmt: skip
+"""Cells heavier than any PE's share, and a head of fewer rows than there are PEs."""
+
 
 def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
     """Built as one program, in which a warning is an error."""
     projects = {}
-    for number, (name, case) in enumerate((MATRIX | POOLED | FORMS | STREAMED).items()):
+    every = MATRIX | POOLED | FORMS | STREAMED | SHARED
+    for number, (name, case) in enumerate(every.items()):
         project = compiled(tmp_path / str(number), *case)
         projects[project.folder] = name, project
     made = batch.build(list(projects), tmp_path, batch.STRICT)
@@ -149,6 +169,8 @@ def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
         assert result.values["accumulators"] > 0 and result.values["outputs"] > 0, name
         golden = run_testbench(folder, made[folder])
         assert golden.passed and "0 different" in golden.output, name
+        shares = {phase.name for phase in project.manifest.phases if phase.shared}
+        assert ("head.dense" in shares and len(shares) > 1) == (name in SHARED), name
 
 
 def test_sequences_of_ones_own_are_compared_too(cpp_flags, tmp_path):
@@ -169,7 +191,7 @@ WATCH = """
         static std::map<std::pair<const void *, unsigned>, unsigned> used;
         const std::pair<const void *, unsigned> place(&acc[p][bank][address], phase.id);
         const auto last = used.find(place);
-        const unsigned at = run.first + n;
+        const unsigned at = run.first + turn;
         if (last != used.end() && at > last->second && at - last->second < DISTANCE) std::exit(5);
         used[place] = at;
 """
@@ -237,16 +259,46 @@ def sound_project(cpp_flags, tmp_path_factory):
     return compiled(folder, {"cells": (6,), "peephole": True}, {"pes": 2}, {})
 
 
-def test_a_planted_fault_is_found_and_named(sound_project, tmp_path):
-    for number, (name, old, new) in enumerate(FAULTS.values()):
+SHARED_FAULTS = {
+    "a part that is left behind": (
+        "kernel/pe_array.h", "part = zeros<acc_t>();\n      }\n    TREE", "}\n    TREE",
+    ),
+    "a PE whose part is forgotten": (
+        "kernel/pe_array.h", "sum[k].lane[lane] += sum[k + (1 << level)].lane[lane];",
+        "if (level < 2 || k) sum[k].lane[lane] += sum[k + (1 << level)].lane[lane];",
+    ),
+    "a sum that goes to another PE": (
+        "kernel/pe_array.h", "if (owner == unsigned(pe))", "if (owner == unsigned(pe) + 1)",
+    ),
+    "sums of shared rows that stay in parts": (
+        "kernel/compute.h", "    add_parts(HEAD_DENSE_PARTS, acc);\n", "",
+    ),
+    "words that do not wait for packets": (
+        "kernel/pe_array.h", "turn = n - run.lead;", "turn = n;",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sharing_project(cpp_flags, tmp_path_factory):
+    """A head of one row behind more values than its words wait for."""
+    model = {"inputs": 20, "cells": (64,), "head": 1, "at": "step", "full_cell": 3, "density": 0.05}
+    hardware = {"pes": 8, "elements_per_cycle": 2}
+    return compiled(tmp_path_factory.mktemp("faults") / "sharing", model, hardware, {})
+
+
+@pytest.mark.parametrize("planted", [FAULTS, SHARED_FAULTS], ids=["plain", "shared rows"])
+def test_a_planted_fault_is_found_and_named(planted, request, tmp_path):
+    sound = "sharing_project" if planted is SHARED_FAULTS else "sound_project"
+    for number, (name, old, new) in enumerate(planted.values()):
         folder = tmp_path / str(number)
-        shutil.copytree(sound_project.folder, folder)
+        shutil.copytree(request.getfixturevalue(sound).folder, folder)
         path = folder / name
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1))
-    made = batch.build([tmp_path / str(number) for number in range(len(FAULTS))], tmp_path)
-    for folder, fault in zip(made, FAULTS, strict=True):
+    made = batch.build([tmp_path / str(number) for number in range(len(planted))], tmp_path)
+    for folder, fault in zip(made, planted, strict=True):
         result = check(load_project(folder), steps=2, executable=made[folder])
         assert not result.passed, fault
         difference = result.difference

@@ -56,18 +56,23 @@ def test_the_project_has_a_table_of_each_kind(printed):
     assert any(printed["ALIGN"]) and any(name.endswith("_rise") for name in printed)
 
 
+def declared_in(folder):
+    text = "\n".join(path.read_text() for path in sorted((folder / "kernel").glob("*.h")))
+    return {name for pattern in DECLARED for name in re.findall(pattern, text, re.MULTILINE)}
+
+
+def printed_in(folder):
+    return set(re.findall(r"\w+", (folder / "tb/lstm_constants.cpp").read_text()))
+
+
 def test_every_constant_that_the_kernel_declares_is_printed(project):
     printing = (project.folder / "tb/lstm_constants.cpp").read_text()
-    declared, tables = set(), set()
-    for path in sorted((project.folder / "kernel").glob("*.h")):
-        text = path.read_text()
-        for pattern in DECLARED:
-            declared |= set(re.findall(pattern, text, re.MULTILINE))
+    declared, tables = declared_in(project.folder), set()
     for path in (project.folder / "kernel/tables").iterdir():
         if not re.search("_filled|output_order", path.name):
             tables.add(f'#include "tables/{path.name}"')
     assert len(declared) > 50 and len(tables) == 8
-    missing = {name for name in declared - LOCAL if not re.search(rf"\b{name}\b", printing)}
+    missing = declared - LOCAL - printed_in(project.folder)
     assert missing - {"beat_t"} == set(), "beat_t has BEAT_BITS"
     assert {table for table in tables if table not in printing} == set()
 
@@ -199,6 +204,43 @@ def overlapped(tmp_path_factory):
     model = random_model(inputs=3, cells=(6,), outputs=4, pes=2)
     compile_model(model, None, Hardware(pes=2, overlap=True)).write(folder)
     return load_project(folder)
+
+
+@pytest.fixture(scope="module")
+def sharing(cpp_flags, tmp_path_factory):
+    """A cell and a head that all PEs share."""
+    folder = tmp_path_factory.mktemp("sharing") / "project"
+    model = random_model(inputs=12, cells=(32,), head=2, at="step", density=0.1, full_cell=3)
+    compile_model(model, None, Hardware(pes=4)).write(folder)
+    return load_project(folder)
+
+
+def test_the_places_of_shared_rows_are_those_of_their_layout(sharing):
+    done = run_testbench(sharing.folder, build(sharing.folder), "--constants")
+    printed = parse_constants(done.output)
+    assert printed == expected_constants(sharing)
+    assert declared_in(sharing.folder) <= {"beat_t", *LOCAL, *printed_in(sharing.folder)}
+    for index, phase in enumerate(sharing.manifest.phases):
+        first = sharing.manifest.kernel.first_rows[index]
+        rows, count, at = printed[f"parts {phase.name}"]
+        assert (rows, count) == (first + phase.rows_per_pe, len(phase.shared))
+        for k, row in enumerate(phase.shared):
+            place = (printed["OWN_ROW"][at + k] - first) * 4 + printed["OWNER"][at + k]
+            assert sharing.manifest.layouts[phase.rows].order[place] == row
+
+
+@pytest.mark.parametrize("new", ["", "acc inter RAW distance=4 true"], ids=["none", "another"])
+def test_a_promise_of_the_adder_over_all_pes_that_is_not_the_proven_one_is_found(new, sharing):
+    path = sharing.folder / "kernel/pe_array.h"
+    text = path.read_text()
+    head, name, rest = text.partition("static void add_parts(")
+    assert wrong_pragmas(sharing.folder, sharing.manifest) == [] and name
+    old = "#pragma HLS DEPENDENCE variable=acc inter false\n"
+    with_new = f"#pragma HLS DEPENDENCE variable={new}\n" if new else ""
+    path.write_text(head + name + rest.replace(old, with_new, 1))
+    found = wrong_pragmas(sharing.folder, sharing.manifest)
+    path.write_text(text)
+    assert [wrong.name for wrong in found] == [pragma_of("acc", "add_parts")]
 
 
 def pragma_of(variable, function="spmv_group"):

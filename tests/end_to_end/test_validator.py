@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from support import random_model
 
@@ -71,6 +72,20 @@ def test_a_word_that_gathers_what_is_written_later_is_found():
     for change in ({"starts": (phase.starts[0] + 1,)}, {"packet": 1}):
         wrong = replace(manifest, phases=(*others, replace(phase, **change)))
         with pytest.raises(AssertionError, match="a word gathers what is not written yet"):
+            validate(graph, wrong, files, 4)
+
+
+def test_a_run_that_writes_packets_later_than_its_words_gather_them_is_found():
+    model = random_model(inputs=5, cells=(16,), outputs=8, density=0.5, pes=4)
+    compiled = compile_model(model, None, Hardware(pes=4, overlap=True))
+    graph, manifest = compiled.graph, compiled.manifest
+    files = [compiled.files[name] for name in manifest.file_bytes()]
+    leads = {name: run for name, run in manifest.kernel.runs.items() if run[5] > 0}
+    assert leads
+    for name, run in leads.items():
+        soon = {**manifest.kernel.runs, name: (*run[:5], run[5] - 1, run[6])}
+        wrong = replace(manifest, kernel=msgspec.structs.replace(manifest.kernel, runs=soon))
+        with pytest.raises(AssertionError, match="a run writes packets later than it reads them"):
             validate(graph, wrong, files, 4)
 
 

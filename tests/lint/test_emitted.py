@@ -30,6 +30,10 @@ CASES = {
         {"inputs": 39, "cells": (96,), "outputs": 48, "peephole": True, "pes": 16},
         {"pes": 16, "port_bits": 128},
     ),
+    "rows that all PEs share": (
+        {"inputs": 12, "cells": (32,), "head": 2, "at": "step", "density": 0.1, "full_cell": 3},
+        {"pes": 4, "lanes": 2, "overlap": True},
+    ),
     "layers beside one another": ({"cells": (24, 24, 16)}, {"pes": 8}),
 }  # fmt: skip
 
@@ -49,6 +53,13 @@ def test_the_templates_break_no_rule(report):
 def test_the_table_has_the_accumulators_of_the_pe_array(report):
     rows = [row for row in report[1].table if row.array == "acc" and row.function == "spmv_group"]
     assert [(row.kind, row.reads, row.writes) for row in rows] == [("ram_s2p", 1, 1)]
+
+
+def test_the_adder_over_all_pes_visits_a_row_in_two_cycles(report):
+    rows = [row for row in report[1].table if row.array == "acc" and row.function == "add_parts"]
+    found = [(row.kind, row.interval, row.reads, row.writes, row.is_bank_known) for row in rows]
+    is_there = "add_parts" in (report[0] / "kernel/pe_array.h").read_text()
+    assert found == [("ram_s2p", 2, 1, 2, True)] * is_there
 
 
 @pytest.mark.parametrize("name", ["projection", "layers beside one another"])

@@ -285,7 +285,7 @@ def test_segments_never_overlap_and_start_on_whole_groups_of_elements():
                 phase.nodes.operands, phase.operand_ends, phase.operand_bases, strict=True
             ):
                 stop = base + end
-                start = stop - machine.plan.positions(source)
+                start = stop - machine.plan.layout(source).columns
                 assert not [other for other in bases if start < other < stop], (name, source)
                 assert stop <= machine.kept.activations.depth
 

@@ -52,11 +52,6 @@ class Absolute(OwnedRows, msgspec.Struct, frozen=True, tag="absolute", tag_field
             fields[name][word, nonzeros.pe] = values
         return Entries(fields)
 
-    def head_words(self, phase, nonzeros, operands, words):
-        first = sum(count for _, count in phase.operands[:operands]) * phase.slots
-        late = np.bincount(nonzeros.pe[nonzeros.position >= first])
-        return words - int(late.max(initial=0))
-
     def decode(self, phase, entries):
         pe, word = np.nonzero(entries["valid"].T)
         found = NonZeros(pe, entries["position"][word, pe], entries["weight"][word, pe])

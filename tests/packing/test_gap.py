@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from packing.placed import phase_code, random_nonzeros
 
-from penstock.formats import Gap, NonZeros
+from penstock.formats import Gap, Layout, NonZeros
 from penstock.formats.hazards import use_distance
 from penstock.formats.known import AnyFormat
+from penstock.ir.matrix import Matrix
 
 
 @pytest.mark.parametrize("index_bits", range(1, 9))
@@ -131,3 +132,18 @@ def test_entries_out_of_order_are_no_proof_of_their_distance():
     ))  # fmt: skip
     with pytest.raises(AssertionError, match="a slot is used twice too soon"):
         gap.prove(code, backwards, word[one_pe][::-1].copy(), 4)
+
+
+def test_empty_positions_behind_a_vector_have_no_columns_and_cost_no_padding():
+    layouts = {"rows": Layout.plain(8, 1), "x": Layout.plain(9, 8), "h": Layout.plain(8, 8)}
+    weights = {("m", 0): Matrix.of(np.ones((8, 9), int)), ("m", 1): Matrix.of(np.ones((8, 8), int))}
+    words = []
+    for columns in (layouts["x"].columns, layouts["x"].positions):
+        code = phase_code(Gap(2), 8, operands=(("x", columns), ("h", 8)), gathers=((0, 1),))
+        nonzeros = code.format.place(code, layouts, 1, weights)
+        entries = code.format.encode(code, 1, nonzeros, 1)
+        got, _ = code.format.decode(code, entries)
+        found = code.format.matrices(code, layouts, 1, got)
+        assert all(found[key].equals(matrix) for key, matrix in weights.items())
+        words.append(entries.words)
+    assert words == [17 * 8, 17 * 8 + 7 * 8 // 3]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packing.placed import phases, siblings_of_their_own_vectors
+from packing.placed import phase_code, phases, siblings_of_their_own_vectors
 
-from penstock.formats import Gap
-from penstock.formats.rows import CHAIN_DISTANCE
+from penstock.formats import Gap, Layout
+from penstock.formats.rows import CHAIN_DISTANCE, latest_starts
+from penstock.ir.matrix import Matrix
 
 DISTANCE = 4
 
@@ -39,21 +40,33 @@ def test_no_word_gathers_what_is_not_written(phase, starts, packet):
 
 
 @settings(max_examples=100, deadline=None)
-@given(phases())
-def test_the_head_costs_no_words_and_one_word_more_does(phase):
+@given(phases(), st.sampled_from([1, 4, 8]))
+def test_the_latest_starts_cost_no_word_and_later_ones_do(phase, packet):
     code, layouts, matrices, pes = phase
     nonzeros = code.format.place(code, layouts, pes, matrices)
-    without = code.format.encode(code, pes, nonzeros, 1).words
-    head = code.format.head_words(code, nonzeros, 1, without)
-    assert 0 <= head <= without
+    without = code.format.encode(code, pes, nonzeros, 1)
+    code = replace(code, packet=packet, words=without.words)
+    starts = latest_starts(code, *code.format.decode(code, without))
+    assert list(starts) == sorted(starts)
 
-    def words(start):  # both vectors are whole in the cycle in which they begin
-        late = replace(code, starts=(-CHAIN_DISTANCE, start - CHAIN_DISTANCE), packet=1 << 20)
+    def words(later):
+        late = replace(code, starts=tuple(start + later for start in starts))
         return late.format.encode(late, pes, nonzeros, 1).words
 
-    assert words(head) == without
-    if head < without:
-        assert words(head + 1) == without + 1
+    assert words(0) == without.words
+    assert words(1) == without.words + bool(len(nonzeros.pe))
+
+
+def test_a_vector_of_many_packets_and_few_words_begins_before_the_first_word():
+    """Of 768 elements, 8 a cycle, the last are gathered by the last of 24 words."""
+    layouts = {"rows": Layout.from_assignment(np.arange(32), 32), "x": Layout.plain(768, 8)}
+    code = phase_code(Gap(8), operands=(("x", 768),), packet=8, words=24)
+    matrix = Matrix.of(np.repeat(np.arange(768) % 32 == 31, 32).reshape(768, 32).T.astype(int))
+    nonzeros = code.format.place(code, layouts, 32, {("m", 0): matrix})
+    entries = code.format.encode(code, 32, nonzeros, DISTANCE)
+    assert entries.words == 24
+    (start,) = latest_starts(code, *code.format.decode(code, entries))
+    assert start == 23 - CHAIN_DISTANCE - 95
 
 
 def test_a_word_that_gathers_too_soon_is_found():

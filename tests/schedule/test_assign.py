@@ -118,9 +118,8 @@ def test_a_row_is_not_shared_for_fewer_words_than_that_costs():
     assert shared(loads, 8).shared == ((),)
     loads[5] = 45
     assert shared(loads, 8).shared == ((5,),)
-    assert shared(loads, 8, siblings=16).shared == ((),)
-    loads[4] = 40  # both or none: 19 words, for 9 cycles each and 3 of the adders
-    assert shared(loads, 8).shared == ((),)
+    loads[4] = 40  # both or none
+    assert shared(loads, 8).shared == ((4, 5),)
 
 
 def test_rows_in_the_callers_order_stay_where_they_are_and_can_be_shared():

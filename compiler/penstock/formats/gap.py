@@ -72,7 +72,7 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         pe, slot = (np.concatenate([run[name] for run in runs]) for name in ("pe", "slot"))
         free = None
         if phase.starts:
-            free = np.concatenate([released(phase, _positions(run)) for run in runs])
+            free = np.concatenate([_released(phase, run) for run in runs])
         word = issue(pe, slot, pes, phase.slots, phase.ways, hazard_distance, free)
         words = int(word.max(initial=0)) + 1  # a phase without weights still has a word
         placed = {name: np.zeros((words, pes), dtype=np.int32) for name in ("weight", "gap")}
@@ -80,13 +80,6 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
             for name, values in placed.items():
                 values[word[own], run["pe"][0]] = run[name]
         return Entries(placed)
-
-    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operands: int, words: int) -> int:
-        """See ``Format``."""
-        first = sum(count for _, count in phase.operands[:operands]) * phase.slots
-        runs = (self._padded(nonzeros[own], phase.slots) for own in shares(nonzeros.pe))
-        late = (int(np.count_nonzero(_positions(run) >= first)) for run in runs)
-        return max(words - max(late, default=0), 0)
 
     def _padded(self, own: NonZeros, slots: int) -> dict[str, NDArray[Any]]:
         """The entries of one PE without bubbles: pe, weight, gap, and slot, or -1 for padding."""
@@ -143,9 +136,10 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
         return np.maximum(distance - 1, 0) // self.greatest
 
 
-def _positions(run: dict[str, NDArray[Any]]) -> IntArray:
-    """Where a PE stands with each of its entries, padding too."""
-    found: IntArray = np.cumsum(run["gap"], dtype=np.int64)
+def _released(phase: PhaseCode, run: dict[str, NDArray[Any]]) -> IntArray:
+    """The first word that may hold each entry; padding gathers nothing, so any may."""
+    position = np.cumsum(run["gap"], dtype=np.int64)
+    found: IntArray = np.where(run["slot"] < 0, 0, released(phase, position))
     return found
 
 

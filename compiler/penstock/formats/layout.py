@@ -31,6 +31,11 @@ class Layout:
         return len(self.order)
 
     @property
+    def columns(self) -> int:
+        """Of a matrix that multiplies the vector: positions up to the last with an element."""
+        return int(self.position_of.max(initial=-1)) + 1
+
+    @property
     def length(self) -> int:
         """Elements of the vector."""
         return int((self.element_at >= 0).sum())

@@ -22,12 +22,14 @@ class PhaseCode:
 
     matvecs: the MatVec nodes computed together (the four gates; or one). Row r of sibling m lies on
     the PE and slot index j that ``rows`` gives it, in accumulator slot j * siblings + m.
-    operands: (layout name, positions) of each gathered vector; their columns follow one another.
+    operands: (layout name, columns) of each gathered vector; their columns follow one another, and
+    positions behind a vector's last element have none: to pass them would take padding.
     gathers: for each matvec, which of ``operands`` each of its own operands is.
     format: how non-zeros become entries, with this phase's parameters.
     starts: of each operand, the first word in whose time its first elements may be written, or ();
-    packet: elements that are written in a cycle, from then on. So no word gathers an element that
-    is written less than CHAIN_DISTANCE words before it, see ``released``.
+    negative: so many words before the first one. packet: elements that are written in a cycle, from
+    then on. So no word gathers an element that is written less than CHAIN_DISTANCE words before it,
+    see ``released``.
     shared: rows, ascending, whose non-zeros are spread over all PEs: every PE sums its part of the
     j-th of them in slot index rows_per_pe + j, for all siblings. Such a row keeps its own place,
     where in the end the sum of the parts is put, and no entry uses it.
@@ -56,9 +58,14 @@ class PhaseCode:
         return siblings_of(len(self.matvecs))
 
     @property
+    def summed_rows(self) -> int:
+        """Slot indices of a PE: of the rows that are its own, then of its parts of shared ones."""
+        return self.rows_per_pe + len(self.shared)
+
+    @property
     def slots(self) -> int:
         """Accumulator slots of a PE in this phase; also the positions of one column."""
-        return (self.rows_per_pe + len(self.shared)) * self.siblings
+        return self.summed_rows * self.siblings
 
     @property
     def ways(self) -> int:
@@ -82,8 +89,8 @@ class PhaseCode:
 
     @property
     def columns(self) -> int:
-        """Columns of the phase's matrix, counted in positions."""
-        return sum(positions for _, positions in self.operands)
+        """Columns of the phase's matrix."""
+        return sum(columns for _, columns in self.operands)
 
     def row_at(self, rows: Layout, pes: int) -> IntArray:
         """The row that a PE sums in a slot index, at position slot index * pes + PE; -1: none."""
@@ -92,5 +99,5 @@ class PhaseCode:
         return np.concatenate([own, np.repeat(np.array(self.shared, dtype=np.int64), pes)])
 
     def first_columns(self) -> list[int]:
-        """The first column of each operand, counted in positions."""
-        return [sum(count for _, count in self.operands[:k]) for k in range(len(self.operands))]
+        """The first column of each operand."""
+        return [sum(columns for _, columns in self.operands[:k]) for k in range(len(self.operands))]

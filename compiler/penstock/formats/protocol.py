@@ -131,12 +131,6 @@ class Format(Protocol):
         gathers what is not written yet, see ``rows.released``.
         """
 
-    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operands: int, words: int) -> int:
-        """The latest word from which on all but the first ``operands`` can be gathered.
-
-        words: of the phase, which keeps them; bubbles against hazards apart.
-        """
-
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
         """Words -> non-zeros and the word of each."""
 

@@ -106,11 +106,31 @@ def released(phase: PhaseCode, position: IntArray) -> IntArray:
     """The first word that may gather what stands at each position, see ``PhaseCode.starts``."""
     if not phase.starts:
         return np.zeros(len(position), dtype=np.int64)
+    operand, after = _behind_start(phase, position)
+    found: IntArray = np.array(phase.starts)[operand] + after
+    return found
+
+
+def latest_starts(phase: PhaseCode, nonzeros: NonZeros, word: IntArray) -> tuple[int, ...]:
+    """Of each operand the latest start that costs no word, but none later than those behind it.
+
+    Where entries that wait come to use other ways, a hazard may cost one after all.
+    nonzeros, word: of the phase without ``starts``, as they are decoded. A PE that is done before
+    the others may wait.
+    """
+    starts = np.full(len(phase.operands), phase.words)
+    for own in shares(nonzeros.pe):
+        operand, after = _behind_start(phase, nonzeros.position[own])
+        slack = phase.words - 1 - word[own][-1]
+        np.minimum.at(starts, operand, word[own] + slack - after)
+    return tuple(np.minimum.accumulate(starts[::-1])[::-1].tolist())
+
+
+def _behind_start(phase: PhaseCode, position: IntArray) -> tuple[IntArray, IntArray]:
+    """The operand at each position, and how many words behind its start it can be gathered."""
     column, first = position // phase.slots, np.array(phase.first_columns())
     operand = np.searchsorted(first, column, side="right") - 1
-    packet = (column - first[operand]) // phase.packet
-    found: IntArray = np.array(phase.starts)[operand] + CHAIN_DISTANCE + packet
-    return found
+    return operand, CHAIN_DISTANCE + (column - first[operand]) // phase.packet
 
 
 def _deal_shared(place: IntArray, phase: PhaseCode, pes: int) -> None:
@@ -138,7 +158,8 @@ def _elements(
         raise ValueError(f"phase {phase.name} has an entry outside its matrix")
     row = phase.row_at(layouts[phase.rows], pes)[position_on(nonzeros.pe, index, pes)]
     number = _numbers(phase)[column, sibling]
-    element = np.concatenate([layouts[name].element_at for name, _ in phase.operands])[column]
+    elements = [layouts[name].element_at[:columns] for name, columns in phase.operands]
+    element = np.concatenate(elements)[column]
     if (row < 0).any() or (number == NOBODY).any():
         raise ValueError(f"phase {phase.name} has an entry outside its matrix")
     if (element < 0).any():
@@ -164,4 +185,4 @@ def _numbers(phase: PhaseCode) -> IntArray:
     numbers = np.full((len(phase.operands), phase.siblings), NOBODY, dtype=np.int16)
     for n, ((m, _), (_, operand)) in enumerate(_pairs(phase)):
         numbers[operand, m] = n
-    return np.repeat(numbers, [positions for _, positions in phase.operands], axis=0)
+    return np.repeat(numbers, [columns for _, columns in phase.operands], axis=0)

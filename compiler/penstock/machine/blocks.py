@@ -59,6 +59,7 @@ def blocks(machine: Machine) -> tuple[Block, ...]:
         unpackers(machine),
         pe_array(machine),
         collectors(machine),
+        *adders_of_parts(machine),
         *cell_units(machine),
         *packers(machine),
         streams(machine),
@@ -177,6 +178,17 @@ def collector(pes: int, banks: int, ways: int, bits: int) -> Logic:
     """All banks of one of ``pes`` PEs, and the tree that adds up to ``ways`` of them."""
     chosen = logic.multiplexer(pes, bits) * banks if pes > 1 else Logic()
     return chosen + logic.adder(bits) * (ways - 1) + logic.register(bits * (banks + 1))
+
+
+def adders_of_parts(machine: Machine) -> tuple[Block, ...]:
+    """Of shared rows: a tree over all PEs for each accumulator bank, and the choice of a place."""
+    if not machine.parts:
+        return ()
+    hardware, bits = machine.hardware, machine.accumulator_bits
+    adder = logic.adder(bits) + logic.register(bits)
+    tree = adder * (hardware.pes - 1) + logic.multiplexer(2, bits) * hardware.pes
+    count = machine.plan.banks * hardware.lanes
+    return (Block("sums of shared rows", count, tree),)
 
 
 def cell_units(machine: Machine) -> tuple[Block, ...]:

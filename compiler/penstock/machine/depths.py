@@ -18,6 +18,11 @@ SPMV_DEPTH = 12
 written back (3)."""
 DRAIN_DEPTH = 4
 """Sums read and zeros left (2), added up (1, more for many ways), written (1)."""
+PARTS_DEPTH = 4
+"""Parts of a shared row read and zeros left (2), brought together from all PEs (1), their sum
+written (1), beside one cycle for each level of the tree."""
+PARTS_INTERVAL = 2
+"""Cycles between two shared rows: zeros and a sum are written to a memory with one write port."""
 ADDER_TREE_CYCLES = 3
 """Selecting the PE (1), reading its sums and leaving zeros (1), beside one cycle for each level of
 the tree, and bringing what comes out to all copies of the memory (1)."""

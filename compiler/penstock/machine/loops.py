@@ -170,6 +170,8 @@ def _steps(machine: Machine) -> Iterator[Loop]:
         if machine.hardware.overlaps:
             yield Loop("clear_slots", "", Process.COMPUTE, When.CALL, machine.rows.depth)
     for phase in machine.phases:
+        yield loop("parts", "", phase.sweep, len(phase.shared))
+    for phase in machine.phases:
         if machine.hardware.overlaps and phase.product is not None:
             yield loop("drain", phase.name, phase.sweep, phase.unit.rows_per_pe)
         yield loop("cells", phase.name, phase.sweep, phase.positions // units)

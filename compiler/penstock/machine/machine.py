@@ -25,6 +25,7 @@ from penstock.machine.memories import (
     memories,
 )
 from penstock.machine.order import Order, issue_order
+from penstock.machine.parts import Parts, parts
 from penstock.machine.phases import Load, Phase, loads, phases
 from penstock.machine.ports import Port, group, kernel_ports
 from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
@@ -211,6 +212,11 @@ class Machine:
             found[run.phase, run.first] = address
             address += run.words
         return found
+
+    @cached_property
+    def parts(self) -> tuple[Parts, ...]:
+        """Of shared rows, for each phase that has any."""
+        return parts(self.plan, self.rows)
 
     @property
     def every_run(self) -> list[Run]:

@@ -62,7 +62,7 @@ class AccumulatorRows:
 
 def accumulator_rows(kept: Storage, runs: dict[int, SweepRuns]) -> AccumulatorRows:
     """Give every phase that pauses its rows, behind those that the others share."""
-    rows = {product.nodes.name: product.code.rows_per_pe for product in kept.plan.products}
+    rows = {product.nodes.name: product.code.summed_rows for product in kept.plan.products}
     pausing = {
         run.phase for own in runs.values() for run in own.beside.values()
     }  # fmt: skip

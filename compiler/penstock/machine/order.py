@@ -22,6 +22,7 @@ class Work(StrEnum):
 
     LOAD = "load"  # a frame into the activation memory
     SPMV = "spmv"  # a run of a phase's words through the PE array
+    PARTS = "parts"  # of shared rows, added up over all PEs
     DRAIN = "drain"  # a phase's sums out of the accumulators
     CELLS = "cells"  # the element-wise unit over a phase's rows
     COMMIT = "commit"  # a deferred state's new value takes effect
@@ -180,6 +181,8 @@ def _phase(
         bound = phase.product.bound
         if phase.name in own.own:
             writer.run(own.own[phase.name], max(bound - elsewhere, 0))
+        if phase.shared:
+            writer.issue(Work.PARTS, phase.name, phase.sweep, phase.parts_cycles)
         if overlaps:
             cycles = phase.unit.rows_per_pe + DRAIN_DEPTH + LOOP_CYCLES + CALL_CYCLES
             writer.issue(Work.DRAIN, phase.name, phase.sweep, cycles)

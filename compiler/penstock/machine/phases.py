@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from penstock.machine import arrays
 from penstock.machine.arrays import Array
-from penstock.machine.depths import ADDER_TREE_CYCLES, CALL_CYCLES, LOOP_CYCLES
+from penstock.machine.depths import (
+    ADDER_TREE_CYCLES,
+    CALL_CYCLES,
+    LOOP_CYCLES,
+    PARTS_DEPTH,
+    PARTS_INTERVAL,
+)
 from penstock.machine.storage import Storage
 from penstock.machine.units import Unit, build_unit
 from penstock.ops.matvec import MatVec
@@ -68,6 +74,20 @@ class Phase:
         return turns * self.interval + self.depth + LOOP_CYCLES + CALL_CYCLES
 
     @property
+    def shared(self) -> tuple[int, ...]:
+        """The rows whose parts all PEs sum."""
+        return self.product.code.shared if self.product is not None else ()
+
+    @property
+    def parts_cycles(self) -> int:
+        """Cycles in which the parts of its shared rows are added up; 0 if it has none."""
+        if not self.shared:
+            return 0
+        pes = self.positions // self.unit.rows_per_pe
+        turns = len(self.shared) * PARTS_INTERVAL
+        return turns + PARTS_DEPTH + tree_levels(pes) + LOOP_CYCLES + CALL_CYCLES
+
+    @property
     def words(self) -> int:
         """Words of its products; 0 if it has none."""
         return self.product.code.words if self.product is not None else 0
@@ -81,6 +101,11 @@ class Phase:
     def is_scattered(self) -> bool:
         """True if its operands do not lie side by side."""
         return len(set(self.operand_bases)) > 1
+
+
+def tree_levels(inputs: int) -> int:
+    """Levels of a tree of adders with two inputs each."""
+    return (inputs - 1).bit_length()
 
 
 def loads(kept: Storage) -> tuple[Load, ...]:
@@ -173,6 +198,6 @@ def _columns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], tuple[i
         segment = kept.segment(nodes.sweep, source)
         assert segment is not None, f"{source} is gathered, and has no segment"
         bases.append(kept.activations.base[segment] - column)
-        column += kept.plan.positions(source)
+        column += kept.plan.layout(source).columns
         ends.append(column)
     return tuple(ends), tuple(bases)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.machine.depths import CALL_CYCLES, LOOP_CYCLES, SPMV_DEPTH
 from penstock.machine.phases import Load, Phase
 from penstock.machine.storage import Storage
@@ -28,7 +29,8 @@ class Run:
 
     beside: the phase beside whose unit it runs, if it does. is_ahead: it belongs to the next step.
     segment, packets: what it writes into the activation memory meanwhile, a packet in each cycle
-    from its first on; "" and 0 for nothing. first_beat, end_beat: its words in each weight file.
+    from its first on; "" and 0 for nothing. lead: cycles in which it only writes packets, before
+    its first word. first_beat, end_beat: its words in each weight file.
     """
 
     phase: str
@@ -39,6 +41,7 @@ class Run:
     is_ahead: bool = False
     segment: str = ""
     packets: int = 0
+    lead: int = 0
     first_beat: int = 0
     end_beat: int = 0
 
@@ -50,7 +53,7 @@ class Run:
     @property
     def iterations(self) -> int:
         """How often its loop goes round."""
-        return max(self.words, self.packets)
+        return max(self.lead + self.words, self.packets)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def _available(phase: Phase, distance: int) -> int:
         return 0
     code = phase.product.code
     late = (s for s, own in zip(code.starts, phase.nodes.ready, strict=True) if own < distance)
-    return next(late, code.words)
+    return max(next(late, code.words), 0)
 
 
 def _in_order(phases: list[Phase], j: int, windows: dict[int, int]) -> dict[str, Run]:
@@ -139,6 +142,8 @@ def _in_order(phases: list[Phase], j: int, windows: dict[int, int]) -> dict[str,
     found = {}
     for distance in sorted(windows, reverse=True):
         words = min(windows[distance], _available(phase, distance) - first)
+        if first == 0 and phase.product is not None:  # its first vector may be written meanwhile
+            words -= max(-phase.product.code.starts[0], 0)
         if words >= FEWEST_WORDS:
             i = (j - distance) % count
             found[phases[i].name] = Run(
@@ -195,15 +200,16 @@ class Supply:
         starts = self._starts(run)
         needed = [s for s in self.pending if starts.get(s, run.first + run.words)
                   < run.first + run.words]  # fmt: skip
-        own = [s for s in needed if starts[s] >= run.first][-1:]
-        if not needed:
-            own = self.pending[:1]
+        own = needed[-1:] or self.pending[:1]
         alone = [segment for segment in needed if segment not in own]
         if alone:
             before[at] = tuple(self._alone(segment) for segment in alone)
         self.pending = [s for s in self.pending if s not in (*alone, *own)]
         if own:
             run = replace(run, segment=own[0], packets=self.packets[own[0]])
+        if needed:
+            written = run.packets - 1 + CHAIN_DISTANCE  # all of them, when the first word gathers
+            run = replace(run, lead=max(min(run.first - starts[own[0]], written), 0))
         if run.iterations:
             runs[at] = run
 
@@ -232,7 +238,7 @@ class Supply:
         early.sort(key=lambda run: (index[run.phase], run.first))
         return (
             *(self._alone(segment) for segment in there if segment in self.packets and segment),
-            *(replace(run, segment="", packets=0, beside=None) for run in early),
+            *(replace(run, segment="", packets=0, lead=0, beside=None) for run in early),
         )
 
 

@@ -48,7 +48,7 @@ class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: AnyFormat
     banks: Literal[4, 8, 16]
     words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
-    starts: Annotated[tuple[Address, ...], Meta(max_length=1 << 10)]
+    starts: Annotated[tuple[Base, ...], Meta(max_length=1 << 10)]
     packet: Annotated[int, Meta(ge=0, le=MAX_CELL_UNITS)]
     shared: Annotated[tuple[Row, ...], Meta(max_length=MAX_LENGTH)]
 
@@ -91,8 +91,8 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the column's number. beat_depth, word_depth: depths of the streams of weights. results: the
     vectors of the output, in the order in which they arrive. accumulator_rows: of each PE;
     first_rows: where those of each phase begin. runs, if any overlap: name -> its phase, first
-    word, words, packets, the place of the first packet, and which of the kept places it goes on
-    from.
+    word, words, packets, the place of the first packet, cycles before the first word, and which of
+    the kept places it goes on from.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
@@ -107,7 +107,7 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     results: Annotated[tuple[Name, ...], Meta(min_length=1)]
     accumulator_rows: Length
     first_rows: tuple[Address, ...]
-    runs: dict[Name, Annotated[tuple[Address, ...], Meta(min_length=6, max_length=6)]]
+    runs: dict[Name, Annotated[tuple[Address, ...], Meta(min_length=7, max_length=7)]]
 
 
 class When(StrEnum):
@@ -219,7 +219,8 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
             known.get(phase.rows) == phase.rows_per_pe * fields.pes
         ),
         f"the operands of phase {phase.name} are not those of their layouts": all(
-            known.get(name) == positions for name, positions in phase.operands
+            name in known and _columns(fields.layouts[name]) == count
+            for name, count in phase.operands
         ),
         f"the shared rows of phase {phase.name} are not rows of its layout, each once, ascending": (
             _is_ascending(phase.shared)
@@ -256,6 +257,11 @@ def _covers(fields: ManifestFields, phase: int) -> bool:
             return False
         end += words
     return end == fields.phases[phase].words
+
+
+def _columns(order: tuple[int, ...]) -> int:
+    """See ``Layout.columns``."""
+    return next((at + 1 for at in reversed(range(len(order))) if order[at] >= 0), 0)
 
 
 def _is_ascending(rows: tuple[int, ...]) -> bool:

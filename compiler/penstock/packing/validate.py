@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from penstock.formats import PhaseCode
+from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
 from penstock.packing.manifest import Manifest, unpack_phase
@@ -51,6 +52,7 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
             closest.append(least)
         weights += len(nonzeros.pe)
         words += phase.words
+    _validate_packets(manifest)
     read = [name for node in graph.of_kind("matvec") for name in node.inputs[1::2]]
     if sorted(covered) != sorted(read):
         raise AssertionError("a matrix is not packed, or packed more often than it is read")
@@ -81,6 +83,27 @@ def _validate_runs(manifest: Manifest) -> None:
         raise AssertionError("a run is of no phase")
 
 
+def _validate_packets(manifest: Manifest) -> None:
+    """A run writes each packet CHAIN_DISTANCE cycles or more before any of its words gathers it.
+
+    It writes them from its first cycle on, ``lead`` cycles before its first word; the words gather
+    none sooner than the ``starts`` of the phase allow.
+    """
+    kernel = manifest.kernel
+    for index, first, words, packets, to, lead, _ in kernel.runs.values():
+        if index >= len(manifest.phases):
+            raise AssertionError("a run of the kernel is of no phase")
+        phase = manifest.phases[index]
+        known = len(phase.starts) == len(phase.operands)
+        _demand(known, phase.name, "its vectors have no starts, though packets are written")
+        is_over = lead >= packets - 1 + CHAIN_DISTANCE  # written as a whole before the first word
+        addresses = np.array(kernel.operand_bases[index]) + phase.first_columns()
+        for operand in np.flatnonzero(addresses == to * kernel.elements_per_cycle):
+            in_time = is_over or phase.starts[operand] + lead >= first
+            is_idle = packets == 0 or words == 0
+            _demand(is_idle or in_time, phase.name, "a run writes packets later than it reads them")
+
+
 def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:
     """The phase's code describes the products that the graph has, as the kernel computes them."""
     rows = manifest.layouts[phase.rows]
@@ -109,7 +132,7 @@ def _validate_gathers(graph: Graph, manifest: Manifest, phase: PhaseCode) -> Non
         _demand(len(gathered) == len(sources), phase.name, f"{matvec} reads other vectors")
         for operand, x in zip(gathered, sources, strict=True):
             layout = manifest.layouts[manifest.layout_of[x]]
-            own = (manifest.layout_of[x], layout.positions)
+            own = (manifest.layout_of[x], layout.columns)
             is_own = 0 <= operand < len(phase.operands) and phase.operands[operand] == own
             is_own = is_own and vectors.setdefault(operand, x) == x
             _demand(is_own, phase.name, f"{matvec} reads other vectors")

@@ -15,8 +15,10 @@ from penstock.schedule.assign import balance, interleave
 from penstock.schedule.search import improve, least_heaviest
 from penstock.settings import Hardware
 
-SHARED_ROW_CYCLES = 8
-"""Of every shared row, beside one for each sibling: its parts are read, summed and put back."""
+SHARED_ROW_CYCLES = 2
+"""Of every shared row: its parts are read, and the sum is put back."""
+SHARING_CYCLES = 7
+"""Of a phase with shared rows, beside one for each level of an adder tree over all PEs."""
 WORTH_A_TREE = 0.01
 """An adder over all PEs must save this share of the cycles."""
 TRIALS = 12
@@ -106,7 +108,7 @@ def estimate(
         cycles += words * (1 + 1 / np.expm1(min(widest / gap, 50.0)))
         if own:
             levels = (hardware.pes - 1).bit_length()
-            cycles += len(own) * (siblings + SHARED_ROW_CYCLES) + levels
+            cycles += len(own) * SHARED_ROW_CYCLES + levels + SHARING_CYCLES
     return float(cycles)
 
 
@@ -163,7 +165,7 @@ def _promising(
     heaviest_first = np.argsort(-rows.loads[phase], kind="stable")
     excess = best.heaviest[phase] - bound(rows.loads, hardware.pes)[phase]
     most = min(
-        int(excess) // (rows.siblings[phase] + SHARED_ROW_CYCLES),
+        int(excess) // SHARED_ROW_CYCLES,
         int(np.count_nonzero(rows.loads[phase])),
         MAX_LENGTH // hardware.pes - least - 1,
     )

@@ -14,6 +14,7 @@ from penstock.fixed import IntArray
 from penstock.formats import Entries, Gap, Layout, NonZeros, PhaseCode
 from penstock.formats.phase import siblings_of
 from penstock.formats.protocol import Matrices
+from penstock.formats.rows import latest_starts
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
 from penstock.schedule.ahead import in_order_of_readiness
@@ -23,7 +24,7 @@ from penstock.schedule.partition import Partition, PhaseNodes, partition
 from penstock.settings import Hardware
 
 BANK_CHOICES = (4, 8, 16)
-BUBBLES_TOLERATED = 0.01
+BUBBLES_TOLERATED = 0.005
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,7 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     if hardware.overlaps:
         for phase in products:
             code = replace(codes[phase.name], banks=banks)
-            code = _with_starts(
-                phase, code, nonzeros[phase.name], entries[phase.name].words, hardware
-            )
+            code = _with_starts(code, entries[phase.name], hardware)
             codes[phase.name] = code
             entries[phase.name] = code.format.encode(
                 code, hardware.pes, nonzeros[phase.name], hardware.hazard_distance
@@ -187,7 +186,7 @@ def _blank_code(
     graph: Graph, phase: PhaseNodes, layouts: dict[str, Layout], order_of: dict[str, str],
     hardware: Hardware,
 ) -> PhaseCode:  # fmt: skip
-    operands = tuple((order_of[s], layouts[order_of[s]].positions) for s in phase.operands)
+    operands = tuple((order_of[s], layouts[order_of[s]].columns) for s in phase.operands)
     rows = order_of[phase.matvecs[0]]
     weight_bits = max(
         graph[weights].tensor.type.width
@@ -204,7 +203,7 @@ def _blank_code(
 def _encode_all(
     codes: dict[str, PhaseCode], nonzeros: dict[str, NonZeros], hardware: Hardware
 ) -> tuple[int, dict[str, Entries]]:
-    """Words of all phases with the fewest accumulator banks that keep bubbles under 1 %."""
+    """Words of all phases with the fewest accumulator banks that keep bubbles under 0.5 %."""
     asked = hardware.accumulator_banks
     for banks in (asked,) if asked else BANK_CHOICES:
         entries = {
@@ -222,17 +221,13 @@ def _encode_all(
     return banks, entries
 
 
-def _with_starts(
-    phase: PhaseNodes, code: PhaseCode, nonzeros: NonZeros, words: int, hardware: Hardware
-) -> PhaseCode:
-    """When each vector may begin to be written: as late as costs no word if others are earlier."""
-    starts: list[int] = []
-    for k, ready in enumerate(phase.ready):
-        if k == 0 or ready == phase.ready[k - 1]:
-            starts.append(starts[-1] if starts else 0)
-        else:
-            starts.append(max(starts[-1], code.format.head_words(code, nonzeros, k, words)))
-    return replace(code, starts=tuple(starts), packet=hardware.cell_units)
+def _with_starts(code: PhaseCode, entries: Entries, hardware: Hardware) -> PhaseCode:
+    """When each vector may begin to be written: as late as costs no word.
+
+    entries: the words without starts.
+    """
+    code = replace(code, packet=hardware.cell_units, words=entries.words)
+    return replace(code, starts=latest_starts(code, *code.format.decode(code, entries)))
 
 
 def _product(

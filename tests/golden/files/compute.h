@@ -249,7 +249,7 @@ SWEEP_0:
 #pragma HLS UNROLL
       last[lane] = step + 1 == length[lane];
     }
-    spmv(L0_GATES_FROM_16, words, l0_y_packets, vector, kept_column, kept_slot, acc);
+    spmv(L0_GATES_FROM_12, words, l0_y_packets, vector, kept_column, kept_slot, acc);
     // Side by side: they share no memory.
     l0_gates_drain(acc, sums);
     load_x_0(frames, x_0_packets, n + 1 < steps);

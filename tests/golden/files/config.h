@@ -46,7 +46,7 @@ const unsigned PARAMETER_BEATS = 8;
 
 typedef ap_uint<BEAT_BITS> beat_t;
 typedef ap_int<12> weight_t;
-typedef ap_uint<5> gap_t;
+typedef ap_uint<4> gap_t;
 typedef ap_int<16> activation_t;  // any gathered value, as its raw integer
 typedef ap_int<16> io_t;
 
@@ -77,7 +77,7 @@ struct gathered_t {  // neighbouring elements, as many as the cell unit makes in
 };
 
 // What the PEs of one group consume in one cycle: for each an entry, its fields from the lowest bit on.
-const int ENTRY_BITS = 17;
+const int ENTRY_BITS = 16;
 typedef ap_uint<ENTRY_BITS> entry_t;
 struct word_t {
   entry_t entry[GROUP_PES];
@@ -132,61 +132,56 @@ struct phase_t {
   ap_uint<3> row;          // its first row in the accumulators
 };
 const int PHASES = 3;
-const phase_t L0_GATES = {0, 26, 0, 12, 2, 1, 1};
-const phase_t L0_PROJECTION = {1, 5, 6, 1, 0, 3, 0};
-const phase_t HEAD_DENSE = {2, 4, 12, 1, 0, 3, 0};
+const phase_t L0_GATES = {0, 24, 0, 12, 2, 1, 1};
+const phase_t L0_PROJECTION = {1, 2, 6, 1, 0, 3, 0};
+const phase_t HEAD_DENSE = {2, 2, 12, 1, 0, 3, 0};
 
 // A stretch of a phase's words that the PE array goes through in one go. Meanwhile it writes packets
-// into the activation memory, one in each cycle from the first on; a word gathers what was written
-// at least 2 words before it (proven from the packed words). A phase whose words are not all run at
-// once keeps the PEs' places.
+// into the activation memory, one in each cycle from the first on, some of them before its first word;
+// a word gathers what was written at least 2 cycles before it (proven from the packed words). A phase
+// whose words are not all run at once keeps the PEs' places.
 struct run_t {
   phase_t phase;
-  ap_uint<6> first;       // its first word
-  ap_uint<6> words;
+  ap_uint<5> first;       // its first word
+  ap_uint<5> words;
   ap_uint<2> packets;
   ap_uint<4> to;          // where the first packet goes, in packets
+  ap_uint<2> lead;        // cycles before the first word
   ap_uint<1> kept;        // which places it goes on from and leaves behind
 };
 const int MAX_PACKETS = 3;
 const int KEPT = 2;          // phases that pause
 const int SIBLINGS = 4;
 const int SUM_ROWS = 3;
-const run_t WRITE_L0_Y = {L0_GATES, 0, 0, 1, 2, 0};
-const run_t WRITE_X_0 = {L0_GATES, 0, 0, 2, 0, 0};
-const run_t L0_GATES_FROM_0 = {L0_GATES, 0, 16, 0, 0, 1};
-const run_t L0_GATES_FROM_16 = {L0_GATES, 16, 10, 1, 2, 1};
-const run_t L0_GATES_FROM_0_2 = {L0_GATES, 0, 16, 2, 0, 1};
-const run_t L0_PROJECTION_FROM_0 = {L0_PROJECTION, 0, 5, 3, 3, 0};
-const run_t WRITE_L0_Y_LAST = {L0_GATES, 0, 0, 1, 6, 0};
-const run_t HEAD_DENSE_FROM_0 = {HEAD_DENSE, 0, 4, 0, 0, 0};
+const run_t WRITE_L0_Y = {L0_GATES, 0, 0, 1, 2, 0, 0};
+const run_t WRITE_X_0 = {L0_GATES, 0, 0, 2, 0, 0, 0};
+const run_t L0_GATES_FROM_0 = {L0_GATES, 0, 12, 0, 0, 0, 1};
+const run_t L0_GATES_FROM_12 = {L0_GATES, 12, 12, 1, 2, 0, 1};
+const run_t L0_GATES_FROM_0_2 = {L0_GATES, 0, 12, 2, 0, 2, 1};
+const run_t L0_PROJECTION_FROM_0 = {L0_PROJECTION, 0, 2, 3, 3, 3, 0};
+const run_t WRITE_L0_Y_LAST = {L0_GATES, 0, 0, 1, 6, 0, 0};
+const run_t HEAD_DENSE_FROM_0 = {HEAD_DENSE, 0, 2, 0, 0, 0, 0};
 
 // A gap is split into columns and slots by table: no divider in the PE.
-const unsigned char GAP_COLUMNS[PHASES][32] = {
+const unsigned char GAP_COLUMNS[PHASES][16] = {
     {  // l0.gates
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1,
-        1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
     },
     {  // l0.projection
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-        16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
     },
     {  // head.dense
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-        16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
     },
 };
-const unsigned char GAP_SLOTS[PHASES][32] = {
+const unsigned char GAP_SLOTS[PHASES][16] = {
     {  // l0.gates
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3,
-        4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7,
     },
     {  // l0.projection
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     },
     {  // head.dense
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     },
 };
@@ -195,7 +190,7 @@ const unsigned char GAP_SLOTS[PHASES][32] = {
 // the column where the next operand begins.
 const int OPERANDS = 2;
 const unsigned OPERAND_END[PHASES][OPERANDS] = {
-    {4, 2147483648},
+    {3, 2147483648},
     {2147483648, 2147483648},
     {2147483648, 2147483648},
 };
@@ -203,6 +198,13 @@ const unsigned char ALIGN[PHASES][4][OPERANDS] = {
     {{1, 0}, {2, 0}, {2, 0}, {1, 0}},  // l0.gates
     {{0, 0}, {0, 0}, {0, 0}, {0, 0}},  // l0.projection
     {{0, 0}, {0, 0}, {0, 0}, {0, 0}},  // head.dense
+};
+
+// Operands of a phase that lie apart: address of a column less the column's number.
+const int OPERAND_BASE[PHASES][OPERANDS] = {
+    {0, 1},  // l0.gates
+    {6, 0},  // l0.projection
+    {12, 0},  // head.dense
 };
 
 // The activation memory's segments.

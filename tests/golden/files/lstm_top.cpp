@@ -22,7 +22,7 @@ extern "C" void lstm_top(
     unsigned start, unsigned reload, unsigned store) {
 #pragma HLS INTERFACE m_axi port=x bundle=gmem_x offset=slave depth=3 \
     max_read_burst_length=64 num_read_outstanding=4
-#pragma HLS INTERFACE m_axi port=weights_0 bundle=gmem_w0 offset=slave depth=5 \
+#pragma HLS INTERFACE m_axi port=weights_0 bundle=gmem_w0 offset=slave depth=4 \
     max_read_burst_length=64 num_read_outstanding=4
 #pragma HLS INTERFACE m_axi port=parameters bundle=gmem_p offset=slave depth=8 \
     max_read_burst_length=64 num_read_outstanding=4

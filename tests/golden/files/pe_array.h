@@ -28,6 +28,7 @@ static void spmv_group(const run_t run, word_stream &words, const gathered_t pac
 #pragma HLS ARRAY_PARTITION variable=GAP_SLOTS complete dim=0
 #pragma HLS ARRAY_PARTITION variable=OPERAND_END complete dim=0
 #pragma HLS ARRAY_PARTITION variable=ALIGN complete dim=0
+#pragma HLS ARRAY_PARTITION variable=OPERAND_BASE complete dim=0
 START:
   for (int p = 0; p < GROUP_PES; ++p) {
 #pragma HLS UNROLL
@@ -35,10 +36,11 @@ START:
     slot[p] = run.first == 0 ? slot_t(0) : kept_slot[run.kept][p];
   }
   word_t word;
-  const unsigned rounds = run.words > run.packets ? unsigned(run.words) : unsigned(run.packets);
+  const unsigned end = run.lead + run.words;
+  const unsigned rounds = end > run.packets ? end : unsigned(run.packets);
 WORDS:
   for (unsigned n = 0; n < rounds; ++n) {
-#pragma HLS LOOP_TRIPCOUNT max=26
+#pragma HLS LOOP_TRIPCOUNT max=24
 #pragma HLS PIPELINE II=1
 #pragma HLS DEPENDENCE variable=acc inter RAW distance=4 true
 #pragma HLS DEPENDENCE variable=vector inter RAW distance=2 true
@@ -56,7 +58,8 @@ WORDS:
         }
       }
     }
-    if (n < run.words) {
+    const unsigned turn = n - run.lead;  // beyond the last word, too, while there is none yet
+    if (turn < run.words) {
       words.read(word);
     } else {  // weights 0 and gaps 0: nothing moves, nothing is added
       for (int p = 0; p < GROUP_PES; ++p) {
@@ -79,7 +82,7 @@ WORDS:
       slot[p] = next;
       column[p] = here;
       const unsigned sibling = next & ((1u << phase.sibling_bits) - 1);
-      const unsigned way = (run.first + n) & ((1u << phase.way_bits) - 1);
+      const unsigned way = (run.first + turn) & ((1u << phase.way_bits) - 1);
       const unsigned bank = (sibling << phase.way_bits) | way;
       const unsigned address = phase.row + (next >> phase.sibling_bits);
       unsigned operand = 0;
@@ -91,7 +94,7 @@ WORDS:
       // Weights of different scales are brought to one before they are multiplied, not their products.
       const factor_t factor = weight.to_int64() << ALIGN[phase.id][sibling][operand];
       if (factor != 0) {
-        const activations_t activation = vector[p / COPY_PES][phase.base + here];
+        const activations_t activation = vector[p / COPY_PES][OPERAND_BASE[phase.id][operand] + here];
         sums_t sums = acc[p][bank][address];
       LANES_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {

@@ -9,7 +9,7 @@
 // The phases of every step, in the order in which compute consumes them, from one memory port.
 static void fetch_words(const beat_t *weights, beat_stream &beats, unsigned steps) {
 AHEAD_L0_GATES_FROM_0:
-  for (unsigned k = 1; k < 3; ++k) {
+  for (unsigned k = 1; k < 2; ++k) {
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_FETCH_WORDS);
     beats.write(weights[k]);
@@ -18,7 +18,7 @@ SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
 #pragma HLS LOOP_TRIPCOUNT max=256
   BEATS_0:
-    for (unsigned k = 0; k < 4; ++k) {
+    for (unsigned k = 0; k < 3; ++k) {
 #pragma HLS PIPELINE II=1
       COUNT(LOOP_FETCH_WORDS);
       beats.write(weights[k]);
@@ -27,7 +27,7 @@ SWEEP_0:
 SWEEP_1:
   for (unsigned n = 0; n < 1; ++n) {
   BEATS_1:
-    for (unsigned k = 4; k < 5; ++k) {
+    for (unsigned k = 3; k < 4; ++k) {
 #pragma HLS PIPELINE II=1
       COUNT(LOOP_FETCH_WORDS);
       beats.write(weights[k]);
@@ -119,7 +119,7 @@ EMPTY:
   unsigned short units = 0;  // of them in the residue
 WORDS:
   for (unsigned n = 0; n < turns; ++n) {
-#pragma HLS LOOP_TRIPCOUNT max=16
+#pragma HLS LOOP_TRIPCOUNT max=12
 #pragma HLS PIPELINE II=1
     COUNT(LOOP_UNPACK_WORDS);
     if (units < WORD_BITS / UNIT_BITS) {
@@ -152,17 +152,17 @@ WORDS:
 }
 
 static void unpack_words(beat_stream &beats, word_stream &words, unsigned steps) {
-  unpack_run<12, 5>(16, beats, words);
+  unpack_run<12, 4>(12, beats, words);
 SWEEP_0:
   for (unsigned n = 0; n < steps; ++n) {
 #pragma HLS LOOP_TRIPCOUNT max=256
-    unpack_run<12, 5>(10, beats, words);
-    unpack_run<12, 5>(16, beats, words);
-    unpack_run<12, 2>(5, beats, words);
+    unpack_run<12, 4>(12, beats, words);
+    unpack_run<12, 4>(12, beats, words);
+    unpack_run<12, 2>(2, beats, words);
   }
 SWEEP_1:
   for (unsigned n = 0; n < 1; ++n) {
-    unpack_run<12, 1>(4, beats, words);
+    unpack_run<12, 1>(2, beats, words);
   }
 }
 

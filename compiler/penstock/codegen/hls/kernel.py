@@ -6,15 +6,17 @@ import math
 from typing import Any
 
 from penstock.codegen.hls.names import Names, lengths_of_lanes, one_line, plain_cpp
-from penstock.codegen.hls.steps import StateCode, phase_code, run_codes, sweep_code
+from penstock.codegen.hls.steps import StateCode, parts_codes, phase_code, run_codes, sweep_code
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
 from penstock.codegen.hls.units import unit_code
 from penstock.codegen.render import render
 from penstock.formats.kernel import KernelFormat, kernel_format
 from penstock.ir.walk import empty_capture
 from penstock.machine import Machine
+from penstock.machine.depths import PARTS_INTERVAL
 from penstock.machine.loops import turns_of
 from penstock.machine.memories import Access, Memory
+from penstock.machine.phases import tree_levels
 from penstock.machine.ports import BURST_BEATS, OUTSTANDING
 from penstock.packing.vectors import parameter_offsets, parameter_ports
 from penstock.version import __version__
@@ -68,7 +70,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
                    for index, phase in enumerate(machine.products)],
         "sweeps": [sweep_code(machine, names, units, states, index)
                    for index in range(len(machine.graph.sweeps))],
-        **run_codes(machine, names),
+        **run_codes(machine, names), **_parts(machine, names),
         "units": list(units.values()), "states": states,
         "state_beats": machine.state_beats,
         "captures": _captures(machine, names), "parameters": _parameters(machine, names),
@@ -118,6 +120,7 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
     names += ["MAX_STEPS"] if context["buffers_frames"] else []
     names += ["MAX_PACKETS", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
+    names += ["SHARED_ROWS", "LEVELS", "OWNER", "OWN_ROW"] if context["parts"] else []
     has_operands = context["is_aligned"] or context["is_scattered"]
     names += ["OPERANDS", "OPERAND_END"] if has_operands else []
     names += ["ALIGN"] if context["is_aligned"] else []
@@ -136,6 +139,20 @@ def _step_arrays(machine: Machine, names: Names) -> list[dict[str, Any]]:
          "storage": _storage(machine.memory_of(array))}
         for array in arrays
     ]  # fmt: skip
+
+
+def _parts(machine: Machine, names: Names) -> dict[str, Any]:
+    """The tables of shared rows, and the adder over all PEs."""
+    codes = parts_codes(machine, names)
+    pes = machine.hardware.pes
+    return {
+        "parts": codes, "parts_interval": PARTS_INTERVAL, "levels": tree_levels(pes),
+        "most_parts": max((code["rows"] for code in codes), default=0),
+        "parts_bits": {
+            "first": machine.rows.depth.bit_length(),
+            "rows": sum(code["rows"] for code in codes).bit_length(),
+        },
+    }  # fmt: skip
 
 
 def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:

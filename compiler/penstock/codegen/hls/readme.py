@@ -17,6 +17,7 @@ from penstock.packing.vectors import parameter_offsets
 WORK = {
     Work.LOAD: "load of {}", Work.SPMV: "{}: SpMV", Work.CELLS: "{}: cell unit",
     Work.COMMIT: "{} takes effect", Work.DRAIN: "{}: sums", Work.CLEAR: "{} cleared",
+    Work.PARTS: "{}: shared rows",
 }  # fmt: skip
 
 

@@ -65,6 +65,19 @@ def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict
     }  # fmt: skip
 
 
+def parts_codes(machine: Machine, names: Names) -> list[dict[str, Any]]:
+    """Of each phase with shared rows: where the parts are, and where their sums go."""
+    found, at = [], 0
+    for parts in machine.parts:
+        found.append({
+            "constant": names.parts(parts.phase), "phase": one_line(parts.phase),
+            "first": parts.first, "rows": len(parts.places), "at": at,
+            "pes": [pe for pe, _ in parts.places], "places": [row for _, row in parts.places],
+        })  # fmt: skip
+        at += len(parts.places)
+    return found
+
+
 def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
     """All runs, the packets that they write, and the sizes of both."""
     if not machine.hardware.overlaps:
@@ -81,6 +94,7 @@ def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
         "run_bits": {
             "words": max(code["words"] for code in runs.values()).bit_length() + 1,
             "packets": machine.max_packets.bit_length(),
+            "lead": max(code["lead"] for code in runs.values()).bit_length() or 1,
             "to": machine.kept.activations.depth.bit_length(),
             "kept": len(machine.pausing).bit_length() or 1,
         },
@@ -90,21 +104,22 @@ def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
 
 def _run(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
     phase = run.phase or machine.products[0].name
-    fields = ("phase", "first", "words", "packets", "to", "kept")
+    fields = ("phase", "first", "words", "packets", "to", "lead", "kept")
     numbers = dict(zip(fields, run_fields(machine, run), strict=True))
     at = machine.stored_words.get((run.phase, run.first), 0)
     return {**numbers, "constant": names.run(run), "phase": names.phase(phase), "at": at}
 
 
 def run_fields(machine: Machine, run: Run) -> tuple[int, ...]:
-    """Its phase's number, first word, words, packets, the place of the first packet, and which of
-    the places it goes on from: those of phases that do not pause are the first, and not looked at.
+    """Its phase's number, first word, words, packets, the place of the first packet, cycles before
+    the first word, and which of the places it goes on from: those of phases that do not pause are
+    the first, and not looked at.
     """
     base = machine.kept.activations.base[run.segment] if run.segment else 0
     index = [phase.name for phase in machine.products].index(run.phase) if run.phase else 0
     kept = machine.pausing.index(run.phase) + 1 if run.phase in machine.pausing else 0
     units = machine.hardware.cell_units
-    return index, run.first, run.words, run.packets, base // units, kept
+    return index, run.first, run.words, run.packets, base // units, run.lead, kept
 
 
 def _words(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
@@ -167,6 +182,8 @@ def _issue(
         case Work.SPMV:
             assert issue.run is not None
             subject |= _spmv(machine, names, issue.run)
+        case Work.PARTS:
+            subject["parts"] = names.parts(issue.name)
         case Work.DRAIN:
             subject["drain"] = names.drain(issue.name)
         case Work.CELLS:
