@@ -13,6 +13,8 @@ from penstock.fixed import Fixed
 
 ASSIGNMENTS = ("best", "interleave", "balance", "search")
 DEFAULT_PART, DEFAULT_MHZ = "xcu55c-fsvh2892-2L-e", 200.0
+MOST_COPIED = 16
+"""Elements of a word of the copies of the activations."""
 RANGE_METHODS = ("error", "peak", "percentile")
 
 
@@ -203,6 +205,15 @@ class Hardware:
         if self.elements_per_cycle is not None:
             return self.elements_per_cycle
         return next(units for units in (8, 4, 2, 1) if self.pes % units == 0)
+
+    @property
+    def copied_elements(self) -> int:
+        """Of a packet, how many the copies of the activations take in a cycle, if products overlap.
+
+        Wider words would leave block RAMs, which are 512 deep, mostly empty.
+        """
+        most = min(self.cell_units, MOST_COPIED)
+        return next(count for count in range(most, 0, -1) if self.cell_units % count == 0)
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,7 @@ def _sizes(project: Project) -> Constants:
         operands = [count for phase in manifest.phases for _, count in phase.operands]
         values |= {
             "MAX_PACKETS": max(operands) // units,
+            "COPIED": max(phase.packet for phase in manifest.phases),
             "KEPT": 1 + max(run[-1] for run in runs.values()),
             "SIBLINGS": max(phase.siblings for phase in manifest.phases),
             "SUM_ROWS": max(phase.rows_per_pe for phase in manifest.phases),

@@ -264,9 +264,17 @@ def streams(machine: Machine) -> Block:
 
 
 def activations(machine: Machine) -> Block:
-    """Each copy's banks: a choice for each of its two ports, and the writer's address and value."""
-    memory = machine.memory("activations")
-    banks = machine.hardware.cell_units
+    """Each copy's banks: a choice for each of its two ports, and the writer's address and value.
+
+    Where products overlap, a copy is one memory of wide words: a choice of one of its elements.
+    """
+    memory, hardware = machine.memory("activations"), machine.hardware
+    if hardware.overlaps:
+        copied = hardware.copied_elements
+        bits = memory.width // copied
+        chosen = logic.multiplexer(copied, bits) if copied > 1 else Logic()
+        return Block("activation memory", memory.count, chosen + logic.register(bits))
+    banks = hardware.cell_units
     read = logic.multiplexer(banks, memory.width) if banks > 1 else Logic()
     address = memory.depth.bit_length()
     write = logic.multiplexer(2, 2 * address) * banks + logic.register(memory.width)

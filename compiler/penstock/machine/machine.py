@@ -219,8 +219,13 @@ class Machine:
 
     @property
     def max_packets(self) -> int:
-        """Packets of the longest vector that is gathered."""
+        """Packets of the longest vector that is gathered, as the cell unit makes them."""
         return max(self.kept.packets().values()) // self.hardware.cell_units
+
+    @property
+    def copy_turns(self) -> int:
+        """Cycles in which one of them is written into the copies of the activations."""
+        return self.hardware.cell_units // self.hardware.copied_elements
 
     def idle(self, run: Run) -> str:
         """A segment for a run that writes none: none that the unit beside it makes."""

@@ -144,16 +144,24 @@ def _of_the_array(
 ) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
-    depth = _activation_depth(kept)
     copies = groups.groups * -(-groups.group_pes // shared)
-    yield Memory(
-        "activation memory", "activations", copies * hardware.cell_units, depth,
-        activation_bits(kept) * hardware.lanes,
-        *(
-            (Access.TWO_READ_OR_WRITE, "bram") if shared == 2
-            else (Access.ONE_WRITE_ONE_READ, impl_of(depth))
-        ),
-    )  # fmt: skip
+    if hardware.overlaps:
+        copied = hardware.copied_elements
+        depth = kept.activations.depth // copied
+        yield Memory(
+            "activation memory", "activations", copies, depth,
+            activation_bits(kept) * hardware.lanes * copied, impl=impl_of(depth),
+        )  # fmt: skip
+    else:
+        depth = _activation_depth(kept)
+        yield Memory(
+            "activation memory", "activations", copies * hardware.cell_units, depth,
+            activation_bits(kept) * hardware.lanes,
+            *(
+                (Access.TWO_READ_OR_WRITE, "bram") if shared == 2
+                else (Access.ONE_WRITE_ONE_READ, impl_of(depth))
+            ),
+        )  # fmt: skip
     bits = accumulator_bits(kept.graph) * hardware.lanes
     yield Memory(
         "accumulators", "accumulators", hardware.pes * plan.banks, rows.depth, bits,

@@ -232,7 +232,7 @@ def _with_starts(
             starts.append(starts[-1] if starts else 0)
         else:
             starts.append(max(starts[-1], code.format.head_words(code, nonzeros, k, words)))
-    return replace(code, starts=tuple(starts), packet=hardware.cell_units)
+    return replace(code, starts=tuple(starts), packet=hardware.copied_elements)
 
 
 def _product(

@@ -116,7 +116,7 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
     names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
     names += ["MAX_STEPS"] if context["buffers_frames"] else []
-    names += ["MAX_PACKETS", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
+    names += ["MAX_PACKETS", "COPIED", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
     has_operands = context["is_aligned"] or context["is_scattered"]
     names += ["OPERANDS", "OPERAND_END"] if has_operands else []
     names += ["ALIGN"] if context["is_aligned"] else []

@@ -75,12 +75,13 @@ def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
         "overlaps": True, "runs": list(runs.values()), "chain_distance": CHAIN_DISTANCE,
         "packets": [{"name": names.packets(segment)} for segment in segments],
         "packets_impl": machine.memory("packets").impl,
-        "max_packets": machine.max_packets, "kept": 1 + len(machine.pausing),
+        "max_packets": machine.max_packets, "copy_turns": machine.copy_turns,
+        "copied": machine.hardware.copied_elements, "kept": 1 + len(machine.pausing),
         "sum_rows": machine.memory("sums").depth,
         "sums_storage": {"type": "ram_s2p", "impl": machine.memory("sums").impl, "latency": 1},
         "run_bits": {
             "words": max(code["words"] for code in runs.values()).bit_length() + 1,
-            "packets": machine.max_packets.bit_length(),
+            "packets": (machine.max_packets * machine.copy_turns).bit_length(),
             "to": machine.kept.activations.depth.bit_length(),
             "kept": len(machine.pausing).bit_length() or 1,
         },
@@ -103,8 +104,8 @@ def run_fields(machine: Machine, run: Run) -> tuple[int, ...]:
     base = machine.kept.activations.base[run.segment] if run.segment else 0
     index = [phase.name for phase in machine.products].index(run.phase) if run.phase else 0
     kept = machine.pausing.index(run.phase) + 1 if run.phase in machine.pausing else 0
-    units = machine.hardware.cell_units
-    return index, run.first, run.words, run.packets, base // units, kept
+    copied = machine.hardware.copied_elements
+    return index, run.first, run.words, run.packets, base // copied, kept
 
 
 def _words(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
