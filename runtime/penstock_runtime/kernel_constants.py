@@ -167,7 +167,7 @@ def _sizes(project: Project) -> Constants:
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
         "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
         "COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes),
-        "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
+        "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": max(phase.banks for phase in manifest.phases),
         "ACC_DEPTH": manifest.kernel.accumulator_rows,
         "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
         "BEAT_PARTS": ports.port_bits // PART_BITS, "IO_BITS": ports.io_bits,

@@ -49,6 +49,15 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Drain:
+    """The adder trees of all PEs for the phases of as many ways. siblings, rows: the most of any."""
+
+    ways: int
+    siblings: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Machine:
     """One network's accelerator.
 
@@ -104,6 +113,22 @@ class Machine:
         """The constants that hold a function's table, each once, in graph order."""
         names = {source for node in self.graph.of_kind("lut") for source in node.inputs[1:]}
         return [node for node in self.graph.of_kind("const") if node.name in names]
+
+    @property
+    def drains(self) -> list[Drain]:
+        """How sums leave the accumulators, if products overlap with the cell units."""
+        if not self.hardware.overlaps:
+            return []
+        found: dict[int, Drain] = {}
+        for phase in self.products:
+            assert phase.product is not None
+            code = phase.product.code
+            known = found.get(code.ways, Drain(code.ways, 0, 0))
+            found[code.ways] = Drain(
+                code.ways, max(known.siblings, code.siblings),
+                max(known.rows, phase.unit.rows_per_pe),
+            )  # fmt: skip
+        return list(found.values())
 
     @property
     def is_argmax(self) -> bool:

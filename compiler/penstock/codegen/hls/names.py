@@ -152,8 +152,8 @@ class Names:
             node.name: self.scope.take(short(node.name), identifier(node.name))
             for node in machine.tables
         }
-        self._drains = {phase.name: self.scope.take(f"{identifier(phase.name)}_drain") for phase in
-                        machine.phases}  # fmt: skip
+        self._drains = {drain.ways: self.scope.take(f"ways_{drain.ways}_drain") for drain in
+                        machine.drains}  # fmt: skip
         self._loaders = {
             (load.vector, load.sweep): self.scope.take(f"load_{self.load(load).lower()}")
             for load in machine.loads
@@ -188,9 +188,9 @@ class Names:
         """The constant that describes a phase."""
         return self._phases[phase]
 
-    def drain(self, phase: str) -> str:
-        """The function that takes a phase's sums out of the accumulators."""
-        return self._drains[phase]
+    def drain(self, ways: int) -> str:
+        """The function that takes sums of so many ways out of the accumulators."""
+        return self._drains[ways]
 
     def packets(self, segment: str) -> str:
         """The array of packets on their way to a segment."""

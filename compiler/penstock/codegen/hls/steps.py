@@ -52,7 +52,7 @@ class StateCode:
 def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict[str, Any]:
     """A product phase: what the PE array, and the drain behind it, are told."""
     assert phase.product is not None
-    code, overlaps = phase.product.code, machine.hardware.overlaps
+    code = phase.product.code
     return {
         "name": one_line(phase.name), "constant": names.phase(phase.name), "id": index,
         "words": code.words, "base": phase.operand_bases[0], "slots": code.slots,
@@ -60,8 +60,6 @@ def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict
         "row": machine.rows.first[phase.name], "rows_per_pe": phase.unit.rows_per_pe,
         "siblings": code.siblings, "ways": code.ways,
         "at": machine.stored_words.get((phase.name, 0), 0),
-        "drain": names.drain(phase.name) if overlaps else "",
-        "drain_loop": names.loop("drain", phase.name) if overlaps else "",
     }  # fmt: skip
 
 
@@ -86,6 +84,11 @@ def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
             "kept": len(machine.pausing).bit_length() or 1,
         },
         "loads_ahead": [_load(machine, names, load) for load in machine.loads if load.is_ahead],
+        "drains": [
+            {"function": names.drain(drain.ways), "ways": drain.ways, "siblings": drain.siblings,
+             "rows": drain.rows, "loop": names.loop("drain", f"{drain.ways} ways")}
+            for drain in machine.drains
+        ],
     }  # fmt: skip
 
 
@@ -169,12 +172,22 @@ def _issue(
             assert issue.run is not None
             subject |= _spmv(machine, names, issue.run)
         case Work.DRAIN:
-            subject["drain"] = names.drain(issue.name)
+            subject |= _drain(machine, names, issue.name)
         case Work.CELLS:
             subject["unit"] = units[issue.name]
         case Work.COMMIT:
             subject["state"] = next(s for s in states if s.constant == names.state(issue.name))
     return subject
+
+
+def _drain(machine: Machine, names: Names, name: str) -> dict[str, Any]:
+    """A call of the adder trees behind a phase."""
+    phase = machine.phase(name)
+    assert phase.product is not None
+    return {
+        "drain": names.drain(phase.product.code.ways), "row": machine.rows.first[name],
+        "rows": phase.unit.rows_per_pe,
+    }  # fmt: skip
 
 
 def _spmv(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
