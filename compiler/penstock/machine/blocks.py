@@ -270,17 +270,18 @@ def activations(machine: Machine) -> Block:
     Where products overlap, a copy is one memory of wide words: a choice of one of its elements.
     """
     memory, hardware = machine.memory("activations"), machine.hardware
+    count = sum(one.count for one in machine.memories if one.kind == "activations")
     if hardware.overlaps:
         copied = hardware.copied_elements
         bits = memory.width // copied
         chosen = logic.multiplexer(copied, bits) if copied > 1 else Logic()
-        return Block("activation memory", memory.count, chosen + logic.register(bits))
+        return Block("activation memory", count, chosen + logic.register(bits))
     banks = hardware.cell_units
     read = logic.multiplexer(banks, memory.width) if banks > 1 else Logic()
     address = memory.depth.bit_length()
     write = logic.multiplexer(2, 2 * address) * banks + logic.register(memory.width)
     each = (read + logic.register(memory.width)) * machine.copy_pes + write
-    return Block("activation memory", memory.count // banks, each)
+    return Block("activation memory", count // banks, each)
 
 
 def control(machine: Machine) -> Block:

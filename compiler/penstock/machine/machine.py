@@ -179,6 +179,10 @@ class Machine:
         """The first memory of a kind."""
         return next(memory for memory in self.memories if memory.kind == kind)
 
+    def memories_of(self, kind: str) -> list[Memory]:
+        """All memories of a kind."""
+        return [memory for memory in self.memories if memory.kind == kind]
+
     @cached_property
     def loops(self) -> tuple[Loop, ...]:
         """The pipelined loops."""
@@ -283,6 +287,8 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
 
     on_chip: the weights stay on chip, and are loaded with the parameters.
     """
+    from penstock.machine.placement import fitted  # it prices machines
+
     hardware = plan.hardware
     beats = Ports(hardware.port_bits, 16 if _widest_element(graph) <= 16 else 32, hardware.lanes)
     _check_beats(beats)
@@ -310,7 +316,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     ports = memory_ports(
         graph, plan, beats, weight_ports, weight_beats * groups.groups // weight_ports, kept.states
     )
-    return Machine(
+    machine = Machine(
         graph, plan, kept, beats, groups, stages, frames, runs, rows, order, ports, between,
         memories(
             kept, groups, beats, between, ports, positions, chunk, rows,
@@ -318,6 +324,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
         ),
         results, output_order, chunk, on_chip, shared,
     )  # fmt: skip
+    return fitted(machine)
 
 
 def _runs(

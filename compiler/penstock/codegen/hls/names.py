@@ -35,7 +35,7 @@ KEYWORDS = _words("""
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
 KERNEL = _words("""
     acc acc_t activation_t activations_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint
-    bank beat beat_stream beat_t beats_of best bits_from bounded broadcast bytes_of cell_unit
+    bank beat beat_stream beat_t beats_of best bits_from bounded broadcast bytes_of cell_unit copied copied_t
     clear_slots column_t compute config count counters demand differences element entry_t
     factor_t fetch_frames fetch_parameters fetch_state fetch_words final final_beats first_beat
     frame_stream frames from_raw gap_t gathered gathered_t given given_beats greatest group_of
@@ -48,7 +48,7 @@ KERNEL = _words("""
     slot_t split spmv spmv_group start start_t state state_in state_out state_stream step steps
     store store_results store_state stored sums sums_t take take_word trace_file trace_value
     unit unpack_frames unpack_one_state unpack_parameter unpack_parameters unpack_run
-    unpack_state unpack_words valid value values vector weight_beats weight_t widened word
+    unpack_state unpack_words valid value values vector vector_0 vector_1 vector_2 weight_beats weight_t widened word
     word_stream word_t words x_beats y_beats zeros
 """)
 """Names that the kernel and the test bench give to functions, types and variables; AMD's types."""

@@ -10,10 +10,20 @@ from penstock.codegen.hls.units import UnitCode
 from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.machine import Machine
 from penstock.machine.loops import turns_of
+from penstock.machine.memories import Access, Memory
 from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Load, Phase
 from penstock.machine.runs import Run
 from penstock.machine.states import State
+
+
+def storage_code(memory: Memory) -> dict[str, Any] | None:
+    """How BIND_STORAGE says it; None leaves it to the tool. UltraRAM is read in two cycles."""
+    if memory.impl == "auto":
+        return None
+    is_shared = memory.access is Access.TWO_READ_OR_WRITE
+    return {"type": "ram_t2p" if is_shared else "ram_s2p", "impl": memory.impl,
+            "latency": 2 if is_shared or memory.impl == "uram" else 1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,12 +81,14 @@ def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
     segments = machine.kept.packets()
     return {
         "overlaps": True, "runs": list(runs.values()), "chain_distance": CHAIN_DISTANCE,
-        "packets": [{"name": names.packets(segment)} for segment in segments],
-        "packets_impl": machine.memory("packets").impl,
+        "packets": [
+            {"name": names.packets(segment), "storage": storage_code(memory)}
+            for segment, memory in zip(segments, machine.memories_of("packets"), strict=True)
+        ],
         "max_packets": machine.max_packets, "copy_turns": machine.copy_turns,
         "copied": machine.hardware.copied_elements, "kept": 1 + len(machine.pausing),
         "sum_rows": machine.memory("sums").depth,
-        "sums_storage": {"type": "ram_s2p", "impl": machine.memory("sums").impl, "latency": 1},
+        "sums_storage": storage_code(machine.memory("sums")),
         "run_bits": {
             "words": max(code["words"] for code in runs.values()).bit_length() + 1,
             "packets": (machine.max_packets * machine.copy_turns).bit_length(),
