@@ -50,7 +50,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Drain:
-    """The adder trees of all PEs for the phases of as many ways. siblings, rows: the most of any."""
+    """The adder trees of all PEs for phases of as many ways. siblings, rows: of any, the most."""
 
     ways: int
     siblings: int
@@ -129,6 +129,10 @@ class Machine:
                 max(known.rows, phase.unit.rows_per_pe),
             )  # fmt: skip
         return list(found.values())
+
+    def table_copies(self, table: str) -> int:
+        """Memories of a function's table, in the unit that calls it most."""
+        return max(memory.count for memory in self.memories_of("tables") if memory.name == table)
 
     @property
     def is_argmax(self) -> bool:

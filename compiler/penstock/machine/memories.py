@@ -37,8 +37,8 @@ class Access(StrEnum):
 class Memory:
     """``count`` equal memories of ``depth`` words of ``width`` bits, all lanes side by side.
 
-    impl: ``bram``, ``uram`` or ``lutram``; ``auto`` leaves it to the tool. is_moved: by its depth it
-    would stand in block RAM, which is scarce, see ``placement``.
+    impl: ``bram``, ``uram`` or ``lutram``; ``auto`` leaves it to the tool. is_moved: by its depth
+    it would stand in block RAM, which is scarce, see ``placement``.
     """
 
     name: str

@@ -90,9 +90,7 @@ class Budget:
         return self.cost[key]
 
     def _used(self, memories: tuple[Memory, ...], pieces: list[Piece], resource: str) -> int:
-        return sum(
-            getattr(self._cost(memories, piece, piece.impl), resource) for piece in pieces
-        )
+        return sum(getattr(self._cost(memories, piece, piece.impl), resource) for piece in pieces)
 
     def is_over(self, memories: tuple[Memory, ...], pieces: list[Piece]) -> bool:
         """True while the memories take more block RAM than should be planned for."""

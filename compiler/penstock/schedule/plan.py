@@ -99,9 +99,11 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
                 code, hardware.pes, nonzeros[phase.name], hardware.hazard_distance
             )
     done = tuple(
-        _product(phase, codes[phase.name], entries[phase.name], len(nonzeros[phase.name].pe), hardware)
+        _product(
+            phase, codes[phase.name], entries[phase.name], len(nonzeros[phase.name].pe), hardware
+        )
         for phase in products
-    )  # fmt: skip
+    )
     banks = max(code.banks for code in codes.values())
     return Schedule(hardware, banks, parts.phases, done, layouts, parts.order_of)
 

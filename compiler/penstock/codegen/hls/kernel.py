@@ -85,7 +85,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "length_parameters": [f"unsigned {length}" for length in lengths],
         "scalars": ["steps", *lengths, "start", "reload", "store"],
         "ports": [port.name for port in machine.ports],
-        "tables": table_functions(machine.kept, names.table),
+        "tables": table_functions(machine.graph, names.table, machine.table_copies),
         "segments": [
             {"name": one_line(segment), "constant": names.segment(segment), "base": base}
             for segment, base in machine.kept.activations.base.items()
@@ -115,7 +115,9 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
     names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
     names += ["MAX_STEPS"] if context["buffers_frames"] else []
-    names += ["MAX_PACKETS", "COPIED", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
+    names += (
+        ["MAX_PACKETS", "COPIED", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
+    )
     has_operands = context["is_aligned"] or context["is_scattered"]
     names += ["OPERANDS", "OPERAND_END"] if has_operands else []
     names += ["ALIGN"] if context["is_aligned"] else []

@@ -7,20 +7,17 @@ from typing import Any
 
 from penstock.codegen.hls.names import cpp, native, one_line, plain_cpp
 from penstock.ir import Graph
-from penstock.machine.memories import table_copies, table_reads
-from penstock.machine.storage import Storage
 from penstock.schedule.plan import constant_of
 
 ENDINGS = ("", "_rise")
 """Of the files of a function's entries and of the rises behind them."""
 
 
-def table_functions(kept: Storage, name_of: Callable[[str], str]) -> list[dict[str, Any]]:
-    """One function for each table that a node uses. name_of: a table's node -> its function."""
-    graph = kept.graph
-    reads: dict[str, int] = {}
-    for (_, name), nodes in table_reads(kept).items():
-        reads[name] = max(reads.get(name, 0), len(nodes))
+def table_functions(
+    graph: Graph, name_of: Callable[[str], str], copies_of: Callable[[str], int]
+) -> list[dict[str, Any]]:
+    """One function for each table that a node uses. name_of: a table's node -> its function;
+    copies_of: -> its memories."""
     found: dict[str, dict[str, Any]] = {}
     for node in graph.of_kind("lut"):
         x, table, *rises = graph.inputs(node)
@@ -34,7 +31,7 @@ def table_functions(kept: Storage, name_of: Callable[[str], str]) -> list[dict[s
                 for part, ending in zip((table, *rises), ENDINGS, strict=False)
             ],
             "reach": 2.0 ** (width - x.tensor.type.frac - 1), "entries": table.tensor.length,
-            "copies": table_copies(kept, reads[table.name]),
+            "copies": copies_of(table.name),
             "type": str(dtype), "cpp": cpp(dtype), "native": native(dtype),
             "input_cpp": cpp(x.tensor.type), "input_width": width,
             "index_bits": width - op["interpolate_bits"],

@@ -202,7 +202,7 @@ def _conditional(machine: Machine, line: Line, node: Node) -> dict[str, Any]:
 
 def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -> dict[str, Any]:
     if node.op.kind == "lut":
-        return {"table": names.table(node.inputs[1]), "table_copy": table_copy(machine, node)}
+        return {"table": names.table(node.inputs[1]), "call": table_call(machine, node)}
     if node.op.kind == "requant":
         source = machine.graph[node.inputs[0]].tensor.type
         return {"operand": requant_operand(source, node.tensor.type, sources[0])}
@@ -217,13 +217,10 @@ def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -
     return {}
 
 
-def table_copy(machine: Machine, node: Node) -> str:
-    """Which copy of its table a look-up reads: neighbours share one."""
+def table_call(machine: Machine, node: Node) -> int:
+    """The number of a look-up among those of its table in one unit."""
     reads = table_reads(machine.kept)
-    nodes = next(nodes for nodes in reads.values() if node.name in nodes)
-    before = f"{nodes.index(node.name)} * CELL_UNITS + " if nodes.index(node.name) else ""
-    unit = f"({before}unit)" if before else "unit"
-    return f"({unit} * LANES + lane) / 2"
+    return next(nodes.index(node.name) for nodes in reads.values() if node.name in nodes)
 
 
 def mean_operands(op: Mean, x: Tensor) -> dict[str, Any]:
