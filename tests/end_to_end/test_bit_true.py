@@ -234,7 +234,7 @@ FAULTS = {
     "an accumulator that is not cleared": ("kernel/pe_array.h", "part = zeros<acc_t>();", ";"),
     "a carried state that is lost": ("kernel/compute.h", "else if (start == START_ZERO)", "else"),
     "a packet that is taken twice": (
-        "kernel/pe_array.h", "packet = packets[n];", "packet = packets[n ? n - 1 : 0];",
+        "kernel/pe_array.h", "copied = packets[n];", "copied = packets[n ? n - 1 : 0];",
     ),
     "a PE that forgets where it paused": (
         "kernel/pe_array.h", "kept_column[run.kept][p] = column[p];",
