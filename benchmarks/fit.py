@@ -1,4 +1,4 @@
-"""What fits: cycles and resources of ESE's layer on a large card, of small networks on small boards.
+"""What fits: ESE's layer on a large card, small networks on small boards; cycles and resources.
 
     python benchmarks/fit.py [--write]
 
