@@ -34,26 +34,28 @@ STEPS = 4
 ESE_CYCLES = 16_540
 
 
-def tensors() -> dict[str, np.ndarray]:
-    """A state dict of ESE's shape."""
+def tensors(
+    pes: int = PES, inputs: int = INPUTS, cells: int = CELLS, projection: int = PROJECTION
+) -> dict[str, np.ndarray]:
+    """A state dict of ESE's shape, or another; its masks are balanced over so many PEs."""
     generator = np.random.default_rng(SEED)
 
     def matrix(rows, columns):
         values = generator.normal(0, 0.1, (rows, columns))
-        return values * pe_balanced_mask(values, DENSITY, PES)
+        return values * pe_balanced_mask(values, DENSITY, pes)
 
     def gates(columns):
-        return np.concatenate([matrix(CELLS, columns) for _ in range(4)]).astype(np.float32)
+        return np.concatenate([matrix(cells, columns) for _ in range(4)]).astype(np.float32)
 
     found = {
-        "lstm.weight_ih_l0": gates(INPUTS),
-        "lstm.weight_hh_l0": gates(PROJECTION),
-        "lstm.weight_hr_l0": matrix(PROJECTION, CELLS).astype(np.float32),
-        "lstm.bias_ih_l0": generator.uniform(-0.1, 0.1, 4 * CELLS).astype(np.float32),
-        "lstm.bias_hh_l0": np.zeros(4 * CELLS, np.float32),
+        "lstm.weight_ih_l0": gates(inputs),
+        "lstm.weight_hh_l0": gates(projection),
+        "lstm.weight_hr_l0": matrix(projection, cells).astype(np.float32),
+        "lstm.bias_ih_l0": generator.uniform(-0.1, 0.1, 4 * cells).astype(np.float32),
+        "lstm.bias_hh_l0": np.zeros(4 * cells, np.float32),
     }
     for gate in "ifo":
-        found[f"lstm.weight_{gate}c_l0"] = generator.uniform(-0.1, 0.1, CELLS).astype(np.float32)
+        found[f"lstm.weight_{gate}c_l0"] = generator.uniform(-0.1, 0.1, cells).astype(np.float32)
     return found
 
 

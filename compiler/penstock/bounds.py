@@ -8,7 +8,7 @@ from __future__ import annotations
 MAX_PES = 1024
 MAX_CELL_UNITS = 64
 FASTEST_MHZ = 1000.0
-LANE_CHOICES = (1, 2, 4, 8, 16)
+LANE_CHOICES = (1, 2, 4, 8, 16, 32)
 WIDEST = 24
 """Bits of the widest tensor at the ports or in a memory (accumulators apart)."""
 MAX_LENGTH = 1 << 20

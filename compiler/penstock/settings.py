@@ -13,6 +13,11 @@ from penstock.fixed import Fixed
 
 ASSIGNMENTS = ("best", "interleave", "balance", "search")
 DEFAULT_PART, DEFAULT_MHZ = "xcu55c-fsvh2892-2L-e", 200.0
+USUAL_UNITS, MOST_UNITS, MOST_ELEMENTS = 8, 32, 64
+"""Copies of the cell unit that are taken by default: eight, or one for eight PEs, where a step is
+so short that the units would be much of it; and of all lanes, no more than 64 elements a cycle."""
+MOST_COPIED = 16
+"""Elements of a word of the copies of the activations."""
 RANGE_METHODS = ("error", "peak", "percentile")
 
 
@@ -31,7 +36,8 @@ class Hardware:
     pes: processing elements, each one multiplier per lane.
     lanes: independent sequences served by the same weight stream (ESE's channels).
     elements_per_cycle: of the cell unit and of every write to the activation memory; must divide
-        ``pes``. Default: the largest power of two up to 8 that does.
+        ``pes``. Default: the largest power of two up to 8 that does, or up to an eighth of the PEs
+        and 32; of all lanes, no more than 64.
     accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
         one slot that follow too closely. Default: the fewest that cost under 0.5 % in bubbles.
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
@@ -63,10 +69,13 @@ class Hardware:
     """
 
     pes: Annotated[int, Option("Processing elements.")] = 32
-    lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8 or 16.")] = 1
+    lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8, 16 or 32.")] = 1
     elements_per_cycle: Annotated[
         int | None,
-        Option("Elements per cycle of the cell unit; must divide the PEs. Default: up to 8."),
+        Option(
+            "Elements per cycle of the cell unit; must divide the PEs. Default: up to 8, of many "
+            "PEs an eighth."
+        ),
     ] = None
     accumulator_banks: Annotated[
         int | None,
@@ -215,7 +224,21 @@ class Hardware:
         """Copies of the cell unit, side by side: ``elements_per_cycle``, or its default."""
         if self.elements_per_cycle is not None:
             return self.elements_per_cycle
-        return next(units for units in (8, 4, 2, 1) if self.pes % units == 0)
+        most = min(
+            max(USUAL_UNITS, self.pes // USUAL_UNITS), MOST_UNITS, MOST_ELEMENTS // self.lanes
+        )
+        return next(
+            units for units in (32, 16, 8, 4, 2, 1) if units <= most and self.pes % units == 0
+        )
+
+    @property
+    def copied_elements(self) -> int:
+        """Of a packet, how many the copies of the activations take in a cycle, if products overlap.
+
+        Wider words would leave block RAMs, which are 512 deep, mostly empty.
+        """
+        most = min(self.cell_units, MOST_COPIED)
+        return next(count for count in range(most, 0, -1) if self.cell_units % count == 0)
 
 
 @dataclass(frozen=True)

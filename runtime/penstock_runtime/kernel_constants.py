@@ -44,7 +44,7 @@ PART_BITS = 64
 """The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
 Promises = dict[str, tuple[list[str], int | None]]
-"""Variable -> DEPENDENCE pragmas of it, as they must be written, and the distance that they name."""
+"""Variable -> DEPENDENCE pragmas of it as they must be written, and the distance they name."""
 ONCE_EACH = (["inter false"], None)
 """Of a memory whose addresses a loop visits once each."""
 
@@ -175,7 +175,8 @@ def _sizes(project: Project) -> Constants:
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
         "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
         "COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes),
-        "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
+        "VECTOR_DEPTH": manifest.kernel.vector_depth,
+        "BANKS": max(phase.banks for phase in manifest.phases),
         "ACC_DEPTH": manifest.kernel.accumulator_rows,
         "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
         "BEAT_PARTS": ports.port_bits // PART_BITS, "IO_BITS": ports.io_bits,
@@ -205,6 +206,7 @@ def _sizes(project: Project) -> Constants:
         longest = max(manifest.layouts[name].positions for name in names)
         values |= {
             "MAX_PACKETS": longest // units,
+            "COPIED": max(phase.packet for phase in manifest.phases),
             "KEPT": 1 + max(run[-1] for run in runs.values()),
             "SIBLINGS": max(phase.siblings for phase in manifest.phases),
             "SUM_ROWS": max(phase.rows_per_pe for phase in manifest.phases),

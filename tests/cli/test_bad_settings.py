@@ -22,10 +22,10 @@ SETTINGS = {
     "--pes -4": f"the hardware can't have -4 PEs ({HARDWARE}); hint: choose 1 to 1024 (--pes)",
     "--pes 1025": f"the hardware can't have 1025 PEs ({HARDWARE}); hint: choose 1 to 1024 (--pes)",
     "--lanes 3": (
-        f"the hardware can't have 3 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16)"
+        f"the hardware can't have 3 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16, 32)"
     ),
-    "--lanes 32": (
-        f"the hardware can't have 32 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16)"
+    "--lanes 64": (
+        f"the hardware can't have 64 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16, 32)"
     ),
     "--pes 6 --elements-per-cycle 4": (
         f"the hardware can't have 4 elements per cycle with 6 PEs ({HARDWARE}); "

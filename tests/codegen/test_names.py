@@ -180,7 +180,7 @@ def test_a_state_may_have_the_name_of_a_counter_or_an_argument(name):
     assert names.array(machine.kept.array_of(state)) == f"{name}_2"
 
 
-OWN = re.compile(r"l\d|head|sigma|tanh|x_\d|_H$", re.IGNORECASE)
+OWN = re.compile(r"l\d|head|sigma|tanh|^ways_|x_\d|_H$", re.IGNORECASE)
 """Names that are the network's, and guards of headers."""
 
 

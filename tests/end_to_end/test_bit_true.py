@@ -18,6 +18,18 @@ from penstock_runtime.compare import check
 from penstock_runtime.csim import build, run_testbench
 
 RND_SAT = (Rounding.RND, Overflow.SAT)
+SCARCE = {"inputs": 70, "cells": (48,), "peephole": True, "head": 3, "at": "step", "density": 0.2}
+"""A network for devices with too few block RAMs for it."""
+
+
+def scarce(**has):
+    told = {"ff": 999999, "dsp": 999, **has}
+    return {
+        "pes": 12, "elements_per_cycle": 1, "port_bits": 64, "part": "xcself",
+        "part_resources": ",".join(f"{name}={count}" for name, count in told.items()),
+    }  # fmt: skip
+
+
 MATRIX = {
     "one cell, one PE, one input": ({"inputs": 1, "cells": (1,), "density": 1}, {"pes": 1}, {}),
     "cells not a multiple of PEs, one input": ({"inputs": 1, "cells": (10,)}, {"pes": 4}, {}),
@@ -72,6 +84,19 @@ MATRIX = {
     "every row has a scale of its own": (
         {"cells": (12, 6), "outputs": 5, "peephole": True, "head": 3, "at": "step"},
         {"pes": 4, "lanes": 2}, {"weights": 4, "inputs": 8, "outputs": 8, "row_scales": True},
+    ),
+    "32 lanes": (
+        {"cells": (9,), "outputs": 6, "peephole": True, "head": 3}, {"pes": 4, "lanes": 32}, {},
+    ),
+    "32 elements a cycle, written in two turns": (
+        {"inputs": 20, "cells": (64,), "outputs": 32, "head": 3, "at": "step", "density": 0.2},
+        {"pes": 32, "elements_per_cycle": 32}, {},
+    ),
+    "streams and the activations of some groups in LUTs": (
+        SCARCE, scarce(lut=70000, bram18=44, uram=0), {},
+    ),
+    "the activations of some groups in UltraRAM": (
+        SCARCE, scarce(lut=40000, bram18=80, uram=10), {},
     ),
     "a recurrent network without any weight": (
         {"cells": (4,), "outputs": 3, "density": 0}, {"pes": 2}, {},
@@ -244,7 +269,7 @@ FAULTS = {
     "an accumulator that is not cleared": ("kernel/pe_array.h", "part = zeros<acc_t>();", ";"),
     "a carried state that is lost": ("kernel/compute.h", "else if (start == START_ZERO)", "else"),
     "a packet that is taken twice": (
-        "kernel/pe_array.h", "packet = packets[n];", "packet = packets[n ? n - 1 : 0];",
+        "kernel/pe_array.h", "copied = packets[n];", "copied = packets[n ? n - 1 : 0];",
     ),
     "a PE that forgets where it paused": (
         "kernel/pe_array.h", "kept_column[run.kept][p] = column[p];",

@@ -177,10 +177,10 @@ OVERLAP_PROMISES = {
         "spmv_group",
     ),
     "a distance where rows are drained": (
-        "acc inter false", "acc inter RAW distance=4 true", "acc", "l0_gates_drain",
+        "acc inter false", "acc inter RAW distance=4 true", "acc", "ways_2_drain",
     ),
     "another array where rows are drained": (
-        "sums inter false", "total inter false", "sums", "l0_gates_drain",
+        "sums inter false", "total inter false", "sums", "ways_2_drain",
     ),
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ from penstock.machine.depths import (
     WRITE_LATENCY,
 )
 from penstock.machine.loops import Process
+from penstock.machine.machine import Drain
 from penstock.machine.memories import Access
 from penstock.machine.order import Work
 from penstock.machine.units import Action
@@ -141,7 +142,8 @@ def test_two_pes_share_a_copy_of_the_activations_if_it_has_a_port_for_each(input
     machine = machine_of(graph, overlap=overlap)
     memory = machine.memory("activations")
     assert machine.copy_pes == shared
-    assert memory.count == 4 // shared * 2  # banks for the two elements of a cycle
+    # Banks for the two elements of a cycle, or a word of both.
+    assert (memory.count, memory.width) == (4 // shared * (1 if overlap else 2), 16 << overlap)
     assert (memory.access is Access.TWO_READ_OR_WRITE) == (shared == 2)
     assert (memory.impl == "lutram") == (memory.depth <= 64)
 
@@ -223,10 +225,12 @@ def test_shifts_belong_to_the_vectors_that_a_product_reads():
 
 
 def test_the_unit_waits_for_every_level_of_the_adder_tree():
-    gates, projection = lstm(cells=(9,), outputs=4).products
-    assert (gates.product.code.ways, projection.product.code.ways) == (4, 16)
+    machine = lstm(cells=(9,), outputs=4)
+    gates, projection = machine.products
+    assert (gates.product.code.ways, projection.product.code.ways) == (4, 4)
+    assert machine.drains == [Drain(ways=4, siblings=4, rows=3)]
     assert gates.depth == gates.unit.depth + 2 + ADDER_TREE_CYCLES
-    assert projection.depth == projection.unit.depth + 4 + ADDER_TREE_CYCLES
+    assert projection.depth == projection.unit.depth + 2 + ADDER_TREE_CYCLES
 
 
 def test_a_unit_is_as_deep_as_its_longest_chain():
@@ -269,8 +273,8 @@ def test_buffered_frames_are_as_deep_as_the_longest_sequence():
 def test_an_interpolated_table_holds_entries_and_rises():
     machine = lstm(Precision(table_entries=64, interpolate_bits=3), cells=(4,))
     for node in machine.graph.of_kind("lut"):
-        (memory,) = [memory for memory in machine.memories if memory.name == node.name]
         _, table, rise = machine.graph.inputs(node)
+        (memory,) = [memory for memory in machine.memories if memory.name == table.name]
         assert memory.width == table.tensor.type.width + rise.tensor.type.width
         assert memory.depth == 64
 

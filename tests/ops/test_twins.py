@@ -106,7 +106,8 @@ READ_AS_WORD = {"const": "read_parameter.h.j2"}
 CONFIG = """
 #include <ap_fixed.h>
 #include <ap_int.h>
-const int LANES = 1;
+const int LANES = 1, CELL_UNITS = 1;
+const int unit = 0, lane = 0;
 template <class T>
 struct lanes_of {
   T lane[LANES];
@@ -224,8 +225,8 @@ def test_element_wise_twins_equal_eval_to_the_last_bit(cpp_flags, tmp_path):
         if op.kind == "scale":
             line["wide"] = ""  # the exponents begin at 0; tests/graphs.py has others
         if op.kind == "lut":
-            tables += table_functions(graph, short)
-            line["table"] = tables[-1]["name"]
+            tables += table_functions(graph, short, lambda table: 1)
+            line |= {"table": tables[-1]["name"], "call": 0}
             for path, text in table_texts(graph, short).items():
                 target = tmp_path / path.removeprefix("kernel/")
                 target.parent.mkdir(exist_ok=True)

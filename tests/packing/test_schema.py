@@ -48,7 +48,6 @@ CLAIMS = {
     "group_pes does not divide pes": lambda fields: fields.update(group_pes=5),
     "elements_per_cycle does not divide pes": of("kernel", elements_per_cycle=5),
     "an element with all its lanes does not fit port_bits": of("interface", lanes=8, io_bits=32),
-    "the phases differ in banks": of_phase(banks=8),
     "two phases have one name": of_phase(name="l0.projection"),
     "operand_bases are not those of the phases' operands": of("kernel", operand_bases=[[0], [0]]),
     "a node has a layout that does not exist": of("layout_of", x="nobody"),

@@ -83,10 +83,10 @@ def ports(machine: Machine) -> tuple[Block, ...]:
 
 
 def unpackers(machine: Machine) -> Block:
-    """Words out of beats: one unpacker for each width of entries, in each group."""
+    """Words out of beats: one unpacker for each width of entries, behind each port."""
     widths = sorted({product.code.entry_bits for product in machine.plan.products})
     each = [unpacker(machine.beats.port_bits, machine.groups.group_pes * bits) for bits in widths]
-    return Block("unpackers of words", machine.groups.groups, total(each))
+    return Block("unpackers of words", machine.weight_ports, total(each))
 
 
 def unpacker(beat_bits: int, word_bits: int) -> Logic:
@@ -157,7 +157,7 @@ def pe_lane(shape: PeShape) -> Logic:
 def collectors(machine: Machine) -> Block:
     """What brings a slot's sums to the cell units: a choice among PEs, then the adder tree.
 
-    Where sums are drained first, each PE has a tree for every phase and sibling.
+    Where sums are drained first, each PE has its trees.
     """
     hardware, bits = machine.hardware, machine.accumulator_bits
     codes = [product.code for product in machine.plan.products]
@@ -165,7 +165,8 @@ def collectors(machine: Machine) -> Block:
     if not hardware.overlaps:
         each = collector(neighbours, machine.plan.banks, max(code.ways for code in codes), bits)
         return Block("sums to the cell units", hardware.cell_units * hardware.lanes, each)
-    trees = [logic.adder(bits) * (code.siblings * (code.ways - 1)) for code in codes]
+    trees = [logic.adder(bits) * (drain.siblings * (drain.ways - 1)) for drain in machine.drains]
+    trees += [logic.multiplexer(len(machine.drains), bits)] * (len(machine.drains) > 1)
     siblings = max(code.siblings for code in codes)
     kept = logic.register(bits * siblings)
     chosen = logic.multiplexer(neighbours, bits) * siblings if neighbours > 1 else Logic()
@@ -280,14 +281,23 @@ def streams(machine: Machine) -> Block:
 
 
 def activations(machine: Machine) -> Block:
-    """Each copy's banks: a choice for each of its two ports, and the writer's address and value."""
-    memory = machine.memory("activations")
-    banks = machine.hardware.cell_units
+    """Each copy's banks: a choice for each of its two ports, and the writer's address and value.
+
+    Where products overlap, a copy is one memory of wide words: a choice of one of its elements.
+    """
+    memory, hardware = machine.memory("activations"), machine.hardware
+    count = sum(one.count for one in machine.memories if one.kind == "activations")
+    if hardware.overlaps:
+        copied = hardware.copied_elements
+        bits = memory.width // copied
+        chosen = logic.multiplexer(copied, bits) if copied > 1 else Logic()
+        return Block("activation memory", count, chosen + logic.register(bits))
+    banks = hardware.cell_units
     read = logic.multiplexer(banks, memory.width) if banks > 1 else Logic()
     address = memory.depth.bit_length()
     write = logic.multiplexer(2, 2 * address) * banks + logic.register(memory.width)
     each = (read + logic.register(memory.width)) * machine.copy_pes + write
-    return Block("activation memory", memory.count // banks, each)
+    return Block("activation memory", count // banks, each)
 
 
 def control(machine: Machine) -> Block:

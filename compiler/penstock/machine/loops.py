@@ -173,7 +173,8 @@ def _steps(machine: Machine) -> Iterator[Loop]:
         yield loop("parts", "", phase.sweep, len(phase.shared))
     for phase in machine.phases:
         if machine.hardware.overlaps and phase.product is not None:
-            yield loop("drain", phase.name, phase.sweep, phase.unit.rows_per_pe)
+            ways = phase.product.code.ways
+            yield loop("drain", f"{ways} ways", phase.sweep, phase.unit.rows_per_pe)
         yield loop("cells", phase.name, phase.sweep, phase.positions // units)
     for state in kept.states:
         if state.is_deferred:

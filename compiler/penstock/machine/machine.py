@@ -50,6 +50,15 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Drain:
+    """The adder trees of all PEs for phases of as many ways. siblings, rows: of any, the most."""
+
+    ways: int
+    siblings: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Machine:
     """One network's accelerator.
 
@@ -105,6 +114,26 @@ class Machine:
         """The constants that hold a function's table, each once, in graph order."""
         names = {source for node in self.graph.of_kind("lut") for source in node.inputs[1:]}
         return [node for node in self.graph.of_kind("const") if node.name in names]
+
+    @property
+    def drains(self) -> list[Drain]:
+        """How sums leave the accumulators, if products overlap with the cell units."""
+        if not self.hardware.overlaps:
+            return []
+        found: dict[int, Drain] = {}
+        for phase in self.products:
+            assert phase.product is not None
+            code = phase.product.code
+            known = found.get(code.ways, Drain(code.ways, 0, 0))
+            found[code.ways] = Drain(
+                code.ways, max(known.siblings, code.siblings),
+                max(known.rows, phase.unit.rows_per_pe),
+            )  # fmt: skip
+        return list(found.values())
+
+    def table_copies(self, table: str) -> int:
+        """Memories of a function's table, in the unit that calls it most."""
+        return max(memory.count for memory in self.memories_of("tables") if memory.name == table)
 
     @property
     def is_argmax(self) -> bool:
@@ -164,6 +193,10 @@ class Machine:
     def memory(self, kind: str) -> Memory:
         """The first memory of a kind."""
         return next(memory for memory in self.memories if memory.kind == kind)
+
+    def memories_of(self, kind: str) -> list[Memory]:
+        """All memories of a kind."""
+        return [memory for memory in self.memories if memory.kind == kind]
 
     @cached_property
     def loops(self) -> tuple[Loop, ...]:
@@ -235,8 +268,13 @@ class Machine:
 
     @property
     def max_packets(self) -> int:
-        """Packets of the longest vector that is gathered."""
+        """Packets of the longest vector that is gathered, as the cell unit makes them."""
         return max(self.kept.packets().values()) // self.hardware.cell_units
+
+    @property
+    def copy_turns(self) -> int:
+        """Cycles in which one of them is written into the copies of the activations."""
+        return self.hardware.cell_units // self.hardware.copied_elements
 
     def idle(self, run: Run) -> str:
         """A segment for a run that writes none: none that the unit beside it makes."""
@@ -269,6 +307,8 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
 
     on_chip: the weights stay on chip, and are loaded with the parameters.
     """
+    from penstock.machine.placement import fitted  # it prices machines
+
     hardware = plan.hardware
     beats = Ports(hardware.port_bits, 16 if _widest_element(graph) <= 16 else 32, hardware.lanes)
     _check_beats(beats)
@@ -296,7 +336,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     ports = kernel_ports(
         graph, plan, beats, weight_ports, weight_beats * groups.groups // weight_ports, kept.states
     )
-    return Machine(
+    machine = Machine(
         graph, plan, kept, beats, groups, stages, frames, runs, rows, order, ports, between,
         memories(
             kept, groups, beats, between, ports, positions, chunk, rows,
@@ -304,6 +344,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
         ),
         results, output_order, chunk, on_chip, shared,
     )  # fmt: skip
+    return fitted(machine)
 
 
 def _runs(

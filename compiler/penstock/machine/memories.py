@@ -37,7 +37,8 @@ class Access(StrEnum):
 class Memory:
     """``count`` equal memories of ``depth`` words of ``width`` bits, all lanes side by side.
 
-    impl: ``bram``, ``uram`` or ``lutram``; ``auto`` leaves it to the tool.
+    impl: ``bram``, ``uram`` or ``lutram``; ``auto`` leaves it to the tool. is_moved: by its depth
+    it would stand in block RAM, which is scarce, see ``placement``.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Memory:
     width: int
     access: Access = Access.ONE_WRITE_ONE_READ
     impl: str = "auto"
+    is_moved: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,16 +146,24 @@ def _of_the_array(
 ) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
-    depth = _activation_depth(kept)
     copies = groups.groups * -(-groups.group_pes // shared)
-    yield Memory(
-        "activation memory", "activations", copies * hardware.cell_units, depth,
-        activation_bits(kept) * hardware.lanes,
-        *(
-            (Access.TWO_READ_OR_WRITE, "bram") if shared == 2
-            else (Access.ONE_WRITE_ONE_READ, impl_of(depth))
-        ),
-    )  # fmt: skip
+    if hardware.overlaps:
+        copied = hardware.copied_elements
+        depth = kept.activations.depth // copied
+        yield Memory(
+            "activation memory", "activations", copies, depth,
+            activation_bits(kept) * hardware.lanes * copied, impl=impl_of(depth),
+        )  # fmt: skip
+    else:
+        depth = _activation_depth(kept)
+        yield Memory(
+            "activation memory", "activations", copies * hardware.cell_units, depth,
+            activation_bits(kept) * hardware.lanes,
+            *(
+                (Access.TWO_READ_OR_WRITE, "bram") if shared == 2
+                else (Access.ONE_WRITE_ONE_READ, impl_of(depth))
+            ),
+        )  # fmt: skip
     bits = accumulator_bits(kept.graph) * hardware.lanes
     yield Memory(
         "accumulators", "accumulators", hardware.pes * plan.banks, rows.depth, bits,
@@ -199,11 +209,27 @@ def _of_vectors(
     yield Memory("output frame", "frames", banks * result_chunk, depth, beats.io_bits * lanes)
 
 
-def _of_tables(kept: Storage) -> Iterator[Memory]:
-    """A read-only memory for each call of a function, in each unit and lane."""
+def table_reads(kept: Storage) -> dict[tuple[str, str], list[str]]:
+    """The look-ups of each phase's unit in each table: (phase, table's node) -> nodes."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for phase in kept.plan.phases:
+        for name in phase.elementwise:
+            if kept.graph[name].op.kind == "lut":
+                found.setdefault((phase.name, kept.graph[name].inputs[1]), []).append(name)
+    return found
+
+
+def table_copies(kept: Storage, reads: int) -> int:
+    """Memories that serve so many look-ups in each copy of a unit and each lane: two readers each,
+    for a read-only memory has two ports."""
     hardware = kept.plan.hardware
-    count = hardware.cell_units * hardware.lanes
-    for node in kept.graph.of_kind("lut"):
-        tables = [source.tensor for source in kept.graph.inputs(node)[1:]]
-        width = sum(table.type.width for table in tables)
-        yield Memory(node.name, "tables", count, tables[0].length, width, Access.READ_ONLY, "rom")
+    return -(-reads * hardware.cell_units * hardware.lanes // 2)
+
+
+def _of_tables(kept: Storage) -> Iterator[Memory]:
+    """Read-only memories of each function, for every phase that calls it."""
+    for (_, table), nodes in table_reads(kept).items():
+        tables = [source.tensor for source in kept.graph.inputs(kept.graph[nodes[0]])[1:]]
+        width = sum(part.type.width for part in tables)
+        yield Memory(table, "tables", table_copies(kept, len(nodes)), tables[0].length, width,
+                     Access.READ_ONLY, "rom")  # fmt: skip

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.devices import PLANNED_SHARE, Device
+from penstock.machine import logic
 from penstock.machine.bandwidth import Bandwidth, bandwidth
 from penstock.machine.blocks import Block, blocks, pe_lane, pe_shape
-from penstock.machine.logic import ERROR, TOO_LOW, lutram_luts
+from penstock.machine.logic import ERROR, TOO_LOW
 from penstock.machine.machine import Machine
 from penstock.machine.memories import Access, Memory
 
@@ -27,6 +28,9 @@ ROM_BRAM18_BITS = 18432
 """Bits of a BRAM18 as a read-only memory."""
 
 
+FIT_NAMES = ("dsp", "bram18", "uram", "lut", "lut_memory", "ff")
+
+
 @dataclass(frozen=True)
 class MemoryCost:
     """What all ``memory.count`` memories take together. impl: what they stand in."""
@@ -36,6 +40,7 @@ class MemoryCost:
     bram18: int = 0
     uram: int = 0
     lut: int = 0
+    lut_memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Fit:
-    """One resource. too_high, too_low: by how much of itself ``used`` may be; 0 where it follows
-    from shapes alone."""
+    """One resource. too_high, too_low: by how much of itself ``used`` may be. What follows
+    from shapes alone (memories, also in LUTs) has no error."""
 
     used: int
     total: int
@@ -122,22 +127,26 @@ def estimate(machine: Machine) -> Resources:
     memories = tuple(cost_of(memory) for memory in machine.memories)
     found = blocks(machine)
     multipliers = _multipliers(machine, found)
-    in_memories = sum(cost.lut for cost in memories)
-    used = {
-        "dsp": sum(row.dsp for row in multipliers),
+    counted = {
         "bram18": sum(cost.bram18 for cost in memories),
         "uram": sum(cost.uram for cost in memories),
-        "lut": in_memories + sum(block.all.lut for block in found),
-        "lut_memory": in_memories + sum(block.all.lut_memory for block in found),
+        "lut": sum(cost.lut for cost in memories),
+        "lut_memory": sum(cost.lut_memory for cost in memories),
+        "dsp": sum(row.dsp for row in multipliers),
+    }
+    modelled = {
+        "lut": sum(block.all.lut for block in found),
+        "lut_memory": sum(block.all.lut_memory for block in found),
         "ff": sum(block.all.ff for block in found),
     }
-    fits = {
-        name: Fit(
-            count, device.die.total(name), PLANNED_SHARE[name],
-            ERROR if name in TOO_LOW else 0.0, TOO_LOW.get(name, 0.0),
-        )
-        for name, count in used.items()
-    }  # fmt: skip
+    fits = {}
+    for name in FIT_NAMES:
+        used = counted.get(name, 0) + modelled.get(name, 0)
+        share = modelled.get(name, 0) / used if used else 0.0
+        fits[name] = Fit(
+            used, device.die.total(name), PLANNED_SHARE[name],
+            ERROR * share, TOO_LOW.get(name, 0.0) * share,
+        )  # fmt: skip
     return Resources(device, memories, multipliers, found, fits, bandwidth(machine))
 
 
@@ -149,7 +158,10 @@ def cost_of(memory: Memory) -> MemoryCost:
         return MemoryCost(memory, "rom", bram18=count * blocks)
     is_small = memory.impl == "auto" and depth * width <= AUTO_LUTRAM_BITS
     if is_small or memory.impl == "lutram":
-        return MemoryCost(memory, "lutram", lut=count * lutram_luts(depth, width))
+        each = logic.memory(depth, width)
+        return MemoryCost(
+            memory, "lutram", lut=count * each.lut, lut_memory=count * each.lut_memory
+        )
     if memory.impl == "uram":
         return MemoryCost(memory, "uram", uram=count * uram_blocks(depth, width))
     is_true_dual_port = memory.access is Access.TWO_READ_OR_WRITE

@@ -160,10 +160,11 @@ class Supply:
         self.kept, self.phases, self.loads = kept, phases, loads
         self.pending: list[str] = []
         self.packets: dict[str, int] = {}
+        self.copied = kept.plan.hardware.copied_elements
         for phase in phases:
             for source in phase.nodes.operands:
                 positions = kept.plan.positions(source)
-                self.packets[self.segment(source)] = positions // kept.plan.hardware.cell_units
+                self.packets[self.segment(source)] = positions // self.copied
 
     def segment(self, source: str) -> str:
         """The segment of a vector that a product of the sweep gathers."""

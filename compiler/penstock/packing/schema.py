@@ -183,7 +183,6 @@ def check_sizes(fields: ManifestFields) -> None:
         "an element with all its lanes does not fit port_bits": (
             fields.interface.lanes * fields.interface.io_bits <= fields.port_bits
         ),
-        "the phases differ in banks": len({phase.banks for phase in fields.phases}) == 1,
         "two phases have one name": (
             len({phase.name for phase in fields.phases}) == len(fields.phases)
         ),

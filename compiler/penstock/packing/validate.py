@@ -108,7 +108,6 @@ def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:
     """The phase's code describes the products that the graph has, as the kernel computes them."""
     rows = manifest.layouts[phase.rows]
     _demand(phase.banks in BANKS and phase.siblings <= phase.banks, phase.name, "impossible banks")
-    _demand(phase.banks == manifest.phases[0].banks, phase.name, "banks differ between phases")
     _demand(rows.positions == phase.rows_per_pe * manifest.pes, phase.name, "rows are misplaced")
     ascends = all(row < following for row, following in pairwise(phase.shared))
     is_there = set(phase.shared) <= set(range(rows.length))

@@ -59,7 +59,7 @@ def _memory(cost: MemoryCost) -> dict[str, Any]:
     return {
         "name": memory.name, "kind": memory.kind, "count": memory.count, "depth": memory.depth,
         "width": memory.width, "storage": cost.impl, "bram18": cost.bram18, "uram": cost.uram,
-        "lut": cost.lut,
+        "lut": cost.lut, "is_moved": memory.is_moved,
     }  # fmt: skip
 
 
@@ -92,7 +92,8 @@ def _port(port: PortDemand) -> dict[str, Any]:
 def fit_notes(resources: dict[str, Any], timeline: dict[str, Any]) -> list[str]:
     """A sentence for each thing that the device does not offer enough of."""
     device = resources["device"]
-    notes = [
+    notes = _moved_notes(resources["memories"], device)
+    notes += [
         note
         for name, row in resources["totals"].items()
         if (note := _fit_note(NAMES[name], row, device))
@@ -104,6 +105,30 @@ def fit_notes(resources: dict[str, Any], timeline: dict[str, Any]) -> list[str]:
             + ("take fewer PEs" if ports["are_too_many"] else "some have to share one")
         )
     return notes + _bandwidth_notes(resources, timeline)
+
+
+PLACES = {"lutram": "LUTs", "uram": "UltraRAM"}
+
+
+def _moved_notes(memories: list[dict[str, Any]], device: str) -> list[str]:
+    """What stands elsewhere because block RAM is scarce."""
+    moved = [row for row in memories if row["is_moved"]]
+    if not moved:
+        return []
+    of_name = {row["name"]: 0 for row in moved}
+    for row in memories:
+        if row["name"] in of_name:
+            of_name[row["name"]] += row["count"]
+    told = {
+        storage: ", ".join(
+            row["name"] if row["count"] == of_name[row["name"]]
+            else f"{row['count']:,} of {of_name[row['name']]:,} memories of {row['name']}"
+            for row in moved if row["storage"] == storage
+        )
+        for storage in dict.fromkeys(row["storage"] for row in moved)
+    }  # fmt: skip
+    places = "; ".join(f"in {PLACES[storage]}: {names}" for storage, names in told.items())
+    return [f"block RAM of {device} is scarce, so memories stand elsewhere: {places}"]
 
 
 def _fit_note(name: str, row: dict[str, Any], device: str) -> str | None:

@@ -89,20 +89,21 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
         nonzeros[phase.name] = code.format.place(code, layouts, hardware.pes, matrices)
         chosen = choose_format(nonzeros[phase.name], code.weight_bits, hardware)
         codes[phase.name] = replace(code, format=chosen)
-    banks, entries = _encode_all(codes, nonzeros, hardware)
+    codes, entries = _encode_all(codes, nonzeros, hardware)
     if hardware.overlaps:
         for phase in products:
-            code = replace(codes[phase.name], banks=banks)
-            code = _with_starts(code, entries[phase.name], hardware)
+            code = _with_starts(codes[phase.name], entries[phase.name], hardware)
             codes[phase.name] = code
             entries[phase.name] = code.format.encode(
                 code, hardware.pes, nonzeros[phase.name], hardware.hazard_distance
             )
     done = tuple(
-        _product(phase, replace(codes[phase.name], banks=banks), entries[phase.name],
-                 len(nonzeros[phase.name].pe), hardware)
+        _product(
+            phase, codes[phase.name], entries[phase.name], len(nonzeros[phase.name].pe), hardware
+        )
         for phase in products
-    )  # fmt: skip
+    )
+    banks = max(code.banks for code in codes.values())
     return Schedule(hardware, banks, parts.phases, done, layouts, parts.order_of)
 
 
@@ -202,15 +203,24 @@ def _blank_code(
 
 def _encode_all(
     codes: dict[str, PhaseCode], nonzeros: dict[str, NonZeros], hardware: Hardware
-) -> tuple[int, dict[str, Entries]]:
-    """Words of all phases with the fewest accumulator banks that keep bubbles under 0.5 %."""
+) -> tuple[dict[str, PhaseCode], dict[str, Entries]]:
+    """Words of all phases with the fewest accumulator banks that keep bubbles under 0.5 %.
+
+    A phase whose ways are as many as the words between two uses of an address has no bubble: it
+    takes no further banks, unless they were asked for.
+    """
     asked = hardware.accumulator_banks
+    enough = 1 << (hardware.hazard_distance - 1).bit_length()
     for banks in (asked,) if asked else BANK_CHOICES:
-        entries = {
-            name: code.format.encode(
-                replace(code, banks=banks), hardware.pes, nonzeros[name], hardware.hazard_distance
+        banked = {
+            name: replace(
+                code, banks=asked or min(banks, max(code.siblings * enough, BANK_CHOICES[0]))
             )
             for name, code in codes.items()
+        }
+        entries = {
+            name: code.format.encode(code, hardware.pes, nonzeros[name], hardware.hazard_distance)
+            for name, code in banked.items()
         }
         words = sum(entry.words for entry in entries.values())
         without_bubbles = sum(
@@ -218,7 +228,7 @@ def _encode_all(
         )
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break
-    return banks, entries
+    return banked, entries
 
 
 def _with_starts(code: PhaseCode, entries: Entries, hardware: Hardware) -> PhaseCode:
@@ -226,7 +236,7 @@ def _with_starts(code: PhaseCode, entries: Entries, hardware: Hardware) -> Phase
 
     entries: the words without starts.
     """
-    code = replace(code, packet=hardware.cell_units, words=entries.words)
+    code = replace(code, packet=hardware.copied_elements, words=entries.words)
     return replace(code, starts=latest_starts(code, *code.format.decode(code, entries)))
 
 

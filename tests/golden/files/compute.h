@@ -77,11 +77,10 @@ static void compute(frame_stream &frames, word_stream words[GROUPS],
                     result_stream &results, unsigned steps,
                     unsigned length_0,
                     unsigned start, unsigned reload, unsigned store) {
-  static activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH];
+  static copied_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH / COPIED];
 #pragma HLS AGGREGATE variable=vector compact=bit
 #pragma HLS ARRAY_PARTITION variable=vector complete dim=1
 #pragma HLS ARRAY_PARTITION variable=vector complete dim=2
-#pragma HLS ARRAY_PARTITION variable=vector cyclic factor=2 dim=3
 #pragma HLS BIND_STORAGE variable=vector type=ram_s2p impl=lutram latency=1
   static sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH];
 #pragma HLS AGGREGATE variable=acc compact=bit
@@ -121,20 +120,28 @@ static void compute(frame_stream &frames, word_stream words[GROUPS],
 #pragma HLS BIND_STORAGE variable=l0_c type=ram_s2p impl=lutram latency=1
   static ap_fixed<16, 0> l0_b_i[6];
 #pragma HLS ARRAY_PARTITION variable=l0_b_i cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=l0_b_i type=ram_s2p impl=lutram latency=1
   static ap_fixed<12, 0> l0_w_ic[6];
 #pragma HLS ARRAY_PARTITION variable=l0_w_ic cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=l0_w_ic type=ram_s2p impl=lutram latency=1
   static ap_fixed<16, 0> l0_b_f[6];
 #pragma HLS ARRAY_PARTITION variable=l0_b_f cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=l0_b_f type=ram_s2p impl=lutram latency=1
   static ap_fixed<12, 0> l0_w_fc[6];
 #pragma HLS ARRAY_PARTITION variable=l0_w_fc cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=l0_w_fc type=ram_s2p impl=lutram latency=1
   static ap_fixed<16, 0> l0_b_g[6];
 #pragma HLS ARRAY_PARTITION variable=l0_b_g cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=l0_b_g type=ram_s2p impl=lutram latency=1
   static ap_fixed<16, -1> l0_b_o[6];
 #pragma HLS ARRAY_PARTITION variable=l0_b_o cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=l0_b_o type=ram_s2p impl=lutram latency=1
   static ap_fixed<12, 0> l0_w_oc[6];
 #pragma HLS ARRAY_PARTITION variable=l0_w_oc cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=l0_w_oc type=ram_s2p impl=lutram latency=1
   static ap_fixed<16, -1> head_b[2];
 #pragma HLS ARRAY_PARTITION variable=head_b cyclic factor=2 dim=1
+#pragma HLS BIND_STORAGE variable=head_b type=ram_s2p impl=lutram latency=1
 #pragma HLS ALLOCATION function instances=spmv_group limit=1
 
   const unsigned length[LANES] = {length_0};
@@ -251,14 +258,14 @@ SWEEP_0:
     }
     spmv(L0_GATES_FROM_12, words, l0_y_packets, vector, kept_column, kept_slot, acc);
     // Side by side: they share no memory.
-    l0_gates_drain(acc, sums);
+    ways_2_drain(1, 3, acc, sums);
     load_x_0(frames, x_0_packets, n + 1 < steps);
     // Side by side: they share no memory.
     l0_gates_cells(sums, l0_w_ic, l0_c, l0_b_i, l0_w_fc, l0_b_f,
         l0_b_g, l0_w_oc, l0_b_o, l0_m_packets, valid, step);
     spmv(L0_GATES_FROM_0_2, words, x_0_packets, vector, kept_column, kept_slot, acc);
     spmv(L0_PROJECTION_FROM_0, words, l0_m_packets, vector, kept_column, kept_slot, acc);
-    l0_projection_drain(acc, sums);
+    ways_4_drain(0, 1, acc, sums);
     l0_projection_cells(sums, l0_y_packets, l0_y_last_packets, last, valid, step);
   }
 
@@ -276,7 +283,7 @@ SWEEP_0:
       valid[lane] = length[lane] > 0;
     }
     spmv(HEAD_DENSE_FROM_0, words, x_0_packets, vector, kept_column, kept_slot, acc);
-    head_dense_drain(acc, sums);
+    ways_4_drain(0, 1, acc, sums);
     head_dense_cells(sums, head_b, results, valid, step);
   }
 

@@ -75,6 +75,7 @@ typedef lanes_of<acc_t> sums_t;
 struct gathered_t {  // neighbouring elements, as many as the cell unit makes in one cycle
   activations_t element[CELL_UNITS];
 };
+typedef gathered_t copied_t;
 
 // What the PEs of one group consume in one cycle: for each an entry, its fields from the lowest bit on.
 const int ENTRY_BITS = 16;
@@ -133,8 +134,8 @@ struct phase_t {
 };
 const int PHASES = 3;
 const phase_t L0_GATES = {0, 24, 0, 12, 2, 1, 1};
-const phase_t L0_PROJECTION = {1, 2, 6, 1, 0, 3, 0};
-const phase_t HEAD_DENSE = {2, 2, 12, 1, 0, 3, 0};
+const phase_t L0_PROJECTION = {1, 2, 6, 1, 0, 2, 0};
+const phase_t HEAD_DENSE = {2, 2, 12, 1, 0, 2, 0};
 
 // A stretch of a phase's words that the PE array goes through in one go. Meanwhile it writes packets
 // into the activation memory, one in each cycle from the first on, some of them before its first word;
@@ -150,6 +151,7 @@ struct run_t {
   ap_uint<1> kept;        // which places it goes on from and leaves behind
 };
 const int MAX_PACKETS = 3;
+const int COPIED = 2;        // elements of a packet that go into the copies of the activations in a cycle
 const int KEPT = 2;          // phases that pause
 const int SIBLINGS = 4;
 const int SUM_ROWS = 3;

@@ -14,7 +14,7 @@ typedef ap_uint<5> slot_t;
 // is padding and writes nothing. The scheduler keeps 4 words between two uses of one accumulator
 // address (proven from the packed words), which is the distance that the pragma below promises.
 static void spmv_group(const run_t run, word_stream &words, const gathered_t packets[MAX_PACKETS],
-                       activations_t vector[GROUP_COPIES][VECTOR_DEPTH],
+                       copied_t vector[GROUP_COPIES][VECTOR_DEPTH / COPIED],
                        column_t kept_column[KEPT][GROUP_PES], slot_t kept_slot[KEPT][GROUP_PES],
                        sums_t acc[GROUP_PES][BANKS][ACC_DEPTH]) {
 #pragma HLS INLINE off
@@ -47,15 +47,11 @@ WORDS:
 #pragma HLS DEPENDENCE variable=vector inter WAR false
     COUNT(LOOP_WORDS);
     if (n < run.packets) {
-      const gathered_t packet = packets[n];
-      const unsigned to = run.to.to_uint() + n;
+      const copied_t copied = packets[n];
     COPIES_OF_GROUP:
       for (int copy = 0; copy < GROUP_COPIES; ++copy) {
 #pragma HLS UNROLL
-        for (int unit = 0; unit < CELL_UNITS; ++unit) {
-#pragma HLS UNROLL
-          vector[copy][to * CELL_UNITS + unit] = packet.element[unit];
-        }
+        vector[copy][run.to.to_uint() + n] = copied;
       }
     }
     const unsigned turn = n - run.lead;  // beyond the last word, too, while there is none yet
@@ -94,7 +90,8 @@ WORDS:
       // Weights of different scales are brought to one before they are multiplied, not their products.
       const factor_t factor = weight.to_int64() << ALIGN[phase.id][sibling][operand];
       if (factor != 0) {
-        const activations_t activation = vector[p / COPY_PES][OPERAND_BASE[phase.id][operand] + here];
+        const unsigned source = OPERAND_BASE[phase.id][operand] + here;
+        const activations_t activation = vector[p / COPY_PES][source / COPIED].element[source % COPIED];
         sums_t sums = acc[p][bank][address];
       LANES_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {
@@ -118,7 +115,7 @@ PAUSE:
 
 // On all groups; they do not depend on one another and run side by side.
 static void spmv(const run_t run, word_stream words[GROUPS], const gathered_t packets[GROUPS][MAX_PACKETS],
-                 activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH],
+                 copied_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH / COPIED],
                  column_t kept_column[GROUPS][KEPT][GROUP_PES], slot_t kept_slot[GROUPS][KEPT][GROUP_PES],
                  sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH]) {
 #pragma HLS INLINE
@@ -137,16 +134,19 @@ inline int place_in_group(int pe) {
 }
 
 // The adder trees of all PEs: the ways of each slot are added up and leave zeros behind, so that the
-// accumulators are free for the next run while the cell unit works on the sums.
-static void l0_gates_drain(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
+// accumulators are free for the next run while the cell unit works on the sums. Phases of as many
+// ways share one function; of one with fewer siblings, the other banks hold zeros in its rows.
+static void ways_2_drain(unsigned row, unsigned rows,
+    sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
     sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]) {
 #pragma HLS INLINE off
 ROWS_OF_PES:
-  for (unsigned slot = 0; slot < 3; ++slot) {
+  for (unsigned slot = 0; slot < rows; ++slot) {
+#pragma HLS LOOP_TRIPCOUNT max=3
 #pragma HLS PIPELINE II=1
 #pragma HLS DEPENDENCE variable=acc inter false
 #pragma HLS DEPENDENCE variable=sums inter false
-    COUNT(LOOP_DRAIN_L0_GATES);
+    COUNT(LOOP_DRAIN_N2_WAYS);
   ALL_PES:
     for (int pe = 0; pe < PES; ++pe) {
 #pragma HLS UNROLL
@@ -156,7 +156,7 @@ ROWS_OF_PES:
       WAYS_OF_SLOT:
         for (int way = 0; way < 2; ++way) {
 #pragma HLS UNROLL
-          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 2 + way][1 + slot];
+          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 2 + way][row + slot];
           for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
             total.lane[lane] += part.lane[lane];
@@ -169,15 +169,17 @@ ROWS_OF_PES:
   }
 }
 
-static void l0_projection_drain(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
+static void ways_4_drain(unsigned row, unsigned rows,
+    sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
     sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]) {
 #pragma HLS INLINE off
 ROWS_OF_PES:
-  for (unsigned slot = 0; slot < 1; ++slot) {
+  for (unsigned slot = 0; slot < rows; ++slot) {
+#pragma HLS LOOP_TRIPCOUNT max=1
 #pragma HLS PIPELINE II=1
 #pragma HLS DEPENDENCE variable=acc inter false
 #pragma HLS DEPENDENCE variable=sums inter false
-    COUNT(LOOP_DRAIN_L0_PROJECTION);
+    COUNT(LOOP_DRAIN_N4_WAYS);
   ALL_PES:
     for (int pe = 0; pe < PES; ++pe) {
 #pragma HLS UNROLL
@@ -185,40 +187,9 @@ ROWS_OF_PES:
 #pragma HLS UNROLL
         sums_t total = zeros<acc_t>();
       WAYS_OF_SLOT:
-        for (int way = 0; way < 8; ++way) {
+        for (int way = 0; way < 4; ++way) {
 #pragma HLS UNROLL
-          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 8 + way][0 + slot];
-          for (int lane = 0; lane < LANES; ++lane) {
-#pragma HLS UNROLL
-            total.lane[lane] += part.lane[lane];
-          }
-          part = zeros<acc_t>();
-        }
-        sums[pe / GROUP_PES][pe % GROUP_PES][sibling][slot] = total;
-      }
-    }
-  }
-}
-
-static void head_dense_drain(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH],
-    sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]) {
-#pragma HLS INLINE off
-ROWS_OF_PES:
-  for (unsigned slot = 0; slot < 1; ++slot) {
-#pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=acc inter false
-#pragma HLS DEPENDENCE variable=sums inter false
-    COUNT(LOOP_DRAIN_HEAD_DENSE);
-  ALL_PES:
-    for (int pe = 0; pe < PES; ++pe) {
-#pragma HLS UNROLL
-      for (int sibling = 0; sibling < 1; ++sibling) {
-#pragma HLS UNROLL
-        sums_t total = zeros<acc_t>();
-      WAYS_OF_SLOT:
-        for (int way = 0; way < 8; ++way) {
-#pragma HLS UNROLL
-          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 8 + way][0 + slot];
+          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 4 + way][row + slot];
           for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
             total.lane[lane] += part.lane[lane];

@@ -6,7 +6,14 @@ import math
 from typing import Any
 
 from penstock.codegen.hls.names import Names, lengths_of_lanes, one_line, plain_cpp
-from penstock.codegen.hls.steps import StateCode, parts_codes, phase_code, run_codes, sweep_code
+from penstock.codegen.hls.steps import (
+    StateCode,
+    parts_codes,
+    phase_code,
+    run_codes,
+    storage_code,
+    sweep_code,
+)
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
 from penstock.codegen.hls.units import unit_code
 from penstock.codegen.render import render
@@ -15,7 +22,6 @@ from penstock.ir.walk import empty_capture
 from penstock.machine import Machine
 from penstock.machine.depths import PARTS_INTERVAL
 from penstock.machine.loops import turns_of
-from penstock.machine.memories import Access, Memory
 from penstock.machine.phases import tree_levels
 from penstock.machine.ports import BURST_BEATS, OUTSTANDING
 from penstock.packing.vectors import parameter_offsets, parameter_ports
@@ -79,7 +85,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "step_arrays": _step_arrays(machine, names),
         "frame_arrays": [
             {"name": names.array(array), "positions": array.positions,
-             "about": one_line(array.name), "storage": _storage(machine.memory_of(array))}
+             "about": one_line(array.name), "storage": storage_code(machine.memory_of(array))}
             for array in machine.kept.frames
         ],
         "buffers_frames": bool(machine.kept.frames),
@@ -89,7 +95,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "scalars": ["steps", *lengths, "start", "reload", "store"],
         "ports": [port.name for port in machine.memory_ports],
         "streams_io": machine.streams_io,
-        "tables": table_functions(machine.graph, names.table),
+        "tables": table_functions(machine.graph, names.table, machine.table_copies),
         "segments": [
             {"name": one_line(segment), "constant": names.segment(segment), "base": base}
             for segment, base in machine.kept.activations.base.items()
@@ -119,7 +125,9 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
     names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
     names += ["MAX_STEPS"] if context["buffers_frames"] else []
-    names += ["MAX_PACKETS", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
+    names += (
+        ["MAX_PACKETS", "COPIED", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
+    )
     names += ["SHARED_ROWS", "LEVELS", "OWNER", "OWN_ROW"] if context["parts"] else []
     has_operands = context["is_aligned"] or context["is_scattered"]
     names += ["OPERANDS", "OPERAND_END"] if has_operands else []
@@ -136,7 +144,7 @@ def _step_arrays(machine: Machine, names: Names) -> list[dict[str, Any]]:
     arrays += [*kept.carries, *kept.captures]
     return [
         {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions,
-         "storage": _storage(machine.memory_of(array))}
+         "storage": storage_code(machine.memory_of(array))}
         for array in arrays
     ]  # fmt: skip
 
@@ -178,7 +186,7 @@ def _parameters(machine: Machine, names: Names) -> list[dict[str, Any]]:
     offsets = parameter_offsets([array.positions for array in kept], machine.hardware.port_bits)
     return [
         {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions,
-         "first_beat": beat}
+         "first_beat": beat, "storage": storage_code(machine.memory_of(array))}
         for array, beat in zip(kept, offsets, strict=False)
     ]  # fmt: skip
 
@@ -198,8 +206,11 @@ def _widths(machine: Machine) -> dict[str, Any]:
         "proof": {"name": one_line(deepest.name), "lo": deepest.tensor.lo, "hi": deepest.tensor.hi},
         "vector_depth": machine.kept.activations.depth,
         "acc_depth": machine.rows.depth,
-        "acc_storage": _storage(machine.memory("accumulators")),
-        "vector_storage": _storage(machine.memory("activations")),
+        "acc_storage": storage_code(machine.memory("accumulators")),
+        "vectors": _vectors(machine),
+        "streams_in_luts": [
+            memory.name for memory in machine.memories_of("streams") if memory.impl == "lutram"
+        ],
         "column_bits": max(code.columns for code in codes).bit_length(),
         "slot_bits": (2 * slots).bit_length(),
         "max_words": max(code.words for code in codes),
@@ -241,13 +252,25 @@ def _stored(machine: Machine) -> dict[str, Any]:
     return found
 
 
-def _storage(memory: Memory) -> dict[str, Any] | None:
-    """How BIND_STORAGE says it; None leaves it to the tool."""
-    if memory.impl == "auto":
-        return None
-    is_shared = memory.access is Access.TWO_READ_OR_WRITE
-    return {"type": "ram_t2p" if is_shared else "ram_s2p", "impl": memory.impl,
-            "latency": 2 if is_shared else 1}  # fmt: skip
+def _vectors(machine: Machine) -> list[dict[str, Any]]:
+    """The arrays of the activations' copies: one, or one for the groups of each kind of memory.
+
+    All groups run the same function, so where kinds differ all are read as late as the slowest.
+    """
+    parts = machine.memories_of("activations")
+    of_group = sum(part.count for part in parts) // machine.groups.groups
+    found, first = [], 0
+    for number, part in enumerate(parts):
+        count, storage = part.count // of_group, storage_code(part)
+        if len(parts) > 1:
+            storage = {**(storage or {}), "latency": 2}
+        is_one = len(parts) == 1
+        found.append({
+            "name": "vector" if is_one else f"vector_{number}", "first": first, "count": count,
+            "groups": "GROUPS" if is_one else count, "storage": storage,
+        })  # fmt: skip
+        first += count
+    return found
 
 
 def _chunks(machine: Machine) -> dict[str, Any]:

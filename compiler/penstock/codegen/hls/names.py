@@ -36,21 +36,21 @@ KEYWORDS = _words("""
 KERNEL = _words("""
     acc acc_t activation_t activations_t add_parts ap_axiu ap_bigint ap_biguint ap_fixed ap_int
     ap_ufixed ap_uint axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from
-    bounded broadcast bytes_of cell_unit clear_slots column_t compute config count counters
-    demand differences element entry_t factor_t fetch_frames fetch_parameters fetch_state
-    fetch_words final final_beats first_beat frame_stream frames from_raw gap_t gathered
-    gathered_t given given_beats greatest group_of hls io_t is_there iterations kept_column
-    kept_slot lane lanes_of last length load_parameter loop_t lstm_testbench lstm_top
-    no_elements nothing open_file pack_one_state pack_results pack_state packet packet_of
-    packet_t packets parameter_beats parameter_packets parameter_stream parameters parameters_t
-    part_t parts_t pe phase_t place_in_group position print print_constants print_function
-    print_values product_t publish q raw raw_lanes raw_of read_block read_count read_exactly
-    read_file receive reload result_stream results run run_t send slot slot_t split spmv
-    spmv_group start start_t state state_in state_out state_stream step steps store
-    store_results store_state stored sums sums_t take take_word trace_file trace_value unit
-    unpack_frames unpack_one_state unpack_parameter unpack_parameters unpack_run unpack_state
-    unpack_words valid value values vector weight_beats weight_t widened word word_stream word_t
-    words x_beats y_beats zeros
+    bounded broadcast bytes_of cell_unit clear_slots column_t compute config copied copied_t
+    count counters demand differences element entry_t factor_t fetch_frames fetch_parameters
+    fetch_state fetch_words final final_beats first_beat frame_stream frames from_raw gap_t
+    gathered gathered_t given given_beats greatest group_of hls io_t is_there iterations
+    kept_column kept_slot lane lanes_of last length load_parameter loop_t lstm_testbench
+    lstm_top no_elements nothing open_file pack_one_state pack_results pack_state packet
+    packet_of packet_t packets parameter_beats parameter_packets parameter_stream parameters
+    parameters_t part_t parts_t pe phase_t place_in_group position print print_constants
+    print_function print_values product_t publish q raw raw_lanes raw_of read_block read_count
+    read_exactly read_file reader reader_of receive reload result_stream results run run_t send
+    slot slot_t split spmv spmv_group start start_t state state_in state_out state_stream step
+    steps store store_results store_state stored sums sums_t take take_word trace_file
+    trace_value unit unpack_frames unpack_one_state unpack_parameter unpack_parameters
+    unpack_run unpack_state unpack_words valid value values vector vector_0 vector_1 vector_2
+    weight_beats weight_t widened word word_stream word_t words x_beats y_beats zeros
 """)
 """Names that the kernel and the test bench give to functions, types and variables; AMD's types."""
 COUNTERS = _words("g group k n")
@@ -68,16 +68,16 @@ MACROS = ("M_", "L_", "P_")
 """How macros of <cmath> and <cstdio> begin that are not in capitals throughout."""
 CONSTANTS = _words("""
     ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_BYTES BEAT_PARTS BEAT_STREAM_DEPTH BITS CELL_UNITS
-    CHUNKS CHUNKS_OF_BEAT CHUNK_BITS COPY_PES COUNT DATAFLOW_BEGIN DATAFLOW_END EMPTY ENTRY_BITS
-    EOF FILE FIRST FIRST_BANK FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS GROUP_COPIES
-    GROUP_PES INDEX_BITS INPUTS INPUT_POSITIONS IO_BITS IO_CHUNK IO_PER_BEAT IS_SIGNED KEPT
-    LANES LEVELS LOOPS MAGIC MAX_PACKETS MAX_STEPS NULL OPERANDS OPERAND_BASE OPERAND_END
-    OUTPUTS OWN OWNER OWN_BITS OWN_ROW PACKET PARAMETERS_PER_BEAT PARAMETER_BEATS PARAMETER_BITS
-    PARAMETER_CHUNK PARAMETER_STREAM_DEPTH PARTS PART_BITS PES PHASES PLACES POSITIONS
-    POSITION_OF PROCESS RESULT_CHUNK RESULT_POSITIONS RESULT_STREAM_DEPTH RISE SHARED_ROWS
-    SIBLING SIBLINGS START_CARRIED START_GIVEN START_ZERO STATE_BEATS STATE_STREAM_DEPTH
-    STORED_WORDS SUM_ROWS TABLE TRACE UNIT_BITS VECTOR_DEPTH WAYS WEIGHT_BEATS WEIGHT_BITS
-    WEIGHT_PORTS WIDEST WORD_BITS WORD_STREAM_DEPTH X_BEATS Y_BEATS
+    CHUNKS CHUNKS_OF_BEAT CHUNK_BITS COPIED COPY_PES COUNT DATAFLOW_BEGIN DATAFLOW_END EMPTY
+    ENTRY_BITS EOF FILE FIRST FIRST_BANK FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS
+    GROUP_COPIES GROUP_PES INDEX_BITS INPUTS INPUT_POSITIONS IO_BITS IO_CHUNK IO_PER_BEAT
+    IS_SIGNED KEPT LANES LEVELS LOOPS MAGIC MAX_PACKETS MAX_STEPS NULL OPERANDS OPERAND_BASE
+    OPERAND_END OUTPUTS OWN OWNER OWN_BITS OWN_ROW PACKET PARAMETERS_PER_BEAT PARAMETER_BEATS
+    PARAMETER_BITS PARAMETER_CHUNK PARAMETER_STREAM_DEPTH PARTS PART_BITS PES PHASES PLACES
+    POSITIONS POSITION_OF PROCESS RESULT_CHUNK RESULT_POSITIONS RESULT_STREAM_DEPTH RISE
+    SHARED_ROWS SIBLING SIBLINGS START_CARRIED START_GIVEN START_ZERO STATE_BEATS
+    STATE_STREAM_DEPTH STORED_WORDS SUM_ROWS TABLE TRACE UNIT_BITS VECTOR_DEPTH WAYS
+    WEIGHT_BEATS WEIGHT_BITS WEIGHT_PORTS WIDEST WORD_BITS WORD_STREAM_DEPTH X_BEATS Y_BEATS
 """)
 """Names of its constants and macros."""
 
@@ -153,8 +153,8 @@ class Names:
             node.name: self.scope.take(short(node.name), identifier(node.name))
             for node in machine.tables
         }
-        self._drains = {phase.name: self.scope.take(f"{identifier(phase.name)}_drain") for phase in
-                        machine.phases}  # fmt: skip
+        self._drains = {drain.ways: self.scope.take(f"ways_{drain.ways}_drain") for drain in
+                        machine.drains}  # fmt: skip
         self._loaders = {
             (load.vector, load.sweep): self.scope.take(f"load_{self.load(load).lower()}")
             for load in machine.loads
@@ -193,9 +193,9 @@ class Names:
         """The constant that describes a phase."""
         return self._phases[phase]
 
-    def drain(self, phase: str) -> str:
-        """The function that takes a phase's sums out of the accumulators."""
-        return self._drains[phase]
+    def drain(self, ways: int) -> str:
+        """The function that takes sums of so many ways out of the accumulators."""
+        return self._drains[ways]
 
     def parts(self, phase: str) -> str:
         """The constant that describes the parts of a phase's shared rows."""

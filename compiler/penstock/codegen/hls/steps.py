@@ -10,10 +10,20 @@ from penstock.codegen.hls.units import UnitCode
 from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.machine import Machine
 from penstock.machine.loops import turns_of
+from penstock.machine.memories import Access, Memory
 from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Load, Phase
 from penstock.machine.runs import Run
 from penstock.machine.states import State
+
+
+def storage_code(memory: Memory) -> dict[str, Any] | None:
+    """How BIND_STORAGE says it; None leaves it to the tool. UltraRAM is read in two cycles."""
+    if memory.impl == "auto":
+        return None
+    is_shared = memory.access is Access.TWO_READ_OR_WRITE
+    return {"type": "ram_t2p" if is_shared else "ram_s2p", "impl": memory.impl,
+            "latency": 2 if is_shared or memory.impl == "uram" else 1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class StateCode:
 def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict[str, Any]:
     """A product phase: what the PE array, and the drain behind it, are told."""
     assert phase.product is not None
-    code, overlaps = phase.product.code, machine.hardware.overlaps
+    code = phase.product.code
     return {
         "name": one_line(phase.name), "constant": names.phase(phase.name), "id": index,
         "words": code.words, "base": phase.operand_bases[0], "slots": code.slots,
@@ -60,8 +70,6 @@ def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict
         "row": machine.rows.first[phase.name], "rows_per_pe": phase.unit.rows_per_pe,
         "siblings": code.siblings, "ways": code.ways,
         "at": machine.stored_words.get((phase.name, 0), 0),
-        "drain": names.drain(phase.name) if overlaps else "",
-        "drain_loop": names.loop("drain", phase.name) if overlaps else "",
     }  # fmt: skip
 
 
@@ -86,19 +94,27 @@ def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
     segments = machine.kept.packets()
     return {
         "overlaps": True, "runs": list(runs.values()), "chain_distance": CHAIN_DISTANCE,
-        "packets": [{"name": names.packets(segment)} for segment in segments],
-        "packets_impl": machine.memory("packets").impl,
-        "max_packets": machine.max_packets, "kept": 1 + len(machine.pausing),
+        "packets": [
+            {"name": names.packets(segment), "storage": storage_code(memory)}
+            for segment, memory in zip(segments, machine.memories_of("packets"), strict=True)
+        ],
+        "max_packets": machine.max_packets, "copy_turns": machine.copy_turns,
+        "copied": machine.hardware.copied_elements, "kept": 1 + len(machine.pausing),
         "sum_rows": machine.memory("sums").depth,
-        "sums_storage": {"type": "ram_s2p", "impl": machine.memory("sums").impl, "latency": 1},
+        "sums_storage": storage_code(machine.memory("sums")),
         "run_bits": {
             "words": max(code["words"] for code in runs.values()).bit_length() + 1,
-            "packets": machine.max_packets.bit_length(),
+            "packets": (machine.max_packets * machine.copy_turns).bit_length(),
             "lead": max(code["lead"] for code in runs.values()).bit_length() or 1,
             "to": machine.kept.activations.depth.bit_length(),
             "kept": len(machine.pausing).bit_length() or 1,
         },
         "loads_ahead": [_load(machine, names, load) for load in machine.loads if load.is_ahead],
+        "drains": [
+            {"function": names.drain(drain.ways), "ways": drain.ways, "siblings": drain.siblings,
+             "rows": drain.rows, "loop": names.loop("drain", f"{drain.ways} ways")}
+            for drain in machine.drains
+        ],
     }  # fmt: skip
 
 
@@ -118,8 +134,8 @@ def run_fields(machine: Machine, run: Run) -> tuple[int, ...]:
     base = machine.kept.activations.base[run.segment] if run.segment else 0
     index = [phase.name for phase in machine.products].index(run.phase) if run.phase else 0
     kept = machine.pausing.index(run.phase) + 1 if run.phase in machine.pausing else 0
-    units = machine.hardware.cell_units
-    return index, run.first, run.words, run.packets, base // units, run.lead, kept
+    copied = machine.hardware.copied_elements
+    return index, run.first, run.words, run.packets, base // copied, run.lead, kept
 
 
 def _words(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
@@ -185,12 +201,22 @@ def _issue(
         case Work.PARTS:
             subject["parts"] = names.parts(issue.name)
         case Work.DRAIN:
-            subject["drain"] = names.drain(issue.name)
+            subject |= _drain(machine, names, issue.name)
         case Work.CELLS:
             subject["unit"] = units[issue.name]
         case Work.COMMIT:
             subject["state"] = next(s for s in states if s.constant == names.state(issue.name))
     return subject
+
+
+def _drain(machine: Machine, names: Names, name: str) -> dict[str, Any]:
+    """A call of the adder trees behind a phase."""
+    phase = machine.phase(name)
+    assert phase.product is not None
+    return {
+        "drain": names.drain(phase.product.code.ways), "row": machine.rows.first[name],
+        "rows": phase.unit.rows_per_pe,
+    }  # fmt: skip
 
 
 def _spmv(machine: Machine, names: Names, run: Run) -> dict[str, Any]:

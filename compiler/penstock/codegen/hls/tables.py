@@ -13,8 +13,11 @@ ENDINGS = ("", "_rise")
 """Of the files of a function's entries and of the rises behind them."""
 
 
-def table_functions(graph: Graph, name_of: Callable[[str], str]) -> list[dict[str, Any]]:
-    """One function for each table that a node uses. name_of: a table's node -> its function."""
+def table_functions(
+    graph: Graph, name_of: Callable[[str], str], copies_of: Callable[[str], int]
+) -> list[dict[str, Any]]:
+    """One function for each table that a node uses. name_of: a table's node -> its function;
+    copies_of: -> its memories."""
     found: dict[str, dict[str, Any]] = {}
     for node in graph.of_kind("lut"):
         x, table, *rises = graph.inputs(node)
@@ -28,6 +31,7 @@ def table_functions(graph: Graph, name_of: Callable[[str], str]) -> list[dict[st
                 for part, ending in zip((table, *rises), ENDINGS, strict=False)
             ],
             "reach": 2.0 ** (width - x.tensor.type.frac - 1), "entries": table.tensor.length,
+            "copies": copies_of(table.name),
             "type": str(dtype), "cpp": cpp(dtype), "native": native(dtype),
             "input_cpp": cpp(x.tensor.type), "input_width": width,
             "index_bits": width - op["interpolate_bits"],

@@ -10,6 +10,7 @@ from penstock.fixed import Fixed
 from penstock.ir import Node, Tensor
 from penstock.machine import Machine
 from penstock.machine.arrays import Array, Role
+from penstock.machine.memories import table_reads
 from penstock.machine.phases import Phase
 from penstock.machine.units import Action, Line, Need
 from penstock.ops import Clamp, Mean
@@ -201,7 +202,7 @@ def _conditional(machine: Machine, line: Line, node: Node) -> dict[str, Any]:
 
 def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -> dict[str, Any]:
     if node.op.kind == "lut":
-        return {"table": names.table(node.inputs[1])}
+        return {"table": names.table(node.inputs[1]), "call": table_call(machine, node)}
     if node.op.kind == "requant":
         source = machine.graph[node.inputs[0]].tensor.type
         return {"operand": requant_operand(source, node.tensor.type, sources[0])}
@@ -214,6 +215,12 @@ def _operation(machine: Machine, names: Names, node: Node, sources: list[str]) -
     if isinstance(node.op, Mean):
         return mean_operands(node.op, machine.graph[node.inputs[0]].tensor)
     return {}
+
+
+def table_call(machine: Machine, node: Node) -> int:
+    """The number of a look-up among those of its table in one unit."""
+    reads = table_reads(machine.kept)
+    return next(nodes.index(node.name) for nodes in reads.values() if node.name in nodes)
 
 
 def mean_operands(op: Mean, x: Tensor) -> dict[str, Any]:

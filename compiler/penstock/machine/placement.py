@@ -1,0 +1,127 @@
+"""What each memory stands in, where a device has less block RAM than memories would take.
+
+By their depth alone, shallow memories stand in LUTs and deep ones in block RAM or UltraRAM. Where
+that takes more block RAM than should be planned for, some move: one after the other, always the
+one that takes the smallest share of what is left of LUTs or UltraRAM for each block RAM that it
+frees. If not enough can move, nothing does, and the report says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from penstock.devices import PLANNED_SHARE, Die
+from penstock.machine.blocks import blocks
+from penstock.machine.logic import TOO_LOW
+from penstock.machine.machine import Machine
+from penstock.machine.memories import Access, Memory
+from penstock.machine.resources import MemoryCost, cost_of
+
+TARGETS = {
+    "streams": ("lutram",), "packets": ("lutram",), "state": ("lutram",),
+    "next state": ("lutram",), "parameters": ("lutram",), "carry": ("lutram",),
+    "capture": ("lutram",), "accumulators": ("lutram",), "sums": ("lutram",),
+    "activations": ("lutram", "uram"), "weights": ("uram",),
+}  # fmt: skip
+"""Where memories of each kind may move: to where they are read as early as in block RAM, but for
+those of which no distance between a write and a read is proven as a latency (``CHAIN_DISTANCE``
+counts words, whatever the memory)."""
+ORDER = ("bram", "uram", "lutram")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a memory that moves as a whole: of the activations, the copies of one group."""
+
+    memory: int
+    count: int
+    impl: str
+
+
+def fitted(machine: Machine) -> Machine:
+    """The machine with memories moved out of block RAM, where that makes it fit its device."""
+    memories = machine.memories
+    budget = Budget(machine)
+    pieces = [piece for number in range(len(memories)) for piece in _pieces(machine, number)]
+    while budget.is_over(memories, pieces):
+        best = min(budget.moves(memories, pieces), default=None)
+        if best is None:
+            return machine
+        _, index, impl = best
+        pieces[index] = replace(pieces[index], impl=impl)
+    moved = (one for n, memory in enumerate(memories) for one in _parts(memory, n, pieces))
+    return replace(machine, memories=tuple(moved))
+
+
+def _pieces(machine: Machine, number: int) -> list[Piece]:
+    memory = machine.memories[number]
+    parts = machine.groups.groups if memory.kind == "activations" else 1
+    return [Piece(number, memory.count // parts, memory.impl)] * parts
+
+
+def _parts(memory: Memory, number: int, pieces: list[Piece]) -> Iterator[Memory]:
+    """The memory as it is, moved as a whole, or in parts by what they stand in."""
+    own = [piece for piece in pieces if piece.memory == number]
+    for impl in dict.fromkeys((memory.impl, *ORDER)):
+        count = sum(piece.count for piece in own if piece.impl == impl)
+        if count:
+            yield replace(memory, count=count, impl=impl, is_moved=impl != memory.impl)
+
+
+class Budget:
+    """How much of each resource may be taken by memories: the planned share, less the logic."""
+
+    def __init__(self, machine: Machine) -> None:
+        die, logic = machine.hardware.device.die, [block.all for block in blocks(machine)]
+        self.limits = {
+            "bram18": _planned(die, "bram18"), "uram": _planned(die, "uram"),
+            "lut": _planned(die, "lut") - _most(sum(part.lut for part in logic)),
+            "lut_memory": _planned(die, "lut_memory")
+            - _most(sum(part.lut_memory for part in logic)),
+        }  # fmt: skip
+        self.cost: dict[tuple[Memory, int, str], MemoryCost] = {}
+
+    def _cost(self, memories: tuple[Memory, ...], piece: Piece, impl: str) -> MemoryCost:
+        memory = memories[piece.memory]
+        key = (memory, piece.count, impl)
+        if key not in self.cost:
+            self.cost[key] = cost_of(replace(memory, count=piece.count, impl=impl))
+        return self.cost[key]
+
+    def _used(self, memories: tuple[Memory, ...], pieces: list[Piece], resource: str) -> int:
+        return sum(getattr(self._cost(memories, piece, piece.impl), resource) for piece in pieces)
+
+    def is_over(self, memories: tuple[Memory, ...], pieces: list[Piece]) -> bool:
+        """True while the memories take more block RAM than should be planned for."""
+        return self._used(memories, pieces, "bram18") > self.limits["bram18"]
+
+    def moves(
+        self, memories: tuple[Memory, ...], pieces: list[Piece]
+    ) -> Iterator[tuple[float, int, str]]:
+        """(price of a freed block RAM, piece, where it goes) of every move for which there is room.
+
+        The price is the share of what is left, of the scarcest that it takes.
+        """
+        left = {
+            name: self.limits[name] - self._used(memories, pieces, name)
+            for name in ("uram", "lut", "lut_memory")
+        }
+        for index, piece in enumerate(pieces):
+            memory, now = memories[piece.memory], self._cost(memories, piece, piece.impl)
+            is_movable = memory.access is Access.ONE_WRITE_ONE_READ and now.bram18
+            for impl in TARGETS.get(memory.kind, ()) if is_movable else ():
+                there = self._cost(memories, piece, impl)
+                taken = {name: getattr(there, name) - getattr(now, name) for name in left}
+                if all(count <= left[name] for name, count in taken.items() if count > 0):
+                    share = max(count / left[name] for name, count in taken.items() if count > 0)
+                    yield share / (now.bram18 - there.bram18), index, impl
+
+
+def _planned(die: Die, resource: str) -> int:
+    return int(die.total(resource) * PLANNED_SHARE[resource])
+
+
+def _most(luts: int) -> int:
+    """So many LUTs of logic may be that many."""
+    return round(luts * (1 + TOO_LOW["lut"]))
