@@ -23,7 +23,7 @@ from penstock.ir.io import dump_graph
 from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.machine import Machine
-from penstock.machine.choose import choose_weights
+from penstock.machine.choose import choose
 from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.machine.runs import word_runs
 from penstock.model import RecurrentModel
@@ -33,7 +33,7 @@ from penstock.packing.validate import Proof, validate
 from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
 from penstock.report.report import build_report, render_report
-from penstock.schedule import Schedule, schedule
+from penstock.schedule import Schedule
 from penstock.schedule.plan import constant_of
 from penstock.settings import Hardware, Precision
 
@@ -176,7 +176,7 @@ def compile_graph(
         ) from error
     check_shapes(graph)
     check_types(graph)
-    machine = choose_weights(graph, schedule(graph, hardware))
+    machine, chosen = choose(graph, hardware)
     check_memories(machine)
     manifest, weights = pack(machine, batch_first, input_exponents)
     proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)
@@ -188,7 +188,7 @@ def compile_graph(
     compared = None
     if model is not None and trial is not None:
         compared = measure(model, graph, trial)
-    report = build_report(machine, proof, model, notes, input_exponents, compared)
+    report = build_report(machine, proof, model, [*notes, *chosen], input_exponents, compared)
     texts = emit_kernel(machine, GOLDEN_STEPS)
     texts |= emit_project_files(machine, texts, input_exponents)
     texts |= render_report(report)

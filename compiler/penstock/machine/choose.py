@@ -1,11 +1,112 @@
-"""What the compiler chooses where the user leaves it open."""
+"""What the compiler chooses where the user leaves it open: PEs, units, overlap, where weights stand.
+
+The rule: of what fits the device with room, that is within the planned shares of ``devices``, the
+fastest sets the time; of all that take at most 5 % more, the fewest PEs, of these the fewest
+elements per cycle, then no overlap, then streamed weights. Time is that of a long sequence, waits
+for memory included. Where neither a board nor another part than the default is named, there is no
+device to fill: then at most 32 PEs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from penstock.ir import Graph
-from penstock.machine.machine import Machine, describe
-from penstock.machine.resources import estimate
-from penstock.schedule import Schedule
+from penstock.machine import reasons
+from penstock.machine.candidates import WITHIN, Candidate, counts, explore, of_count
+from penstock.machine.machine import Machine, describe, io_bits
+from penstock.machine.resources import Verdict, estimate
+from penstock.schedule import Schedule, schedule
+from penstock.schedule.outline import Outline
+from penstock.settings import DEFAULT_PART, Hardware
+
+MOST_UNNAMED = 32
+"""PEs where no device was named."""
+TRIES = 4
+"""Schedules that are made until one fits as its outline did."""
+
+
+def choose(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+    """The machine with all that was left open chosen; what was chosen, and why, in sentences.
+
+    Raises PenstockError for what can't be built, and if PEs are left open and no number fits.
+    """
+    hardware, notes = _wide_enough(graph, hardware)
+    if hardware.pes is not None:
+        machine, more = _on_given_pes(graph, hardware)
+        return machine, [*notes, *more]
+    outline = Outline.of(graph, hardware)
+    most = outline.most_rows if is_named(hardware) else min(outline.most_rows, MOST_UNNAMED)
+    if not counts(hardware, most):  # more units than rows: refused where that is explained
+        return build(graph, replace(hardware, pes=hardware.elements_per_cycle)), notes
+    found = explore(outline, hardware, most)
+    machine, chosen = _scheduled(graph, found, hardware)
+    why = reasons.why_no_more(outline, hardware, chosen, found, most)
+    return machine, [*notes, reasons.what(chosen, hardware, why)]
+
+
+def is_named(hardware: Hardware) -> bool:
+    """True if a device is named that is to be filled."""
+    return hardware.board is not None or hardware.part != DEFAULT_PART
+
+
+def _wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
+    """With ports that hold an element with all its lanes, if their width is the device's."""
+    needed = io_bits(graph) * hardware.lanes
+    if hardware.port_bits >= needed or hardware.port_bits != hardware.device.port_bits:
+        return hardware, []
+    note = f"memory ports have {needed} bits, wide enough for an element with all its lanes"
+    return replace(hardware, port_bits=needed), [note]
+
+
+def _scheduled(
+    graph: Graph, found: list[Candidate], hardware: Hardware
+) -> tuple[Machine, Candidate]:
+    """The best candidate that fits once it is scheduled as well. Raises PenstockError if none."""
+    left = list(found)
+    for _ in range(TRIES):
+        best = preferred(left)
+        if best is None:
+            break
+        machine = build(graph, best.hardware)
+        if Candidate(machine).verdict is best.verdict:
+            return machine, best
+        left.remove(best)
+    raise reasons.nothing_fits(graph, found, hardware)
+
+
+def preferred(found: Iterable[Candidate]) -> Candidate | None:
+    """The best by the rule; if none surely fits, what may with the most room; None if none can."""
+    every = list(found)
+    fitting = [one for one in every if one.verdict is Verdict.FITS]
+    if fitting:
+        fastest = min(one.cycles for one in fitting)
+        return min(
+            (one for one in fitting if one.cycles <= (1 + WITHIN) * fastest),
+            key=lambda one: one.plainness,
+        )
+    unsure = [one for one in every if one.verdict is Verdict.UNSURE]
+    return min(unsure, key=lambda one: one.most_share) if unsure else None
+
+
+def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+    """As by default, or, where that does not fit, with fewer units or without overlap."""
+    machine = build(graph, hardware)
+    is_open = hardware.elements_per_cycle is None or hardware.overlap is None
+    if not fits(machine) and is_open:
+        found = list(of_count(Outline.of(graph, hardware), hardware))
+        best = preferred(found)
+        if best is not None and best.verdict is Verdict.FITS:
+            instead = build(graph, best.hardware)
+            if Candidate(instead).verdict is Verdict.FITS:
+                return instead, [reasons.what(best, hardware, reasons.too_large(machine))]
+    return machine, []
+
+
+def build(graph: Graph, hardware: Hardware) -> Machine:
+    """The machine of settings that leave only the weights' place open."""
+    return choose_weights(graph, schedule(graph, hardware))
 
 
 def choose_weights(graph: Graph, plan: Schedule) -> Machine:

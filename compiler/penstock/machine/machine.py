@@ -254,7 +254,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     on_chip: the weights stay on chip, and are loaded with the parameters.
     """
     hardware = plan.hardware
-    beats = Ports(hardware.port_bits, 16 if _widest_element(graph) <= 16 else 32, hardware.lanes)
+    beats = Ports(hardware.port_bits, io_bits(graph), hardware.lanes)
     _check_beats(beats)
     kept = store(graph, plan, beats)
     groups = group(plan.products, hardware.pes, hardware.port_bits, hardware.cell_units, on_chip)
@@ -332,11 +332,11 @@ def result_chunk(
     return min(chunk, most)
 
 
-def _widest_element(graph: Graph) -> int:
-    """Bits of the widest raw integer, with sign, that passes a port."""
+def io_bits(graph: Graph) -> int:
+    """Bits of an element at the ports: 16, or 32 if a raw integer with its sign is wider."""
     nodes = [*graph.of_kind("input"), *graph.of_kind("state_read"), *graph.of_kind("output")]
     nodes += result_vectors(graph)
-    return max(signed_bits(node.tensor.type) for node in nodes)
+    return 16 if max(signed_bits(node.tensor.type) for node in nodes) <= 16 else 32
 
 
 def _check_beats(beats: Ports) -> None:
