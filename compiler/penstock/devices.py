@@ -90,9 +90,7 @@ class Device:
     def port_bits(self) -> int:
         """How wide a memory port should be: 64, 128, 256 or 512 bits, as the device's own are."""
         if self.memory is not None:
-            return (
-                next(bits for bits in (512, 256, 128, 64, 0) if bits <= self.memory.port_bits) or 64
-            )
+            return next((bits for bits in (512, 256, 128) if bits <= self.memory.port_bits), 64)
         if self.is_card:
             return 512
         return 64 if self.family is Family.SERIES7 else 128

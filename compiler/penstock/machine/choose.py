@@ -1,4 +1,4 @@
-"""What the compiler chooses where the user leaves it open: PEs, units, overlap, where weights stand.
+"""What the compiler chooses where the user leaves it open: PEs, units, overlap, weights on chip.
 
 The rule: of what fits the device with room, that is within the planned shares of ``devices``, the
 fastest sets the time; of all that take at most 5 % more, the fewest PEs, of these the fewest
@@ -64,16 +64,17 @@ def _scheduled(
     graph: Graph, found: list[Candidate], hardware: Hardware
 ) -> tuple[Machine, Candidate]:
     """The best candidate that fits once it is scheduled as well. Raises PenstockError if none."""
-    left = list(found)
-    for _ in range(TRIES):
-        best = preferred(left)
-        if best is None:
-            break
-        machine = build(graph, best.hardware)
-        if Candidate(machine).verdict is best.verdict:
-            return machine, best
+    left, unsure = list(found), []
+    while (best := preferred(left)) is not None and len(found) - len(left) < TRIES:
         left.remove(best)
-    raise reasons.nothing_fits(graph, found, hardware)
+        real = Candidate(build(graph, best.hardware))
+        if real.verdict is Verdict.FITS or real.verdict is best.verdict:
+            return real.machine, best
+        if real.verdict is Verdict.UNSURE:
+            unsure.append((real.machine, real))
+    if not unsure:
+        raise reasons.nothing_fits(graph, found, hardware)
+    return unsure[0]
 
 
 def preferred(found: Iterable[Candidate]) -> Candidate | None:

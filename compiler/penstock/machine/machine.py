@@ -26,7 +26,7 @@ from penstock.machine.memories import (
 )
 from penstock.machine.order import Order, issue_order
 from penstock.machine.phases import Load, Phase, loads, phases
-from penstock.machine.ports import Port, group, memory_ports
+from penstock.machine.ports import Port, group, memory_ports, most_weight_ports
 from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
@@ -257,7 +257,11 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     beats = Ports(hardware.port_bits, io_bits(graph), hardware.lanes)
     _check_beats(beats)
     kept = store(graph, plan, beats)
-    groups = group(plan.products, hardware.pes, hardware.port_bits, hardware.cell_units, on_chip)
+    others = len(memory_ports(graph, plan, beats, 0, 0, kept.states))
+    groups = group(
+        plan.products, hardware.pes, hardware.port_bits, hardware.cell_units, on_chip,
+        most_weight_ports(hardware.device.memory, others),
+    )  # fmt: skip
     stages, frames = phases(kept), loads(kept)
     runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.port_bits)
     rows = accumulator_rows(kept, runs)

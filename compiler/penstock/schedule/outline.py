@@ -48,12 +48,8 @@ class Outline:
     def of(cls, graph: Graph, hardware: Hardware) -> Outline:
         """The outline of a graph."""
         parts, rows = phases_and_rows(graph, hardware)
-        return cls(
-            graph,
-            parts,
-            rows,
-            {phase.name: _by_operand(graph, phase) for phase in _products(parts)},
-        )
+        nonzeros = {phase.name: _by_operand(graph, phase) for phase in _products(parts)}
+        return cls(graph, parts, rows, nonzeros)
 
     @property
     def most_rows(self) -> int:
