@@ -204,6 +204,12 @@ class Hardware:
         return units is None or (1 <= units <= MAX_CELL_UNITS and divides)
 
     @property
+    def left_open(self) -> tuple[str, ...]:
+        """The settings for the compiler to choose, see ``machine.choose``."""
+        unset = {"pes": None, "elements_per_cycle": None, "overlap": None, "weight_storage": "auto"}
+        return tuple(name for name, value in unset.items() if getattr(self, name) == value)
+
+    @property
     def overlaps(self) -> bool:
         """True if products run beside the cell unit: ``overlap``, or its default."""
         return self.lanes == 1 if self.overlap is None else self.overlap

@@ -46,6 +46,16 @@ class Candidate:
         """Of a long sequence."""
         return self.machine.timeline.call(LONG)
 
+    @property
+    def step(self) -> int:
+        """Cycles of a step."""
+        return self.machine.timeline.step
+
+    @property
+    def work(self) -> int:
+        """Cycles of all PEs in a step."""
+        return self.step * self.machine.hardware.pes
+
     @cached_property
     def resources(self) -> Resources:
         """The estimate."""

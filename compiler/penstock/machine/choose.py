@@ -27,15 +27,23 @@ TRIES = 4
 """Schedules that are made until one fits as its outline did."""
 
 
-def choose(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+def choose(
+    graph: Graph, hardware: Hardware, balanced_for: int | None = None
+) -> tuple[Machine, list[str]]:
     """The machine with all that was left open chosen; what was chosen, and why, in sentences.
 
-    Raises PenstockError for what can't be built, and if PEs are left open and no number fits.
+    balanced_for: PEs that are taken if none are given and they fit. Raises PenstockError for what
+    can't be built, and if PEs are left open and no number fits.
     """
     hardware, notes = _wide_enough(graph, hardware)
     if hardware.pes is not None:
         machine, more = _on_given_pes(graph, hardware)
-        return machine, [*notes, *more]
+        return machine, [*notes, *more, *reasons.odd_count(machine, hardware)]
+    if balanced_for is not None:
+        machine, more = _on_given_pes(graph, replace(hardware, pes=balanced_for))
+        if fits(machine):
+            return machine, [*notes, reasons.balanced(balanced_for), *more]
+        notes = [*notes, f"{reasons.balanced(balanced_for)}, which do not fit"]
     outline = Outline.of(graph, hardware)
     most = outline.most_rows if is_named(hardware) else min(outline.most_rows, MOST_UNNAMED)
     if not counts(hardware, most):  # more units than rows: refused where that is explained
@@ -92,10 +100,10 @@ def preferred(found: Iterable[Candidate]) -> Candidate | None:
 
 
 def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
-    """As by default, or, where that does not fit, with fewer units or without overlap."""
+    """As by default, or, where that does not fit with room, with what else is open chosen."""
     machine = build(graph, hardware)
     is_open = hardware.elements_per_cycle is None or hardware.overlap is None
-    if not fits(machine) and is_open:
+    if is_open and Candidate(machine).verdict is not Verdict.FITS:
         found = list(of_count(Outline.of(graph, hardware), hardware))
         best = preferred(found)
         if best is not None and best.verdict is Verdict.FITS:

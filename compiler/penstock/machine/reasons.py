@@ -8,11 +8,23 @@ from operator import attrgetter
 from penstock.devices import BOARDS
 from penstock.errors import PenstockError
 from penstock.ir import Graph
-from penstock.machine.candidates import WITHIN, Candidate, counts, of_count
+from penstock.machine.candidates import (
+    COUNTS,
+    WITHIN,
+    Candidate,
+    candidate,
+    counts,
+    of_count,
+)
 from penstock.machine.machine import Machine
-from penstock.machine.resources import NAMES, Fit, Verdict
+from penstock.machine.resources import NAMES, MemoryCost, Verdict
 from penstock.schedule.outline import Outline
 from penstock.settings import Hardware
+
+NEAR = 0.125
+"""By how much more PEs are suggested instead of an odd number."""
+WORTH_TELLING = 0.01
+"""PEs times cycles that a suggestion must save."""
 
 
 def what(chosen: Candidate, asked: Hardware, why: str) -> str:
@@ -45,8 +57,10 @@ def why_no_more(
     fitting = [one.cycles for one in found if one.verdict is Verdict.FITS]
     if any(one.verdict is Verdict.FITS for one in of_next):
         saved = 1 - min(fitting) / chosen.cycles
-        more_save = f"would save {saved:.1%} of the time at most" if saved > 0 else "save no time"
-        return f"more PEs {more_save}, and must save {WITHIN:.0%}"
+        more_save = (
+            f"would save {_percent(saved, 1)} of the time at most" if saved > 0 else "save no time"
+        )
+        return f"more PEs {more_save}, and must save {_percent(WITHIN, 0)}"
     nearest = min(of_next, key=attrgetter("most_share"))
     return f"{_pes(more[0])} would not fit with room; {_shortage(nearest)}"
 
@@ -57,9 +71,48 @@ def too_large(machine: Machine) -> str:
     return f"{_units(units)} {overlap} overlap would not fit; {_shortage(Candidate(machine))}"
 
 
+def balanced(count: int) -> str:
+    """Where the number of PEs comes from."""
+    return f"the masks are balanced for {_pes(count)}"
+
+
+def odd_count(machine: Machine, asked: Hardware) -> list[str]:
+    """Whether a rounder number of PEs would be faster, and use its PEs better, by outline."""
+    outline = Outline.of(machine.graph, asked) if asked.pes not in COUNTS else None
+    if outline is None:
+        return []
+    own = candidate(outline, machine.hardware, machine.on_chip)
+    below = max(count for count in COUNTS if count < asked.pes)
+    above = min(count for count in COUNTS if count > asked.pes)
+    rounder = [
+        candidate(outline, replace(asked, pes=count), machine.on_chip)
+        for count in (below, above)
+        if count <= min(outline.most_rows, (1 + NEAR) * asked.pes)
+        and count % (asked.elements_per_cycle or 1) == 0
+    ]
+    better = [
+        one for one in rounder
+        if one.step < own.step and one.work < (1 - WORTH_TELLING) * own.work
+    ]  # fmt: skip
+    if not better:
+        return []
+    best = min(better, key=attrgetter("step"))
+    return [
+        f"{_pes(best.hardware.pes)} would be faster than {asked.pes}: by estimate {best.step:,} "
+        f"cycles a step instead of {own.step:,}, with {_shape(best)} instead of {_shape(own)}"
+    ]
+
+
+def _shape(found: Candidate) -> str:
+    """``2 groups of 16 and 8 elements per cycle``."""
+    groups = found.machine.groups
+    of = f"group{'s' * (groups.groups > 1)} of {groups.group_pes}"
+    return f"{groups.groups} {of} and {_units(found.hardware.cell_units)}"
+
+
 def nothing_fits(graph: Graph, found: list[Candidate], asked: Hardware) -> PenstockError:
     """The error: what is short with the least hardware, and which board is large enough."""
-    least = min(found, key=attrgetter("most_share"))
+    least = min(found, key=attrgetter("plainness"))
     name, fit = least.worst
     _, largest = max((_taken(cost, name), cost.memory.kind) for cost in least.resources.memories)
     mostly = f", most of all for {largest}" if name in ("bram18", "uram") else ""
@@ -67,7 +120,7 @@ def nothing_fits(graph: Graph, found: list[Candidate], asked: Hardware) -> Penst
     smaller = "fewer cells or lanes" + ", a smaller --max-steps" * (largest == "frames")
     return PenstockError(
         f"the network does not fit {_device(asked)}: with {_pes(least.hardware.pes)} it takes "
-        f"{_least(fit):,} {NAMES[name]}{mostly}, and {fit.limit:,} of {fit.total:,} should be "
+        f"{fit.used:,} {NAMES[name]}{mostly}, and {fit.limit:,} of {fit.total:,} should be "
         "planned for",
         graph.name,
         (f"--board {board} is large enough; or " if board else "no board in the device table is "
@@ -75,8 +128,8 @@ def nothing_fits(graph: Graph, found: list[Candidate], asked: Hardware) -> Penst
     )  # fmt: skip
 
 
-def _taken(cost: object, name: str) -> int:
-    return int(getattr(cost, name, 0))
+def _taken(cost: MemoryCost, name: str) -> int:
+    return {"bram18": cost.bram18, "uram": cost.uram}.get(name, 0)
 
 
 def _board_that_holds(graph: Graph, asked: Hardware) -> str | None:
@@ -105,16 +158,16 @@ def _shortage(found: Candidate) -> str:
         return f"{len(ports.ports)} memory ports of {ports.port_limit}"
     name, fit = found.worst
     if fit.verdict is Verdict.DOES_NOT_FIT:
-        return f"{_least(fit):,} {NAMES[name]} of {fit.limit:,} to be planned for"
+        return f"{fit.used:,} {NAMES[name]} of {fit.limit:,} to be planned for"
     return f"up to {fit.most:,} {NAMES[name]} of {fit.limit:,} to be planned for"
-
-
-def _least(fit: Fit) -> int:
-    return fit.used
 
 
 def _device(asked: Hardware) -> str:
     return asked.board or asked.device.name
+
+
+def _percent(share: float, digits: int) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def _units(count: int) -> str:
