@@ -250,6 +250,15 @@ def test_every_choice_is_in_the_report():
     assert compile_model(random_model(), None, Hardware(**given)).report["hardware"]["chosen"] == []
 
 
+@pytest.mark.parametrize("board", ["pynq-z2", "kv260"])
+def test_the_phones_network_compiles_for_small_boards_with_no_other_option(board):
+    compiled = compile_model(random_model(**NETWORKS["phones"]), None, Hardware(board=board))
+    totals = compiled.report["resources"]["totals"]
+    assert {name: row["fits"] for name, row in totals.items()} == dict.fromkeys(totals, True)
+    assert not compiled.report["timeline"]["stall_cycles"]
+    assert len(compiled.machine.ports) == compiled.report["resources"]["ports"]["count"]
+
+
 def test_a_chosen_kernel_is_bit_true(cpp_flags, tmp_path):
     compiled = compile_model(random_model(cells=(24,), head=3), None, Hardware(board="pynq-z2"))
     result = check(load_project(compiled.write(tmp_path / "project")))
