@@ -13,8 +13,16 @@ from penstock.calibration import calibrate
 from penstock.devices import BOARDS, board_of, known_device
 from penstock.driver import compile_model
 from penstock.lowering import lower
-from penstock.machine.candidates import COUNTS, WITHIN, Candidate, explore, of_count
-from penstock.machine.choose import MOST_UNNAMED, choose, preferred
+from penstock.machine.bandwidth import bandwidth
+from penstock.machine.candidates import (
+    COUNTS,
+    WITHIN,
+    Candidate,
+    explore,
+    of_count,
+    preferred,
+)
+from penstock.machine.choose import MOST_UNNAMED, choose
 from penstock.machine.resources import Verdict
 from penstock.schedule.outline import Outline
 from penstock_runtime import load_project
@@ -221,6 +229,21 @@ def test_few_ports_get_more_pes_each():
     assert (many.groups.groups, many.groups.group_pes) == (31, 1)
     zynq, _ = chosen("phones", pes=32, weight_storage="stream", board="pynq-z2")
     assert zynq.groups.groups == 4
+
+
+def test_words_wider_than_a_port_wait_for_it_however_wide_the_devices_are():
+    machine, _ = chosen("phones", pes=256, weight_storage="stream", port_bits=64)
+    word_bits = machine.groups.group_pes * max(p.code.entry_bits for p in machine.plan.products)
+    assert machine.groups.groups <= 27 and word_bits >= 3 * 64
+    assert bandwidth(machine).slower_by_port == pytest.approx(word_bits / 64)
+    assert machine.timeline.busy[0].cycles > 3 * machine.order.step_cycles / 2
+
+
+def test_more_ports_than_a_card_has_do_not_fit():
+    machine, _ = chosen("phones", pes=61, weight_storage="stream")
+    found = Candidate(machine)
+    assert all(fit.verdict is Verdict.FITS for fit in found.resources.fits.values())
+    assert found.verdict is Verdict.DOES_NOT_FIT and len(machine.ports) > 32
 
 
 @pytest.mark.parametrize("name", ["digits", "phones"])

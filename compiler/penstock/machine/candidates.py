@@ -6,7 +6,7 @@ Describing a machine takes a millisecond or two; so some dozens are compared, an
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,6 +22,8 @@ COUNTS = frozenset(quarters * 2**k // 4 for k in range(11) for quarters in (4, 5
 UNITS = (1, 2, 4, 8, 16)
 WITHIN = 0.05
 """More PEs must save more than this share of the time."""
+WORTH_UNITS = 0.01
+"""Twice as many units must save this share of the time to be looked at."""
 GROWING = ("dsp", "lut")
 """Resources of which more units or overlap never take less."""
 
@@ -45,6 +47,16 @@ class Candidate:
     def cycles(self) -> int:
         """Of a long sequence."""
         return self.machine.timeline.call(LONG)
+
+    @property
+    def pes(self) -> int:
+        """How many it has."""
+        return self.machine.hardware.pes
+
+    @property
+    def waits(self) -> bool:
+        """True if a step is longer for its memory, or for another process than compute."""
+        return self.step > self.machine.order.step_cycles
 
     @property
     def step(self) -> int:
@@ -109,32 +121,68 @@ def counts(hardware: Hardware, most: int) -> list[int]:
 
 
 def explore(outline: Outline, hardware: Hardware, most: int) -> list[Candidate]:
-    """Candidates of every count of PEs that can be as fast as the fastest that fits, or nearly."""
+    """Candidates on up to so many PEs: of powers of two, then of all counts near the best of them.
+
+    Counts are left out on which no schedule can be about as fast as the fastest that fits.
+    """
     tried = counts(hardware, most)
     possible = bisect_left(tried, True, key=lambda pes: _is_hopeless_on(outline, hardware, pes))
-    found: list[Candidate] = []
-    for pes in reversed(tried[: max(possible, 1)]):
-        fitting = [one.cycles for one in found if one.verdict is Verdict.FITS]
-        if fitting and least_cycles(outline, pes) > (1 + WITHIN) * min(fitting):
-            break
-        found += of_count(outline, replace(hardware, pes=pes))
-    return found
+    left = tried[: max(possible, 1)]
+    found: dict[int, list[Candidate]] = {}
+    coarse = [count for count in left if count & (count - 1) == 0 or count in (left[0], left[-1])]
+    for pes in reversed(coarse):
+        if _may_be_best(outline, pes, found):
+            found[pes] = list(of_count(outline, replace(hardware, pes=pes)))
+    best = preferred(flat(found))
+    near = left if best is None else [
+        count for count in left if best.pes < 2 * count and count < 2 * best.pes
+    ]  # fmt: skip
+    for pes in reversed(near):
+        if pes not in found and _may_be_best(outline, pes, found):
+            found[pes] = list(of_count(outline, replace(hardware, pes=pes)))
+    return flat(found)
+
+
+def flat(found: dict[int, list[Candidate]]) -> list[Candidate]:
+    """All of them."""
+    return [one for own in found.values() for one in own]
+
+
+def preferred(found: Iterable[Candidate]) -> Candidate | None:
+    """The best by the rule of ``choose``; if none surely fits, of those that may, the one with the
+    most room; None if none can."""
+    every = list(found)
+    fitting = [one for one in every if one.verdict is Verdict.FITS]
+    if fitting:
+        fastest = min(one.cycles for one in fitting)
+        return min(
+            (one for one in fitting if one.cycles <= (1 + WITHIN) * fastest),
+            key=lambda one: one.plainness,
+        )
+    unsure = [one for one in every if one.verdict is Verdict.UNSURE]
+    return min(unsure, key=lambda one: one.most_share) if unsure else None
 
 
 def of_count(outline: Outline, hardware: Hardware) -> Iterator[Candidate]:
-    """Every choice of what is open beside the PEs.
+    """Every choice of what is open beside the PEs that can be worth it.
 
-    More units are left out where fewer do not fit for what only grows.
+    More units only while they fit and make a sequence shorter; weights on chip only where streamed
+    ones are waited for, or do not fit.
     """
     asked, pes = hardware.elements_per_cycle, hardware.pes
     for overlap in _overlaps(hardware):
-        for on_chip in _storages(hardware):
-            for units in (asked,) if asked else (units for units in UNITS if pes % units == 0):
-                own = replace(hardware, elements_per_cycle=units, overlap=overlap)
-                found = candidate(outline, own, on_chip)
-                yield found
-                if is_hopeless(found):
-                    break
+        before = None
+        for units in (asked,) if asked else (units for units in UNITS if pes % units == 0):
+            own = replace(hardware, elements_per_cycle=units, overlap=overlap)
+            here: list[Candidate] = []
+            for on_chip in _storages(hardware):
+                if not any(one.verdict is Verdict.FITS and not one.waits for one in here):
+                    here.append(candidate(outline, own, on_chip))
+            yield from here
+            fastest = min(one.cycles for one in here)
+            if all(map(is_hopeless, here)) or (before and fastest > (1 - WORTH_UNITS) * before):
+                break
+            before = fastest
 
 
 def is_hopeless(found: Candidate) -> bool:
@@ -161,6 +209,11 @@ def _overlaps(hardware: Hardware) -> tuple[bool, ...]:
 def _storages(hardware: Hardware) -> tuple[bool, ...]:
     asked = hardware.weight_storage
     return (False, True) if asked == "auto" else (asked == "onchip",)
+
+
+def _may_be_best(outline: Outline, pes: int, found: dict[int, list[Candidate]]) -> bool:
+    fitting = [one.cycles for one in flat(found) if one.verdict is Verdict.FITS]
+    return not fitting or least_cycles(outline, pes) <= (1 + WITHIN) * min(fitting)
 
 
 def least_cycles(outline: Outline, pes: int) -> int:

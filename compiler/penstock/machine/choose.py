@@ -9,12 +9,11 @@ device to fill: then at most 32 PEs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from penstock.ir import Graph
 from penstock.machine import reasons
-from penstock.machine.candidates import WITHIN, Candidate, counts, explore, of_count
+from penstock.machine.candidates import Candidate, counts, explore, of_count, preferred
 from penstock.machine.machine import Machine, describe, io_bits
 from penstock.machine.resources import Verdict, estimate
 from penstock.schedule import Schedule, schedule
@@ -23,8 +22,6 @@ from penstock.settings import DEFAULT_PART, Hardware
 
 MOST_UNNAMED = 32
 """PEs where no device was named."""
-TRIES = 4
-"""Schedules that are made until one fits as its outline did."""
 
 
 def choose(
@@ -48,10 +45,9 @@ def choose(
     most = outline.most_rows if is_named(hardware) else min(outline.most_rows, MOST_UNNAMED)
     if not counts(hardware, most):  # more units than rows: refused where that is explained
         return build(graph, replace(hardware, pes=hardware.elements_per_cycle)), notes
-    found = explore(outline, hardware, most)
-    machine, chosen = _scheduled(graph, found, hardware)
-    why = reasons.why_no_more(outline, hardware, chosen, found, most)
-    return machine, [*notes, reasons.what(chosen, hardware, why)]
+    machine, best, found = _scheduled(outline, hardware, most)
+    why = reasons.why_no_more(outline, hardware, best, found, most)
+    return machine, [*notes, reasons.what(best, hardware, why)]
 
 
 def is_named(hardware: Hardware) -> bool:
@@ -69,34 +65,24 @@ def _wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]
 
 
 def _scheduled(
-    graph: Graph, found: list[Candidate], hardware: Hardware
-) -> tuple[Machine, Candidate]:
-    """The best candidate that fits once it is scheduled as well. Raises PenstockError if none."""
-    left, unsure = list(found), []
-    while (best := preferred(left)) is not None and len(found) - len(left) < TRIES:
-        left.remove(best)
-        real = Candidate(build(graph, best.hardware))
+    outline: Outline, hardware: Hardware, most: int
+) -> tuple[Machine, Candidate, list[Candidate]]:
+    """The best candidate that fits once it is scheduled as well, and all that it was chosen from.
+
+    Raises PenstockError if none does.
+    """
+    found = explore(outline, hardware, most)
+    best = preferred(found)
+    while best is not None:
+        real = Candidate(build(outline.graph, best.hardware))
         if real.verdict is Verdict.FITS or real.verdict is best.verdict:
-            return real.machine, best
-        if real.verdict is Verdict.UNSURE:
-            unsure.append((real.machine, real))
-    if not unsure:
-        raise reasons.nothing_fits(graph, found, hardware)
-    return unsure[0]
-
-
-def preferred(found: Iterable[Candidate]) -> Candidate | None:
-    """The best by the rule; if none surely fits, what may with the most room; None if none can."""
-    every = list(found)
-    fitting = [one for one in every if one.verdict is Verdict.FITS]
-    if fitting:
-        fastest = min(one.cycles for one in fitting)
-        return min(
-            (one for one in fitting if one.cycles <= (1 + WITHIN) * fastest),
-            key=lambda one: one.plainness,
-        )
-    unsure = [one for one in every if one.verdict is Verdict.UNSURE]
-    return min(unsure, key=lambda one: one.most_share) if unsure else None
+            return real.machine, best, found
+        found = [*found, real]
+        fewer = [count for count in counts(hardware, most) if count < best.pes]
+        if not fewer:
+            break
+        best = preferred(explore(outline, hardware, fewer[-1]))
+    raise reasons.nothing_fits(outline.graph, found, hardware)
 
 
 def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:

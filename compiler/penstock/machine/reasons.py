@@ -112,7 +112,8 @@ def _shape(found: Candidate) -> str:
 
 def nothing_fits(graph: Graph, found: list[Candidate], asked: Hardware) -> PenstockError:
     """The error: what is short with the least hardware, and which board is large enough."""
-    least = min(found, key=attrgetter("plainness"))
+    short = [one for one in found if one.verdict is not Verdict.FITS]
+    least = min(short, key=attrgetter("plainness"))
     name, fit = least.worst
     _, largest = max((_taken(cost, name), cost.memory.kind) for cost in least.resources.memories)
     mostly = f", most of all for {largest}" if name in ("bram18", "uram") else ""
@@ -134,7 +135,8 @@ def _taken(cost: MemoryCost, name: str) -> int:
 
 def _board_that_holds(graph: Graph, asked: Hardware) -> str | None:
     """The smallest board on which some number of PEs fits."""
-    for board in sorted(BOARDS, key=lambda board: Hardware(board=board.name).device.die.lut):
+    others = [board for board in BOARDS if board.name != asked.board]
+    for board in sorted(others, key=lambda board: Hardware(board=board.name).device.die.lut):
         hardware = replace(
             asked, board=board.name, part=board.part, clock_mhz=board.clock_mhz,
             port_bits=max(Hardware(board=board.name).port_bits, asked.port_bits),
