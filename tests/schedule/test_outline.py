@@ -65,6 +65,17 @@ def test_bubbles_are_about_as_many_as_random_entries_have(slots, ways, density):
     assert found == pytest.approx(bubbles, rel=0.35, abs=0.01)
 
 
+def test_words_with_bubbles_are_near_those_of_the_schedule():
+    """Where banks are too few: four, for eight slots on a PE."""
+    network = random_model(inputs=40, cells=(32,), density=0.3, pes=4)
+    graph = lower(network, calibrate(network, None), Precision())
+    hardware = Hardware(pes=16, accumulator_banks=4, overlap=False)
+    plan, outlined = schedule(graph, hardware), Outline.of(graph, hardware).schedule(hardware)
+    (real,), (near,) = plan.products, outlined.products
+    assert real.code.words > 1.1 * real.bound
+    assert near.code.words == pytest.approx(real.code.words, rel=0.08)
+
+
 def test_banks_as_many_as_the_hazard_distance_have_no_bubbles():
     assert expected_bubbles(0.5, 8, 4, 4) == 0
     assert expected_bubbles(0.0, 8, 1, 4) == 0

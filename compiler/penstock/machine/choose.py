@@ -77,7 +77,8 @@ def _scheduled(
         real = Candidate(build(outline.graph, best.hardware))
         if real.verdict is Verdict.FITS or real.verdict is best.verdict:
             return real.machine, best, found
-        found = [*found, real]
+        found = [one for one in found if one.pes < best.pes or one.verdict is not Verdict.FITS]
+        found.append(real)
         fewer = [count for count in counts(hardware, most) if count < best.pes]
         if not fewer:
             break
