@@ -62,7 +62,9 @@ class Hardware:
     frames; all lanes) 1 GiB, far above what any FPGA has: ``compile`` refuses what is larger.
     """
 
-    pes: Annotated[int, Option("Processing elements. Default: chosen.")] = None  # type: ignore[assignment]  # never None once it is chosen
+    pes: Annotated[
+        int, Option("Processing elements. Default: chosen for the device, as few as are worth it.")
+    ] = None  # type: ignore[assignment]
     lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8 or 16.")] = 1
     elements_per_cycle: Annotated[
         int | None,
