@@ -87,6 +87,15 @@ class Device:
     slrs: int = 1
 
     @property
+    def port_bits(self) -> int:
+        """How wide a memory port should be: 64, 128, 256 or 512 bits, as the device's own are."""
+        if self.memory is not None:
+            return next((bits for bits in (512, 256, 128) if bits <= self.memory.port_bits), 64)
+        if self.is_card:
+            return 512
+        return 64 if self.family is Family.SERIES7 else 128
+
+    @property
     def is_card(self) -> bool:
         """True for data-centre parts, packaged as kernels for a platform, not as an IP."""
         return self.name.startswith(("xcu", "xcv"))

@@ -85,6 +85,7 @@ def compile_model(
     calibration_states: Any = None,
     validation: Validation | None = None,
     strict: bool = False,
+    balanced_for: int | None = None,
 ) -> Compiled:
     """Compile a float model into a project.
 
@@ -95,7 +96,8 @@ def compile_model(
     lies beyond is not looked at. calibration_states: where the sequences begin: name -> (sequences,
     n), or PyTorch's (h_0, c_0). The graph is compared with the float network on these frames, or on
     those of ``validation``; beyond the limits of ``penstock.thresholds`` it warns (UserWarning),
-    or, if ``strict``, refuses. Raises PenstockError for what the user can mend.
+    or, if ``strict``, refuses. balanced_for: PEs that the masks are made for, if that is known;
+    taken if none are given and they fit. Raises PenstockError for what the user can mend.
     """
     about = (calibration_lengths, calibration_states)
     ranges = _ranges(model, calibration, calibration_name, *about)
@@ -113,7 +115,14 @@ def compile_model(
         ) from error
     notes = [*model.notes, *_notes(model, ranges), *folded.notes]
     compiled = compile_graph(
-        graph, hardware, model.batch_first, folded.model, notes, folded.exponents, trial
+        graph,
+        hardware,
+        model.batch_first,
+        folded.model,
+        notes,
+        folded.exponents,
+        trial,
+        balanced_for,
     )
     _judge(compiled, calibration_name, strict)
     return compiled
@@ -160,12 +169,14 @@ def compile_graph(
     notes: Sequence[str] = (),
     input_exponents: tuple[int, ...] = (),
     trial: Trial | None = None,
+    balanced_for: int | None = None,
 ) -> Compiled:
     """Compile a graph of typed integer operations into a project.
 
     model: the float network behind it, for the report; trial: what both are compared on.
     input_exponents: k_j of each input, or none: the graph's x_j stands for 2**k_j times as much.
-    Raises PenstockError for a graph that is not well formed, or that the accelerator can't hold.
+    balanced_for: see ``compile_model``. Raises PenstockError for a graph that is not well formed,
+    or that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
     try:
@@ -176,7 +187,7 @@ def compile_graph(
         ) from error
     check_shapes(graph)
     check_types(graph)
-    machine, chosen = choose(graph, hardware)
+    machine, chosen = choose(graph, hardware, balanced_for)
     check_memories(machine)
     manifest, weights = pack(machine, batch_first, input_exponents)
     proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)
@@ -188,7 +199,9 @@ def compile_graph(
     compared = None
     if model is not None and trial is not None:
         compared = measure(model, graph, trial)
-    report = build_report(machine, proof, model, [*notes, *chosen], input_exponents, compared)
+    report = build_report(
+        machine, proof, model, [*notes, *chosen], input_exponents, compared, hardware.left_open
+    )
     texts = emit_kernel(machine, GOLDEN_STEPS)
     texts |= emit_project_files(machine, texts, input_exponents)
     texts |= render_report(report)

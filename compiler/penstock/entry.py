@@ -90,7 +90,6 @@ def compile_checkpoint(
     batch_first: bool = True,
     name: str | None = None,
     calibration_name: str | None = None,
-    takes_pes: bool | None = None,
     key: str | None = None,
     only: Sequence[str] = (),
     calibration_lengths: IntArray | None = None,
@@ -101,9 +100,9 @@ def compile_checkpoint(
 ) -> Compiled:
     """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
 
-    takes_pes: also take the number of PEs that it is balanced for; default: if no hardware is
-    given. key: which of the dictionaries in the file. only: the prefixes of what is compiled. The
-    program of an .onnx or .pt2 file says itself how its arrays are ordered. The rest is as in
+    Where PEs are left open, they are those that it is balanced for, if they fit. key: which of the
+    dictionaries in the file. only: the prefixes of what is compiled. The program of an .onnx or
+    .pt2 file says itself how its arrays are ordered. The rest is as in
     ``compile``. Raises PenstockError, also for formats given to a checkpoint that has its own.
     """
     _check_settings(hardware, precision, head, validation)
@@ -135,9 +134,7 @@ def compile_checkpoint(
                 "leave out --calibration and the options for bits and tables",
             )
         calibration, precision = formats.ranges, formats.precision
-        takes_pes = hardware is None if takes_pes is None else takes_pes
-        if takes_pes and formats.pes is not None:
-            hardware = replace(hardware or Hardware(), pes=formats.pes)
+        more["balanced_for"] = formats.pes
     tensors, title = read_checkpoint(path, key, keeps_narrow=True), name or path.stem
     if formats is not None and isinstance(formats.network, NetworkText):
         _refuse_choices(path, batch_first, None, only, "a network")

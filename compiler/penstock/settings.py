@@ -31,19 +31,21 @@ class Option:
 
 @dataclass(frozen=True)
 class Hardware:
-    """The accelerator to generate.
+    """The accelerator to generate. What is left open the compiler chooses, see ``machine.choose``.
 
-    pes: processing elements, each one multiplier per lane.
+    pes: processing elements, each one multiplier per lane. Default: chosen for the device.
     lanes: independent sequences served by the same weight stream (ESE's channels).
     elements_per_cycle: of the cell unit and of every write to the activation memory; must divide
-        ``pes``. Default: the largest power of two up to 8 that does, or up to an eighth of the PEs
-        and 32; of all lanes, no more than 64.
+        ``pes``. Default: chosen with the PEs; of PEs that are given, where that fits, the largest
+        power of two up to 8 that divides them (of an odd number, the largest divisor up to 8), or
+        up to an eighth of them and 32; of all lanes, no more than 64.
     accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
         one slot that follow too closely. Default: the fewest that cost under 0.5 % in bubbles.
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
     overlap: words whose vectors are known run beside the cell unit, and its results are written to
         the activation memory beside the next product. It takes a copy of the activations for every
-        PE, and a copy of the sums. Default: with one lane.
+        PE, and a copy of the sums. Default: chosen with the PEs; of PEs that are given, with one
+        lane where that fits.
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
         first), ``search`` (from there on, rows are exchanged; a PE may have a slot more where that
         pays), or ``best``: whichever needs the fewest cycles.
@@ -53,7 +55,7 @@ class Hardware:
         step is shorter for it.
     io: ``memory``: the kernel reads frames from memory and writes results there; ``stream``: they
         are AXI streams, for a DMA or other kernels. Weights, parameters, states stay in memory.
-    port_bits: width of a memory port or of an AXI stream (one beat).
+    port_bits: width of a memory port or of an AXI stream (one beat). Default: the device's.
     max_steps: longest sequence of a network that must buffer frames (bidirectional layers), up to
         2**20.
     clock_mhz: target clock. Default: the board's, else 200 MHz.
@@ -68,14 +70,13 @@ class Hardware:
     frames; all lanes) 1 GiB, far above what any FPGA has: ``compile`` refuses what is larger.
     """
 
-    pes: Annotated[int, Option("Processing elements.")] = 32
+    pes: Annotated[
+        int, Option("Processing elements. Default: chosen for the device, as few as are worth it.")
+    ] = None  # type: ignore[assignment]
     lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8, 16 or 32.")] = 1
     elements_per_cycle: Annotated[
         int | None,
-        Option(
-            "Elements per cycle of the cell unit; must divide the PEs. Default: up to 8, of many "
-            "PEs an eighth."
-        ),
+        Option("Elements per cycle of the cell unit; must divide the PEs. Default: chosen."),
     ] = None
     accumulator_banks: Annotated[
         int | None,
@@ -86,7 +87,7 @@ class Hardware:
     ] = 4
     overlap: Annotated[
         bool | None,
-        Option("Let products run beside the cell unit. Default: yes with one lane."),
+        Option("Let products run beside the cell unit. Default: chosen."),
     ] = None
     assign: Annotated[str, Option("How rows go to PEs: best, interleave, balance or search.")] = (
         "best"
@@ -99,10 +100,12 @@ class Hardware:
         Option("Weights: stream, onchip, or auto: on chip where that is faster.", "--weights"),
     ] = "auto"
     io: Annotated[str, Option("Frames and results: memory, or stream (AXI streams).")] = "memory"
-    port_bits: Annotated[int, Option("Width of a memory port: 64, 128, 256 or 512.")] = 512
+    port_bits: Annotated[
+        int, Option("Width of a memory port: 64, 128, 256 or 512. Default: the device's.")
+    ] = None  # type: ignore[assignment]
     max_steps: Annotated[int, Option("Longest sequence, where frames are buffered.")] = 256
     clock_mhz: Annotated[float, Option("Target clock in MHz. Default: the board's, else 200.")] = (
-        None  # type: ignore[assignment]  # never None once it is made, nor is part
+        None  # type: ignore[assignment]  # never None once it is made, nor are part, port_bits
     )
     part: Annotated[
         str, Option(f"FPGA part, as Vivado writes it. Default: the board's, else {DEFAULT_PART}.")
@@ -121,7 +124,11 @@ class Hardware:
     def __post_init__(self) -> None:
         self._take_board()
         checks = [
-            (1 <= self.pes <= MAX_PES, f"{self.pes} PEs", f"choose 1 to {MAX_PES} (--pes)"),
+            (
+                self.pes is None or 1 <= self.pes <= MAX_PES,
+                f"{self.pes} PEs",
+                f"choose 1 to {MAX_PES} (--pes)",
+            ),
             (self.lanes in LANE_CHOICES, f"{self.lanes} lanes", f"choose one of {LANE_CHOICES}"),
             (
                 self._has_possible_cell_units(),
@@ -160,7 +167,7 @@ class Hardware:
                 "choose memory or stream",
             ),
             (
-                self.port_bits in (64, 128, 256, 512),
+                self.port_bits in (None, 64, 128, 256, 512),
                 f"a memory port of {self.port_bits} bits",
                 "choose 64, 128, 256 or 512",
             ),
@@ -183,7 +190,9 @@ class Hardware:
         for holds, what, hint in checks:
             if not holds:
                 raise PenstockError(f"the hardware can't have {what}", "hardware settings", hint)
-        known_device(self.part, self.part_resources)
+        device = self.device  # refuses what is not known
+        if self.port_bits is None:
+            object.__setattr__(self, "port_bits", device.port_bits)
 
     def _take_board(self) -> None:
         """What was not given is the board's, or has its default."""
@@ -207,7 +216,14 @@ class Hardware:
 
     def _has_possible_cell_units(self) -> bool:
         units = self.elements_per_cycle
-        return units is None or (1 <= units <= MAX_CELL_UNITS and self.pes % units == 0)
+        divides = units is None or self.pes is None or self.pes % max(units, 1) == 0
+        return units is None or (1 <= units <= MAX_CELL_UNITS and divides)
+
+    @property
+    def left_open(self) -> tuple[str, ...]:
+        """The settings for the compiler to choose, see ``machine.choose``."""
+        unset = {"pes": None, "elements_per_cycle": None, "overlap": None, "weight_storage": "auto"}
+        return tuple(name for name, value in unset.items() if getattr(self, name) == value)
 
     @property
     def overlaps(self) -> bool:
@@ -228,7 +244,9 @@ class Hardware:
             max(USUAL_UNITS, self.pes // USUAL_UNITS), MOST_UNITS, MOST_ELEMENTS // self.lanes
         )
         return next(
-            units for units in (32, 16, 8, 4, 2, 1) if units <= most and self.pes % units == 0
+            units
+            for units in (32, 16, 8, 4, 2, 7, 5, 3, 1)
+            if units <= most and self.pes % units == 0
         )
 
     @property

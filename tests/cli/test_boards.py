@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from penstock import Hardware, PenstockError
@@ -114,3 +116,21 @@ def test_an_unknown_board_on_the_command_line_is_one_line(penstock):
         "error: there is no board 'kv620' in the device table (hardware settings); hint: try "
         "kv260, or give --part"
     ]
+
+
+def test_a_board_is_all_that_need_be_given(penstock, work):
+    done = penstock("compile", "model.safetensors", "-o", "out", "--board", "pynq-z2")
+    assert done.status == 0, done.err
+    report = json.loads((work / "out/report.json").read_text())
+    assert all(row["fits"] for row in report["resources"]["totals"].values())
+    told = f"note: for pynq-z2, the compiler chose {report['hardware']['pes']} PEs, "
+    assert told in " ".join(done.out.split())
+
+
+def test_what_fits_no_number_of_pes_is_refused_and_nothing_is_written(refused):
+    tiny = "lut=900,ff=1800,bram18=4,uram=0,dsp=9,gbps=1,ports=4,port_bits=64"
+    line = refused(
+        "compile", "model.safetensors", "-o", "out", "--part", "xc7z007", "--part-resources", tiny
+    )
+    assert line.startswith("the network does not fit xc7z007: with 1 PE it takes ")
+    assert "hint: --board pynq-z2 is large enough; or fewer cells or lanes" in line

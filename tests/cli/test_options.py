@@ -69,16 +69,6 @@ def test_frames_and_results_become_streams_and_the_host_program_goes(penstock, w
     assert (work / "out/pynq/penstock_driver.py").is_file()
 
 
-def test_a_command_may_ask_which_settings_were_chosen():
-    @with_settings
-    def asking(*, hardware: Hardware, precision: Precision | None, chosen: frozenset[str]):
-        return chosen
-
-    unused = dict.fromkeys(asking.__annotations__)
-    assert "chosen" not in unused and asking(**unused) == frozenset()
-    assert asking(**unused | {"pes": 8, "biases": 9}) == {"pes", "biases"}
-
-
 def test_settings_on_the_command_line_reach_the_project(penstock, work):
     done = penstock(
         "compile", "model.safetensors", "-o", "out", "--pes", "2", "--accumulator-banks", "8",

@@ -85,8 +85,13 @@ def test_packages_cards_for_the_linker_and_embedded_parts_for_vivado(part, targe
 
 
 def test_says_so_when_a_platform_has_too_few_memory_ports():
-    model = random_model(inputs=4, cells=(512,), density=0.02)
-    link = compile_model(model, None, Hardware(pes=512)).files["link.cfg"].decode()
+    """592 is 37 times 16: there is no group of more PEs that fewer ports could feed."""
+    model = random_model(inputs=4, cells=(592,), density=0.02)
+    link = (
+        compile_model(model, None, Hardware(pes=592, weight_storage="stream"))
+        .files["link.cfg"]
+        .decode()
+    )
     ports = link.count("\nsp=")
     assert ports > 32
     assert f"# {ports} memory ports; a platform has 32: use fewer PEs.\n" in link

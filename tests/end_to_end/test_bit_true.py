@@ -61,6 +61,12 @@ MATRIX = {
         {"cells": (10,), "g_function": "sigma"}, {"pes": 4},
         {"table_entries": 64, "interpolate_bits": 5},
     ),
+    "a streamed word takes several beats: the device has one port": (
+        {"cells": (9, 6), "outputs": 7, "peephole": True},
+        {"pes": 6, "port_bits": 64, "weight_storage": "stream", "part": "xcself",
+         "part_resources": "lut=9999,ff=9999,bram18=99,uram=0,dsp=99,gbps=2,ports=1,port_bits=64"},
+        {},
+    ),
     "no bias at all": ({"cells": (6,), "outputs": 3, "bias": 0.0}, {"pes": 2}, {}),
     "as many table entries as cells": (
         {"cells": (64,), "density": 0.1}, {"pes": 8}, {"table_entries": 64},

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -62,6 +63,26 @@ def test_interpreter_and_c_simulation_agree(ran):
     compared = sum(ran.outcome.checked.values.values())
     assert compared > 10_000
     assert f"{compared:,} equal" in ran.printed
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "kv260"])
+def test_it_fits_small_boards_with_room_with_no_other_option(board, ran, tmp_path):
+    words = [
+        "compile",
+        str(ran.folder / "digits.pt"),
+        "-o",
+        str(tmp_path / "out"),
+        "--board",
+        board,
+    ]
+    words += ["--calibration", str(ran.folder / "calibration.npy"), "--head", "last"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    fits = {name: row["fits"] for name, row in report["resources"]["totals"].items()}
+    assert all(fits.values()), fits
+    chose = f"for {board}, the compiler chose {report['hardware']['pes']} PEs, "
+    assert chose in " ".join(done.output.split())
 
 
 def test_a_failed_check_is_exit_status_1(ran, monkeypatch, capsys):

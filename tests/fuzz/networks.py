@@ -39,6 +39,9 @@ def draw(seed: int):
         "overlap": pick(None, True, False), "weight_storage": pick("stream", "onchip", "auto"),
         "io": "stream" if seed % 3 == 0 else "memory",
     }  # fmt: skip
+    if rng.random() < 0.2:  # left to the compiler
+        hardware |= {"pes": None, "elements_per_cycle": None, "port_bits": None}
+        hardware["board"] = pick(None, "pynq-z2", "kv260")
     precision = {
         "weights": int(rng.integers(2, 19)), "biases": int(rng.integers(4, 25)),
         "inputs": int(rng.integers(4, 25)), "gates": int(rng.integers(4, 19)),

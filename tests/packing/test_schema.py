@@ -65,9 +65,6 @@ CLAIMS = {
     ),
     "phase l0.gates has more accumulators than a vector elements": of_many_shared_rows,
     "a product of phase l0.gates gathers what is no operand": of_phase(gathers=[[0, 2]] * 4),
-    "an entry of phase l0.gates does not fit port_bits": lambda fields: (
-        fields.update(weights="stream"), fields["phases"][0].update(weight_bits=18)
-    ),
     "first_rows are not those of the phases": of("kernel", first_rows=[0]),
     "the starts of phase l0.gates are not those of its operands, in their order": of_phase(
         starts=[3, 2]

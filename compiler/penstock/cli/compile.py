@@ -38,7 +38,6 @@ def compile_command(
     ] = None,
     hardware: Hardware,
     precision: Precision | None,
-    chosen: frozenset[str],
     head: Annotated[
         str | None, typer.Option(help="Where a Linear head runs: step, last or final.")
     ] = None,
@@ -92,7 +91,7 @@ def compile_command(
         precision, options,
         batch_first=not time_first,
         name=printable(model.stem, "_"),  # goes into comments of the sources
-        calibration_name=str(calibration or model), takes_pes="pes" not in chosen,
+        calibration_name=str(calibration or model),
         key=key, only=only or (),
         calibration_lengths=read_array(calibration_lengths) if calibration_lengths else None,
         calibration_states=read_arrays(calibration_state) if calibration_state else None,

@@ -19,16 +19,13 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """``command`` with an option for each field, in place of ``hardware`` and ``precision``.
 
     The command is given the settings; ``precision`` is None if no option of it was used, so that
-    the formats of a checkpoint count. If it has a parameter ``chosen``, that is given the fields
-    whose options were used. Fields without an ``Option`` have none.
+    the formats of a checkpoint count. Fields without an ``Option`` have none.
     """
     signature = inspect.signature(command, eval_str=True)
-    asks_what_was_chosen = "chosen" in signature.parameters
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
         settings = SETTINGS.get(parameter.name)
-        if parameter.name != "chosen":
-            parameters += [parameter] if settings is None else _parameters(settings)
+        parameters += [parameter] if settings is None else _parameters(settings)
 
     @functools.wraps(command)
     def run(**given: Any) -> Any:
@@ -40,8 +37,6 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 if not _is_unused(options[field], default)
             }
             given[name] = settings(**used) if used or settings is Hardware else None
-            if asks_what_was_chosen:
-                given["chosen"] = given.get("chosen", frozenset()) | used.keys()
         return command(**given)
 
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

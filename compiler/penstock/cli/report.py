@@ -13,8 +13,8 @@ from penstock.cli.output import say
 from penstock.cli.summary import print_summary
 from penstock.cli.tables import print_table
 from penstock.errors import PenstockError
+from penstock.machine.resources import NAMES
 from penstock.project import reading
-from penstock.report.resources import NAMES
 from penstock.report.text import NOTHING, number, plural
 from penstock.reported import read_report
 from penstock.synthesis import Comparison, compare, find_reports, plan_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,25 @@ def issue(
     by_rank[1, rank, pe] = 0 if release is None else release
     issued = _wait(by_rank[0], by_rank[1], slots, ways, hazard_distance)
     found: IntArray = issued[rank, pe]
+    return found
+
+
+def expected_bubbles(density: float, slots: int, ways: int, hazard_distance: int) -> float:
+    """Bubbles for each entry, on average, if non-zeros are drawn at random.
+
+    density: of a PE's submatrix, whose columns have ``slots`` places. The entries between two uses
+    of a slot, k columns apart, are taken to be distributed as Poisson has it.
+    """
+    found, columns = 0.0, 1
+    while density > 0 and (mean := columns * (slots - 1) * density) < 4 * hazard_distance:
+        again, between = density * (1 - density) ** (columns - 1), exp(-mean)
+        for distance in range(1, hazard_distance):
+            if distance % ways == 0:
+                found += again * between * (hazard_distance - distance if ways == 1 else 1)
+            between *= mean / distance
+        if again < 1e-6:
+            break
+        columns += 1
     return found
 
 

@@ -15,7 +15,7 @@ class PortDemand:
     """GB/s (10**9 bytes) of one port.
 
     beat_a_cycle: the most that it can move. streaming: while its reader runs; of weights, a word a
-    cycle. mean: over a whole step. offered: by its channel through such a port; None: not known.
+    cycle. mean: over a whole step. offered: by its channel through this port; None: not known.
     """
 
     name: str
@@ -93,5 +93,5 @@ def _demand(machine: Machine, port: Port) -> PortDemand:
     return PortDemand(
         port.name, channel_of(machine, port), beat,
         word_bits / 8 * hardware.clock_mhz / 1e3 if is_weights and beats else mean, mean,
-        None if memory is None else memory.port_gb_per_s(hardware.clock_mhz),
+        None if memory is None else min(memory.port_gb_per_s(hardware.clock_mhz), beat),
     )  # fmt: skip

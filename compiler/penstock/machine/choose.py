@@ -1,20 +1,115 @@
-"""What the compiler chooses where the user leaves it open."""
+"""What the compiler chooses where the user leaves it open: PEs, units, overlap, weights on chip.
+
+The rule: of what fits the device with room, that is within the planned shares of ``devices``, the
+fastest sets the time; of all that take at most 5 % more, the fewest PEs, of these the fewest
+elements per cycle, then no overlap, then streamed weights. Time is that of a long sequence, waits
+for memory included. Where neither a board nor another part than the default is named, there is no
+device to fill: then at most 32 PEs.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from penstock.errors import PenstockError
 from penstock.ir import Graph
-from penstock.machine.machine import Machine, describe
-from penstock.machine.resources import estimate
+from penstock.machine import reasons
+from penstock.machine.candidates import Candidate, counts, explore, of_count, preferred
+from penstock.machine.machine import Machine, describe, io_bits
+from penstock.machine.resources import Verdict, estimate
 from penstock.schedule import Schedule, schedule
 from penstock.schedule.arrange import WORTH_A_TREE
-from penstock.settings import Hardware
+from penstock.schedule.outline import Outline
+from penstock.settings import DEFAULT_PART, Hardware
+
+MOST_UNNAMED = 32
+"""PEs where no device was named."""
 
 
-def choose(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
-    """The machine with shared rows if a step is shorter for it and it still fits, else without.
+def choose(
+    graph: Graph, hardware: Hardware, balanced_for: int | None = None
+) -> tuple[Machine, list[str]]:
+    """The machine with all that was left open chosen; what was chosen, and why, in sentences.
 
-    The notes say what was chosen, and why. Raises PenstockError for what can't be built.
+    balanced_for: PEs that are taken if none are given and they fit. Raises PenstockError for what
+    can't be built, and if PEs are left open and no number fits.
+    """
+    hardware, notes = _wide_enough(graph, hardware)
+    if hardware.pes is not None:
+        machine, more = _on_given_pes(graph, hardware)
+        return machine, [*notes, *more, *reasons.odd_count(machine, hardware)]
+    if balanced_for is not None:
+        machine, more = _on_given_pes(graph, replace(hardware, pes=balanced_for))
+        if fits(machine):
+            return machine, [*notes, reasons.balanced(balanced_for), *more]
+        notes = [*notes, f"{reasons.balanced(balanced_for)}, which do not fit"]
+    outline = Outline.of(graph, hardware)
+    most = outline.most_rows if is_named(hardware) else min(outline.most_rows, MOST_UNNAMED)
+    if not counts(hardware, most):  # more units than rows: refused where that is explained
+        machine, more = build(graph, replace(hardware, pes=hardware.elements_per_cycle))
+        return machine, [*notes, *more]
+    machine, more, best, found = _scheduled(outline, hardware, most)
+    why = reasons.why_no_more(outline, hardware, best, found, most)
+    return machine, [*notes, reasons.what(best, hardware, why), *more]
+
+
+def is_named(hardware: Hardware) -> bool:
+    """True if a device is named that is to be filled."""
+    return hardware.board is not None or hardware.part != DEFAULT_PART
+
+
+def _wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
+    """With ports that hold an element with all its lanes, if their width is the device's."""
+    needed = io_bits(graph) * hardware.lanes
+    if hardware.port_bits >= needed or hardware.port_bits != hardware.device.port_bits:
+        return hardware, []
+    note = f"memory ports have {needed} bits, wide enough for an element with all its lanes"
+    return replace(hardware, port_bits=needed), [note]
+
+
+def _scheduled(
+    outline: Outline, hardware: Hardware, most: int
+) -> tuple[Machine, list[str], Candidate, list[Candidate]]:
+    """The best candidate that fits once it is scheduled as well, what is to be said of it, the
+    candidate by its outline, and all that it was chosen from.
+
+    Raises PenstockError if none does.
+    """
+    found = explore(outline, hardware, most)
+    best = preferred(found)
+    while best is not None:
+        machine, notes = build(outline.graph, best.hardware)
+        real = Candidate(machine)
+        if real.verdict is Verdict.FITS or real.verdict is best.verdict:
+            return machine, notes, best, found
+        found = [one for one in found if one.pes < best.pes or one.verdict is not Verdict.FITS]
+        found.append(real)
+        fewer = [count for count in counts(hardware, most) if count < best.pes]
+        if not fewer:
+            break
+        best = preferred(explore(outline, hardware, fewer[-1]))
+    raise reasons.nothing_fits(outline.graph, found, hardware)
+
+
+def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+    """As by default, or, where that does not fit with room, with what else is open chosen."""
+    machine, notes = build(graph, hardware)
+    is_open = hardware.elements_per_cycle is None or hardware.overlap is None
+    if is_open and Candidate(machine).verdict is not Verdict.FITS:
+        found = list(of_count(Outline.of(graph, hardware), hardware))
+        best = preferred(found)
+        if best is not None:
+            instead, more = build(graph, best.hardware)
+            if _room(instead) < _room(machine):
+                return instead, [reasons.what(best, hardware, reasons.too_large(machine)), *more]
+    return machine, notes
+
+
+def build(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+    """The machine of settings that leave only the weights' place open, and what to say of it.
+
+    With shared rows if a step is shorter for it and it fits as well as without. Raises
+    PenstockError for what can't be built.
     """
     plan = schedule(graph, hardware, share=True)
     shared = choose_weights(graph, plan)
@@ -28,9 +123,14 @@ def choose(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
     steps = f"{shared.timeline.step:,} cycles a step instead of {plain.timeline.step:,}"
     if shared.timeline.step > (1 - WORTH_A_TREE) * plain.timeline.step:
         return plain, []
-    if fits(plain) and not fits(shared):
-        return plain, [f"rows are not shared by all PEs: {steps}, but it would not fit the device"]
+    if _room(shared) > _room(plain):
+        return plain, [f"rows are not shared by all PEs: {steps}, but it would not fit with room"]
     return shared, [f"{rows}: {steps}"]
+
+
+def _room(machine: Machine) -> int:
+    """Less is more: whether it fits, is unsure, or does not fit."""
+    return list(Verdict).index(Candidate(machine).verdict)
 
 
 def _rows_in_words(machine: Machine) -> str:

@@ -27,7 +27,7 @@ from penstock.machine.memories import (
 from penstock.machine.order import Order, issue_order
 from penstock.machine.parts import Parts, parts
 from penstock.machine.phases import Load, Phase, loads, phases
-from penstock.machine.ports import Port, group, kernel_ports
+from penstock.machine.ports import Port, group, kernel_ports, most_weight_ports
 from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
@@ -310,10 +310,14 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     from penstock.machine.placement import fitted  # it prices machines
 
     hardware = plan.hardware
-    beats = Ports(hardware.port_bits, 16 if _widest_element(graph) <= 16 else 32, hardware.lanes)
+    beats = Ports(hardware.port_bits, io_bits(graph), hardware.lanes)
     _check_beats(beats)
     kept = store(graph, plan, beats)
-    groups = group(plan.products, hardware.pes, hardware.port_bits, hardware.cell_units, on_chip)
+    others = len(kernel_ports(graph, plan, beats, 0, 0, kept.states))
+    groups = group(
+        plan.products, hardware.pes, hardware.port_bits, hardware.cell_units, on_chip,
+        most_weight_ports(hardware.device.memory, others),
+    )  # fmt: skip
     stages, frames = phases(kept), loads(kept)
     runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.port_bits)
     rows = accumulator_rows(kept, runs)
@@ -389,11 +393,11 @@ def result_chunk(
     return min(chunk, most)
 
 
-def _widest_element(graph: Graph) -> int:
-    """Bits of the widest raw integer, with sign, that passes a port."""
+def io_bits(graph: Graph) -> int:
+    """Bits of an element at the ports: 16, or 32 if a raw integer with its sign is wider."""
     nodes = [*graph.of_kind("input"), *graph.of_kind("state_read"), *graph.of_kind("output")]
     nodes += result_vectors(graph)
-    return max(signed_bits(node.tensor.type) for node in nodes)
+    return 16 if max(signed_bits(node.tensor.type) for node in nodes) <= 16 else 32
 
 
 def _check_beats(beats: Ports) -> None:

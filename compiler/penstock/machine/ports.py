@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.devices import Memory
 from penstock.ir import Direction, Graph
 from penstock.machine.arrays import parameters
 from penstock.machine.states import State
@@ -32,16 +33,33 @@ class Port:
 
 
 def group(
-    products: tuple[Product, ...], pes: int, port_bits: int, per_cycle: int, on_chip: bool
-) -> PeGroups:
+    products: tuple[Product, ...], pes: int, port_bits: int, per_cycle: int, on_chip: bool,
+    most: int | None,
+) -> PeGroups:  # fmt: skip
     """As many PEs behind one port as one beat a cycle can feed, and no more than 32.
 
-    Where weights stay on chip, a memory of its own feeds each group, as wide as need be.
+    Where weights stay on chip, a memory of its own feeds each group, as wide as need be. Where that
+    makes more ports than the ``most`` that the device has for weights, there are more PEs behind
+    each, and a word takes several beats.
     """
     entry_bits = max(product.code.entry_bits for product in products)
     fed = MAX_GROUP_PES if on_chip else min(port_bits // entry_bits, MAX_GROUP_PES)
     size = next(size for size in range(fed, 0, -1) if pes % size == 0)
+    if not on_chip and most is not None and pes // size > most:
+        wider = range(size + 1, MAX_GROUP_PES + 1)
+        size = next((n for n in wider if pes % n == 0 and pes // n <= most), size)
     return PeGroups(pes // size, size, per_cycle)
+
+
+def most_weight_ports(memory: Memory | None, others: int) -> int | None:
+    """Ports that are left for weights beside ``others``; None if that is not known.
+
+    On a card every port of a kernel has one of its own. Those of a Zynq can share one through an
+    interconnect, and all but the weights' are idle most of the time.
+    """
+    if memory is None:
+        return None
+    return max(memory.ports - others, 1) if memory.has_banks else memory.ports
 
 
 def kernel_ports(

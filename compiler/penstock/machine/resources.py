@@ -17,6 +17,10 @@ from penstock.machine.logic import ERROR, TOO_LOW
 from penstock.machine.machine import Machine
 from penstock.machine.memories import Access, Memory
 
+NAMES = {
+    "dsp": "DSP", "bram18": "BRAM18", "uram": "URAM", "lut": "LUT", "lut_memory": "LUT as memory",
+    "ff": "FF",
+}  # fmt: skip
 TRUE_DUAL_PORT = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
 SIMPLE_DUAL_PORT = (*TRUE_DUAL_PORT, (512, 36))
 """(depth, width) of a BRAM18 (UG573)."""

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from penstock.machine.machine import Machine
 
 
+LONG = 100
+"""Steps of the sequence that stands for a long one."""
+
+
 @dataclass(frozen=True)
 class Busy:
     """Cycles that one process needs for a step. what: its name."""

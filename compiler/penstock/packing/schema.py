@@ -241,9 +241,6 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
             len(phase.gathers) == len(phase.matvecs)
             and all(0 <= k < len(phase.operands) for own in phase.gathers for k in own)
         ),
-        f"an entry of phase {phase.name} does not fit port_bits": (
-            fields.group_pes * _entry_bits(phase) <= fields.port_bits or fields.weights == "onchip"
-        ),
     }
 
 
@@ -265,7 +262,3 @@ def _columns(order: tuple[int, ...]) -> int:
 
 def _is_ascending(rows: tuple[int, ...]) -> bool:
     return all(row < following for row, following in pairwise(rows))
-
-
-def _entry_bits(phase: PhaseFields) -> int:
-    return sum(field.bits for field in phase.format.fields(phase.weight_bits))

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from penstock.machine.resources import NAMES
 from penstock.report import charts, summary, tables
 from penstock.report.error import (
     clipped_lines,
@@ -15,7 +16,6 @@ from penstock.report.error import (
     labels_text,
     output_text,
 )
-from penstock.report.resources import NAMES
 from penstock.report.text import number, percent, plural, size
 from penstock.templating import template_folder
 

@@ -10,7 +10,8 @@ network     name, inputs, outputs, input_exponents (k_j of each input, whose raw
             outputs, weights; and
             what a layer of its kind has: cells, projection, peepholes, gates, function, activation,
             how]; results (the values that leave); sweeps [index, direction, phases]
-hardware    the settings, and what follows: elements_per_cycle, groups, group_pes, banks
+hardware    the settings, with what the compiler chose in place of what was left open; chosen (the
+            names of those); and what follows: groups, group_pes, banks
 tensors     every value: name, operation, sweep, shape, type (s16.12 = signed, 16 bits, 12 of them
             fraction), rounding, overflow (the modes of ap_fixed), proven raw interval lo..hi, the
             same as values value_lo..value_hi
@@ -98,11 +99,13 @@ def build_report(
     notes: Sequence[str],
     input_exponents: Sequence[int] = (),
     error: Fidelity | None = None,
+    chosen: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report as plain values, see the module's text.
 
     model: the float network behind the graph, if there is one: layers, and what quantization
-    changed. error: how far the graph is from it. What does not fit the device becomes a note.
+    changed. error: how far the graph is from it. chosen: settings that were left to the compiler.
+    What does not fit the device becomes a note.
     """
     float_weights = model.weights() if model else {}
     timeline, resources = timeline_section(machine), resources_section(estimate(machine))
@@ -110,7 +113,7 @@ def build_report(
         "schema": SCHEMA,
         "penstock": __version__,
         "network": network_section(machine, model, input_exponents),
-        "hardware": _hardware(machine),
+        "hardware": _hardware(machine, chosen),
         "tensors": tensors_section(machine),
         "proof": proof_section(machine, proof),
         "phases": phases_section(machine),
@@ -128,10 +131,13 @@ def build_report(
     }
 
 
-def _hardware(machine: Machine) -> dict[str, Any]:
+def _hardware(machine: Machine, chosen: Sequence[str]) -> dict[str, Any]:
     return {
         **asdict(machine.hardware),
         "elements_per_cycle": machine.hardware.cell_units,
+        "overlap": machine.hardware.overlaps,
+        "weight_storage": "onchip" if machine.on_chip else "stream",
+        "chosen": list(chosen),
         "groups": machine.groups.groups,
         "group_pes": machine.groups.group_pes,
         "banks": machine.plan.banks,

@@ -7,14 +7,10 @@ from typing import Any
 from penstock.machine.bandwidth import Bandwidth, PortDemand
 from penstock.machine.blocks import Block
 from penstock.machine.logic import ERROR, ESE_RATIO
-from penstock.machine.resources import Fit, MemoryCost, Multipliers, Resources, Verdict
+from penstock.machine.resources import NAMES, Fit, MemoryCost, Multipliers, Resources, Verdict
 from penstock.report.text import percent
 
 LABEL = "estimate, not from synthesis"
-NAMES = {
-    "dsp": "DSP", "bram18": "BRAM18", "uram": "URAM", "lut": "LUT", "lut_memory": "LUT as memory",
-    "ff": "FF",
-}  # fmt: skip
 RULES = (
     "LUT and FF: the kernel's blocks, priced by a model of their parts, which on composed blocks "
     f"is within {percent(ERROR, 0)} of what open synthesis (yosys) makes of them. What Vitis HLS "

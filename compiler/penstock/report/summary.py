@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.report.resources import NAMES
+from penstock.machine.resources import NAMES
 from penstock.report.text import TIMES, number, percent, plural, size
 
 

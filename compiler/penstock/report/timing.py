@@ -6,11 +6,8 @@ from typing import Any
 
 from penstock.machine import Machine
 from penstock.machine.order import Work
-from penstock.machine.timeline import Timeline
+from penstock.machine.timeline import LONG, Timeline
 from penstock.report.text import percent, ratio
-
-LONG = 100
-"""Steps of the sequence that stands for a long one."""
 
 
 def timeline_section(machine: Machine) -> dict[str, Any]:

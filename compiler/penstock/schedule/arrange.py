@@ -94,22 +94,27 @@ def estimate(
     rows: Rows, hardware: Hardware, capacity: int, shared: tuple[tuple[int, ...], ...],
     heaviest: IntArray,
 ) -> float:  # fmt: skip
-    """Cycles of the phases with so many non-zeros on the heaviest PE, and of their units.
-
-    Gaps are taken to be distributed as if non-zeros were drawn at random: a fraction is padding.
-    """
+    """Cycles of the phases with so many non-zeros on the heaviest PE, and of their units."""
     widest = (1 << (hardware.index_bits or WIDEST_GAP)) - 1
     cycles = rows.units * capacity * hardware.pes / hardware.cell_units
     for siblings, columns, own, words in zip(
         rows.siblings, rows.columns, shared, heaviest.tolist(), strict=True
     ):
         slots = (capacity + len(own)) * siblings
-        gap = max(columns * slots / max(words, 1), 1.0)
-        cycles += words * (1 + 1 / np.expm1(min(widest / gap, 50.0)))
+        cycles += with_padding(words, columns * slots, widest)
         if own:
             levels = (hardware.pes - 1).bit_length()
             cycles += len(own) * SHARED_ROW_CYCLES + levels + SHARING_CYCLES
     return float(cycles)
+
+
+def with_padding(nonzeros: int, places: int, widest: int) -> float:
+    """Words for so many non-zeros in so many places, with gaps up to ``widest``.
+
+    Gaps are taken to be distributed as if non-zeros were drawn at random: a fraction is padding.
+    """
+    gap = max(places / max(nonzeros, 1), 1.0)
+    return nonzeros * float(1 + 1 / np.expm1(min(widest / gap, 50.0)))
 
 
 def _plain(rows: Rows, hardware: Hardware) -> Arrangement:

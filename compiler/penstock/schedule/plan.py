@@ -74,16 +74,17 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     be able to sum their parts. Raises PenstockError if the PEs do not suit the network, or no phase
     can hold one of its nodes.
     """
-    parts = partition(graph, hardware.accumulator_banks or BANK_CHOICES[0])
-    parts = replace(parts, phases=in_order_of_readiness(graph, parts.phases))
-    arranged = _arrange_all(graph, parts, hardware, share)
+    parts, rows = phases_and_rows(graph, hardware)
+    arranged = {order: arrange(own, hardware, share) for order, own in rows.items()}
     shared = _shared_rows(parts, arranged)
     _check_pes(parts, hardware, shared)
-    layouts = _layouts(graph, parts, hardware, arranged)
+    layouts = layouts_of(
+        graph, parts, hardware, {order: found.pe_of_row for order, found in arranged.items()}
+    )
     products = [phase for phase in parts.phases if phase.matvecs]
     codes, nonzeros = {}, {}
     for phase in products:
-        code = _blank_code(graph, phase, layouts, parts.order_of, hardware)
+        code = blank_code(graph, phase, layouts, parts.order_of, hardware)
         code = replace(code, shared=shared[phase.name])
         matrices = weight_matrices(graph, phase.matvecs)
         nonzeros[phase.name] = code.format.place(code, layouts, hardware.pes, matrices)
@@ -136,15 +137,15 @@ def _check_pes(parts: Partition, hardware: Hardware, shared: dict[str, tuple[int
         )
 
 
-def _arrange_all(
-    graph: Graph, parts: Partition, hardware: Hardware, share: bool
-) -> dict[str, Arrangement]:
-    """Order -> where its rows go, for every order that a phase computes."""
+def phases_and_rows(graph: Graph, hardware: Hardware) -> tuple[Partition, dict[str, Rows]]:
+    """The phases, and what is asked of every order that they compute."""
+    parts = partition(graph, hardware.accumulator_banks or BANK_CHOICES[0])
+    parts = replace(parts, phases=in_order_of_readiness(graph, parts.phases))
     phases_of: dict[str, list[PhaseNodes]] = {}
     for phase in parts.phases:
         phases_of.setdefault(parts.order(phase), []).append(phase)
-    return {
-        order: arrange(_rows(graph, phases, order in parts.in_callers_order), hardware, share)
+    return parts, {
+        order: _rows(graph, phases, order in parts.in_callers_order)
         for order, phases in phases_of.items()
     }
 
@@ -169,24 +170,26 @@ def _shared_rows(parts: Partition, arranged: dict[str, Arrangement]) -> dict[str
     return {phase.name: next(left[parts.order(phase)]) for phase in parts.phases if phase.matvecs}
 
 
-def _layouts(
-    graph: Graph, parts: Partition, hardware: Hardware, arranged: dict[str, Arrangement]
+def layouts_of(
+    graph: Graph, parts: Partition, hardware: Hardware, pe_of_row: dict[str, IntArray]
 ) -> dict[str, Layout]:
-    """Every order in hardware: as arranged; an input frame that no phase computes as it comes."""
+    """Every order in hardware: by its rows' PEs; an input frame that no phase computes as it
+    comes."""
     layouts = {
         parts.order_of[node.name]: Layout.plain(node.tensor.length, hardware.cell_units)
         for node in graph.of_kind("input")
     }
-    for order, found in arranged.items():
+    for order, assigned in pe_of_row.items():
         layouts.pop(order, None)
-        layouts[order] = Layout.from_assignment(found.pe_of_row, hardware.pes)
+        layouts[order] = Layout.from_assignment(assigned, hardware.pes)
     return layouts
 
 
-def _blank_code(
+def blank_code(
     graph: Graph, phase: PhaseNodes, layouts: dict[str, Layout], order_of: dict[str, str],
     hardware: Hardware,
 ) -> PhaseCode:  # fmt: skip
+    """A phase's code before its format, its banks and its words are known."""
     operands = tuple((order_of[s], layouts[order_of[s]].columns) for s in phase.operands)
     rows = order_of[phase.matvecs[0]]
     weight_bits = max(
@@ -204,20 +207,10 @@ def _blank_code(
 def _encode_all(
     codes: dict[str, PhaseCode], nonzeros: dict[str, NonZeros], hardware: Hardware
 ) -> tuple[dict[str, PhaseCode], dict[str, Entries]]:
-    """Words of all phases with the fewest accumulator banks that keep bubbles under 0.5 %.
-
-    A phase whose ways are as many as the words between two uses of an address has no bubble: it
-    takes no further banks, unless they were asked for.
-    """
+    """Words of all phases with the fewest accumulator banks that keep bubbles under 0.5 %."""
     asked = hardware.accumulator_banks
-    enough = 1 << (hardware.hazard_distance - 1).bit_length()
     for banks in (asked,) if asked else BANK_CHOICES:
-        banked = {
-            name: replace(
-                code, banks=asked or min(banks, max(code.siblings * enough, BANK_CHOICES[0]))
-            )
-            for name, code in codes.items()
-        }
+        banked = {name: with_banks(code, banks, hardware) for name, code in codes.items()}
         entries = {
             name: code.format.encode(code, hardware.pes, nonzeros[name], hardware.hazard_distance)
             for name, code in banked.items()
@@ -229,6 +222,17 @@ def _encode_all(
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break
     return banked, entries
+
+
+def with_banks(code: PhaseCode, banks: int, hardware: Hardware) -> PhaseCode:
+    """With so many accumulator banks, or fewer, unless they were asked for.
+
+    A phase whose ways are as many as the words between two uses of an address has no bubble: it
+    takes no further banks.
+    """
+    enough = 1 << (hardware.hazard_distance - 1).bit_length()
+    useful = max(code.siblings * enough, BANK_CHOICES[0])
+    return replace(code, banks=hardware.accumulator_banks or min(banks, useful))
 
 
 def _with_starts(code: PhaseCode, entries: Entries, hardware: Hardware) -> PhaseCode:

@@ -23,15 +23,18 @@ def least_heaviest(loads: IntArray, pes: int, capacity: int) -> IntArray:
     """A bound on the heaviest PE of each phase, whatever row goes where.  -> (phases)
 
     loads: (phases, rows). It is the mean, the heaviest row with the lightest that fill its PE, or
-    the two lightest of pes + 1 rows, of which two share a PE.
+    the k lightest of (k - 1) * pes + 1 rows, of which k share a PE.
     """
     rows = loads.shape[1]
     padded = np.pad(loads, ((0, 0), (0, pes * capacity - rows)))
     ordered = -np.sort(-padded, axis=1)
     beside = ordered[:, ordered.shape[1] - capacity + 1 :].sum(axis=1)
     bounds = [-(-loads.sum(axis=1) // pes), ordered[:, 0] + beside]
-    if pes < ordered.shape[1]:
-        bounds.append(ordered[:, pes - 1] + ordered[:, pes])
+    together = np.arange(2, capacity + 1)
+    if len(together):
+        sums = np.pad(np.cumsum(ordered, axis=1), ((0, 0), (1, 0)))
+        last = (together - 1) * pes + 1
+        bounds.append((sums[:, last] - sums[:, last - together]).max(axis=1))
     found: IntArray = np.max(bounds, axis=0)
     return found
 

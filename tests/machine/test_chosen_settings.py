@@ -1,0 +1,285 @@
+"""What the compiler chooses for a device, what it says of that, and what it refuses."""
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from support import random_model
+
+from penstock import Hardware, PenstockError, Precision
+from penstock.calibration import calibrate
+from penstock.devices import BOARDS, board_of, known_device
+from penstock.driver import compile_model
+from penstock.lowering import lower
+from penstock.machine.bandwidth import bandwidth
+from penstock.machine.candidates import (
+    COUNTS,
+    WITHIN,
+    Candidate,
+    explore,
+    of_count,
+    preferred,
+)
+from penstock.machine.choose import MOST_UNNAMED, choose
+from penstock.machine.resources import Verdict
+from penstock.schedule.outline import Outline
+from penstock_runtime import load_project
+from penstock_runtime.compare import check
+
+NETWORKS = {
+    "tiny": {},
+    "digits": {"inputs": 8, "cells": (64,), "head": 10, "pes": 8, "density": 0.1},
+    "phones": {"inputs": 39, "cells": (256,), "head": 40, "at": "step", "pes": 16, "density": 0.1},
+    "both ways": {"cells": (64,), "bidirectional": True, "head": 4, "at": "step"},
+}
+
+
+@cache
+def graph_of(name):
+    network = random_model(**NETWORKS[name])
+    return lower(network, calibrate(network, None), Precision())
+
+
+@cache
+def chosen(name, **settings):
+    machine, notes = choose(graph_of(name), Hardware(**settings))
+    of_rows = ("spread over all PEs", "shared by all PEs")
+    return machine, tuple(note for note in notes if not any(words in note for words in of_rows))
+
+
+def verdict(machine):
+    return Candidate(machine).verdict
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "kv260", "zcu104"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_small_networks_fit_small_boards_with_room(name, board):
+    machine, notes = chosen(name, board=board)
+    assert verdict(machine) is Verdict.FITS
+    assert machine.hardware.pes > 1 and machine.hardware.port_bits == board_bits(board)
+    assert notes[-1].startswith(f"for {board}, the compiler chose {machine.hardware.pes} PEs, ")
+
+
+def board_bits(board):
+    return {"pynq-z2": 64, "kv260": 128, "zcu104": 128}[board]
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_ports_are_as_wide_as_the_familys(board):
+    zynq = {"xc7z": 64, "xczu": 128, "xck2": 128}
+    assert Hardware(board=board.name).port_bits == zynq.get(board.part[:4], 512)
+    assert Hardware(board=board.name, port_bits=256).port_bits == 256
+
+
+def test_ports_of_described_parts_are_as_wide_as_is_told():
+    die = "lut=1,ff=1,bram18=1,uram=0,dsp=1"
+    told = {16: 64, 64: 64, 100: 64, 200: 128, 256: 256, 1024: 512}
+    for bits, chosen_bits in told.items():
+        device = known_device("xcself", f"{die},gbps=1,ports=1,port_bits={bits}")
+        assert device.port_bits == chosen_bits
+    for part, bits in {"xc7z020clg400-1": 64, "xcu26": 512, "xczu3eg": 128}.items():
+        assert known_device(part, die).port_bits == bits
+
+
+def test_wider_ports_are_taken_where_lanes_need_them():
+    machine, notes = chosen("tiny", board="pynq-z2", lanes=8)
+    assert machine.hardware.port_bits == 128
+    assert notes[0] == "memory ports have 128 bits, wide enough for an element with all its lanes"
+    with pytest.raises(PenstockError, match="8 lanes of 16 bits do not fit a port of 64"):
+        choose(graph_of("tiny"), Hardware(board="kv260", lanes=8, port_bits=64))
+
+
+def test_without_a_device_small_networks_compile_and_large_ones_take_32_pes():
+    machine, (note,) = chosen("tiny")
+    assert machine.hardware.pes == 8
+    assert note.endswith(": a PE owns whole rows, and no phase has more than 8")
+    machine, (note,) = chosen("phones")
+    assert machine.hardware.pes == MOST_UNNAMED == 32
+    assert note.endswith(
+        ": more than 32 only for a device that is named (--board, --part, or --pes)"
+    )
+    assert chosen("phones", board="u55c")[0].hardware.pes > 32
+
+
+def test_the_fewest_pes_are_taken_that_are_about_as_fast_as_the_fastest_that_fits():
+    hardware = Hardware(board="kv260")
+    outline = Outline.of(graph_of("phones"), hardware)
+    found = explore(outline, hardware, outline.most_rows)
+    fitting = [one for one in found if one.verdict is Verdict.FITS]
+    fastest = min(one.cycles for one in fitting)
+    best = preferred(found)
+    assert best.verdict is Verdict.FITS and best.cycles <= (1 + WITHIN) * fastest
+    for one in fitting:
+        if one.plainness < best.plainness:
+            assert one.cycles > (1 + WITHIN) * fastest
+
+
+def test_no_count_that_was_left_out_would_have_been_faster():
+    """The search stops where no schedule could be; here every count is tried."""
+    hardware = Hardware(board="pynq-z2")
+    outline = Outline.of(graph_of("digits"), hardware)
+    every = [
+        one
+        for pes in sorted(COUNTS)
+        if pes <= outline.most_rows
+        for one in of_count(outline, replace(hardware, pes=pes))
+    ]
+    best = preferred(every)
+    found = preferred(explore(outline, hardware, outline.most_rows))
+    assert found.hardware == best.hardware
+
+
+def test_what_is_given_is_kept():
+    given = {"elements_per_cycle": 5, "overlap": True, "weight_storage": "stream", "lanes": 2}
+    machine, _ = chosen("phones", board="zcu104", **given)
+    kept = machine.hardware
+    assert {name: getattr(kept, name) for name in given} == given
+    assert kept.pes % 5 == 0 and not machine.on_chip
+    machine, notes = chosen("phones", board="kv260", pes=16)
+    assert (machine.hardware.pes, machine.hardware.cell_units, machine.hardware.overlaps) == (
+        16, 8, True,
+    )  # fmt: skip
+    assert notes == ()
+
+
+def test_given_pes_get_fewer_units_where_the_default_would_not_fit():
+    machine, (note,) = chosen("phones", board="pynq-z2", pes=24)
+    assert verdict(machine) is not Verdict.DOES_NOT_FIT and machine.hardware.pes == 24
+    assert re.match(r"for pynq-z2, the compiler chose [124] elements? per cycle, ", note)
+    assert ": 8 elements per cycle with overlap would not fit; " in note
+
+
+def test_given_pes_that_fit_in_no_way_are_built_as_ever():
+    machine, notes = chosen("phones", board="pynq-z2", pes=64)
+    assert verdict(machine) is Verdict.DOES_NOT_FIT and notes == ()
+    assert (machine.hardware.cell_units, machine.hardware.overlaps) == (8, True)
+
+
+def test_units_of_an_odd_number_of_pes_are_its_largest_divisor():
+    units = {1: 1, 3: 3, 5: 5, 6: 2, 9: 3, 12: 4, 14: 2, 24: 8, 31: 1, 33: 3, 35: 7}
+    assert {pes: Hardware(pes=pes).cell_units for pes in units} == units
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "kv260", "u55c"])
+@pytest.mark.parametrize("weights", ["auto", "stream"])
+def test_what_limits_is_said(board, weights):
+    _, notes = chosen("phones", board=board, weight_storage=weights)
+    says = (
+        r"\d+ PEs would not fit with room; (up to )?[\d,]+ .* of [\d,]+ to be planned for"
+        r"|more PEs (save no time|would save [\d.]+ % of the time at most), and must save 5 %"
+        r"|a PE owns whole rows, and no phase has more than 256"
+    )
+    assert re.fullmatch(rf"for {board}, the compiler chose [^:]*: ({says})", notes[-1]), notes[-1]
+
+
+def test_a_network_that_fits_at_no_count_is_refused_with_what_is_short_and_a_board_that_fits():
+    with pytest.raises(PenstockError) as caught:
+        choose(graph_of("both ways"), Hardware(board="pynq-z2", max_steps=4_096))
+    line = caught.value.line()
+    assert line.startswith("the network does not fit pynq-z2: with 1 PE it takes ")
+    assert ", most of all for frames, and 224 of 280 should be planned for (" in line
+    assert line.endswith(" is large enough; or fewer cells or lanes, a smaller --max-steps")
+    board = line.split("--board ")[1].split()[0]
+    machine, _ = choose(graph_of("both ways"), Hardware(board=board, max_steps=4_096))
+    assert verdict(machine) is Verdict.FITS
+
+
+def test_what_no_board_holds_is_said():
+    with pytest.raises(PenstockError) as caught:
+        choose(graph_of("both ways"), Hardware(max_steps=1_000_000))
+    assert "hint: no board in the device table is large enough: fewer cells" in caught.value.line()
+
+
+def test_a_part_that_is_described_is_chosen_for():
+    told = "lut=53200,ff=106400,bram18=280,uram=0,dsp=220,gbps=2.1,ports=4,port_bits=64"
+    described = choose(graph_of("digits"), Hardware(part="xc7self-1", part_resources=told))[0]
+    assert verdict(described) is Verdict.FITS
+    assert described.hardware.port_bits == 64
+
+
+def test_more_units_than_rows_are_refused_as_more_pes_are():
+    with pytest.raises(PenstockError, match="16 PEs can't share 8 cells"):
+        choose(graph_of("tiny"), Hardware(elements_per_cycle=16))
+
+
+def test_rounder_numbers_of_pes_are_suggested_where_they_are_faster():
+    _, (note,) = chosen("phones", pes=31)
+    assert note.startswith("32 PEs would be faster than 31: by estimate ")
+    assert note.endswith(
+        "with 1 group of 32 and 8 elements per cycle instead of 1 group of 31 and 1 element per "
+        "cycle"
+    )
+    assert chosen("phones", pes=32)[1] == ()
+    assert chosen("phones", pes=30)[1] == ()
+
+
+def test_few_ports_get_more_pes_each():
+    """31 is prime: a port a PE, if the device had them."""
+    machine, _ = chosen("phones", pes=31, weight_storage="stream")
+    assert (machine.groups.groups, machine.groups.group_pes) == (1, 31)
+    word_bits = 31 * max(product.code.entry_bits for product in machine.plan.products)
+    assert word_bits > machine.hardware.port_bits
+    assert machine.timeline.stall > 0
+    many, _ = chosen("phones", pes=31, weight_storage="stream", board="u250")
+    assert (many.groups.groups, many.groups.group_pes) == (31, 1)
+    zynq, _ = chosen("phones", pes=32, weight_storage="stream", board="pynq-z2")
+    assert zynq.groups.groups == 4
+
+
+def test_words_wider_than_a_port_wait_for_it_however_wide_the_devices_are():
+    machine, _ = chosen("phones", pes=256, weight_storage="stream", port_bits=64)
+    word_bits = machine.groups.group_pes * max(p.code.entry_bits for p in machine.plan.products)
+    assert machine.groups.groups <= 27 and word_bits >= 3 * 64
+    assert bandwidth(machine).slower_by_port == pytest.approx(word_bits / 64)
+    assert machine.timeline.busy[0].cycles > 3 * machine.order.step_cycles / 2
+
+
+def test_more_ports_than_a_card_has_do_not_fit():
+    machine, _ = chosen("phones", pes=61, weight_storage="stream")
+    found = Candidate(machine)
+    assert all(fit.verdict is Verdict.FITS for fit in found.resources.fits.values())
+    assert found.verdict is Verdict.DOES_NOT_FIT and len(machine.ports) > 32
+
+
+@pytest.mark.parametrize("name", ["digits", "phones"])
+def test_a_checkpoints_pes_are_taken_if_they_fit(name):
+    graph = graph_of(name)
+    machine, notes = choose(graph, Hardware(board="kv260"), balanced_for=4)
+    assert machine.hardware.pes == 4 and notes == ["the masks are balanced for 4 PEs"]
+    machine, notes = choose(graph, Hardware(board="pynq-z2"), balanced_for=64)
+    assert verdict(machine) is Verdict.FITS
+    assert notes[0] == "the masks are balanced for 64 PEs, which do not fit"
+    assert choose(graph, Hardware(pes=2), balanced_for=4)[0].hardware.pes == 2
+
+
+def test_every_choice_is_in_the_report():
+    compiled = compile_model(random_model(), None, Hardware(board="pynq-z2"))
+    hardware = json.loads(compiled.files["report.json"])["hardware"]
+    names = ["pes", "elements_per_cycle", "overlap", "weight_storage"]
+    assert hardware["chosen"] == names
+    made = compiled.machine.hardware
+    assert [hardware[name] for name in names] == [
+        made.pes, made.cell_units, made.overlaps,
+        "onchip" if compiled.machine.on_chip else "stream",
+    ]  # fmt: skip
+    assert hardware["board"] == "pynq-z2" and hardware["part"] == board_of("pynq-z2").part
+    assert any("the compiler chose" in note for note in compiled.notes)
+    given = {"pes": 2, "elements_per_cycle": 1, "overlap": False, "weight_storage": "stream"}
+    assert compile_model(random_model(), None, Hardware(**given)).report["hardware"]["chosen"] == []
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "kv260"])
+def test_the_phones_network_compiles_for_small_boards_with_no_other_option(board):
+    compiled = compile_model(random_model(**NETWORKS["phones"]), None, Hardware(board=board))
+    totals = compiled.report["resources"]["totals"]
+    assert {name: row["fits"] for name, row in totals.items()} == dict.fromkeys(totals, True)
+    assert not compiled.report["timeline"]["stall_cycles"]
+    assert len(compiled.machine.ports) == compiled.report["resources"]["ports"]["count"]
+
+
+def test_a_chosen_kernel_is_bit_true(cpp_flags, tmp_path):
+    compiled = compile_model(random_model(cells=(24,), head=3), None, Hardware(board="pynq-z2"))
+    result = check(load_project(compiled.write(tmp_path / "project")))
+    assert result.passed
