@@ -38,7 +38,8 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
     covered: list[str] = []
     for index, phase in enumerate(manifest.phases):
         _validate_phase(graph, manifest, phase)
-        nonzeros, word = phase.format.decode(phase, unpack_phase(manifest, files, index))
+        entries = unpack_phase(manifest, files, index)
+        nonzeros, word = phase.format.decode(phase, entries)
         matrices = phase.format.matrices(phase, manifest.layouts, manifest.pes, nonzeros)
         for (matvec, operand), matrix in matrices.items():
             name = graph[matvec].inputs[2 * operand + 1]
@@ -46,6 +47,7 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
             is_equal = isinstance(wanted, Matrix) and matrix.equals(wanted)
             _demand(is_equal, phase.name, f"the words do not hold {name}")
             covered.append(name)
+        phase.format.prove_entries(phase, entries)
         least = phase.format.prove(phase, nonzeros, word, hazard_distance)
         if least is not None:
             closest.append(least)

@@ -86,7 +86,7 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
         code = replace(code, shared=shared[phase.name])
         matrices = weight_matrices(graph, phase.matvecs)
         nonzeros[phase.name] = code.format.place(code, layouts, hardware.pes, matrices)
-        chosen = choose_format(nonzeros[phase.name], code.weight_bits, hardware)
+        chosen = choose_format(code, nonzeros[phase.name], hardware)
         codes[phase.name] = replace(code, format=chosen)
     banks, entries = _encode_all(codes, nonzeros, hardware)
     if hardware.overlaps:
@@ -215,7 +215,8 @@ def _encode_all(
         }
         words = sum(entry.words for entry in entries.values())
         without_bubbles = sum(
-            code.format.min_words(nonzeros[name], hardware.pes) for name, code in codes.items()
+            code.format.min_words(code, nonzeros[name], hardware.pes)
+            for name, code in codes.items()
         )
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break
