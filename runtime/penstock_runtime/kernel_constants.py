@@ -40,6 +40,7 @@ NO_OPERAND = 1 << 31
 MULTIPLIER_BITS = 27
 """A weight is aligned before it is multiplied where it then is no wider."""
 PACKET_DEPTH = 2
+FEED_DEPTH = 16
 PART_BITS = 64
 """The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
@@ -98,7 +99,7 @@ def _first_difference(
 def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     """What the PE array promises the synthesis tool and C++ can't read, read from its text.
 
-    The loop over the words promises the distances that are proven from the packed words, and that
+    The loop over the words, or over a PE's entries, promises the distances that are proven from the packed words, and that
     no packet overwrites what a word of the same run reads. A drain visits each row once.
     """
     overlaps = bool(manifest.kernel.runs)
@@ -111,9 +112,10 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     rows = {"acc": (["inter false"], None), "sums": (["inter false"], None)} if overlaps else {}
     stated = _pragmas((folder / HAZARDS).read_text(errors="replace"))
     found = []
-    for function in dict.fromkeys(["spmv_group", *stated]):
+    array = "spmv_group" if manifest.queue_depth is None else "spmv_pe"
+    for function in dict.fromkeys([array, *stated]):
         own = stated.get(function, {})
-        wanted = words if function == "spmv_group" else rows if function.endswith("_drain") else {}
+        wanted = words if function == array else rows if function.endswith("_drain") else {}
         for variable in dict.fromkeys([*wanted, *own]):
             promises, distance = wanted.get(variable, ([], None))
             if own.get(variable, []) != promises:
@@ -166,7 +168,6 @@ def _sizes(project: Project) -> Constants:
     values = {
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
         "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
-        "COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes),
         "VECTOR_DEPTH": manifest.kernel.vector_depth, "BANKS": manifest.phases[0].banks,
         "ACC_DEPTH": manifest.kernel.accumulator_rows,
         "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
@@ -186,6 +187,10 @@ def _sizes(project: Project) -> Constants:
     if frames(project.graph):
         assert manifest.interface.max_steps is not None
         values["MAX_STEPS"] = manifest.interface.max_steps
+    if manifest.queue_depth is None:
+        values |= {"COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes)}
+    else:
+        values |= {"QUEUE_DEPTH": manifest.queue_depth, "FEED_DEPTH": FEED_DEPTH}
     is_kept = manifest.weights == "onchip"
     values["WEIGHT_PORTS"] = 1 if is_kept else manifest.groups
     if is_kept:
@@ -246,7 +251,8 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
         "acc_t": [acc_bits],
         "factor_t": [factor_bits],
         "product_t": [min(factor_bits + activation_bits(graph), acc_bits)],
-        "column_t": [max(phase.columns for phase in phases).bit_length()],
+        **({"column_t": [max(phase.columns for phase in phases).bit_length()]}
+           if manifest.queue_depth is None else {}),
         "slot_t": [(2 * max(phase.slots for phase in phases)).bit_length()],
     }
 
@@ -266,6 +272,7 @@ def _phases(manifest: Manifest) -> Constants:
     for index, phase in enumerate(manifest.phases):
         found[f"phase {phase.name}"] = [
             index, phase.words, manifest.kernel.operand_bases[index][0], phase.slots,
+            *([] if manifest.queue_depth is None else [phase.columns]),
             phase.siblings.bit_length() - 1, phase.ways.bit_length() - 1,
         ]  # fmt: skip
         if manifest.kernel.runs:

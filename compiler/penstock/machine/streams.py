@@ -10,6 +10,8 @@ from penstock.packing.vectors import PARAMETER_BITS, Ports
 from penstock.schedule import Product
 
 BEAT_DEPTH, WORD_DEPTH, PACKET_DEPTH = 64, 32, 2
+FEED_DEPTH = 16
+"""Of the entries of each PE that goes at its own pace: no more registers than a depth of 2."""
 SHALLOWEST = 2
 
 
@@ -26,12 +28,12 @@ class Stream:
 def streams(
     products: tuple[Product, ...], groups: PeGroups, beats: Ports, per_cycle: int,
     input_positions: int, result_positions: int, has_states: bool, has_parameters: bool,
-    on_chip: bool,
+    on_chip: bool, queue: tuple[int, int] | None,
 ) -> tuple[Stream, ...]:  # fmt: skip
     """Beats from and to the ports, words to the PEs, packets of neighbouring elements.
 
     Frames and results are as deep as one frame: the next waits while a step runs, and the last one
-    leaves.
+    leaves. queue: depth and width of each PE's activation queue, if they are broadcast.
     """
     ends, feeds = 2 + 2 * has_states + has_parameters, 1 if on_chip else groups.groups
     widest = kernel_format([product.code for product in products])
@@ -48,4 +50,6 @@ def streams(
         packets("results", result_positions),
         Stream("states", 2 * has_states, PACKET_DEPTH, packet_bits),
         Stream("parameters", int(has_parameters), PACKET_DEPTH, per_cycle * PARAMETER_BITS),
+        *([Stream("feeds", groups.pes, FEED_DEPTH, entry_bits),
+           Stream("queues", groups.pes, *queue)] if queue else []),
     )
