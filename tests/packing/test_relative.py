@@ -71,7 +71,7 @@ def test_a_column_without_nonzeros_costs_an_entry():
     entries = encoded(code, nonzeros, 1, pes=1)
     assert entries["weight"][:, 0].tolist() == [0, 1, 0, 2, 0]
     assert entries["last"][:, 0].tolist() == [1] * 5
-    assert code.format.waste(code, entries)["empty columns"].tolist() == [3]
+    assert code.format.waste(code, entries)["empty"].tolist() == [3]
 
 
 def test_a_pe_waits_at_the_end_of_the_column_before():
@@ -84,7 +84,7 @@ def test_a_pe_waits_at_the_end_of_the_column_before():
     assert entries["last"].T.tolist() == [[0, 1, 0, 0, 1, 1], [0, 0, 1, 0, 1, 1]]
     waste = code.format.waste(code, entries)
     assert {cause: counts.tolist() for cause, counts in waste.items()} == {
-        "padding": [0, 0], "empty columns": [0, 2], "queues": [3, 1], "bubbles": [0, 0],
+        "padding": [0, 0], "empty": [0, 2], "queues": [3, 1], "bubbles": [0, 0],
     }  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_deeper_queues_take_no_more_words_and_the_deepest_wait_for_nobody():
     assert words == sorted(words, reverse=True) and words[0] > words[-1]
     waste = code.format.waste(code, entries)
     assert not waste["queues"].any()
-    own = sum(waste[cause] for cause in ("padding", "empty columns"))
+    own = sum(waste[cause] for cause in ("padding", "empty"))
     own = own + np.bincount(nonzeros.pe, minlength=PES)
     assert entries.words == own.max()
 

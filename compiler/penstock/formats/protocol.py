@@ -23,6 +23,10 @@ Matrices = dict[tuple[str, int], Matrix]
 """(matvec, index of its operand) -> raw weights, (rows, columns)."""
 BUBBLES = "bubbles"
 """The cause of waste that every format has: entries of a PE that waits for others or for a sum."""
+QUEUES = "queues"
+"""Entries of a PE that waits for the activation queue of another."""
+WAITS = (QUEUES, BUBBLES)
+"""The causes that are no part of a code."""
 
 
 @dataclass(frozen=True)

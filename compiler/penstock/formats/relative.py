@@ -21,7 +21,7 @@ from penstock.bounds import DEEPEST_QUEUE
 from penstock.fixed import IntArray
 from penstock.formats.columns import InColumns, issue_columns, releases
 from penstock.formats.hazards import shares
-from penstock.formats.protocol import BUBBLES, Entries, Field, NonZeros
+from penstock.formats.protocol import BUBBLES, QUEUES, Entries, Field, NonZeros
 from penstock.formats.rows import OwnedRows
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ class Relative(OwnedRows, msgspec.Struct, frozen=True, tag="relative", tag_field
         queued = rests & ~of_empty & is_done & (word < release[column + 1])
         return {
             "padding": np.count_nonzero(is_empty & moves, axis=0),
-            "empty columns": np.count_nonzero(of_empty, axis=0),
-            "queues": np.count_nonzero(queued, axis=0),
+            "empty": np.count_nonzero(of_empty, axis=0),
+            QUEUES: np.count_nonzero(queued, axis=0),
             BUBBLES: np.count_nonzero(rests & ~of_empty & ~queued, axis=0),
         }
 
