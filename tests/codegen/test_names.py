@@ -135,6 +135,7 @@ DECLARED = re.compile(
 KERNELS = [
     {}, {"overlap": False}, {"weight_storage": "onchip"},
     {"weight_storage": "onchip", "overlap": False}, {"lanes": 2, "overlap": True}, {"lanes": 2},
+    {"dataflow": "broadcast"}, {"dataflow": "broadcast", "weight_storage": "onchip", "lanes": 2},
 ]  # fmt: skip
 
 

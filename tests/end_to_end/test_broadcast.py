@@ -94,6 +94,30 @@ def test_the_kernel_breaks_no_rule(case, tmp_path):
     assert pes and all((row.reads, row.writes) == (1, 1) for row in pes)
 
 
+BROKEN = {
+    "two PEs at one queue": (
+        ("queues[0][1], acc", "queues[0][0], acc"), "queues[0][0] has 2 consumers",
+    ),
+    "two PEs with the sums of one": (
+        ("acc[0][1]);", "acc[0][0]);"), "acc[0][0] is used by spmv_pe and spmv_pe",
+    ),
+    "queues without a depth": (
+        ("#pragma HLS STREAM variable=queues depth=8\n", ""), "queues has no STREAM pragma",
+    ),
+    "nobody deals": (
+        ("  PROCESS(deal(phase, words[0], feeds[0]);)\n", ""), "feeds[0][0] has 0 producers",
+    ),
+}  # fmt: skip
+
+
+def test_rules_hold_within_the_region_of_a_phase(tmp_path):
+    case = MATRIX["projection and peepholes, 4 lanes"]
+    project = compiled(tmp_path / "project", *case)
+    for name, (change, said) in BROKEN.items():
+        report = lint(planted(project, tmp_path / name, change))
+        assert any(said in finding.line() for finding in report.findings), name
+
+
 FAULTS = {
     "a negative weight without a row of its own": ("next + (weight != 0);", "next + (weight > 0);"),
     "an activation that is held too long": (

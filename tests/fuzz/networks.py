@@ -38,6 +38,8 @@ def draw(seed: int):
         "index_bits": pick(None, None, int(rng.integers(1, 9))), "max_steps": 8,
         "overlap": pick(None, True, False), "weight_storage": pick("stream", "onchip", "auto"),
     }  # fmt: skip
+    if rng.random() < 0.3:
+        hardware |= {"dataflow": "broadcast", "queue_depth": pick(None, 1, 3), "overlap": None}
     precision = {
         "weights": int(rng.integers(2, 19)), "biases": int(rng.integers(4, 25)),
         "inputs": int(rng.integers(4, 25)), "gates": int(rng.integers(4, 19)),
