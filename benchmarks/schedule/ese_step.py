@@ -122,7 +122,10 @@ def explained() -> list[list[str]]:
 
 
 def pointer_bits() -> tuple[float, float]:
-    """Bits of a non-zero that tell columns apart: our ``last`` bits; ESE's pointers, of 16 bits."""
+    """Bits of a non-zero that tell columns apart: our ``last`` bits; pointers as ESE has them.
+
+    That a pointer has ``POINTER_BITS`` bits is assumed.
+    """
     generator = np.random.default_rng(SEED)
     nonzeros = entries = pointers = 0
     for alike in MATRICES:

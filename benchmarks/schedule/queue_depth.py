@@ -18,14 +18,14 @@ from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
-from ese_step import SEED, explained, implied_nonzeros, pointer_bits
-from masks import masks
 from story import RESULTS, replace_section
-from utilization import layer, utilization
 
+from ese_step import POINTER_BITS, SEED, explained, implied_nonzeros, pointer_bits
+from masks import masks
 from penstock.bounds import DEEPEST_QUEUE
 from penstock.schedule import schedule
 from penstock.settings import Hardware
+from utilization import layer, utilization
 
 DEPTHS = (1, 2, 4, 8, 16, 32, DEEPEST_QUEUE)
 """The deepest is as good as one without an end: no phase of the layer has more columns."""
@@ -62,8 +62,9 @@ def main() -> None:
     step = table(["cycles", "four of x", "four of y", "projection", "all"], explained())
     last, pointers = pointer_bits()
     step += (
-        f"\n\nIts GOP/s and time say {implied_nonzeros():,.0f} non-zeros. To tell columns apart, the "
-        f"bit in every entry costs\n{last:.2f} bits of a non-zero, ESE's pointers {pointers:.2f}."
+        f"\n\nIts GOP/s and time say {implied_nonzeros():,.0f} non-zeros. To tell columns apart, "
+        f"the bit in every entry costs\n{last:.2f} bits of a non-zero, ESE's pointers "
+        f"{pointers:.2f} at {POINTER_BITS} bits each."
     )
     for name, text in (("queue_depth", queues), ("ese_step", step)):
         text += f"\n\n{printed}{f'; seed {SEED}' if name == 'ese_step' else ''}."

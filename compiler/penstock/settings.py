@@ -94,7 +94,7 @@ class Hardware:
     ] = 4
     dataflow: Annotated[
         str,
-        Option("How activations reach the PEs: gather, or broadcast through a queue at each (ESE)."),
+        Option("How activations reach the PEs: gather, or ESE's broadcast through queues."),
     ] = "gather"
     queue_depth: Annotated[
         int | None,

@@ -99,8 +99,9 @@ def _first_difference(
 def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     """What the PE array promises the synthesis tool and C++ can't read, read from its text.
 
-    The loop over the words, or over a PE's entries, promises the distances that are proven from the packed words, and that
-    no packet overwrites what a word of the same run reads. A drain visits each row once.
+    The loop over the words, or over a PE's entries, promises the distances that are proven from the
+    packed words, and that no packet overwrites what a word of the same run reads. A drain visits
+    each row once.
     """
     overlaps = bool(manifest.kernel.runs)
     words = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],
@@ -243,7 +244,7 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
     shift = max((max(MatVec.aligns(*(node.tensor for node in graph.inputs(product))))
                  for product in graph.of_kind("matvec")), default=0)  # fmt: skip
     factor_bits = weight_bits + shift if weight_bits + shift <= MULTIPLIER_BITS else weight_bits
-    return {
+    found = {
         **{f"{field.name}_t": [field.bits] for field in fields},
         "ENTRY_BITS": [sum(field.bits for field in fields)],
         "activation_t": [activation_bits(graph)],
@@ -251,10 +252,11 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
         "acc_t": [acc_bits],
         "factor_t": [factor_bits],
         "product_t": [min(factor_bits + activation_bits(graph), acc_bits)],
-        **({"column_t": [max(phase.columns for phase in phases).bit_length()]}
-           if manifest.queue_depth is None else {}),
         "slot_t": [(2 * max(phase.slots for phase in phases)).bit_length()],
     }
+    if manifest.queue_depth is None:
+        found["column_t"] = [max(phase.columns for phase in phases).bit_length()]
+    return found
 
 
 def _phases(manifest: Manifest) -> Constants:

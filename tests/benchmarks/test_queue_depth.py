@@ -56,5 +56,5 @@ def test_a_matrix_s_parts_are_its_words(module):
     parts = step.parts_of(mask)
     _, nonzeros, queued = step.coded(mask, 8)
     assert sum(parts.values()) == queued.words
-    assert list(parts.values())[0] == -(-len(nonzeros.pe) // 32)
+    assert next(iter(parts.values())) == -(-len(nonzeros.pe) // 32)
     assert all(cycles >= 0 for cycles in parts.values())

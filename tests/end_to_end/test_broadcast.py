@@ -163,9 +163,7 @@ def test_a_planted_fault_is_found(sound_project, tmp_path):
         assert difference is not None and difference.interpreter != difference.csim, fault
 
 
-def test_queues_more_shallow_than_the_words_were_made_for_end_in_a_deadlock(
-    cpp_flags, tmp_path
-):
+def test_queues_more_shallow_than_the_words_were_made_for_end_in_a_deadlock(cpp_flags, tmp_path):
     """The words of deep queues let PEs go far apart: bounded streams show that they can't."""
     model = {"cells": (24,), "inputs": 30, "density": 0.15}
     project = compiled(tmp_path / "deep", model, {"pes": 4, "queue_depth": 64, "index_bits": 8}, {})

@@ -76,7 +76,8 @@ def test_a_column_without_nonzeros_costs_an_entry():
 
 def test_a_pe_waits_at_the_end_of_the_column_before():
     """PE 1 has nothing but three entries in column 0: PE 0 is a queue of one column ahead."""
-    pe, column, slot = np.array([(0, 0, 0), (0, 1, 0), (0, 2, 0), (1, 0, 0), (1, 0, 1), (1, 0, 2)]).T
+    places = [(0, 0, 0), (0, 1, 0), (0, 2, 0), (1, 0, 0), (1, 0, 1), (1, 0, 2)]
+    pe, column, slot = np.array(places).T
     code = code_of(queue_depth=1, slots=3, operands=(("x", 3),))
     entries = encoded(code, NonZeros(pe, column * 3 + slot, np.ones(6, int)), 1, pes=2)
     assert QUEUE_DISTANCE == 2

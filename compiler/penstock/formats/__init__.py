@@ -13,11 +13,11 @@ The struct of a word and its unpacking are the same for every format: they follo
 
 There are two:
 
-* **The gap code** (``gap``), for PEs in lock step: an entry says how far it is from the one before.
-* **The relative index** (``relative``; Han et al. 2017), for the broadcast dataflow: an entry says how
-  many zeros are before it in its column, and whether it is the column's last; ESE has pointers in
-  place of that bit. A PE counts no columns: it takes the next activation from its queue. That none
-  is ever missing there is the words' own doing (``columns``) and proven of them (``prove_entries``).
+* **The gap code** (``gap``), for PEs in lock step: an entry says how far it is from the last.
+* **The relative index** (``relative``; Han et al. 2017), for the broadcast dataflow: an entry says
+  how many zeros are before it in its column, and whether it ends the column; ESE has pointers in
+  place of that bit. A PE counts no columns: it takes the next activation from its queue. That one
+  always comes is the words' own doing (``columns``), and proven of them (``prove_entries``).
   Skipping columns (temporal sparsity) needs true pointers: a second struct, (columns, pes), that
   ``pack_words`` packs in front of the words as it packs any ``Entries``; the format then gives its
   fields as well, and ``Manifest.beat_offsets`` adds its beats.

@@ -65,8 +65,9 @@ class Release:
 
 
 def releases(starts: IntArray, queue_depth: int) -> IntArray:
-    """The first word that may begin each column, if PEs begin them so.  (columns, pes) -> (columns)
+    """The first word that may begin each column, if the PEs begin them so.
 
+    starts: (columns, pes)  ->  (columns)
     """
     release, found = Release(queue_depth), []
     for own in starts:

@@ -199,7 +199,7 @@ def _starts(phase: PhaseCode, entries: Entries) -> IntArray:
     ends = last.sum(axis=0) == phase.columns
     if not ends.all() or not last[-1].all():
         raise ValueError(f"phase {phase.name}: a PE does not end its columns with the words")
-    pe, word = np.nonzero(last.T)
+    _, word = np.nonzero(last.T)
     found = word.reshape(last.shape[1], phase.columns).T
     starts: IntArray = np.zeros_like(found)
     starts[1:] = found[:-1] + 1

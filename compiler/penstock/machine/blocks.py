@@ -126,7 +126,7 @@ def pe_shape(machine: Machine) -> PeShape:
 
 
 def pe(shape: PeShape) -> Logic:
-    """Decode, advance, gather or take from the queue, multiply, and of each lane the accumulators' logic."""
+    """Decode, advance, gather or hold, multiply, and of each lane the accumulators' logic."""
     advance = total([
         logic.adder(shape.slot), logic.adder(shape.slot), logic.multiplexer(2, shape.slot),
         logic.adder(shape.column), logic.table(shape.tables, shape.gap),
@@ -140,9 +140,7 @@ def pe(shape: PeShape) -> Logic:
     ])  # fmt: skip
     way_in = advance + gather
     if shape.queued:
-        way_in = broadcast.way_in(
-            shape.slot, shape.gap, shape.queued, shape.weight, shape.places
-        )
+        way_in = broadcast.way_in(shape.slot, shape.gap, shape.queued, shape.weight, shape.places)
     row = logic.multiplexer(2, shape.slot) if shape.phases > 1 else Logic()
     waiting = logic.register(3 * shape.weight) + logic.delay(shape.weight, 3)
     address = logic.delay(shape.slot, 5)

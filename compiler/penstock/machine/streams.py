@@ -35,7 +35,7 @@ def streams(
     Frames and results are as deep as one frame: the next waits while a step runs, and the last one
     leaves. queue: depth and width of each PE's activation queue, if they are broadcast.
     """
-    ends, feeds = 2 + 2 * has_states + has_parameters, 1 if on_chip else groups.groups
+    ends, ports = 2 + 2 * has_states + has_parameters, 1 if on_chip else groups.groups
     widest = kernel_format([product.code for product in products])
     entry_bits = sum(field.bits for field in widest.fields)
     packet_bits = per_cycle * beats.lanes * beats.io_bits
@@ -43,13 +43,15 @@ def streams(
     def packets(name: str, positions: int) -> Stream:
         return Stream(name, 1, max(SHALLOWEST, positions // per_cycle), packet_bits)
 
-    return (
-        Stream("beats", feeds + ends, BEAT_DEPTH, beats.port_bits),
-        Stream("words", feeds, WORD_DEPTH, groups.group_pes * entry_bits),
+    found = (
+        Stream("beats", ports + ends, BEAT_DEPTH, beats.port_bits),
+        Stream("words", ports, WORD_DEPTH, groups.group_pes * entry_bits),
         packets("frames", input_positions),
         packets("results", result_positions),
         Stream("states", 2 * has_states, PACKET_DEPTH, packet_bits),
         Stream("parameters", int(has_parameters), PACKET_DEPTH, per_cycle * PARAMETER_BITS),
-        *([Stream("feeds", groups.pes, FEED_DEPTH, entry_bits),
-           Stream("queues", groups.pes, *queue)] if queue else []),
     )
+    if queue is None:
+        return found
+    feeds = Stream("feeds", groups.pes, FEED_DEPTH, entry_bits)
+    return (*found, feeds, Stream("queues", groups.pes, *queue))

@@ -37,7 +37,7 @@ def phases_section(machine: Machine) -> list[dict[str, Any]]:
 def _phase(machine: Machine, product: Product, file_bytes: int) -> dict[str, Any]:
     code = product.code
     waste = code.format.waste(code, product.entries)
-    entries = code.words - sum(waste[cause] for cause in WAITS if cause in waste)
+    entries = code.words - np.sum([waste[cause] for cause in WAITS if cause in waste], axis=0)
     nonzeros = code.words - np.sum([*waste.values()], axis=0)
     return {
         "name": code.name, "sweep": code.sweep,

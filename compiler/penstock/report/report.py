@@ -21,7 +21,8 @@ proof       accumulators [name, matrices, lo, hi, value_lo, value_hi, proven_wid
             accumulator address), min_distance (the least that there is; null: none is used twice)
 phases      name, sweep, direction, matvecs, operands, rows, words, bound, utilization = bound /
             words, nonzeros, padding, bubbles (with the broadcast dataflow also empty: entries for
-            columns without non-zeros, and queues: those that wait for one), weight_bits, index_bits, entry_bits, rows_per_pe,
+            columns without non-zeros, and queues: those that wait for one), weight_bits,
+            index_bits, entry_bits, rows_per_pe,
             siblings, slots, ways, bytes (all ports), pe_nonzeros and pe_entries (non-zeros and
             padding) of each PE
 totals      weights (dense), nonzeros, density, words, bound, utilization (of the SpMV phases),

@@ -105,7 +105,8 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
 def _constant_names(context: dict[str, Any]) -> list[str]:
     """The constants of config.h and ports.h that have one name in every kernel."""
     names = [
-        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "VECTOR_DEPTH", "IO_CHUNK", "PARAMETER_CHUNK", "RESULT_CHUNK", "RESULT_POSITIONS",
+        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "VECTOR_DEPTH", "IO_CHUNK",
+        "PARAMETER_CHUNK", "RESULT_CHUNK", "RESULT_POSITIONS",
         "STATE_BEATS", "PARAMETER_BEATS", "STATE_STREAM_DEPTH", "PARAMETER_STREAM_DEPTH",
         "BANKS", "ACC_DEPTH", "BEAT_BITS", "PART_BITS", "BEAT_PARTS", "ENTRY_BITS", "IO_BITS",
         "IO_PER_BEAT", "PARAMETER_BITS", "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS",
