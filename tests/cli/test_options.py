@@ -56,6 +56,23 @@ def test_overlap_is_switched_on_and_off(words, overlaps, penstock, work):
     assert bool(manifest["kernel"]["runs"]) == overlaps
 
 
+@pytest.mark.parametrize(("words", "expected"), [
+    ((), {"name": "relative", "index_bits": 4, "queue_depth": 8}),
+    (("--queue-depth", "3", "--index-bits", "2"),
+     {"name": "relative", "index_bits": 2, "queue_depth": 3}),
+])  # fmt: skip
+def test_the_broadcast_dataflow_has_ese_s_index_and_queues_as_deep_as_asked(
+    words, expected, penstock, work
+):
+    options = ("--pes", "2", "--dataflow", "broadcast", *words)
+    done = penstock("compile", "model.safetensors", "-o", "out", *options)
+    assert done.status == 0, done.err
+    manifest = json.loads((work / "out/weights/manifest.json").read_text())
+    assert [phase["format"] for phase in manifest["phases"]] == [expected] * len(manifest["phases"])
+    hardware = json.loads((work / "out/report.json").read_text())["hardware"]
+    assert (hardware["dataflow"], hardware["queue_depth"]) == ("broadcast", expected["queue_depth"])
+
+
 def test_a_command_may_ask_which_settings_were_chosen():
     @with_settings
     def asking(*, hardware: Hardware, precision: Precision | None, chosen: frozenset[str]):

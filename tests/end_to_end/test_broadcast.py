@@ -18,7 +18,7 @@ from penstock.packing.validate import validate
 from penstock.packing.words import pack_words
 from penstock_runtime import load_project
 from penstock_runtime.compare import check
-from penstock_runtime.csim import run_testbench
+from penstock_runtime.csim import build, run_testbench
 from penstock_runtime.lint import lint
 
 MATRIX = {
@@ -80,6 +80,17 @@ def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
         assert result.values["accumulators"] > 0 and result.values["outputs"] > 0, name
         golden = run_testbench(folder, made[folder])
         assert golden.passed and "0 different" in golden.output, name
+
+
+SANITIZERS = ("-g", "-O0", "-fsanitize=address,bounds", "-fno-sanitize-recover=all")
+
+
+def test_no_index_leaves_its_array(cpp_flags, tmp_path):
+    """C simulation may hide an index out of range; the sanitizers do not."""
+    case = MATRIX["three groups with ports of their own, many banks"]
+    project = compiled(tmp_path / "project", *case)
+    done = run_testbench(project.folder, build(project.folder, SANITIZERS))
+    assert done.passed and "0 different" in done.output, done.output
 
 
 @pytest.mark.parametrize("case", [
