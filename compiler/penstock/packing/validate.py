@@ -39,7 +39,9 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
     for index, phase in enumerate(manifest.phases):
         _validate_phase(graph, manifest, phase)
         entries = unpack_phase(manifest, files, index)
+        phase.format.prove_entries(phase, entries)
         nonzeros, word = phase.format.decode(phase, entries)
+        del entries  # as large as all that follows
         matrices = phase.format.matrices(phase, manifest.layouts, manifest.pes, nonzeros)
         for (matvec, operand), matrix in matrices.items():
             name = graph[matvec].inputs[2 * operand + 1]
@@ -47,7 +49,6 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
             is_equal = isinstance(wanted, Matrix) and matrix.equals(wanted)
             _demand(is_equal, phase.name, f"the words do not hold {name}")
             covered.append(name)
-        phase.format.prove_entries(phase, entries)
         least = phase.format.prove(phase, nonzeros, word, hazard_distance)
         if least is not None:
             closest.append(least)

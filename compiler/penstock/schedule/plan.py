@@ -70,12 +70,12 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     """Place and order the whole network.
 
     share: rows may be shared by all PEs where that is estimated to take fewer cycles; a kernel must
-    be able to sum their parts. Raises PenstockError if the PEs do not suit the network, or no phase
-    can hold one of its nodes.
+    be able to sum their parts, and that of the broadcast dataflow is not. Raises PenstockError if
+    the PEs do not suit the network, or no phase can hold one of its nodes.
     """
     parts = partition(graph, hardware.accumulator_banks or BANK_CHOICES[0])
     parts = replace(parts, phases=in_order_of_readiness(graph, parts.phases))
-    arranged = _arrange_all(graph, parts, hardware, share)
+    arranged = _arrange_all(graph, parts, hardware, share and not hardware.is_broadcast)
     shared = _shared_rows(parts, arranged)
     _check_pes(parts, hardware, shared)
     layouts = _layouts(graph, parts, hardware, arranged)

@@ -33,24 +33,28 @@ KEYWORDS = _words("""
     i386 stdin stdout stderr major minor makedev
 """)
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
-KERNEL = _words("""
-    acc acc_t activation_queue activation_t activations_t ap_bigint ap_biguint ap_fixed ap_int
-    ap_ufixed ap_uint bank beat beat_stream beat_t beats_of begins best bits_from bounded
-    broadcast broadcast_columns bytes_of cell_unit clear_slots column_t compute config count
-    counters deal demand differences element entry_t factor_t feed feed_stream feeds
-    fetch_frames fetch_parameters fetch_state fetch_words final final_beats first_beat
+BROADCAST = _words("""
+    activation_queue begins broadcast_columns deal feed feed_stream feeds held index index_t last_t
+    place queue queued queued_t queues spmv_pe FEED_DEPTH LAST_BITS QUEUE_DEPTH
+""")
+"""Names of the kernel that only the broadcast dataflow has; part of those below."""
+KERNEL = BROADCAST | _words("""
+    acc acc_t activation_t activations_t ap_bigint ap_biguint ap_fixed ap_int ap_ufixed ap_uint
+    bank beat beat_stream beat_t beats_of best bits_from bounded broadcast bytes_of cell_unit
+    clear_slots column_t compute config count counters demand differences element entry_t
+    factor_t fetch_frames fetch_parameters fetch_state fetch_words final final_beats first_beat
     frame_stream frames from_raw gap_t gathered gathered_t given given_beats greatest group_of
-    held hls index index_t io_t is_there iterations kept_column kept_slot lane lanes_of last
-    last_t length load_parameter loop_t lstm_testbench lstm_top no_elements nothing open_file
-    pack_one_state pack_results pack_state packet packet_of packet_t packets parameter_beats
-    parameter_packets parameter_stream parameters parameters_t part_t pe phase_t place
-    place_in_group position print print_constants print_function print_values product_t publish
-    q queue queued_t queues raw raw_lanes raw_of read_block read_count read_exactly read_file
-    reload result_stream results run run_t slot slot_t split spmv spmv_group spmv_pe start
-    start_t state state_in state_out state_stream step steps store store_results store_state
-    stored sums sums_t take take_word trace_file trace_value unit unpack_frames unpack_one_state
-    unpack_parameter unpack_parameters unpack_run unpack_state unpack_words valid value values
-    vector weight_beats weight_t widened word word_stream word_t words x_beats y_beats zeros
+    hls io_t is_there iterations kept_column kept_slot lane lanes_of last length load_parameter
+    loop_t lstm_testbench lstm_top no_elements nothing open_file pack_one_state pack_results
+    pack_state packet packet_of packet_t packets parameter_beats parameter_packets
+    parameter_stream parameters parameters_t part_t pe phase_t place_in_group position print
+    print_constants print_function print_values product_t publish q raw raw_lanes raw_of
+    read_block read_count read_exactly read_file reload result_stream results run run_t slot
+    slot_t split spmv spmv_group start start_t state state_in state_out state_stream step steps
+    store store_results store_state stored sums sums_t take take_word trace_file trace_value
+    unit unpack_frames unpack_one_state unpack_parameter unpack_parameters unpack_run
+    unpack_state unpack_words valid value values vector weight_beats weight_t widened word
+    word_stream word_t words x_beats y_beats zeros
 """)
 """Names that the kernel and the test bench give to functions, types and variables; AMD's types."""
 COUNTERS = _words("g group k n")
@@ -69,15 +73,15 @@ MACROS = ("M_", "L_", "P_")
 CONSTANTS = _words("""
     ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_BYTES BEAT_PARTS BEAT_STREAM_DEPTH BITS CELL_UNITS
     CHUNKS CHUNKS_OF_BEAT CHUNK_BITS COPY_PES COUNT DATAFLOW_BEGIN DATAFLOW_END EMPTY ENTRY_BITS
-    EOF FEED_DEPTH FILE FIRST FIRST_BANK FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS
-    GROUP_COPIES GROUP_PES INDEX_BITS INPUTS INPUT_POSITIONS IO_BITS IO_CHUNK IO_PER_BEAT
-    IS_SIGNED KEPT LANES LAST_BITS LOOPS MAGIC MAX_PACKETS MAX_STEPS NULL OPERANDS OPERAND_BASE
-    OPERAND_END OUTPUTS OWN OWN_BITS PACKET PARAMETERS_PER_BEAT PARAMETER_BEATS PARAMETER_BITS
-    PARAMETER_CHUNK PARAMETER_STREAM_DEPTH PARTS PART_BITS PES PHASES PLACES POSITIONS
-    POSITION_OF PROCESS QUEUE_DEPTH RESULT_CHUNK RESULT_POSITIONS RESULT_STREAM_DEPTH RISE
-    SIBLING SIBLINGS START_CARRIED START_GIVEN START_ZERO STATE_BEATS STATE_STREAM_DEPTH
-    STORED_WORDS SUM_ROWS TABLE TRACE UNIT_BITS VECTOR_DEPTH WAYS WEIGHT_BEATS WEIGHT_BITS
-    WEIGHT_PORTS WIDEST WORD_BITS WORD_STREAM_DEPTH X_BEATS Y_BEATS
+    EOF FILE FIRST FIRST_BANK FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS GROUP_COPIES
+    GROUP_PES INDEX_BITS INPUTS INPUT_POSITIONS IO_BITS IO_CHUNK IO_PER_BEAT IS_SIGNED KEPT
+    LANES LOOPS MAGIC MAX_PACKETS MAX_STEPS NULL OPERANDS OPERAND_BASE OPERAND_END OUTPUTS OWN
+    OWN_BITS PACKET PARAMETERS_PER_BEAT PARAMETER_BEATS PARAMETER_BITS PARAMETER_CHUNK
+    PARAMETER_STREAM_DEPTH PARTS PART_BITS PES PHASES PLACES POSITIONS POSITION_OF PROCESS
+    RESULT_CHUNK RESULT_POSITIONS RESULT_STREAM_DEPTH RISE SIBLING SIBLINGS START_CARRIED
+    START_GIVEN START_ZERO STATE_BEATS STATE_STREAM_DEPTH STORED_WORDS SUM_ROWS TABLE TRACE
+    UNIT_BITS VECTOR_DEPTH WAYS WEIGHT_BEATS WEIGHT_BITS WEIGHT_PORTS WIDEST WORD_BITS
+    WORD_STREAM_DEPTH X_BEATS Y_BEATS
 """)
 """Names of its constants and macros."""
 
