@@ -21,3 +21,5 @@ MAX_STEPS = 1 << 20
 """Longest sequence that a network can be asked to buffer."""
 MAX_MEMORY_BYTES = 1 << 30
 """The kernel's memories in C simulation, where an element takes 1, 2, 4 or 8 bytes."""
+DEEPEST_QUEUE = 1024
+"""Of the activation queues of the broadcast dataflow."""

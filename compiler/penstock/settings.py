@@ -6,11 +6,20 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from penstock.bounds import FASTEST_MHZ, LANE_CHOICES, MAX_CELL_UNITS, MAX_PES, MAX_STEPS, WIDEST
+from penstock.bounds import (
+    DEEPEST_QUEUE,
+    FASTEST_MHZ,
+    LANE_CHOICES,
+    MAX_CELL_UNITS,
+    MAX_PES,
+    MAX_STEPS,
+    WIDEST,
+)
 from penstock.devices import Device, board_of, known_device
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
+DATAFLOWS = ("gather", "broadcast")
 ASSIGNMENTS = ("best", "interleave", "balance", "search")
 DEFAULT_PART, DEFAULT_MHZ = "xcu55c-fsvh2892-2L-e", 200.0
 USUAL_UNITS, MOST_UNITS, MOST_ELEMENTS = 8, 32, 64
@@ -18,6 +27,11 @@ USUAL_UNITS, MOST_UNITS, MOST_ELEMENTS = 8, 32, 64
 so short that the units would be much of it; and of all lanes, no more than 64 elements a cycle."""
 MOST_COPIED = 16
 """Elements of a word of the copies of the activations."""
+EIE_QUEUE_DEPTH = 8
+"""Of the activation queues of EIE (Han et al., ISCA 2016, figure 8), ESE's predecessor; the paper
+on ESE gives none."""
+MAX_BROADCAST_PES = 128
+"""PEs whose queues are written in one cycle; ESE has 32 in a channel."""
 RANGE_METHODS = ("error", "peak", "percentile")
 
 
@@ -42,6 +56,10 @@ class Hardware:
     accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
         one slot that follow too closely. Default: the fewest that cost under 0.5 % in bubbles.
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
+    dataflow: ``gather``, where PEs in lock step gather activations from copies of the vectors; or
+        ``broadcast``, ESE's: a column's activation goes to a queue at every PE, and the PEs go down
+        their columns unsynchronised, by a relative index. It does not overlap with the cell unit.
+    queue_depth: of the activation queues of ``broadcast``, 1..1024; default: 8, EIE's.
     overlap: words whose vectors are known run beside the cell unit, and its results are written to
         the activation memory beside the next product. It takes a copy of the activations for every
         PE, and a copy of the sums. Default: chosen with the PEs; of PEs that are given, with one
@@ -49,7 +67,8 @@ class Hardware:
     assign: rows to PEs by ``interleave`` (row mod PEs, ESE), ``balance`` (longest processing time
         first), ``search`` (from there on, rows are exchanged; a PE may have a slot more where that
         pays), or ``best``: whichever needs the fewest cycles.
-    index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase.
+    index_bits: bits of the distance to the previous non-zero, 1..8; default: chosen per phase, and
+        ESE's 4 with ``broadcast``.
     weight_storage: ``stream`` reads the weights in every step; ``onchip`` loads them once, with the
         parameters, into memories of the PE groups; ``auto`` keeps them on chip where they fit and a
         step is shorter for it.
@@ -85,6 +104,14 @@ class Hardware:
     hazard_distance: Annotated[
         int, Option("Minimum cycles between two uses of an accumulator.")
     ] = 4
+    dataflow: Annotated[
+        str,
+        Option("How activations reach the PEs: gather, or ESE's broadcast through queues."),
+    ] = "gather"
+    queue_depth: Annotated[
+        int | None,
+        Option("Depth of the activation queues of broadcast. Default: 8."),
+    ] = None
     overlap: Annotated[
         bool | None,
         Option("Let products run beside the cell unit. Default: chosen."),
@@ -145,6 +172,31 @@ class Hardware:
                 2 <= self.hazard_distance <= 16,
                 f"hazard_distance {self.hazard_distance}",
                 "choose 2 to 16 cycles",
+            ),
+            (
+                self.dataflow in DATAFLOWS,
+                f"the dataflow {self.dataflow!r}",
+                "choose gather or broadcast (--dataflow)",
+            ),
+            (
+                self.queue_depth is None or self.is_broadcast,
+                "activation queues with the gather dataflow",
+                "leave out --queue-depth, or choose --dataflow broadcast",
+            ),
+            (
+                1 <= self.activation_queue <= DEEPEST_QUEUE,
+                f"activation queues {self.activation_queue} deep",
+                f"choose 1 to {DEEPEST_QUEUE} (--queue-depth)",
+            ),
+            (
+                not (self.is_broadcast and self.overlap),
+                "overlap with the broadcast dataflow",
+                "leave out --overlap, or choose --dataflow gather",
+            ),
+            (
+                not self.is_broadcast or (self.pes or 1) <= MAX_BROADCAST_PES,
+                f"{self.pes} PEs with the broadcast dataflow",
+                f"choose up to {MAX_BROADCAST_PES} PEs (--pes), or --dataflow gather",
             ),
             (
                 self.assign in ASSIGNMENTS,
@@ -228,7 +280,18 @@ class Hardware:
     @property
     def overlaps(self) -> bool:
         """True if products run beside the cell unit: ``overlap``, or its default."""
-        return self.lanes == 1 if self.overlap is None else self.overlap
+        default = self.lanes == 1 and not self.is_broadcast
+        return default if self.overlap is None else self.overlap
+
+    @property
+    def is_broadcast(self) -> bool:
+        """True for the dataflow ``broadcast``."""
+        return self.dataflow == "broadcast"
+
+    @property
+    def activation_queue(self) -> int:
+        """Depth of each PE's activation queue: ``queue_depth``, or its default."""
+        return EIE_QUEUE_DEPTH if self.queue_depth is None else self.queue_depth
 
     @property
     def streams_io(self) -> bool:

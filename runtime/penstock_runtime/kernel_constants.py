@@ -40,6 +40,7 @@ NO_OPERAND = 1 << 31
 MULTIPLIER_BITS = 27
 """A weight is aligned before it is multiplied where it then is no wider."""
 PACKET_DEPTH = 2
+FEED_DEPTH = 16
 PART_BITS = 64
 """The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
@@ -102,9 +103,10 @@ def _first_difference(
 def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     """What the PE array promises the synthesis tool and C++ can't read, read from its text.
 
-    The loop over the words promises the distances that are proven from the packed words, and that
-    no packet overwrites what a word of the same run reads. A drain visits each row once. So does
-    what adds up shared rows: their parts are in other rows than those that take the sums.
+    The loop over the words, or over a PE's entries, promises the distances that are proven from the
+    packed words, and that no packet overwrites what a word of the same run reads. A drain visits
+    each row once. So does what adds up shared rows: their parts are in other rows than those that
+    take the sums.
     """
     overlaps = bool(manifest.kernel.runs)
     words: Promises = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],
@@ -116,7 +118,8 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     drained: Promises = {"acc": ONCE_EACH, "sums": ONCE_EACH} if overlaps else {}
     shares = any(phase.shared for phase in manifest.phases)
     added: Promises = {"acc": ONCE_EACH} if shares else {}
-    known = {"spmv_group": words, "add_parts": added}
+    array = "spmv_group" if manifest.queue_depth is None else "spmv_pe"
+    known = {array: words, "add_parts": added}
     stated = _pragmas((folder / HAZARDS).read_text(errors="replace"))
     found = []
     for function in dict.fromkeys([*known, *stated]):
@@ -174,7 +177,6 @@ def _sizes(project: Project) -> Constants:
     values = {
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
         "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
-        "COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes),
         "VECTOR_DEPTH": manifest.kernel.vector_depth,
         "BANKS": max(phase.banks for phase in manifest.phases),
         "ACC_DEPTH": manifest.kernel.accumulator_rows,
@@ -195,6 +197,10 @@ def _sizes(project: Project) -> Constants:
     if frames(project.graph):
         assert manifest.interface.max_steps is not None
         values["MAX_STEPS"] = manifest.interface.max_steps
+    if manifest.queue_depth is None:
+        values |= {"COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes)}
+    else:
+        values |= {"QUEUE_DEPTH": manifest.queue_depth, "FEED_DEPTH": FEED_DEPTH}
     is_kept = manifest.weights == "onchip"
     values["WEIGHT_PORTS"] = 1 if is_kept else manifest.groups
     if is_kept:
@@ -249,7 +255,7 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
     shift = max((max(MatVec.aligns(*(node.tensor for node in graph.inputs(product))))
                  for product in graph.of_kind("matvec")), default=0)  # fmt: skip
     factor_bits = weight_bits + shift if weight_bits + shift <= MULTIPLIER_BITS else weight_bits
-    return {
+    found = {
         **{f"{field.name}_t": [field.bits] for field in fields},
         "ENTRY_BITS": [sum(field.bits for field in fields)],
         "activation_t": [activation_bits(graph)],
@@ -258,9 +264,11 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
         "acc_t": [acc_bits],
         "factor_t": [factor_bits],
         "product_t": [min(factor_bits + activation_bits(graph), acc_bits)],
-        "column_t": [max(phase.columns for phase in phases).bit_length()],
         "slot_t": [(2 * max(phase.slots for phase in phases)).bit_length()],
     }
+    if manifest.queue_depth is None:
+        found["column_t"] = [max(phase.columns for phase in phases).bit_length()]
+    return found
 
 
 def _phases(manifest: Manifest) -> Constants:
@@ -278,6 +286,7 @@ def _phases(manifest: Manifest) -> Constants:
     for index, phase in enumerate(manifest.phases):
         found[f"phase {phase.name}"] = [
             index, phase.words, manifest.kernel.operand_bases[index][0], phase.slots,
+            *([] if manifest.queue_depth is None else [phase.columns]),
             phase.siblings.bit_length() - 1, phase.ways.bit_length() - 1,
         ]  # fmt: skip
         if manifest.kernel.runs:

@@ -39,6 +39,27 @@ SETTINGS = {
     "--io wire": f"the hardware can't have io 'wire' ({HARDWARE}); hint: choose memory or stream",
     "--index-bits 0": f"the hardware can't have 0 index bits ({HARDWARE}); hint: choose 1 to 8",
     "--index-bits 9": f"the hardware can't have 9 index bits ({HARDWARE}); hint: choose 1 to 8",
+    "--dataflow bank": (
+        f"the hardware can't have the dataflow 'bank' ({HARDWARE}); "
+        "hint: choose gather or broadcast (--dataflow)"
+    ),
+    "--queue-depth 8": (
+        f"the hardware can't have activation queues with the gather dataflow ({HARDWARE}); "
+        "hint: leave out --queue-depth, or choose --dataflow broadcast"
+    ),
+    "--dataflow broadcast --queue-depth 0": (
+        f"the hardware can't have activation queues 0 deep ({HARDWARE}); "
+        "hint: choose 1 to 1024 (--queue-depth)"
+    ),
+    "--dataflow broadcast --queue-depth 1025": "activation queues 1025 deep",
+    "--dataflow broadcast --overlap": (
+        f"the hardware can't have overlap with the broadcast dataflow ({HARDWARE}); "
+        "hint: leave out --overlap, or choose --dataflow gather"
+    ),
+    "--dataflow broadcast --pes 129": (
+        f"the hardware can't have 129 PEs with the broadcast dataflow ({HARDWARE}); "
+        "hint: choose up to 128 PEs (--pes), or --dataflow gather"
+    ),
     "--hazard-distance 0": "hazard_distance 0",
     "--hazard-distance 17": "hazard_distance 17",
     "--max-steps 0": "max_steps 0",

@@ -331,6 +331,9 @@ MANIFESTS = {
     "weights of too many bits": phase(weight_bits=10**9),
     "gaps of other bits": phase(format={"name": "gap", "index_bits": 5}),
     "gaps of too many bits": phase(format={"name": "gap", "index_bits": 9}),
+    "a relative index in its place": phase(
+        format={"name": "relative", "index_bits": 4, "queue_depth": 8}),
+    "a relative index without queues": phase(format={"name": "relative", "index_bits": 4}),
     "an unknown format": phase(format={"name": "runs", "index_bits": 5}),
     "vectors of other matrices": phase(gathers=[[0, 0]] * 4),
     "vectors of fewer matrices": phase(gathers=[[0, 1]]),

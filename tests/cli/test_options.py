@@ -69,6 +69,23 @@ def test_frames_and_results_become_streams_and_the_host_program_goes(penstock, w
     assert (work / "out/pynq/penstock_driver.py").is_file()
 
 
+@pytest.mark.parametrize(("words", "expected"), [
+    ((), {"name": "relative", "index_bits": 4, "queue_depth": 8}),
+    (("--queue-depth", "3", "--index-bits", "2"),
+     {"name": "relative", "index_bits": 2, "queue_depth": 3}),
+])  # fmt: skip
+def test_the_broadcast_dataflow_has_ese_s_index_and_queues_as_deep_as_asked(
+    words, expected, penstock, work
+):
+    options = ("--pes", "2", "--dataflow", "broadcast", *words)
+    done = penstock("compile", "model.safetensors", "-o", "out", *options)
+    assert done.status == 0, done.err
+    manifest = json.loads((work / "out/weights/manifest.json").read_text())
+    assert [phase["format"] for phase in manifest["phases"]] == [expected] * len(manifest["phases"])
+    hardware = json.loads((work / "out/report.json").read_text())["hardware"]
+    assert (hardware["dataflow"], hardware["queue_depth"]) == ("broadcast", expected["queue_depth"])
+
+
 def test_settings_on_the_command_line_reach_the_project(penstock, work):
     done = penstock(
         "compile", "model.safetensors", "-o", "out", "--pes", "2", "--accumulator-banks", "8",

@@ -136,6 +136,7 @@ KERNELS = [
     {}, {"overlap": False}, {"weight_storage": "onchip"},
     {"weight_storage": "onchip", "overlap": False}, {"lanes": 2, "overlap": True}, {"lanes": 2},
     {"io": "stream"}, {"pes": 6},
+    {"dataflow": "broadcast"}, {"dataflow": "broadcast", "weight_storage": "onchip", "lanes": 2},
 ]  # fmt: skip
 
 

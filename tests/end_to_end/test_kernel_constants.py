@@ -198,6 +198,20 @@ def test_a_false_promise_of_a_kernel_that_overlaps_is_found(case, overlapped):
     assert found[0].name == pragma_of(variable, function)
 
 
+@pytest.mark.parametrize(("old", "new"), [
+    ("RAW distance=4 true", "RAW distance=5 true"), ("variable=acc inter", "variable=held inter"),
+])  # fmt: skip
+def test_a_false_promise_of_a_pe_of_its_own_is_found(old, new, tmp_path):
+    model = random_model(inputs=3, cells=(6,), outputs=4, pes=2)
+    compile_model(model, None, Hardware(pes=2, dataflow="broadcast")).write(tmp_path / "project")
+    project = load_project(tmp_path / "project")
+    path = project.folder / "kernel/pe_array.h"
+    assert wrong_pragmas(project.folder, project.manifest) == []
+    path.write_text(path.read_text().replace(old, new))
+    found = wrong_pragmas(project.folder, project.manifest)
+    assert found[0].name == pragma_of("acc", "spmv_pe")
+
+
 @pytest.fixture(scope="module")
 def overlapped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("overlapped") / "project"

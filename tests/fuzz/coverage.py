@@ -77,6 +77,8 @@ def _of_hardware(machine: Machine) -> dict[str, bool]:
         for form, overlaps in forms.items()
         for storage, on_chip in storages.items()
     }
+    found["broadcast"] = hardware.is_broadcast
+    found["queues of one activation"] = hardware.is_broadcast and hardware.activation_queue == 1
     found["a phase pauses"] = bool(machine.pausing)
     found["words run beside a unit"] = any(own.beside for own in machine.runs.values())
     banks = hardware.accumulator_banks

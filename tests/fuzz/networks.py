@@ -42,6 +42,8 @@ def draw(seed: int):
     if rng.random() < 0.2:  # left to the compiler
         hardware |= {"pes": None, "elements_per_cycle": None, "port_bits": None}
         hardware["board"] = pick(None, "pynq-z2", "kv260")
+    elif rng.random() < 0.3:
+        hardware |= {"dataflow": "broadcast", "queue_depth": pick(None, 1, 3), "overlap": None}
     precision = {
         "weights": int(rng.integers(2, 19)), "biases": int(rng.integers(4, 25)),
         "inputs": int(rng.integers(4, 25)), "gates": int(rng.integers(4, 19)),

@@ -282,6 +282,13 @@ def graphs(draw: Any) -> Graph:
     return without_unused(drawing.graph)
 
 
+DATAFLOWS = (
+    *({"overlap": overlap} for overlap in (None, None, True, False)),
+    *({"dataflow": "broadcast", "queue_depth": depth} for depth in (None, 1, 3)),
+)
+"""Settings that go together."""
+
+
 @st.composite
 def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
     """Arguments of Hardware; ``rows``: of the largest product, for PEs that mostly suit it."""
@@ -300,9 +307,9 @@ def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
         "index_bits": draw(st.sampled_from((None, None, 1, 2, 3, 5, 8))),
         "port_bits": port_bits,
         "max_steps": draw(st.integers(3, 6)),
-        "overlap": draw(st.sampled_from((None, None, True, False))),
         "weight_storage": draw(st.sampled_from(("stream", "onchip"))),
         "io": draw(st.sampled_from(("memory", "memory", "stream"))),
+        **draw(st.sampled_from(DATAFLOWS)),
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ AT_ONCE = 12
 PLAIN = {
     "lanes": 1, "elements_per_cycle": None, "accumulator_banks": None, "hazard_distance": 4,
     "assign": "interleave", "index_bits": None, "port_bits": 512, "overlap": False,
-    "weight_storage": "stream", "io": "memory",
+    "weight_storage": "stream", "io": "memory", "dataflow": "gather", "queue_depth": None,
 }  # fmt: skip
 
 

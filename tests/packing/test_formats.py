@@ -1,4 +1,4 @@
-"""The protocol of formats, held by the gap code and by one that works otherwise."""
+"""The protocol of formats, held by those that there are and by one that works otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from packing.placed import phase_code, siblings_of_their_own_vectors
 
-from penstock.formats import Entries, Field, Format, Gap, Layout, NonZeros
+from penstock.formats import Entries, Field, Format, Gap, Layout, NonZeros, Relative
 from penstock.formats.hazards import issue
 from penstock.formats.kernel import kernel_format
 from penstock.formats.layout import position_on
@@ -34,11 +34,12 @@ class Absolute(OwnedRows, msgspec.Struct, frozen=True, tag="absolute", tag_field
             Field("valid", "valid_bits", 1),
         )
 
-    def min_words(self, nonzeros, pes):
+    def min_words(self, phase, nonzeros, pes):
         return int(np.bincount(nonzeros.pe, minlength=pes).max(initial=0))
 
-    def price(self, nonzeros, weight_bits, pes):
-        return self.min_words(nonzeros, pes) ** 2 * (weight_bits + self.position_bits + 1)
+    def price(self, phase, nonzeros, pes):
+        words = self.min_words(phase, nonzeros, pes)
+        return words**2 * (phase.weight_bits + self.position_bits + 1)
 
     def encode(self, phase, pes, nonzeros, hazard_distance):
         slot = nonzeros.position % phase.slots
@@ -66,6 +67,7 @@ class Absolute(OwnedRows, msgspec.Struct, frozen=True, tag="absolute", tag_field
 
 FORMATS: dict[str, Format] = {
     "narrow gaps": Gap(1), "wide gaps": Gap(6), "positions": Absolute(8),
+    "a relative index": Relative(2, 8), "short queues": Relative(1, 1),
 }  # fmt: skip
 
 
@@ -84,6 +86,7 @@ def test_matrices_survive_a_format_and_packing(format, hazard_distance, banks):
     entries = format.encode(code, pes, nonzeros, hazard_distance)
     files = [pack_words(entries.of_pes(slice(p, p + 1)), code.fields, 128) for p in range(pes)]
     parts = [unpack_words(content, entries.words, 1, code.fields) for content in files]
+    format.prove_entries(code, Entries.joined(parts))
     got, word = format.decode(code, Entries.joined(parts))
     assert format.prove(code, got, word, hazard_distance) >= hazard_distance
     decoded = format.matrices(code, layouts, pes, got)
@@ -99,17 +102,19 @@ def test_every_entry_holds_a_nonzero_or_is_waste(format):
     assert list(waste)[-1] == "bubbles"
     held = entries.words - sum(waste.values())
     assert held.tolist() == np.bincount(nonzeros.pe, minlength=3).tolist()
-    assert entries.words >= format.min_words(nonzeros, 3)
+    assert entries.words >= format.min_words(code, nonzeros, 3)
 
 
 def test_prices_compare_formats():
     """Narrow gaps need few bits and many words; positions the fewest words, with many bits."""
     code, layouts, matrices = siblings_of_their_own_vectors(Gap(1))
     nonzeros = code.format.place(code, layouts, 3, matrices)
-    price = {name: format.price(nonzeros, 12, 3) for name, format in FORMATS.items()}
-    words = {name: format.min_words(nonzeros, 3) for name, format in FORMATS.items()}
+    price = {name: format.price(code, nonzeros, 3) for name, format in FORMATS.items()}
+    words = {name: format.min_words(code, nonzeros, 3) for name, format in FORMATS.items()}
     assert words["positions"] <= words["wide gaps"] < words["narrow gaps"]
-    for name, bits in (("narrow gaps", 1), ("wide gaps", 6), ("positions", 9)):
+    assert words["a relative index"] < words["short queues"]
+    bits_of = {"narrow gaps": 1, "wide gaps": 6, "positions": 9, "a relative index": 3}
+    for name, bits in bits_of.items():
         assert price[name] == words[name] ** 2 * (12 + bits)
 
 

@@ -35,7 +35,7 @@ def test_no_address_is_used_twice_within_the_distance_and_no_bubble_is_idle(haza
     ])  # fmt: skip
     assert gap.prove(code, got, word, hazard_distance) == distances.min() >= hazard_distance
     if ways >= hazard_distance:
-        assert entries.words == gap.min_words(wanted, 4)
+        assert entries.words == gap.min_words(code, wanted, 4)
 
 
 def test_a_hazard_is_found():
@@ -59,7 +59,7 @@ def test_a_long_gap_costs_padding_of_the_greatest_gap():
     entries = Gap(3).encode(phase_code(None, 1, 1), 1, far, 1)
     assert entries["gap"][:, 0].tolist() == [7, 7, 2]
     assert entries["weight"][:, 0].tolist() == [0, 0, 5]
-    assert Gap(3).min_words(far, 1) == 3
+    assert Gap(3).min_words(phase_code(None, 1, 1), far, 1) == 3
 
 
 def test_waste_is_counted_by_cause_for_each_pe():
@@ -76,7 +76,7 @@ def test_a_phase_without_weights_is_one_word_of_bubbles():
     nothing = NonZeros(*(np.zeros(0, dtype=np.int64),) * 3)
     code = phase_code()
     entries = Gap(1).encode(code, 3, nothing, 4)
-    assert entries.words == 1 and Gap(1).min_words(nothing, 3) == 0
+    assert entries.words == 1 and Gap(1).min_words(code, nothing, 3) == 0
     assert Gap(1).waste(code, entries)["bubbles"].tolist() == [1, 1, 1]
     assert Gap(1).prove(code, *Gap(1).decode(code, entries), 4) is None
 
@@ -94,7 +94,7 @@ def test_no_choice_is_wider_than_the_widest_gap():
 
 def test_the_price_is_the_product_of_words_and_bits():
     far = NonZeros(np.array([0, 0]), np.array([16, 17]), np.array([5, 6]))
-    assert [Gap(bits).price(far, 12, 1) for bits in (1, 3, 5)] == [
+    assert [Gap(bits).price(phase_code(), far, 1) for bits in (1, 3, 5)] == [
         17 * 17 * 13, 4 * 4 * 15, 2 * 2 * 17,
     ]  # fmt: skip
 

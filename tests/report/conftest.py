@@ -28,6 +28,7 @@ def pruned():
 MODELS = {
     "rich": (rich, Hardware(pes=4, lanes=2, max_steps=50), Precision()),
     "pruned": (pruned, Hardware(pes=8, port_bits=128, clock_mhz=250.0), Precision()),
+    "broadcast": (pruned, Hardware(pes=8, dataflow="broadcast", queue_depth=2), Precision()),
     "row scales": (pruned, Hardware(pes=8), Precision(weights=4, row_scales=True)),
 }
 

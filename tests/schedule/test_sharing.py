@@ -38,6 +38,12 @@ def test_shared_rows_are_packed_and_proven():
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
+def test_the_broadcast_dataflow_shares_no_rows():
+    """Its kernel can't sum their parts."""
+    plan = schedule(uneven_lstm(), Hardware(pes=8, dataflow="broadcast"), share=True)
+    assert not any(product.code.shared for product in plan.products)
+
+
 def test_the_validator_demands_shared_rows_that_are_rows_each_once():
     graph = uneven_lstm()
     manifest, files = packed(graph, schedule(graph, Hardware(pes=8), share=True))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from support import random_model
 
+from penstock.driver import compile_model
 from penstock.errors import PenstockError
+from penstock.settings import Hardware
 from penstock.synthesis import expected_loops
 from penstock.synthesis.csynth import Csynth, Loop
 from penstock.synthesis.loops import match_loops
+from penstock.synthesis.plan import plan_of
 
 SOURCE = """\
 // WORDS: for (a comment)
@@ -56,6 +60,18 @@ def test_every_pragma_of_a_loop_is_found_in_an_emitted_kernel(project):
     loops = expected_loops(project)
     assert len(loops) == text.count("#pragma HLS PIPELINE") - tables
     assert set(loops.values()) == {1} and "spmv_group.WORDS" in loops
+
+
+@pytest.mark.parametrize(("dataflow", "function"), [
+    ("gather", "spmv_group"), ("broadcast", "spmv_pe"),
+])  # fmt: skip
+def test_the_function_that_adds_into_the_accumulators_is_known(dataflow, function, tmp_path):
+    model = random_model(inputs=3, cells=(6,), pes=2)
+    compiled = compile_model(model, None, Hardware(pes=2, dataflow=dataflow))
+    plan = plan_of(compiled.write(tmp_path / "project"), compiled.report)
+    assert plan.accumulating == function
+    of_processes = {"spmv_pe.ENTRIES", "broadcast_columns.COLUMNS", "deal.WORDS"}
+    assert len(of_processes & plan.loops.keys()) == (3 if dataflow == "broadcast" else 0)
 
 
 def test_a_kernel_without_loops_is_refused(tmp_path):

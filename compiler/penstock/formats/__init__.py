@@ -11,18 +11,18 @@ chooses among formats by price. Its folder ``templates/hls/formats/<name>/`` hol
 
 The struct of a word and its unpacking are the same for every format: they follow from ``fields``.
 
-What comes next was designed for as follows.
+There are two:
 
-**Relative index** (Han et al. 2017: each entry has the distance to the one before in its column in
-4 bits; a pointer says where a column ends). PEs own rows, so ``OwnedRows`` places, rebuilds and
-proves. ``fields``: weight, index and, since a PE reads its columns one after another, a bit
-``last`` in place of the pointer; a column without entries costs one. ``decode`` counts ``last`` for
-the column and adds up the index within it; ``advance`` does the same, and needs no tables. The
-causes in ``waste`` are padding, empty columns and bubbles. To compare with the published code,
-``price`` counts pointers in place of the bit. Skipping columns (temporal sparsity) needs true
-pointers: a second struct, (columns, pes), that ``pack_words`` packs in front of the words as it
-packs any ``Entries``; the format then gives its fields as well, and ``Manifest.beat_offsets`` adds
-its beats.
+* **The gap code** (``gap``), for PEs in lock step: an entry says how far it is from the last.
+* **The relative index** (``relative``; Han et al. 2017), for the broadcast dataflow: an entry says
+  how many zeros are before it in its column, and whether it ends the column; ESE has pointers in
+  place of that bit. A PE counts no columns: it takes the next activation from its queue. That one
+  always comes is the words' own doing (``columns``), and proven of them (``prove_entries``).
+  Skipping columns (temporal sparsity) needs true pointers: a second struct, (columns, pes), that
+  ``pack_words`` packs in front of the words as it packs any ``Entries``; the format then gives its
+  fields as well, and ``Manifest.beat_offsets`` adds its beats.
+
+What comes next was designed for as follows.
 
 **Bank-balanced** (Cao et al. 2019: each row has k non-zeros in each of B banks of columns). The PEs
 are R rows by B banks: PE = r * B + b. The rows' layout is one of R owners in place of ``pes``;
@@ -39,5 +39,7 @@ from penstock.formats.gap import Gap
 from penstock.formats.layout import Layout
 from penstock.formats.phase import PhaseCode
 from penstock.formats.protocol import Entries, Field, Format, NonZeros
+from penstock.formats.relative import Relative
 
-__all__ = ["Entries", "Field", "Format", "Gap", "Layout", "NonZeros", "PhaseCode"]
+__all__ = ["Entries", "Field", "Format", "Gap", "Layout", "NonZeros", "PhaseCode",
+           "Relative"]  # fmt: skip

@@ -53,15 +53,15 @@ class Gap(OwnedRows, msgspec.Struct, frozen=True, tag="gap", tag_field="name",
             Field("gap", "index_bits", self.index_bits),
         )
 
-    def min_words(self, nonzeros: NonZeros, pes: int) -> int:
+    def min_words(self, phase: PhaseCode, nonzeros: NonZeros, pes: int) -> int:
         """See ``Format``."""
         runs = (self._padding(gaps(nonzeros[own])) + 1 for own in shares(nonzeros.pe))
         return max((int(run.sum()) for run in runs), default=0)
 
-    def price(self, nonzeros: NonZeros, weight_bits: int, pes: int) -> int:
+    def price(self, phase: PhaseCode, nonzeros: NonZeros, pes: int) -> int:
         """The product of cycles and bits: neither time nor memory is free."""
-        words = self.min_words(nonzeros, pes)
-        return words * words * (weight_bits + self.index_bits)
+        words = self.min_words(phase, nonzeros, pes)
+        return words * words * (phase.weight_bits + self.index_bits)
 
     def encode(
         self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int

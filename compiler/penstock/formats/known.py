@@ -1,8 +1,9 @@
-"""The formats that Penstock has; nothing else lists them. A second one makes this a union."""
+"""The formats that Penstock has; nothing else lists them."""
 
 from __future__ import annotations
 
 from penstock.formats.gap import Gap
+from penstock.formats.relative import Relative
 
-AnyFormat = Gap
+AnyFormat = Gap | Relative
 """What a manifest may name as a phase's format."""

@@ -23,6 +23,10 @@ Matrices = dict[tuple[str, int], Matrix]
 """(matvec, index of its operand) -> raw weights, (rows, columns)."""
 BUBBLES = "bubbles"
 """The cause of waste that every format has: entries of a PE that waits for others or for a sum."""
+QUEUES = "queues"
+"""Entries of a PE that waits for the activation queue of another."""
+WAITS = (QUEUES, BUBBLES)
+"""The causes that are no part of a code."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +120,10 @@ class Format(Protocol):
         Raises ValueError for a non-zero outside the matrices or a weight that is there twice.
         """
 
-    def min_words(self, nonzeros: NonZeros, pes: int) -> int:
+    def min_words(self, phase: PhaseCode, nonzeros: NonZeros, pes: int) -> int:
         """Words that a phase takes if no entry has to wait for a sum."""
 
-    def price(self, nonzeros: NonZeros, weight_bits: int, pes: int) -> int:
+    def price(self, phase: PhaseCode, nonzeros: NonZeros, pes: int) -> int:
         """What choosing these parameters costs; only to be compared. Counts all bits stored."""
 
     def encode(
@@ -132,10 +136,16 @@ class Format(Protocol):
         """
 
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
-        """Words -> non-zeros and the word of each."""
+        """Words -> non-zeros and the word of each. Raises ValueError for what is no such code."""
 
     def waste(self, phase: PhaseCode, entries: Entries) -> dict[str, IntArray]:
         """Entries without a non-zero: cause -> (pes). ``BUBBLES`` comes last."""
+
+    def prove_entries(self, phase: PhaseCode, entries: Entries) -> None:
+        """Check what the kernel takes for granted of the entries as they are, padding and all.
+
+        Raises AssertionError.
+        """
 
     def prove(
         self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int

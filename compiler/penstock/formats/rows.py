@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from penstock.fixed import IntArray
 from penstock.formats.hazards import least_distance, shares
 from penstock.formats.layout import Layout, position_on
-from penstock.formats.protocol import Matrices, NonZeros
+from penstock.formats.protocol import Entries, Matrices, NonZeros
 from penstock.formats.sharing import deal, shares_of
 from penstock.ir.matrix import Matrix
 from penstock.sorting import stable_order
@@ -88,6 +88,9 @@ class OwnedRows:
             except ValueError as error:
                 raise ValueError(f"phase {phase.name} holds a weight twice") from error
         return matrices
+
+    def prove_entries(self, phase: PhaseCode, entries: Entries) -> None:
+        """See ``Format``. PEs in lock step take whatever comes."""
 
     def prove(
         self, phase: PhaseCode, nonzeros: NonZeros, word: IntArray, hazard_distance: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.ir import Graph, Node
-from penstock.machine import logic
+from penstock.machine import broadcast, logic
 from penstock.machine.logic import Logic, total
 from penstock.machine.machine import Machine
 from penstock.machine.units import Action, Unit
@@ -31,10 +31,11 @@ class Block:
 
 @dataclass(frozen=True)
 class PeShape:
-    """A PE of the gap code. Fields are widths in bits but for the counts.
+    """A PE. Fields are widths in bits but for the counts.
 
     tables: entries of the gap tables that are no identity, over all phases; places: distances by
-    which a weight may be shifted; operands: vectors of a phase.
+    which a weight may be shifted; operands: vectors of a phase. queued: of what waits in its
+    activation queue; 0 where it gathers activations itself.
     """
 
     weight: int
@@ -50,6 +51,7 @@ class PeShape:
     operands: int = 1
     places: int = 1
     tables: int = 0
+    queued: int = 0
 
 
 def blocks(machine: Machine) -> tuple[Block, ...]:
@@ -58,6 +60,7 @@ def blocks(machine: Machine) -> tuple[Block, ...]:
         *ports(machine),
         unpackers(machine),
         pe_array(machine),
+        *broadcasts(machine),
         collectors(machine),
         *adders_of_parts(machine),
         *cell_units(machine),
@@ -114,6 +117,7 @@ def pe_shape(machine: Machine) -> PeShape:
     columns = max(phase.operand_ends[-1] for phase in machine.products)
     aligns = {shift for phase in machine.products for row in phase.aligns for shift in row}
     gap = max(code.entry_bits for code in codes) - fields["weight"]
+    queued = next((s.width for s in machine.streams if s.name == "queues"), 0)
     regular = sum(code.slots >= 1 << gap for code in codes)
     return PeShape(
         weight=fields["weight"], gap=gap, slot=slots.bit_length(),
@@ -121,12 +125,13 @@ def pe_shape(machine: Machine) -> PeShape:
         activation=machine.activation_bits, accumulator=machine.accumulator_bits,
         banks=machine.plan.banks, lanes=machine.hardware.lanes, phases=len(codes),
         operands=max(len(phase.operand_ends) for phase in machine.products),
-        places=len(aligns), tables=(len(codes) - regular) << gap,
+        places=len(aligns), queued=queued,
+        tables=0 if queued else (len(codes) - regular) << gap,
     )  # fmt: skip
 
 
 def pe(shape: PeShape) -> Logic:
-    """Decode, advance by a gap, gather, multiply, and of each lane the accumulators' logic."""
+    """Decode, advance, gather or hold, multiply, and of each lane the accumulators' logic."""
     advance = total([
         logic.adder(shape.slot), logic.adder(shape.slot), logic.multiplexer(2, shape.slot),
         logic.adder(shape.column), logic.table(shape.tables, shape.gap),
@@ -138,10 +143,22 @@ def pe(shape: PeShape) -> Logic:
         logic.multiplexer(shape.places, shape.weight) if shape.places > 1 else Logic(),
         Logic(-(-shape.weight // 6) + 1),
     ])  # fmt: skip
+    way_in = advance + gather
+    if shape.queued:
+        way_in = broadcast.way_in(shape.slot, shape.gap, shape.queued, shape.weight, shape.places)
     row = logic.multiplexer(2, shape.slot) if shape.phases > 1 else Logic()
     waiting = logic.register(3 * shape.weight) + logic.delay(shape.weight, 3)
     address = logic.delay(shape.slot, 5)
-    return total([advance, gather, row, waiting, address, pe_lane(shape) * shape.lanes])
+    return total([way_in, row, waiting, address, pe_lane(shape) * shape.lanes])
+
+
+def broadcasts(machine: Machine) -> tuple[Block, ...]:
+    """What brings columns to the queues of all PEs, if anything does."""
+    shape = pe_shape(machine)
+    if not shape.queued:
+        return ()
+    each = broadcast.columns(shape.column, shape.address, shape.queued, shape.operands)
+    return (Block("broadcast of columns", 1, each),)
 
 
 def pe_lane(shape: PeShape) -> Logic:
@@ -303,4 +320,6 @@ def activations(machine: Machine) -> Block:
 def control(machine: Machine) -> Block:
     """A counter of 32 bits and a small state machine for every loop."""
     loops = 2 * len(machine.order.issues) + 2 * len(machine.kept.states) + 8
+    if machine.hardware.is_broadcast:
+        loops += machine.hardware.pes + machine.groups.groups + 1
     return Block("loops and states", loops, logic.counter(32) + Logic(20, 12))

@@ -22,7 +22,7 @@ from penstock.schedule.arrange import WORTH_A_TREE
 from penstock.schedule.outline import Outline
 from penstock.settings import DEFAULT_PART, Hardware
 
-MOST_UNNAMED = 32
+ESE_PES = MOST_UNNAMED = 32
 """PEs where no device was named."""
 
 
@@ -35,6 +35,9 @@ def choose(
     can't be built, and if PEs are left open and no number fits.
     """
     hardware, notes = _wide_enough(graph, hardware)
+    if hardware.is_broadcast:
+        machine, more = _broadcast(graph, hardware, balanced_for)
+        return machine, [*notes, *more]
     if hardware.pes is not None:
         machine, more = _on_given_pes(graph, hardware)
         return machine, [*notes, *more, *reasons.odd_count(machine, hardware)]
@@ -51,6 +54,18 @@ def choose(
     machine, more, best, found = _scheduled(outline, hardware, most)
     why = reasons.why_no_more(outline, hardware, best, found, most)
     return machine, [*notes, reasons.what(best, hardware, why), *more]
+
+
+def _broadcast(
+    graph: Graph, hardware: Hardware, balanced_for: int | None
+) -> tuple[Machine, list[str]]:
+    """The machine of the broadcast dataflow, which is there to be compared: on ESE's PEs."""
+    pes, notes = hardware.pes or balanced_for, []
+    if pes is None:
+        pes = min(Outline.of(graph, hardware).most_rows, ESE_PES)
+        notes = [f"for the broadcast dataflow, the compiler chose {pes} PEs: ESE has {ESE_PES}"]
+    machine, more = build(graph, replace(hardware, pes=pes))
+    return machine, [*notes, *more]
 
 
 def is_named(hardware: Hardware) -> bool:

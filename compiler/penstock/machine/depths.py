@@ -16,6 +16,9 @@ COPY_DEPTH = 3
 SPMV_DEPTH = 12
 """Stream (1), gap and column (2), address (1), activation (2), product (3), sum read, added and
 written back (3)."""
+BROADCAST_DEPTH = 5
+"""In front of a PE that takes activations from its queue: the processes begin (1), address (1),
+activation (2), into all queues (1)."""
 DRAIN_DEPTH = 4
 """Sums read and zeros left (2), added up (1, more for many ways), written (1)."""
 PARTS_DEPTH = 4

@@ -165,6 +165,10 @@ def _steps(machine: Machine) -> Iterator[Loop]:
         groups = machine.groups.groups
         for run in runs.in_step([phase for phase in machine.phases if phase.sweep == sweep]):
             yield loop("words", "", sweep, run.iterations, groups)
+            if machine.hardware.is_broadcast:
+                columns = machine.phase(run.phase).operand_ends[-1]
+                yield loop("columns", "", sweep, columns)
+                yield loop("entries", "", sweep, run.words, machine.hardware.pes)
         ahead = sum(run.iterations for run in runs.ahead) * groups
         yield Loop("words", "", Process.COMPUTE, When.CALL, ahead, len(runs.ahead), groups)
         if machine.hardware.overlaps:

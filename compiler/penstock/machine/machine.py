@@ -7,13 +7,14 @@ README read it, so that nothing is derived twice. It names no C++ type, identifi
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from penstock.errors import PenstockError
 from penstock.ir import Direction, Graph, Node
 from penstock.machine.arrays import Array
-from penstock.machine.depths import COPY_DEPTH, LOOP_CYCLES
+from penstock.machine.depths import BROADCAST_DEPTH, COPY_DEPTH, LOOP_CYCLES
 from penstock.machine.loops import Loop, loops
 from penstock.machine.memories import (
     AccumulatorRows,
@@ -28,7 +29,15 @@ from penstock.machine.order import Order, issue_order
 from penstock.machine.parts import Parts, parts
 from penstock.machine.phases import Load, Phase, loads, phases
 from penstock.machine.ports import Port, group, kernel_ports, most_weight_ports
-from penstock.machine.runs import Run, SweepRuns, file_order, overlapped_runs, placed, plain_runs
+from penstock.machine.runs import (
+    RUN_CYCLES,
+    Run,
+    SweepRuns,
+    file_order,
+    overlapped_runs,
+    placed,
+    plain_runs,
+)
 from penstock.machine.storage import Storage, signed_bits, store
 from penstock.machine.streams import Stream, streams
 from penstock.machine.timeline import Timeline, timeline
@@ -325,6 +334,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     order = issue_order(
         graph, [*frames], [*stages], kept.states, runs, hardware.overlaps,
         rows.depth + COPY_DEPTH + LOOP_CYCLES, hardware.cell_units,
+        RUN_CYCLES + BROADCAST_DEPTH * hardware.is_broadcast,
     )  # fmt: skip
     results, output_order = _results(graph, plan, frames, stages)
     positions = sum(result.positions for result in results)
@@ -332,7 +342,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     between = streams(
         plan.products, groups, beats, hardware.cell_units,
         plan.positions(graph.of_kind("input")[0].name), positions, bool(kept.states),
-        bool(kept.parameters), on_chip, hardware.streams_io,
+        bool(kept.parameters), on_chip, hardware.streams_io, _queue(kept, stages),
     )  # fmt: skip
     in_file = file_order(runs, stages)
     weight_beats = in_file[-1].end_beat
@@ -362,6 +372,24 @@ def _runs(
         is_plain = not kept.plan.hardware.overlaps or not mine
         found[sweep] = plain_runs(mine) if is_plain else overlapped_runs(kept, mine, own)
     return found
+
+
+def _queue(kept: Storage, stages: tuple[Phase, ...]) -> tuple[int, int] | None:
+    """Depth and width of the activation queues, if there are any: with the number of the vector,
+    where products of different scales meet.
+    """
+    hardware = kept.plan.hardware
+    if not hardware.is_broadcast:
+        return None
+    bits = activation_bits(kept) * hardware.lanes
+    if any(shift for stage in stages for row in stage.aligns for shift in row):
+        bits += operand_bits(stages)
+    return hardware.activation_queue, bits
+
+
+def operand_bits(stages: Iterable[Phase]) -> int:
+    """Bits of the number of one of a phase's vectors."""
+    return max((max(len(stage.operand_ends) for stage in stages) - 1).bit_length(), 1)
 
 
 def _results(

@@ -80,11 +80,13 @@ def copy_pes(kept: Storage, units: Iterable[Unit]) -> int:
     """PEs that read one copy of the activations.
 
     Two of a block RAM with two ports; one of a memory in LUTs, or if it is written meanwhile. A
-    unit that writes two vectors at a time needs both ports.
+    unit that writes two vectors at a time needs both ports. Activations that are broadcast are read
+    by one process alone.
     """
+    hardware = kept.plan.hardware
     needs_ports = any(len(unit.segments) > 1 for unit in units)
-    is_shared = _activation_depth(kept) > LUTRAM_DEPTH or needs_ports
-    return 2 if is_shared and not kept.plan.hardware.overlaps else 1
+    is_deep = _activation_depth(kept) > LUTRAM_DEPTH and not hardware.is_broadcast
+    return 2 if (is_deep or needs_ports) and not hardware.overlaps else 1
 
 
 def _activation_depth(kept: Storage) -> int:
@@ -146,7 +148,7 @@ def _of_the_array(
 ) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
-    copies = groups.groups * -(-groups.group_pes // shared)
+    copies = 1 if hardware.is_broadcast else groups.groups * -(-groups.group_pes // shared)
     if hardware.overlaps:
         copied = hardware.copied_elements
         depth = kept.activations.depth // copied

@@ -13,7 +13,7 @@ from enum import StrEnum
 from penstock.ir import Direction, Graph
 from penstock.machine.depths import CALL_CYCLES, COPY_DEPTH, DRAIN_DEPTH, LOOP_CYCLES
 from penstock.machine.phases import Load, Phase
-from penstock.machine.runs import RUN_CYCLES, Run, SweepRuns
+from penstock.machine.runs import Run, SweepRuns
 from penstock.machine.states import State
 
 
@@ -111,7 +111,8 @@ def _length(issues: Iterable[Issue]) -> int:
 class _Writer:
     """Takes what is issued, and knows where the next begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, run_cycles: int) -> None:
+        self.run_cycles = run_cycles
         self.issues: list[Issue] = []
         self.begin = self.end = 0
 
@@ -131,16 +132,19 @@ class _Writer:
     def run(self, run: Run, bound: int = 0, beside: bool = False, first: bool = False) -> None:
         name = run.phase or run.segment
         self.issue(
-            Work.SPMV, name, run.sweep, run.iterations + RUN_CYCLES, bound, run, beside, first
+            Work.SPMV, name, run.sweep, run.iterations + self.run_cycles, bound, run, beside, first
         )
 
 
 def issue_order(
     graph: Graph, loads: list[Load], phases: list[Phase], states: Iterable[State],
-    runs: dict[int, SweepRuns], overlaps: bool, clear_cycles: int, per_cycle: int,
+    runs: dict[int, SweepRuns], overlaps: bool, clear_cycles: int, per_cycle: int, run_cycles: int,
 ) -> Order:  # fmt: skip
-    """Sweep after sweep: what comes before its steps; its loads, its phases, deferred states."""
-    writer = _Writer()
+    """Sweep after sweep: what comes before its steps; its loads, its phases, deferred states.
+
+    run_cycles: what each run takes beside its words.
+    """
+    writer = _Writer(run_cycles)
     for sweep, own in runs.items():
         mine = [phase for phase in phases if phase.sweep == sweep]
         frames = [load for load in loads if load.sweep == sweep]

@@ -56,7 +56,8 @@ def fitted(machine: Machine) -> Machine:
 
 def _pieces(machine: Machine, number: int) -> list[Piece]:
     memory = machine.memories[number]
-    parts = machine.groups.groups if memory.kind == "activations" else 1
+    is_split = memory.kind == "activations" and not machine.hardware.is_broadcast
+    parts = machine.groups.groups if is_split else 1
     return [Piece(number, memory.count // parts, memory.impl)] * parts
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from penstock.formats import Entries, Layout, PhaseCode
+from penstock.formats import Entries, Layout, PhaseCode, Relative
 from penstock.formats.protocol import Matrices
 from penstock.packing.groups import PeGroups
 from penstock.packing.schema import (
@@ -79,6 +79,12 @@ class Manifest:
         """Which PEs are behind which port."""
         return PeGroups(self.groups, self.group_pes, self.kernel.elements_per_cycle)
 
+    @property
+    def queue_depth(self) -> int | None:
+        """Of the PEs' activation queues; None where activations are not broadcast."""
+        form = self.phases[0].format
+        return form.queue_depth if isinstance(form, Relative) else None
+
     def beat_offsets(self) -> list[int]:
         """First beat of each run, the same in every group, and the end."""
         return beat_offsets(self.runs, self.phases, self.group_pes, self.port_bits)
@@ -107,7 +113,8 @@ class Manifest:
         """The text of manifest.json."""
         fields = ManifestFields(
             SCHEMA, self.pes, self.group_pes, self.port_bits, self.weights,
-            "weight (two's complement, low bits), then gap; lowest PE lowest",
+            "weight (two's complement, low bits), then "
+            f"{', '.join(field.name for field in self.phases[0].fields[1:])}; lowest PE lowest",
             tuple(PhaseFields(**vars(phase)) for phase in self.phases),
             tuple(
                 RunFields(**vars(run), first_beat=beat)

@@ -39,7 +39,10 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
     covered: list[str] = []
     for index, phase in enumerate(manifest.phases):
         _validate_phase(graph, manifest, phase)
-        nonzeros, word = phase.format.decode(phase, unpack_phase(manifest, files, index))
+        entries = unpack_phase(manifest, files, index)
+        phase.format.prove_entries(phase, entries)
+        nonzeros, word = phase.format.decode(phase, entries)
+        del entries  # as large as all that follows
         matrices = phase.format.matrices(phase, manifest.layouts, manifest.pes, nonzeros)
         for (matvec, operand), matrix in matrices.items():
             name = graph[matvec].inputs[2 * operand + 1]

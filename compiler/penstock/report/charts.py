@@ -29,6 +29,8 @@ BIT_USES = {
     "weights": "Weights",
     "indices": "Index code",
     "padding": "Padding",
+    "empty": "Empty columns",
+    "queues": "Waits for queues",
     "bubbles": "Bubbles",
     "beat_fill": "Beat fill",
 }

@@ -58,6 +58,8 @@ def page_context(report: dict[str, Any]) -> dict[str, Any]:
         "multipliers": tables.multipliers_table(resources),
         "kinds": tables.kinds_table(resources), "memories": tables.memories_table(resources),
         "blocks": tables.blocks_table(resources), "ports": tables.ports_table(resources),
+        "queue_depth": report["hardware"]["queue_depth"],
+        "waste_text": _waste_text(report["totals"]["bits"]),
         "proof_text": _proof_text(report["proof"]),
         "clipped_text": summary.clipped_text(report["error"]),
         "accumulators": tables.accumulators_table(report["proof"]),
@@ -85,6 +87,13 @@ def _timeline_text(timeline: dict[str, Any]) -> dict[str, str]:
         "steps_per_second": number(timeline["steps_per_second"]),
         "bytes": size(timeline["weight_bytes_per_step"]),
     }
+
+
+def _waste_text(bits: dict[str, int]) -> str:
+    """What entries without a non-zero are for: ``Padding and bubbles``."""
+    causes = [use for use in bits if use not in ("weights", "indices", "beat_fill")]
+    titles = [charts.BIT_USES.get(cause, cause).lower() for cause in causes]
+    return f"{', '.join(titles[:-1])} and {titles[-1]}".capitalize()
 
 
 def _bits_text(totals: dict[str, Any]) -> dict[str, str]:

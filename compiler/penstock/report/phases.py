@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from penstock.fixed import FloatArray
-from penstock.formats.protocol import BUBBLES
+from penstock.formats.protocol import WAITS
 from penstock.ir import Node
 from penstock.machine import Machine
 from penstock.report.text import ratio
@@ -37,7 +37,7 @@ def phases_section(machine: Machine) -> list[dict[str, Any]]:
 def _phase(machine: Machine, product: Product, file_bytes: int) -> dict[str, Any]:
     code = product.code
     waste = code.format.waste(code, product.entries)
-    entries = code.words - waste[BUBBLES]
+    entries = code.words - np.sum([waste[cause] for cause in WAITS if cause in waste], axis=0)
     nonzeros = code.words - np.sum([*waste.values()], axis=0)
     return {
         "name": code.name, "sweep": code.sweep,

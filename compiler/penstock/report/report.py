@@ -11,7 +11,8 @@ network     name, inputs, outputs, input_exponents (k_j of each input, whose raw
             what a layer of its kind has: cells, projection, peepholes, gates, function, activation,
             how]; results (the values that leave); sweeps [index, direction, phases]
 hardware    the settings, with what the compiler chose in place of what was left open; chosen (the
-            names of those); and what follows: groups, group_pes, banks
+            names of those); and what follows: queue_depth (null: no queues), groups, group_pes,
+            banks
 tensors     every value: name, operation, sweep, shape, type (s16.12 = signed, 16 bits, 12 of them
             fraction), rounding, overflow (the modes of ap_fixed), proven raw interval lo..hi, the
             same as values value_lo..value_hi
@@ -20,7 +21,9 @@ proof       accumulators [name, matrices, lo, hi, value_lo, value_hi, proven_wid
             (non-zeros found), words, hazard_distance (words required between two uses of an
             accumulator address), min_distance (the least that there is; null: none is used twice)
 phases      name, sweep, direction, matvecs, operands, rows, words, bound, utilization = bound /
-            words, nonzeros, padding, bubbles, weight_bits, index_bits, entry_bits, rows_per_pe,
+            words, nonzeros, padding, bubbles (with the broadcast dataflow also empty: entries for
+            columns without non-zeros, and queues: those that wait for one), weight_bits,
+            index_bits, entry_bits, rows_per_pe,
             siblings, slots, ways, bytes (all ports), pe_nonzeros and pe_entries (non-zeros and
             padding) of each PE
 totals      weights (dense), nonzeros, density, words, bound, utilization (of the SpMV phases),
@@ -138,6 +141,7 @@ def _hardware(machine: Machine, chosen: Sequence[str]) -> dict[str, Any]:
         "overlap": machine.hardware.overlaps,
         "weight_storage": "onchip" if machine.on_chip else "stream",
         "chosen": list(chosen),
+        "queue_depth": machine.hardware.activation_queue if machine.hardware.is_broadcast else None,
         "groups": machine.groups.groups,
         "group_pes": machine.groups.group_pes,
         "banks": machine.plan.banks,

@@ -25,6 +25,7 @@ def hardware_line(hardware: dict[str, Any]) -> str:
     """``32 PEs · 1 lane · ...``."""
     return " · ".join([
         plural(hardware["pes"], "PE"), plural(hardware["lanes"], "lane"),
+        *([f"broadcast, queues {hardware['queue_depth']} deep"] if hardware["queue_depth"] else []),
         plural(hardware["elements_per_cycle"], "cell unit"),
         f"{plural(hardware['groups'], 'weight port')} of {hardware['port_bits']} bits",
         *(["AXI streams for frames and results"] if hardware["io"] == "stream" else []),

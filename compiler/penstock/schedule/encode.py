@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from penstock.fixed import IntArray
-from penstock.formats import Format, Gap, NonZeros
+from penstock.formats import Format, Gap, NonZeros, PhaseCode, Relative
+from penstock.formats.relative import ESE_INDEX_BITS
 from penstock.ir.matrix import Matrix
 from penstock.settings import Hardware
 
 
-def choose_format(nonzeros: NonZeros, weight_bits: int, hardware: Hardware) -> Format:
-    """The gap code of the width that was asked for, else of the cheapest."""
+def choose_format(phase: PhaseCode, nonzeros: NonZeros, hardware: Hardware) -> Format:
+    """The code of the dataflow, of the width that was asked for, else of the cheapest or ESE's."""
+    if hardware.is_broadcast:
+        return Relative(hardware.index_bits or ESE_INDEX_BITS, hardware.activation_queue)
     if hardware.index_bits is not None:
         return Gap(hardware.index_bits)
     return min(
-        Gap.choices(nonzeros),
-        key=lambda choice: choice.price(nonzeros, weight_bits, hardware.pes),
+        Gap.choices(nonzeros), key=lambda choice: choice.price(phase, nonzeros, hardware.pes)
     )
 
 

@@ -71,11 +71,12 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     """Place and order the whole network.
 
     share: rows may be shared by all PEs where that is estimated to take fewer cycles; a kernel must
-    be able to sum their parts. Raises PenstockError if the PEs do not suit the network, or no phase
-    can hold one of its nodes.
+    be able to sum their parts, and that of the broadcast dataflow is not. Raises PenstockError if
+    the PEs do not suit the network, or no phase can hold one of its nodes.
     """
+    may_share = share and not hardware.is_broadcast
     parts, rows = phases_and_rows(graph, hardware)
-    arranged = {order: arrange(own, hardware, share) for order, own in rows.items()}
+    arranged = {order: arrange(own, hardware, may_share) for order, own in rows.items()}
     shared = _shared_rows(parts, arranged)
     _check_pes(parts, hardware, shared)
     layouts = layouts_of(
@@ -88,7 +89,7 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
         code = replace(code, shared=shared[phase.name])
         matrices = weight_matrices(graph, phase.matvecs)
         nonzeros[phase.name] = code.format.place(code, layouts, hardware.pes, matrices)
-        chosen = choose_format(nonzeros[phase.name], code.weight_bits, hardware)
+        chosen = choose_format(code, nonzeros[phase.name], hardware)
         codes[phase.name] = replace(code, format=chosen)
     codes, entries = _encode_all(codes, nonzeros, hardware)
     if hardware.overlaps:
@@ -217,7 +218,8 @@ def _encode_all(
         }
         words = sum(entry.words for entry in entries.values())
         without_bubbles = sum(
-            code.format.min_words(nonzeros[name], hardware.pes) for name, code in codes.items()
+            code.format.min_words(code, nonzeros[name], hardware.pes)
+            for name, code in codes.items()
         )
         if words <= (1 + BUBBLES_TOLERATED) * without_bubbles:
             break

@@ -11,13 +11,11 @@ from penstock.synthesis.cosim import Cosim, read_cosim, read_transactions
 from penstock.synthesis.csynth import Csynth, Range, read_csynth
 from penstock.synthesis.folders import SCHEDULE, Reports
 from penstock.synthesis.loops import Matched, is_of, match_loops
-from penstock.synthesis.plan import ACCUMULATING, STEP_LOOP, STEPPING, Plan
+from penstock.synthesis.plan import STEP_LOOP, STEPPING, Plan
 from penstock.synthesis.schedule_report import Update, read_updates
 
 LOOPS_OPEN = "the II of the loops, clock and resources: there is no csynth.xml"
-HAZARD_OPEN = (
-    f"the distance from load to store of the accumulators: no {ACCUMULATING}*{SCHEDULE} shows it"
-)
+HAZARD_OPEN = f"the distance from load to store of the accumulators: no {{}}*{SCHEDULE} shows it"
 ACTIVATIONS = re.compile(r"vector(?:_|$)")
 """Where overlapping runs write packets while they gather."""
 COSIM_OPEN = "cycles of a call: co-simulation was not run"
@@ -60,7 +58,7 @@ def compare(plan: Plan, reports: Reports) -> Comparison:
     updates = [
         update
         for function, path in reports.schedules.items()
-        if is_of(function, ACCUMULATING)
+        if is_of(function, plan.accumulating)
         for update in read_updates(path, function)
     ]
     activations = [update for update in updates if ACTIVATIONS.match(update.array)]
@@ -71,7 +69,7 @@ def compare(plan: Plan, reports: Reports) -> Comparison:
         *(_design(plan, csynth) if csynth else [f"not checked: {LOOPS_OPEN}"]),
         *_loops(loops),
         *(_updates(plan.hazard_distance, accumulators) if accumulators
-          else [f"not checked: {HAZARD_OPEN}"]),
+          else [f"not checked: {HAZARD_OPEN.format(plan.accumulating)}"]),
         *_updates(CHAIN_DISTANCE, activations),
         *([f"co-simulation in {cosim.language}: {cosim.status}"] if cosim and not cosim.passed
           else []),

@@ -11,8 +11,8 @@ from typing import Any
 from penstock.errors import PenstockError
 from penstock.reported import MANIFEST, read_json
 
-ACCUMULATING = "spmv_group"
-"""The function whose pipeline adds into the accumulators."""
+ACCUMULATING = ("spmv_group", "spmv_pe")
+"""The function whose pipeline adds into the accumulators: of PEs in lock step, or of each PE."""
 STEP_LOOP = re.compile(r"^SWEEP_\d+$")
 """The loops of ``compute`` whose iterations are the steps of a sequence."""
 STEPPING = "compute"
@@ -42,6 +42,12 @@ class Plan:
     rules: str
     calls: int
     call_steps: int
+
+    @property
+    def accumulating(self) -> str:
+        """The function whose pipeline adds into the accumulators."""
+        functions = {name.partition(".")[0] for name in self.loops}
+        return next((name for name in ACCUMULATING if name in functions), ACCUMULATING[0])
 
 
 def plan_of(project: Path, report: dict[str, Any]) -> Plan:

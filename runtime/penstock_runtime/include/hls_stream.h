@@ -5,7 +5,8 @@
 // stream that is too shallow, a region that deadlocks, and values that nobody reads. Here each process
 // is a fiber; a read of an empty or a write to a full stream lets the others run. If none can go on,
 // the streams on which they wait are named and the program ends with status 3. So it does for a stream
-// that still holds values when it goes out of scope. Scheduling is deterministic.
+// that still holds values when it goes out of scope. Scheduling is deterministic. A process may run a
+// region of its own: its processes join the others until they have ended, and it waits for them.
 //
 // Platform: fibers are ucontext's and their stacks mmap's, so this needs POSIX with both (Linux; the
 // BSDs and macOS carry ucontext as deprecated). Arrays of a process, such as a frame of results, lie on
@@ -21,6 +22,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock {
@@ -31,10 +33,17 @@ namespace penstock {
   std::_Exit(3);
 }
 
-// A fiber's stack, with a guard page below it.
+// A fiber's stack, with a guard page below it. One that is no longer needed is used again: a region
+// within a process comes and goes with every call.
 class Stack {
  public:
   Stack() {
+    if (!spare().empty()) {
+      base_ = spare().back().first;
+      bytes_ = spare().back().second;
+      spare().pop_back();
+      return;
+    }
     const std::size_t page = std::size_t(sysconf(_SC_PAGESIZE));
     // Where address space is limited, less of it may do.
     for (bytes_ = std::size_t(MOST_BYTES); bytes_ >= LEAST_BYTES; bytes_ /= 2) {
@@ -48,7 +57,7 @@ class Stack {
   }
   Stack(const Stack &) = delete;
   Stack &operator=(const Stack &) = delete;
-  ~Stack() { munmap(base_, bytes_); }
+  ~Stack() { spare().push_back(std::make_pair(base_, bytes_)); }
 
   void *base() const { return base_; }
   std::size_t bytes() const { return bytes_; }
@@ -56,6 +65,11 @@ class Stack {
  private:
   static const std::size_t MOST_BYTES = std::size_t(128) << 20;
   static const std::size_t LEAST_BYTES = std::size_t(1) << 20;
+
+  static std::vector<std::pair<void *, std::size_t> > &spare() {
+    static std::vector<std::pair<void *, std::size_t> > stacks;
+    return stacks;
+  }
 
   void *base_;
   std::size_t bytes_;
@@ -77,25 +91,30 @@ class DataflowRegion {
   }
 
   void run() {
+    left_ = processes_.size();
+    if (current() != nullptr) {
+      current()->run_inside(*this);
+      return;
+    }
     current() = this;
-    for (Process *process : processes_) prepare(*process);
-    for (std::size_t running = processes_.size(); running > 0; --running) {
+    join(*this);
+    while (left_ > 0) {
       active_ = next();
-      swapcontext(&scheduler_, &processes_[active_]->context);  // until one has ended
+      swapcontext(&scheduler_, &running_[active_]->context);  // until one has ended
     }
     current() = nullptr;
   }
 
-  // Called by a stream: the process that runs has to wait for a ``what`` ``stream``, as long as its
+  // Called by a stream: the process that runs has to wait for ``what``, of ``stream``, as long as its
   // ``values`` are so many. Another goes on: a switch costs as much as many values.
   void wait(const char *what, const std::string &stream, const std::size_t &values) {
-    Process &waiting = *processes_[active_];
+    Process &waiting = *running_[active_];
     waiting.what = what;
     waiting.stream = &stream;
     waiting.values = &values;
     waiting.too_many_or_few = values;
     active_ = next();
-    swapcontext(&waiting.context, &processes_[active_]->context);
+    swapcontext(&waiting.context, &running_[active_]->context);
   }
 
   static DataflowRegion *&current() {
@@ -114,6 +133,7 @@ class DataflowRegion {
     const std::string *stream = nullptr;
     const std::size_t *values = nullptr;
     std::size_t too_many_or_few = 0;
+    std::size_t *left = nullptr;  // of its region's processes
     bool is_done = false;
 
     bool waits() const { return values != nullptr && *values == too_many_or_few; }
@@ -134,33 +154,57 @@ class DataflowRegion {
     makecontext(&process.context, &DataflowRegion::enter, 0);
   }
 
+  void join(DataflowRegion &region) {
+    for (Process *process : region.processes_) {
+      process->left = &region.left_;
+      prepare(*process);
+      running_.push_back(process);
+    }
+  }
+
+  // A region of the process that runs: it waits until the last of them has ended.
+  void run_inside(DataflowRegion &region) {
+    static const std::string name;
+    Process *const own = running_[active_];
+    join(region);
+    while (region.left_ > 0) wait("its own processes", name, region.left_);
+    std::vector<Process *> others;
+    for (Process *process : running_) {
+      if (process->left != &region.left_) others.push_back(process);
+    }
+    running_.swap(others);
+    for (active_ = 0; running_[active_] != own;) ++active_;
+  }
+
   // The first after the active process that can go on.
   std::size_t next() {
-    for (std::size_t n = 1; n <= processes_.size(); ++n) {
-      const std::size_t number = (active_ + n) % processes_.size();
-      const Process &process = *processes_[number];
+    for (std::size_t n = 1; n <= running_.size(); ++n) {
+      const std::size_t number = (active_ + n) % running_.size();
+      const Process &process = *running_[number];
       if (!process.is_done && !process.waits()) return number;
     }
     report_deadlock();
   }
 
   static void enter() {
-    Process &process = *current()->processes_[current()->active_];
+    Process &process = *current()->running_[current()->active_];
     process.run();
     process.is_done = true;
+    --*process.left;
   }
 
   [[noreturn]] void report_deadlock() {
     std::string message = "deadlock in the dataflow region:";
-    for (const Process *process : processes_) {
+    for (const Process *process : running_) {
       if (process->is_done) continue;
-      message += std::string("\n  a process waits for a ") + process->what + *process->stream;
+      message += std::string("\n  a process waits for ") + process->what + *process->stream;
     }
     stop(message);
   }
 
   std::vector<Process *> processes_;
-  std::size_t active_ = 0;
+  std::vector<Process *> running_;  // of the outermost region: with those of regions inside
+  std::size_t left_ = 0, active_ = 0;
   ucontext_t scheduler_;
 };
 
@@ -196,17 +240,17 @@ class stream {
   std::size_t capacity() const { return CAPACITY; }
 
   T read() {
-    while (empty()) wait("read of the empty stream ");
+    while (empty()) wait("a read of the empty stream ");
     const Taken taken(*this);
     return ring_[first_];
   }
   void read(T &value) {
-    while (empty()) wait("read of the empty stream ");
+    while (empty()) wait("a read of the empty stream ");
     const Taken taken(*this);
     value = ring_[first_];
   }
   void write(const T &value) {
-    while (full()) wait("write to the full stream ");
+    while (full()) wait("a write to the full stream ");
     const std::size_t end = first_ + size_;
     ring_[end < CAPACITY ? end : end - CAPACITY] = value;
     ++size_;

@@ -111,6 +111,8 @@ def _check_region(
     for port in function.parameters:
         if port.type.pointers or port.type.is_stream:
             _check_users(port, uses, findings)
+        elif port.type.dims and not port.type.is_stream:
+            _check_rows(port, uses, findings)
 
 
 def _is_channel(item: Declare) -> bool:
@@ -165,6 +167,20 @@ def _check_users(port: Variable, uses: list[Use], findings: Findings) -> None:
             "dataflow-channel", port.at, f"the port {port.name} is used by {names}",
             "one process a port",
         )  # fmt: skip
+
+
+def _check_rows(array: Variable, uses: list[Use], findings: Findings) -> None:
+    """An array from outside: no two processes have elements of it in common."""
+    own = [use for use in uses if use.touched.variable is array]
+    for index, use in enumerate(own):
+        for other in own[:index]:
+            if other.order != use.order and other.touched.meets(use.touched):
+                findings.add(
+                    "dataflow-channel", use.at,
+                    f"{use.touched.name} is used by {other.name} and {use.name}",
+                    "give each process an array, or a row of one, of its own",
+                )  # fmt: skip
+                return
 
 
 def _check_streams(function: Function, findings: Findings) -> None:

@@ -22,6 +22,7 @@ from penstock.ir.walk import empty_capture
 from penstock.machine import Machine
 from penstock.machine.depths import PARTS_INTERVAL
 from penstock.machine.loops import turns_of
+from penstock.machine.machine import operand_bits
 from penstock.machine.phases import tree_levels
 from penstock.machine.ports import BURST_BEATS, OUTSTANDING
 from penstock.packing.vectors import parameter_offsets, parameter_ports
@@ -68,6 +69,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         "group_pes": machine.groups.group_pes, "groups": groups, "lanes": hardware.lanes,
         "copy_pes": machine.copy_pes,
         "group_copies": -(-machine.groups.group_pes // machine.copy_pes),
+        "is_broadcast": hardware.is_broadcast,
         "neighbours_share": machine.groups.neighbours_share, "cell_units": hardware.cell_units,
         "weight_ports": machine.weight_ports, "on_chip": machine.on_chip,
         "loops": names.loops, "burst": BURST_BEATS, "outstanding": OUTSTANDING,
@@ -112,8 +114,8 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
 def _constant_names(context: dict[str, Any]) -> list[str]:
     """The constants of config.h and ports.h that have one name in every kernel."""
     names = [
-        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "COPY_PES", "GROUP_COPIES",
-        "VECTOR_DEPTH", "IO_CHUNK", "PARAMETER_CHUNK", "RESULT_CHUNK", "RESULT_POSITIONS",
+        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "VECTOR_DEPTH", "IO_CHUNK",
+        "PARAMETER_CHUNK", "RESULT_CHUNK", "RESULT_POSITIONS",
         "STATE_BEATS", "PARAMETER_BEATS", "STATE_STREAM_DEPTH", "PARAMETER_STREAM_DEPTH",
         "BANKS", "ACC_DEPTH", "BEAT_BITS", "PART_BITS", "BEAT_PARTS", "ENTRY_BITS", "IO_BITS",
         "IO_PER_BEAT", "PARAMETER_BITS", "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS",
@@ -123,6 +125,8 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     form: KernelFormat = context["format"]
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
+    is_broadcast = context["is_broadcast"]
+    names += ["QUEUE_DEPTH", "FEED_DEPTH"] if is_broadcast else ["COPY_PES", "GROUP_COPIES"]
     names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
     names += ["MAX_STEPS"] if context["buffers_frames"] else []
     names += (
@@ -213,12 +217,14 @@ def _widths(machine: Machine) -> dict[str, Any]:
         ],
         "column_bits": max(code.columns for code in codes).bit_length(),
         "slot_bits": (2 * slots).bit_length(),
+        "max_columns": max(code.columns for code in codes),
         "max_words": max(code.words for code in codes),
         "phase_bits": {
             "id": max(len(codes) - 1, 1).bit_length(),
             "words": max(code.words for code in codes).bit_length(),
             "base": machine.kept.activations.depth.bit_length(),
             "slots": slots.bit_length(),
+            "columns": max(code.columns for code in codes).bit_length(),
             "sibling_bits": 3, "way_bits": 3, "row": machine.rows.depth.bit_length(),
         },
     }  # fmt: skip
@@ -258,7 +264,7 @@ def _vectors(machine: Machine) -> list[dict[str, Any]]:
     All groups run the same function, so where kinds differ all are read as late as the slowest.
     """
     parts = machine.memories_of("activations")
-    of_group = sum(part.count for part in parts) // machine.groups.groups
+    of_group = sum(part.count for part in parts) // machine.groups.groups or 1
     found, first = [], 0
     for number, part in enumerate(parts):
         count, storage = part.count // of_group, storage_code(part)
@@ -312,6 +318,7 @@ def _operands(machine: Machine) -> dict[str, Any]:
         })  # fmt: skip
     return {
         "operand_tables": rows, "max_operands": operands, "max_siblings": siblings,
+        "operand_bits": operand_bits(phases),
         "is_aligned": any(shift for phase in phases for row in phase.aligns for shift in row),
         "is_scattered": any(phase.is_scattered for phase in phases),
     }  # fmt: skip

@@ -33,7 +33,12 @@ KEYWORDS = _words("""
     i386 stdin stdout stderr major minor makedev
 """)
 """Words of C++23 (lex.key), those with a meaning in places, and macros of the C library."""
-KERNEL = _words("""
+BROADCAST = _words("""
+    activation_queue begins broadcast_columns deal feed feed_stream feeds held index index_t last_t
+    place queue queued queued_t queues spmv_pe FEED_DEPTH LAST_BITS QUEUE_DEPTH
+""")
+"""Names of the kernel that only the broadcast dataflow has; part of those below."""
+KERNEL = BROADCAST | _words("""
     acc acc_t activation_t activations_t add_parts ap_axiu ap_bigint ap_biguint ap_fixed ap_int
     ap_ufixed ap_uint axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from
     bounded broadcast bytes_of cell_unit clear_slots column_t compute config copied copied_t

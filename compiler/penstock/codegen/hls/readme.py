@@ -37,6 +37,7 @@ def _sizes(machine: Machine) -> dict[str, Any]:
     longest = machine.max_steps
     return {
         "pes": hardware.pes, "group_pes": machine.groups.group_pes,
+        "queue_depth": hardware.activation_queue if hardware.is_broadcast else None,
         "groups_about": _count(machine.groups.groups, "group"),
         "cell_units_about": _count(hardware.cell_units, "element"),
         "acc_bits": machine.accumulator_bits, "members_about": _members(machine),

@@ -69,7 +69,7 @@ def phase_code(machine: Machine, names: Names, phase: Phase, index: int) -> dict
         "sibling_bits": code.siblings.bit_length() - 1, "way_bits": code.ways.bit_length() - 1,
         "row": machine.rows.first[phase.name], "rows_per_pe": phase.unit.rows_per_pe,
         "siblings": code.siblings, "ways": code.ways,
-        "at": machine.stored_words.get((phase.name, 0), 0),
+        "at": machine.stored_words.get((phase.name, 0), 0), "columns": phase.operand_ends[-1],
     }  # fmt: skip
 
 

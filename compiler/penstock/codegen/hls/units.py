@@ -24,6 +24,8 @@ DECLARATIONS = {
     Need.STEP: "unsigned step",
     Need.RESULTS: "result_stream &results",
 }
+BROADCAST = {Need.ACTIVATIONS: "activations_t vector[VECTOR_DEPTH]"}
+"""Where one copy of the activations serves all PEs."""
 OVERLAPPED = {Need.SUMS: "const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]"}
 """Where sums are drained before the unit takes them."""
 SUMS = "sums"
@@ -62,6 +64,7 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
         for line, word in zip(phase.unit.lines, names.words_of(phase), strict=True)
     ]
     overlaps = machine.hardware.overlaps
+    other = OVERLAPPED if overlaps else BROADCAST if machine.hardware.is_broadcast else {}
     published = _published(names, phase, lines) if overlaps else []
     packets = [one["packets"] for one in published]
     return UnitCode(
@@ -76,7 +79,7 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
                 [_declaration(machine, names, use)] if isinstance(use, Array)
                 else [f"gathered_t {name}[GROUPS][MAX_PACKETS]" for name in packets]
                 if overlaps and use is Need.ACTIVATIONS
-                else [(OVERLAPPED if overlaps else {}).get(use, DECLARATIONS[use])]
+                else [other.get(use, DECLARATIONS[use])]
             )
         ],
         arguments=[
