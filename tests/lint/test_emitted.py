@@ -27,6 +27,14 @@ CASES = {
         {"inputs": 39, "cells": (96,), "outputs": 48, "peephole": True, "pes": 16},
         {"pes": 16, "port_bits": 128},
     ),
+    "activations in two kinds of memory, streams in LUTs": (
+        {"inputs": 70, "cells": (48,), "density": 0.2},
+        {"pes": 12, "elements_per_cycle": 1, "port_bits": 64, "part": "xcself",
+         "part_resources": "lut=70000,ff=999999,bram18=40,uram=0,dsp=999"},
+    ),
+    "packets written in turns": (
+        {"cells": (64,), "density": 0.2}, {"pes": 32, "elements_per_cycle": 32},
+    ),
     "layers beside one another": ({"cells": (24, 24, 16)}, {"pes": 8}),
 }  # fmt: skip
 

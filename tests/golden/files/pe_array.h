@@ -87,8 +87,8 @@ WORDS:
       // Weights of different scales are brought to one before they are multiplied, not their products.
       const factor_t factor = weight.to_int64() << ALIGN[phase.id][sibling][operand];
       if (factor != 0) {
-        const unsigned place = phase.base + here;
-        const activations_t activation = vector[p / COPY_PES][place / COPIED].element[place % COPIED];
+        const unsigned source = phase.base + here;
+        const activations_t activation = vector[p / COPY_PES][source / COPIED].element[source % COPIED];
         sums_t sums = acc[p][bank][address];
       LANES_OF_PE:
         for (int lane = 0; lane < LANES; ++lane) {
