@@ -30,7 +30,7 @@ CASES = {
     "activations in two kinds of memory, streams in LUTs": (
         {"inputs": 70, "cells": (48,), "density": 0.2},
         {"pes": 12, "elements_per_cycle": 1, "port_bits": 64, "part": "xcself",
-         "part_resources": "lut=70000,ff=999999,bram18=40,uram=0,dsp=999"},
+         "part_resources": "lut=70000,ff=999999,bram18=48,uram=0,dsp=999"},
     ),
     "packets written in turns": (
         {"cells": (64,), "density": 0.2}, {"pes": 32, "elements_per_cycle": 32},
