@@ -34,6 +34,14 @@ CASES = {
         {"inputs": 12, "cells": (32,), "head": 2, "at": "step", "density": 0.1, "full_cell": 3},
         {"pes": 4, "lanes": 2, "overlap": True},
     ),
+    "activations in two kinds of memory, streams in LUTs": (
+        {"inputs": 70, "cells": (48,), "density": 0.2},
+        {"pes": 12, "elements_per_cycle": 1, "port_bits": 64, "part": "xcself",
+         "part_resources": "lut=70000,ff=999999,bram18=48,uram=0,dsp=999"},
+    ),
+    "packets written in turns": (
+        {"cells": (64,), "density": 0.2}, {"pes": 32, "elements_per_cycle": 32},
+    ),
     "layers beside one another": ({"cells": (24, 24, 16)}, {"pes": 8}),
 }  # fmt: skip
 

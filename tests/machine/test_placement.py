@@ -7,6 +7,7 @@ import pytest
 from schedule.planning import planned
 
 from penstock import Hardware
+from penstock.codegen.hls.steps import storage_code
 from penstock.driver import compile_graph
 from penstock.machine import describe
 from penstock.machine.resources import estimate
@@ -102,6 +103,13 @@ def test_the_kernel_binds_memories_to_where_they_stand():
     in_luts = set(re.findall(r"BIND_STORAGE variable=(\w+) type=fifo impl=lutram", top))
     assert {"words", "weight_beats", "x_beats", "y_beats"} <= in_luts
     assert "results" not in in_luts  # it never stood in block RAM
+
+
+def test_ultra_ram_is_read_in_two_cycles():
+    machine = machine_with(bram18=enough(USED - 12), lut=40_000, uram=100)
+    (memory,) = machine.memories_of("activations")
+    assert storage_code(memory) == {"type": "ram_s2p", "impl": "uram", "latency": 2}
+    assert storage_code(replace(memory, impl="bram"))["latency"] == 1
 
 
 def test_what_moved_is_told():
