@@ -30,6 +30,9 @@ from penstock.schedule.plan import (
 from penstock.schedule.search import least_heaviest
 from penstock.settings import Hardware
 
+MORE_WORDS = 1.02
+"""What is added to the estimate, so that what fits by an outline fits as scheduled, too."""
+
 
 @dataclass(frozen=True)
 class Outline:
@@ -82,7 +85,7 @@ class Outline:
         banks, bubbles = _banks(codes, heaviest, hardware)
         found = []
         for phase, code, more in zip(_products(self.parts), codes, bubbles, strict=True):
-            own, words = self.nonzeros[phase.name], ceil(code.words * (1 + more))
+            own, words = self.nonzeros[phase.name], ceil(code.words * (1 + more) * MORE_WORDS)
             starts = _starts(phase, own, words) if hardware.overlaps else ()
             code = replace(
                 code, banks=banks, words=words, starts=starts,
