@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-boards bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -63,6 +63,10 @@ bench-schedule: $(READY)
 # The broadcast dataflow: queue depth against utilization, and ESE's cycles part by part; a minute.
 bench-queues: $(READY)
 	$(BIN)/python benchmarks/schedule/queue_depth.py $(ARGS)
+
+# What the compiler chooses for each board; ARGS: --board, --network.
+bench-boards: $(READY)
+	$(BIN)/python benchmarks/boards.py $(ARGS)
 
 # Error against density and number formats on the data in DATA; hours. What has been run stays.
 bench-compression: $(READY)

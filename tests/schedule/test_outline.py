@@ -73,7 +73,7 @@ def test_words_with_bubbles_are_near_those_of_the_schedule():
     plan, outlined = schedule(graph, hardware), Outline.of(graph, hardware).schedule(hardware)
     (real,), (near,) = plan.products, outlined.products
     assert real.code.words > 1.1 * real.bound
-    assert near.code.words == pytest.approx(real.code.words, rel=0.08)
+    assert near.code.words == pytest.approx(real.code.words, rel=0.12)
 
 
 def test_banks_as_many_as_the_hazard_distance_have_no_bubbles():

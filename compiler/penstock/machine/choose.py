@@ -91,19 +91,22 @@ def _scheduled(
     Raises PenstockError if none does.
     """
     found = explore(outline, hardware, most)
-    best = preferred(found)
-    while best is not None:
+    while (best := preferred(found)) is not None:
         machine, notes = build(outline.graph, best.hardware)
         real = Candidate(machine)
         if real.verdict is Verdict.FITS or real.verdict is best.verdict:
             return machine, notes, best, found
-        found = [one for one in found if one.pes < best.pes or one.verdict is not Verdict.FITS]
+        found = [one for one in found if not _as_large(one, best)]
         found.append(real)
         fewer = [count for count in counts(hardware, most) if count < best.pes]
-        if not fewer:
-            break
-        best = preferred(explore(outline, hardware, fewer[-1]))
+        if preferred(found) is None and fewer:
+            found += explore(outline, hardware, fewer[-1])
     raise reasons.nothing_fits(outline.graph, found, hardware)
+
+
+def _as_large(one: Candidate, other: Candidate) -> bool:
+    """True if it has no fewer PEs, and weights at the same place."""
+    return one.pes >= other.pes and one.machine.on_chip is other.machine.on_chip
 
 
 def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:

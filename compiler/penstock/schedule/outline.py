@@ -32,6 +32,9 @@ from penstock.schedule.plan import (
 from penstock.schedule.search import least_heaviest
 from penstock.settings import Hardware
 
+MORE_WORDS = 1.02
+"""What is added to the estimate, so that what fits by an outline fits as scheduled, too."""
+
 
 @dataclass(frozen=True)
 class Outline:
@@ -85,7 +88,7 @@ class Outline:
         found = []
         for phase, code, more in zip(_products(self.parts), codes, bubbles, strict=True):
             own = self.nonzeros[phase.name]
-            code = replace(code, words=ceil(code.words * (1 + more)))
+            code = replace(code, words=ceil(code.words * (1 + more) * MORE_WORDS))
             if hardware.overlaps:
                 code = replace(code, packet=hardware.copied_elements)
                 code = replace(code, starts=_starts(code, own))
