@@ -5,25 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.output import say
 from penstock.cli.tables import print_table
 from penstock.errors import PenstockError
-from penstock.frontend.options import HeadOptions
-from penstock.inspection import (
-    Choices,
-    Inspection,
-    MatrixRow,
-    Outcome,
-    inspect_file,
-    inspect_project,
-)
-from penstock.project import reading
-from penstock.report.text import plural
-from penstock.reported import read_report
+
+if TYPE_CHECKING:
+    from penstock.inspection import Choices, Inspection, MatrixRow, Outcome
 
 OF_EVERY_LAYER = ("name", "kind", "direction", "sources", "inputs", "outputs", "weights")
 SHOWN = 6
@@ -59,6 +50,9 @@ def inspect_command(
 
     A file is compiled in memory, on synthetic frames; nothing is written.
     """
+    from penstock import HeadOptions
+    from penstock.inspection import Choices, inspect_file
+
     options = None
     if head is not None or head_activation is not None:
         options = HeadOptions(head, head_activation or "none")
@@ -73,6 +67,9 @@ def inspect_command(
 
 
 def _of_project(folder: Path, choices: Choices) -> Inspection:
+    from penstock.inspection import Choices, inspect_project
+    from penstock.project import reading
+    from penstock.reported import read_report
     from penstock_runtime import load_project
 
     if choices != Choices():
@@ -86,6 +83,8 @@ def _of_project(folder: Path, choices: Choices) -> Inspection:
 
 
 def _print(found: Inspection) -> None:
+    from penstock.report.text import plural
+
     sizes = f", {plural(found.inputs, 'input')}" if found.inputs is not None else ""
     sizes += f", {plural(found.outputs, 'output')}" if found.outputs is not None else ""
     say(f"{found.file}: {found.form}{sizes}")
@@ -161,6 +160,8 @@ def _say_outcome(found: Inspection) -> None:
 
 
 def _told(outcome: Outcome) -> str:
+    from penstock.report.text import plural
+
     least = [name for name, verdict in outcome.fit.items() if verdict == "does not fit"]
     unsure = [name for name, verdict in outcome.fit.items() if verdict == "unsure"]
     fit = "fits"

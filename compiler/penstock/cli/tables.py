@@ -19,13 +19,13 @@ BORDER = 3
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
 ) -> None:
-    """Print a table, never a part of one.
+    """Print a title and a table, never a part of one.
 
     words: so many columns, the first, hold words; all others hold numbers. In a file or a pipe a
     row is a line, however long, unless COLUMNS says how wide a line may be. Where a table is too
     wide, its headings are broken, and then a row becomes a line for each of its cells.
     """
-    plain = title.translate(CONTROLS)
+    say(title)
     cells = [[cell.translate(CONTROLS) for cell in row] for row in rows]
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     whole = _widths(cells, [[name] for name in columns])
@@ -33,9 +33,9 @@ def print_table(
         console.width = max(console.width, _total(whole))
     tight = _widths(cells, [name.split() for name in columns])
     if _total(tight) > console.width:
-        _say_rows(plain, columns, cells, words)
+        _say_rows(columns, cells)
         return
-    table = Table(*columns, title=escape(plain), title_justify="left")
+    table = Table(*map(escape, columns))
     widths = whole if _total(whole) <= console.width else tight
     for number, (column, width) in enumerate(zip(table.columns, widths, strict=True)):
         column.width = width
@@ -48,7 +48,7 @@ def print_table(
 def _widths(cells: list[list[str]], headings: Sequence[Sequence[str]]) -> list[int]:
     """The width of each column, whose heading may be broken into these parts."""
     return [
-        max(map(cell_len, (*parts, *(row[number] for row in cells))))
+        max(map(cell_len, (*parts, *(row[number] for row in cells))), default=0)
         for number, parts in enumerate(headings)
     ]
 
@@ -57,12 +57,11 @@ def _total(widths: list[int]) -> int:
     return sum(widths) + BORDER * len(widths) + 1
 
 
-def _say_rows(title: str, columns: Sequence[str], cells: list[list[str]], words: int) -> None:
+def _say_rows(columns: Sequence[str], cells: list[list[str]]) -> None:
     """The same, a cell a line; what has no value is left out."""
-    say(title)
-    width = max(map(cell_len, columns[words:]))
+    width = max(map(cell_len, columns[1:]), default=0)
     for row in cells:
-        say("  ".join(filter(None, row[:words])))
-        for name, cell in zip(columns[words:], row[words:], strict=True):
+        say(f"{columns[0]} {row[0]}".strip())
+        for name, cell in zip(columns[1:], row[1:], strict=True):
             if cell:
                 say(f"  {name:{width}}  {cell}")

@@ -20,7 +20,7 @@ def inspect_project(folder: str, graph: Graph, report: dict[str, Any]) -> Inspec
     }
     return Inspection(
         folder, "project", True, network["inputs"], network["outputs"],
-        {node.name: node.tensor.length for node in graph.of_kind("state_read")},
+        {str(node.op.reads): node.tensor.length for node in graph.of_kind("state_read")},
         network["layers"],
         [MatrixRow.of(name, found, outcome.pes) for name, found in nonzeros_of(packed).items()],
         outcome=outcome, notes=report["notes"],
