@@ -67,8 +67,8 @@ class Differences:
         network, settings, formats, cycles, bits, fit, error, notes, files.
 
         A value is text, a number, true, false, or null where a project has none. Rows are those
-        that differ; with ``everything``, all. Names are those of report.json and manifest.json.
-        files: the sha256 of a file as it is now, null if it can't be read.
+        that differ; with ``everything`` (--all), all. Names are those of report.json and
+        manifest.json. files: the sha256 of a file as it is now, null if it can't be read.
         """
         return {
             "schema": SCHEMA, "a": self.a, "b": self.b, "equal": self.is_equal,

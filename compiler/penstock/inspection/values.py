@@ -101,8 +101,8 @@ class Inspection:
     layer of its kind has;
     matrices [name, rows, columns, nonzeros, density (a fraction), row_balanced (every row has as
     many), pe_balanced and column_balanced [for so many PEs, row r on PE r mod PEs], bank_balanced
-    [sizes of banks], imbalance (the heaviest PE's non-zeros over the mean, on the PEs of outcome,
-    or else of the command)];
+    [sizes of banks], imbalance (the heaviest PE's non-zeros over the mean, row r on PE r mod PEs,
+    on the PEs that it is compiled for)];
     tensors [name, shape] of a state dict whose network was refused;
     compiles, refusal (null, or what, where, hint: the compiler's own words), parts [only, refusal]
     (of a refused state dict: each recurrent module, compiled alone by --only);
