@@ -73,6 +73,16 @@ def test_other_hardware_differs_in_what_the_report_says_of_it(diff):
     assert found["network"] == {} and "kernel/config.h" in found["files"]
 
 
+def test_the_other_way_round_the_same_differs(diff):
+    """So nothing is left out that only one of them has."""
+    (_, one), (_, other) = diff("a", "b"), diff("b", "a")
+    assert one == {
+        section: {name: (a, b) for name, (b, a) in rows.items()} for section, rows in other.items()
+    }
+    alone = [name for rows in one.values() for name, (a, b) in rows.items() if a is None]
+    assert alone
+
+
 def test_other_formats_and_errors_are_told_tensor_by_tensor(diff, penstock, projects):
     for name, bits in (("m8", "8"), ("m12", "12")):
         assert compile_to(penstock, name, "--weight-bits", bits).status == 0

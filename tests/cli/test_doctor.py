@@ -38,6 +38,7 @@ def path(tmp_path, monkeypatch):
     folder = tmp_path / "2024.1" / "bin"
     folder.mkdir(parents=True)
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("CXX", raising=False)
 
     def add(*names):
         for name in names:
