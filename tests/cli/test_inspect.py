@@ -56,7 +56,7 @@ def test_a_checkpoint_layer_by_layer_and_matrix_by_matrix(inspect, work):
     assert names == [f"l0.W_{gate}{source}" for gate in GATES for source in "xr"]
     assert {(row["rows"], row["columns"]) for row in found["matrices"]} == {(6, 4), (6, 6)}
     assert {(row["density"], row["row_balanced"]) for row in found["matrices"]} == {(1.0, True)}
-    assert found["tensors"] == found["parts"] == []
+    assert found["tensors"] == found["ways"] == []
 
 
 def test_what_it_says_of_a_compile_is_what_that_compile_gives(inspect, penstock, work):
@@ -133,15 +133,15 @@ def test_a_refusal_is_the_compilers_own_and_says_which_parts_compile(inspect, pe
     refused = penstock("compile", "two.safetensors", "-o", "out")
     assert (refused.status, refused.err) == (2, f"error: {line}\n")
     assert {"name": "conv.weight", "shape": [3, 3, 3]} in found["tensors"]
-    assert [(part["only"], part["refusal"]) for part in found["parts"]] == [
-        ("decoder", None), ("encoder.lstm", None),
+    assert [(way["options"], way["refusal"]) for way in found["ways"]] == [
+        (["--only", "decoder"], None), (["--only", "encoder.lstm"], None),
     ]  # fmt: skip
-    assert found["command"] == "penstock inspect two.safetensors --only decoder"
-    status, part = inspect(*shlex.split(found["command"])[2:])
+    assert found["command"] is None, "either could be meant"
+    status, part = inspect("two.safetensors", *found["ways"][0]["options"])
     assert (status, part["inputs"]) == (0, 9) and "--only decoder --pes 4" in part["command"]
     text = penstock("inspect", "two.safetensors")
     assert text.status == 1 and f"does not compile: {line}\n" in text.out
-    assert "--only encoder.lstm: compiles alone\n" in text.out
+    assert "with --only encoder.lstm: is followed\n" in text.out
 
 
 def test_a_part_that_does_not_compile_says_why(inspect, work):
@@ -149,9 +149,23 @@ def test_a_part_that_does_not_compile_says_why(inspect, work):
     del tensors["decoder.weight_hh_l0"]
     save_file(tensors, work / "two.safetensors")
     _, found = inspect("two.safetensors")
-    decoder, encoder = found["parts"]
+    decoder, encoder = found["ways"]
     assert "weight_hh_l0" in decoder["refusal"]["what"] and encoder["refusal"] is None
-    assert found["command"].endswith("--only encoder.lstm")
+    assert found["command"] == "penstock inspect two.safetensors --only encoder.lstm"
+
+
+def test_where_a_head_could_run_is_said(inspect, work):
+    tensors = lstm_tensors(suffixes=("", "_reverse")) | {
+        "fc.weight": np.ones((3, 2 * CELLS), np.float32), "fc.bias": np.zeros(3, np.float32),
+    }  # fmt: skip
+    save_file(tensors, work / "both.safetensors")
+    status, found = inspect("both.safetensors")
+    assert status == 1 and "does not say when" in found["refusal"]["what"]
+    heads = [["--head", at] for at in ("step", "last", "final")]
+    assert [(way["options"], way["refusal"]) for way in found["ways"]] == [
+        (head, None) for head in heads
+    ]
+    assert found["command"] is None and inspect("both.safetensors", *heads[2])[0] == 0
 
 
 def test_what_is_refused_behind_the_frontend_is_told_beside_the_layers(
@@ -284,11 +298,10 @@ def test_a_folder_that_is_no_project_is_refused(refused, work):
     assert refused("inspect", "folder").startswith("this is not a Penstock project (folder)")
 
 
-def test_warnings_of_the_compile_are_notes(inspect, penstock, work):
-    options = ("-o", "out", "--pes", "4")
-    tensors = {name: 40 * values for name, values in lstm_tensors().items()}
-    save_file(tensors, work / "wild.safetensors")
+def test_warnings_of_the_compile_are_notes(inspect, penstock, work, monkeypatch):
+    monkeypatch.setattr("penstock.fidelity.verdict.OUTPUT_ERROR", 0)
     with pytest.warns(UserWarning) as warned:
-        assert penstock("compile", "wild.safetensors", *options).status == 0
-    _, found = inspect("wild.safetensors")  # which demands that nothing goes to stderr
+        done = penstock("compile", "model.safetensors", "-o", "out", "--pes", "4")
+    assert done.status == 0
+    _, found = inspect("model.safetensors")  # which demands that nothing goes to stderr
     assert str(warned[0].message) in found["notes"]

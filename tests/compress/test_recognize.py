@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penstock.compress.patterns import BankBalanced, ColumnBalanced, PeBalanced, Unstructured
-from penstock.compress.recognize import NonZeros, bank_balances, column_balances, pe_balances
+from penstock.compress.recognize import NonZeros
 from penstock.ir.matrix import Matrix
 
 SHAPES = [(8, 12), (7, 6), (12, 8), (5, 4), (1, 6), (6, 1)]
@@ -24,10 +24,10 @@ def agree(matrix):
     """What is recognized is what the definition says, of all PEs and banks."""
     found, (rows, columns) = NonZeros.of(matrix.astype(float)), matrix.shape
     every = range(2, rows + 1)
-    assert pe_balances(found) == [n for n in every if has(PeBalanced(n), matrix)]
-    assert column_balances(found) == [n for n in every if has(ColumnBalanced(n), matrix)]
+    assert found.pe_balanced == [n for n in every if has(PeBalanced(n), matrix)]
+    assert found.column_balanced == [n for n in every if has(ColumnBalanced(n), matrix)]
     banks = [n for n in range(2, columns + 1) if columns % n == 0]
-    assert bank_balances(found) == [n for n in banks if has(BankBalanced(n), matrix)]
+    assert found.bank_balanced == [n for n in banks if has(BankBalanced(n), matrix)]
     assert found.is_row_balanced == (len({*matrix.sum(axis=1)}) == 1)
 
 
@@ -48,17 +48,17 @@ def test_what_patterns_make_is_recognized(shape, density):
 def test_a_weight_more_or_less_is_another_pattern():
     generator = np.random.default_rng(3)
     matrix = PeBalanced(4).mask(generator.random((8, 12)), 0.25)
-    assert 4 in pe_balances(NonZeros.of(matrix))
+    assert 4 in NonZeros.of(matrix).pe_balanced
     for row, column in product(range(8), range(12)):
         changed = matrix.copy()
         changed[row, column] ^= True
-        assert 4 not in pe_balances(NonZeros.of(changed))
+        assert 4 not in NonZeros.of(changed).pe_balanced
         agree(changed)
 
 
 def test_a_matrix_of_zeros_has_none():
     found = NonZeros.of(np.zeros((4, 6)))
-    assert pe_balances(found) == column_balances(found) == bank_balances(found) == []
+    assert found.pe_balanced == found.column_balanced == found.bank_balanced == []
     assert not found.is_row_balanced and found.imbalance(2) == 1.0 and found.density == 0
 
 

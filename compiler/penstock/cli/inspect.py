@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -149,9 +150,9 @@ def _listed(numbers: list[int]) -> str:
 def _say_outcome(found: Inspection) -> None:
     if found.refusal is not None:
         say(f"does not compile: {found.refusal.line()}")
-    for part in found.parts:
-        says = "compiles alone" if part.refusal is None else f"not alone: {part.refusal.line()}"
-        say(f"--only {part.only}: {says}")
+    for way in found.ways:
+        says = "is followed" if way.refusal is None else f"does not compile: {way.refusal.line()}"
+        say(f"with {shlex.join(way.options)}: {says}")
     if found.outcome is not None:
         is_made = found.form == "project"
         say(f"{'compiled' if is_made else 'compiles'}: {_told(found.outcome)}")

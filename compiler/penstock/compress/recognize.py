@@ -62,47 +62,47 @@ class NonZeros:
         loads = self.by_pe(pes)
         return float(loads.max() * pes / loads.sum()) if self.count else 1.0
 
+    @cached_property
+    def pe_balanced(self) -> list[int]:
+        """The numbers of PEs, from 2, for which the matrix is ``PeBalanced``."""
+        rows, columns = self.shape
+        most = min(rows, MAX_PES, self.count)
+        return [
+            pes for pes in range(2, most + 1)
+            if _is_even(self.by_pe(pes), _rows_of(rows, pes) * columns)
+        ]  # fmt: skip
 
-def pe_balances(found: NonZeros) -> list[int]:
-    """The numbers of PEs, from 2, for which the matrix is ``PeBalanced``."""
-    rows, columns = found.shape
-    most = min(rows, MAX_PES, found.count)
-    return [
-        pes for pes in range(2, most + 1)
-        if _is_even(found.by_pe(pes), _rows_of(rows, pes) * columns)
-    ]  # fmt: skip
+    @cached_property
+    def column_balanced(self) -> list[int]:
+        """The numbers of PEs, from 2, for which it is ``ColumnBalanced``."""
+        rows, columns = self.shape
+        return [
+            pes for pes in self.pe_balanced
+            if pes * columns <= self.count and _is_even(
+                np.bincount(self.rows % pes * columns + self.columns, minlength=pes * columns),
+                np.repeat(_rows_of(rows, pes), columns),
+            )
+        ]  # fmt: skip
 
-
-def column_balances(found: NonZeros) -> list[int]:
-    """The numbers of PEs, from 2, for which it is ``ColumnBalanced``."""
-    rows, columns = found.shape
-    return [
-        pes for pes in pe_balances(found)
-        if pes * columns <= found.count and _is_even(
-            np.bincount(found.rows % pes * columns + found.columns, minlength=pes * columns),
-            np.repeat(_rows_of(rows, pes), columns),
-        )
-    ]  # fmt: skip
-
-
-def bank_balances(found: NonZeros) -> list[int]:
-    """The sizes of banks, from 2, for which it is ``BankBalanced``; the last may be a whole row."""
-    rows, columns = found.shape
-    if not found.is_row_balanced:
-        return []
-    per_row = int(found.by_row[0])
-    return [
-        bank for bank in range(2, columns + 1)
-        if columns % bank == 0 and per_row % (columns // bank) == 0 and _is_same(
-            np.bincount(found.rows * (columns // bank) + found.columns // bank,
-                        minlength=rows * (columns // bank))
-        )
-    ]  # fmt: skip
+    @cached_property
+    def bank_balanced(self) -> list[int]:
+        """The sizes of banks, from 2, for which it is ``BankBalanced``, up to a whole row."""
+        rows, columns = self.shape
+        if not self.is_row_balanced:
+            return []
+        found, per_row = [], int(self.by_row[0])
+        for bank in range(2, columns + 1):
+            banks = columns // bank
+            if columns % bank == 0 and per_row % banks == 0:
+                places = self.rows * banks + self.columns // bank
+                if _is_same(np.bincount(places, minlength=rows * banks)):
+                    found.append(bank)
+        return found
 
 
 def _rows_of(rows: int, pes: int) -> IntArray:
     """Rows of each PE."""
-    return np.bincount(np.arange(rows) % pes, minlength=pes)
+    return rows // pes + (np.arange(pes) < rows % pes)
 
 
 def _is_even(counts: IntArray, sizes: IntArray) -> bool:

@@ -2,9 +2,9 @@
 
 from penstock.inspection.file import Choices, inspect_file
 from penstock.inspection.project import inspect_project
-from penstock.inspection.values import Inspection, MatrixRow, Outcome, Part, Refusal
+from penstock.inspection.values import Inspection, MatrixRow, Outcome, Refusal, Way
 
 __all__ = [
-    "Choices", "Inspection", "MatrixRow", "Outcome", "Part", "Refusal", "inspect_file",
+    "Choices", "Inspection", "MatrixRow", "Outcome", "Refusal", "Way", "inspect_file",
     "inspect_project",
 ]  # fmt: skip

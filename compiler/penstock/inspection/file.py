@@ -19,13 +19,17 @@ from penstock.inspection.values import (
     Inspection,
     MatrixRow,
     Outcome,
-    Part,
     Refusal,
+    Way,
     nonzeros_of,
 )
+from penstock.layers.head import PLACES
 from penstock.model import RecurrentModel
 from penstock.report.network import layer_row
 from penstock.settings import Hardware
+
+MOST_TRIED = 32
+"""So many modules are tried alone: a damaged file may have any number."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,13 @@ def inspect_file(path: Path, choices: Choices | None = None) -> Inspection:
     try:
         model = _model_of(tensors, path, formats, choices)
     except PenstockError as error:
-        parts = _parts(tensors, path, formats, choices)
-        alone = next((part.only for part in parts if part.refusal is None), None)
+        ways = [] if formats is not None else _ways(tensors, path, choices)
+        followed = [way.options for way in ways if way.refusal is None]
         return Inspection(
             str(path), form, False,
             tensors=[{"name": name, "shape": list(one.shape)} for name, one in tensors.items()],
-            refusal=Refusal.of(error), parts=parts,
-            command=alone and inspect_command(str(path), replace(choices, only=(alone,)).words()),
+            refusal=Refusal.of(error), ways=ways,
+            command=inspect_command(str(path), followed[0]) if len(followed) == 1 else None,
         )  # fmt: skip
     return _compiled(path, form, model, formats, choices)
 
@@ -96,26 +100,25 @@ def _model_of(
     return model_of_tensors(dict(tensors), path, formats, choices.head, only=choices.only)
 
 
-def _parts(
-    tensors: Mapping[str, FloatArray], path: Path, formats: Formats | None, choices: Choices
-) -> list[Part]:
-    """Each recurrent module alone, if there is something else that can be left out."""
-    if formats is not None or choices.only:
-        return []
-    prefixes = {module.prefix.rstrip("."): None for module in find_modules(tensors)}
+def _ways(tensors: Mapping[str, FloatArray], path: Path, choices: Choices) -> list[Way]:
+    """What the user may have left to say: where the head runs, or which module is meant."""
+    heads = [replace(choices, head=HeadOptions(at)) for at in PLACES if choices.head is None]
+    found = [_way(tensors, path, choice) for choice in heads]
+    prefixes = dict.fromkeys(module.prefix.rstrip(".") for module in find_modules(tensors))
+    names = [name for name in prefixes if name and not choices.only][:MOST_TRIED]
+    alone = [replace(choices, only=(name,)) for name in names]
     return [
-        Part(prefix, _refusal_of(tensors, path, replace(choices, only=(prefix,), head=None)))
-        for prefix in prefixes
-        if prefix
+        *(way for way in found if way.refusal is None),
+        *(_way(tensors, path, choice) for choice in alone),
     ]
 
 
-def _refusal_of(tensors: Mapping[str, FloatArray], path: Path, choices: Choices) -> Refusal | None:
+def _way(tensors: Mapping[str, FloatArray], path: Path, choices: Choices) -> Way:
     try:
         _model_of(tensors, path, None, choices)
     except PenstockError as error:
-        return Refusal.of(error)
-    return None
+        return Way(choices.words(), Refusal.of(error))
+    return Way(choices.words(), None)
 
 
 def _compiled(

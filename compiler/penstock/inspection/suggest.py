@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from penstock.compress.recognize import NonZeros, pe_balances
+from penstock.compress.recognize import NonZeros
 from penstock.settings import Hardware
 
 FRAMES = "frames.npy"
@@ -22,7 +22,7 @@ def suggested_pes(matrices: Iterable[NonZeros]) -> int:
     common: set[int] | None = None
     for found in known:
         if found.count and not found.is_row_balanced:
-            own = set(pe_balances(found))
+            own = set(found.pe_balanced)
             common = own if common is None else common & own
     if common:
         return max(common)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.compress.recognize import NonZeros, bank_balances, column_balances, pe_balances
+from penstock.compress.recognize import NonZeros
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.ir.matrix import Matrix
@@ -38,7 +38,7 @@ class MatrixRow:
         """The row of a matrix. pes: those whose imbalance is told."""
         return cls(
             name, *found.shape, found.count, found.density, found.is_row_balanced,
-            pe_balances(found), column_balances(found), bank_balances(found), found.imbalance(pes),
+            found.pe_balanced, found.column_balanced, found.bank_balanced, found.imbalance(pes),
         )  # fmt: skip
 
 
@@ -61,10 +61,10 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What stands under a prefix of a state dict: compiled alone, or why not."""
+class Way:
+    """Options by which a state dict is read in another way, and what is said then, if it is."""
 
-    only: str
+    options: list[str]
     refusal: Refusal | None
 
 
@@ -104,12 +104,14 @@ class Inspection:
     [sizes of banks], imbalance (the heaviest PE's non-zeros over the mean, row r on PE r mod PEs,
     on the PEs that it is compiled for)];
     tensors [name, shape] of a state dict whose network was refused;
-    compiles, refusal (null, or what, where, hint: the compiler's own words), parts [only, refusal]
-    (of a refused state dict: each recurrent module, compiled alone by --only);
+    compiles, refusal (null, or what, where, hint: the compiler's own words); of a refused state
+    dict, ways [options, refusal]: where its head could run, and recurrent modules alone (the first
+    32);
     outcome (null, or what the compile gives: pes, lanes, part, clock_mhz, cycles_per_step,
     microseconds_per_step, fit {resource: fits, unsure or does not fit}); of a file it is
     compiled in memory, on the hardware of the command and synthetic frames;
-    notes (what is assumed or worth knowing), command (what to run next, or null)
+    notes (what is assumed or worth knowing), command (what to run next; null where the user must
+    choose)
     """
 
     file: str
@@ -122,7 +124,7 @@ class Inspection:
     matrices: list[MatrixRow] = field(default_factory=list)
     tensors: list[dict[str, Any]] = field(default_factory=list)
     refusal: Refusal | None = None
-    parts: list[Part] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
     outcome: Outcome | None = None
     notes: list[str] = field(default_factory=list)
     command: str | None = None
