@@ -24,6 +24,14 @@ def cache_of_the_tests(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def width_of_a_line():
+    """Nobody says how wide it may be; xdist would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def cpp_flags():
     """Flags for g++ with AMD's headers; skips where they are not installed, never in CI."""

@@ -11,8 +11,9 @@ pytest.importorskip("torch")
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def test_the_page_of_what_compiles_is_that_of_the_tables():
-    spec = importlib.util.spec_from_file_location("what_compiles", DOCS / "what_compiles.py")
+@pytest.mark.parametrize("name", ["what_compiles", "command_line"])
+def test_a_page_is_what_the_code_says(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.PAGE.read_text() == module.page(), "python docs/what_compiles.py --write"
+    assert module.PAGE.read_text() == module.page(), f"python docs/{name}.py --write"

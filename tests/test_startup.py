@@ -91,7 +91,7 @@ def test_run_loads_the_runtime_and_no_tables(project):
     assert not found & (parts(COMPILER) | HEAVY | TO_DRAW)
 
 
-@pytest.mark.parametrize("command", ["compress", "sensitivity", "compile"])
+@pytest.mark.parametrize("command", ["compress", "sensitivity", "compile", "inspect", "doctor"])
 def test_the_help_of_a_command_loads_no_more_than_its_options(command):
     found = loaded(LAUNCH.format([command, "--help"]))
     assert not found & (parts(COMPILER - {"settings"}) | {"penstock_runtime"} | HEAVY)

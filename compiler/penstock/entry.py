@@ -11,7 +11,7 @@ from typing import Any
 from penstock.arrays import as_array
 from penstock.calibration import Ranges
 from penstock.compress.network_text import NetworkText
-from penstock.compress.saved import load_formats
+from penstock.compress.saved import Formats, load_formats
 from penstock.driver import Compiled, compile_model
 from penstock.errors import PenstockError, kind_of
 from penstock.fidelity import Validation
@@ -27,6 +27,7 @@ from penstock.frontend import (
 )
 from penstock.frontend.given import check_arguments, model_of
 from penstock.frontend.module import with_head_options
+from penstock.model import RecurrentModel
 from penstock.settings import Hardware, Precision
 
 
@@ -116,13 +117,12 @@ def compile_checkpoint(
         "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
         "validation": validation, "strict": strict,
     }  # fmt: skip
-    if is_onnx(path) or is_pt2(path):
+    if is_program(path):
         _refuse_choices(path, batch_first, key, only, "a program")
         frames = calibration
         if frames is not None and not isinstance(frames, Ranges):
             frames = as_array(frames, calibration_name or "calibration")
-        follow = from_onnx if is_onnx(path) else from_pt2
-        model = follow(path, head, None if isinstance(frames, Ranges) else frames, name)
+        model = follow_program(path, head, None if isinstance(frames, Ranges) else frames, name)
         model = replace(model, is_regression=regression)
         return compile_model(model, frames, hardware, precision, **more)
     formats = load_formats(path)
@@ -135,7 +135,45 @@ def compile_checkpoint(
             )
         calibration, precision = formats.ranges, formats.precision
         more["balanced_for"] = formats.pes
-    tensors, title = read_checkpoint(path, key, keeps_narrow=True), name or path.stem
+    tensors = read_checkpoint(path, key, keeps_narrow=True)
+    model = model_of_tensors(
+        tensors, path, formats, head, batch_first=batch_first, name=name, only=only
+    )
+    model = replace(model, is_regression=regression or model.is_regression)
+    return compile_model(model, calibration, hardware, precision, **more)
+
+
+def is_program(path: Path) -> bool:
+    """True for a file that says what is computed; the others are tensors by name."""
+    return is_onnx(path) or is_pt2(path)
+
+
+def follow_program(
+    path: Path,
+    head: HeadOptions | None = None,
+    frames: FloatArray | None = None,
+    name: str | None = None,
+) -> RecurrentModel:
+    """The network of an .onnx or .pt2 file: see ``from_onnx`` and ``from_pt2``."""
+    follow = from_onnx if is_onnx(path) else from_pt2
+    return follow(path, head, frames, name)
+
+
+def model_of_tensors(
+    tensors: dict[str, FloatArray],
+    path: Path,
+    formats: Formats | None = None,
+    head: HeadOptions | None = None,
+    *,
+    batch_first: bool = True,
+    name: str | None = None,
+    only: Sequence[str] = (),
+) -> RecurrentModel:
+    """The network of a checkpoint's tensors. formats: what it says beside them.
+
+    Raises PenstockError for what can't be compiled or could be read in more ways than one.
+    """
+    title = name or path.stem
     if formats is not None and isinstance(formats.network, NetworkText):
         _refuse_choices(path, batch_first, None, only, "a network")
         model = formats.network.to_model(tensors, title, str(path))
@@ -143,9 +181,7 @@ def compile_checkpoint(
     else:
         head = _completed(head, formats.head) if formats is not None else head
         model = from_state_dict(tensors, str(path), head, batch_first, title, only)
-    is_known = formats is not None and formats.is_regression
-    model = replace(model, is_regression=regression or is_known)
-    return compile_model(model, calibration, hardware, precision, **more)
+    return replace(model, is_regression=formats is not None and formats.is_regression)
 
 
 def _refuse_choices(

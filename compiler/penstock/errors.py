@@ -24,6 +24,13 @@ class PenstockError(Exception):
         return f"{self.what}{where}{hint}"
 
 
+class UnreadableError(PenstockError):
+    """A file that is missing, damaged or of another kind, or a library to read it that is missing.
+
+    Of anything else that is refused it is known what it is.
+    """
+
+
 def kind_of(value: object) -> str:
     """``an int``, ``a dict``, ``an LSTM``: what a value is, with its article."""
     noun = type(value).__name__

@@ -58,7 +58,12 @@ class Marker:
 
     def edited(self, folder: Path) -> list[str]:
         """The files that are missing from ``folder`` or hold something else than recorded."""
-        return [name for name, sha256 in self.files.items() if _sha256(folder / name) != sha256]
+        found = self.found(folder)
+        return [name for name, sha256 in self.files.items() if found[name] != sha256]
+
+    def found(self, folder: Path) -> dict[str, str | None]:
+        """The digests of the files as they are now; None for one that can't be read."""
+        return {name: _sha256(folder / name) for name in self.files}
 
 
 def read_marker(folder: Path) -> Marker:

@@ -58,7 +58,7 @@ def _print_planned(values: Values) -> None:
         f"{plural(hardware['lanes'], 'lane')}, {hardware['clock_mhz']:g} MHz, {hardware['part']}",
         ("matrix", "size", "density", "non-zeros", "bytes", "theoretical us", "scheduled us",
          "GOP/s", "as if dense"),
-        rows, is_wide=True,
+        rows,
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def _print_measured(values: Values) -> None:
         rows.append(["energy of a step, mJ", *(_us(one["step_mj"]) for one in measured)])
     print_table(
         f"measured on {values['machine']}, {values['sequences']} side by side: us",
-        ("matrix", *map(_contender, measured)), rows, is_wide=True,
+        ("matrix", *map(_contender, measured)), rows,
     )  # fmt: skip
 
 

@@ -15,9 +15,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from penstock.cli.factory import load_factory, with_weights
+from penstock.cli.tables import print_table
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
@@ -115,10 +115,13 @@ def compress_command(
             file=sys.stderr,
         )
         raise
-    table = Table("model", "loss", score_name(task), title=f"on the {outcome.split} set")
-    for name, (found, accuracy) in outcome.scores.items():
-        table.add_row(name, loss_text(task, found), score_text(task, accuracy))
-    out.print(table)
+    print_table(
+        f"on the {outcome.split} set", ("model", "loss", score_name(task)),
+        [
+            (name, loss_text(task, found), score_text(task, accuracy))
+            for name, (found, accuracy) in outcome.scores.items()
+        ],
+    )  # fmt: skip
     for remark in outcome.remarks():
         out.print(f"note: {remark}")
     then = f"penstock compile {shlex.quote(str(output))} -o DIR"
@@ -227,9 +230,9 @@ def sensitivity_command(
         f"{score_name(task)} on the validation set, of {show(found.trained.accuracy)} as trained"
     )
     heads = {value: f"{value:.0%}" for value in wanted}
-    out.print(_curves(found, "density", heads, chosen, f"{title}: one matrix pruned", show))
+    _print_curves(found, "density", heads, chosen, f"{title}: one matrix pruned", show)
     heads = {width: f"{width} bits" for width in widths}
-    out.print(_curves(found, "bits", heads, {}, f"{title}: one matrix quantized", show))
+    _print_curves(found, "bits", heads, {}, f"{title}: one matrix quantized", show)
     for name, reason in found.unfit.items():
         out.print(f"note: where there is a dash, {name} stays dense: {reason}")
     if plot is not None:
@@ -241,21 +244,17 @@ def sensitivity_command(
         write_atomically(output, text.encode())
 
 
-def _curves(
+def _print_curves(
     found: Sensitivity, kind: str, heads: dict[float, str], chosen: dict[str, float], title: str,
     show: Callable[[float, int], str],
-) -> Table:  # fmt: skip
+) -> None:  # fmt: skip
     """A row for each matrix; ``-`` where the pattern does not fit it."""
-    last = ["chosen"] if chosen else []
-    table = Table("matrix", "weights", *heads.values(), *last, title=title, title_justify="left")
-    table.columns[0].no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
+    last, rows = ["chosen"] if chosen else [], []
     for name, size in found.sizes.items():
         scores = dict(found.curve(name, kind))
         cells = [show(scores[value].accuracy, 1) if value in scores else "-" for value in heads]
-        table.add_row(name, f"{size:,}", *cells, *([f"{chosen[name]:.1%}"] if chosen else []))
-    return table
+        rows.append((name, f"{size:,}", *cells, *([f"{chosen[name]:.1%}"] if chosen else [])))
+    print_table(title, ("matrix", "weights", *heads.values(), *last), rows)
 
 
 def _numbers(text: str, kind: type, option: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""``penstock``: compress, sensitivity, compile, run, csim, check, lint, report, bench.
+"""``penstock`` and its commands.
 
 A command is loaded when it is called, with all of the compiler or the runtime that it needs; to
 list the commands, ``COMMANDS`` is enough.
@@ -23,6 +23,10 @@ from penstock.errors import PenstockError
 from penstock.version import __version__
 
 COMMANDS = {
+    "inspect": (
+        "inspect",
+        "Print what a checkpoint, program or project holds, and whether it compiles.",
+    ),
     "compress": (
         "compress",
         "Train, prune, retrain and quantize a model; save a checkpoint that compiles as it is.",
@@ -56,17 +60,32 @@ COMMANDS = {
         "report",
         "Print what a compile found out, or hold it against the reports of Vitis HLS.",
     ),
+    "diff": (
+        "diff",
+        "Print what differs between two projects: settings, formats, cycles, bits, fit, error.",
+    ),
     "bench": (
         "bench",
         "Print the performance table of a project: as planned, as measured here, as ESE published.",
     ),
+    "doctor": (
+        "doctor",
+        "Look for what Penstock needs here, and say what each missing part costs.",
+    ),
 }
 """Command -> the module of its function, ``<command>_command``; what the list says of it."""
 
-OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check", "lint", "report", "bench")
+OF_SMALL_PRODUCTS = tuple(name for name in COMMANDS if name not in ("compress", "sensitivity"))
 """Commands whose matrix products are too small to be shared: BLAS has one thread for them."""
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 """On a busy machine, threads that wait for each other take several times as long as one alone."""
+
+EXIT_STATUS = (
+    "Exit status: 0 done; 1 the answer is no: bits, rules or projects differ (csim, check, lint, "
+    "report, diff), a file does not compile (inspect), a basic part is missing (doctor); 2 bad "
+    "input, said in one line; 130 interrupted."
+)
+"""Of every command, as the help says it."""
 
 UsageError: Any = typer.BadParameter.__base__
 """What typer raises for a wrong command, option or value: click's, wherever it is kept."""
@@ -102,6 +121,8 @@ def _loaded(name: str) -> Any:
 
 app = _typer(
     cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_STATUS,
     help="Compile trained, pruned recurrent networks into sparse accelerators, proven bit-true.",
 )
 for _name, (_, _summary) in COMMANDS.items():

@@ -94,7 +94,7 @@ def _print_design(values: Values) -> None:
     say(f"estimate: {values['rules']}")
     rows = [row for loop in values["loops"] for row in _loop_rows(loop)]
     columns = ("loop", "module", "planned II", "II", "trip count", "depth")
-    print_table("loops", columns, rows, words=2, is_wide=True)
+    print_table("loops", columns, rows, words=2)
 
 
 def _loop_rows(loop: Values) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from penstock.errors import PenstockError
+from penstock.errors import UnreadableError
 from penstock.fixed import FloatArray
 from penstock.frontend.module import with_head_options
 from penstock.frontend.state_dict import HeadOptions
@@ -41,8 +41,8 @@ def from_onnx(
     """
     where = str(path)
     if find_spec("onnx") is None:
-        raise PenstockError("reading ONNX files needs the package onnx", where,
-                            "pip install 'penstock[onnx]'")  # fmt: skip
+        raise UnreadableError("reading ONNX files needs the package onnx", where,
+                              "pip install 'penstock[onnx]'")  # fmt: skip
     from penstock.frontend.follow.onnx_model import follow_onnx
 
     model = follow_onnx(path, calibration, name or path.stem)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import PenstockError
+from penstock.errors import UnreadableError
 from penstock.fixed import FloatArray
 from penstock.frontend.module import with_head_options
 from penstock.frontend.state_dict import HeadOptions
@@ -43,8 +43,8 @@ def from_pt2(
     """
     where = str(path)
     if find_spec("torch") is None:
-        raise PenstockError("reading a .pt2 file needs torch", where,
-                            "pip install 'penstock[torch]'")  # fmt: skip
+        raise UnreadableError("reading a .pt2 file needs torch", where,
+                              "pip install 'penstock[torch]'")  # fmt: skip
     content = _checked(path, where)
     from penstock.frontend.follow.saved_program import follow_saved
 
@@ -79,17 +79,17 @@ def _checked(path: Path, where: str) -> bytes:
         for item in texts.values():
             _check_values(json.loads(item))
     except OSError as error:
-        raise PenstockError(
+        raise UnreadableError(
             f"the program can't be read: {error.strerror}", where, "check the path"
         ) from error
     except (ValueError, KeyError, RecursionError, zipfile.BadZipFile, RuntimeError,
             NotImplementedError) as error:  # fmt: skip
-        raise PenstockError(
+        raise UnreadableError(
             f"not a program of torch.export: {str(error)[:200] or 'damaged'}", where, SAVE
         ) from error
     for target in _targets(program):
         if not target.startswith(OPERATIONS) or target.startswith(FORBIDDEN):
-            raise PenstockError(
+            raise UnreadableError(
                 f"the program calls {target[:80]!r}, which is no operation of a network",
                 where,
                 SAVE,

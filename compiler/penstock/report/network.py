@@ -28,7 +28,7 @@ def network_section(
         "inputs": source.tensor.length,
         "outputs": output.tensor.length,
         "input_exponents": list(input_exponents),
-        "layers": [_layer(model, place) for place in model.places] if model else [],
+        "layers": [layer_row(model, place) for place in model.places] if model else [],
         "results": list(model.outputs) if model else [],
         "sweeps": [_sweep(machine, index) for index in range(len(graph.sweeps))],
     }
@@ -39,7 +39,7 @@ def _sweep(machine: Machine, index: int) -> dict[str, Any]:
     return {"index": index, "direction": str(machine.graph.sweeps[index]), "phases": phases}
 
 
-def _layer(model: RecurrentModel, place: Place) -> dict[str, Any]:
+def layer_row(model: RecurrentModel, place: Place) -> dict[str, Any]:
     """What the layer says of itself, what it reads, and the size of its matrices."""
     direction = Direction.BACKWARD if place.is_backward else Direction.FORWARD
     if model.is_once(place.name):

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, UnreadableError
 
 OLDEST_OPSET = 7
 MOST_NODES = 100_000
@@ -73,17 +73,19 @@ def read_onnx(path: Path) -> OnnxGraph:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise PenstockError(
+        raise UnreadableError(
             f"the model can't be read: {error.strerror}", where, "check the path"
         ) from error
     try:
         model = onnx.load_from_string(content)
     except Exception as error:  # protobuf raises errors of its own
-        raise PenstockError("not a complete ONNX file", where, AGAIN) from error
+        raise UnreadableError("not a complete ONNX file", where, AGAIN) from error
     try:
         return _Reading(path, model).graph()
     except (ValueError, TypeError, KeyError, OverflowError, UnicodeError) as error:
-        raise PenstockError(f"not a valid ONNX file: {_first_line(error)}", where, AGAIN) from error
+        raise UnreadableError(
+            f"not a valid ONNX file: {_first_line(error)}", where, AGAIN
+        ) from error
 
 
 @dataclass

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, UnreadableError
 from penstock.fixed import FloatArray
 from penstock.frontend.follow.builder import LEAST_STEPS
 from penstock.frontend.follow.compare import Ours, check_same_numbers
@@ -37,7 +37,7 @@ def follow_saved(
             program = torch.export.load(io.BytesIO(content)).run_decompositions({})
     except Exception as error:  # torch raises a different type for every way to be damaged
         first = str(error).strip().splitlines() or [type(error).__name__]
-        raise PenstockError(
+        raise UnreadableError(
             f"the program can't be loaded: {first[0][:200]}", where, AGAIN
         ) from error
     return _Saved(program, where, name).follow(calibration)
