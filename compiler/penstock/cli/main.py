@@ -1,4 +1,5 @@
-"""``penstock``: compress, sensitivity, compile, run, csim, check, lint, report, bench.
+"""``penstock``: compress, sensitivity, compile, run, csim, check, lint, export, report,
+bench.
 
 A command is loaded when it is called, with all of the compiler or the runtime that it needs; to
 list the commands, ``COMMANDS`` is enough.
@@ -52,6 +53,10 @@ COMMANDS = {
         "lint",
         "Look in a kernel's syntax tree for what Vitis HLS would stumble over.",
     ),
+    "export": (
+        "export",
+        "Write the pruned, quantized network back as a state dict or as an ONNX model.",
+    ),
     "report": (
         "report",
         "Print what a compile found out, or hold it against the reports of Vitis HLS.",
@@ -63,7 +68,7 @@ COMMANDS = {
 }
 """Command -> the module of its function, ``<command>_command``; what the list says of it."""
 
-OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check", "lint", "report", "bench")
+OF_SMALL_PRODUCTS = ("compile", "run", "csim", "check", "lint", "export", "report", "bench")
 """Commands whose matrix products are too small to be shared: BLAS has one thread for them."""
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 """On a busy machine, threads that wait for each other take several times as long as one alone."""
