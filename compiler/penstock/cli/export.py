@@ -22,6 +22,13 @@ def export_command(
             "-o", "--output", help=".safetensors for the weights; .onnx for the whole network."
         ),
     ],
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="The checkpoint that was compiled: the weights get its names.",
+        ),
+    ] = None,
     lengths: Annotated[
         bool, typer.Option("--lengths", help="The ONNX model takes the sequences' lengths, too.")
     ] = False,
@@ -30,8 +37,9 @@ def export_command(
     ] = False,
 ) -> None:
     """Write the pruned, quantized network back as a state dict or as an ONNX model."""
-    check_name(output, lengths or states)
-    saved = save(load_project(folder), output, lengths, states)
+    check_name(output, lengths or states, like is not None)
+    project = load_project(folder)
+    saved = save(project, output, like=like, lengths=lengths, states=states)
     for line in saved.lines:
         say(f"{output}: {line}")
     for note in saved.notes:

@@ -183,6 +183,8 @@ class _Export:
         own = {node.name for node in sweep.nodes if node.op.kind not in OUTSIDE}
         made = {name: values[name] for name in values if name in own & sweep.read_later}
         made |= {self._result.name: step.output} if step.output else {}
+        if not kept and not made:
+            return  # nobody reads what it computes
         body.stem = "step"
         after = [body.add("Identity", step.pending[name], name=f"{name}/new") for name in kept]
         outs = [body.add("Identity", value, name=f"{name}/made") for name, value in made.items()]

@@ -30,35 +30,53 @@ class Saved:
 
 
 def save(
-    network: Exportable, path: str | PathLike[str], lengths: bool = False, states: bool = False
+    network: Exportable,
+    path: str | PathLike[str],
+    *,
+    like: str | PathLike[str] | None = None,
+    lengths: bool = False,
+    states: bool = False,
 ) -> Saved:
     """Write the network to ``path``: ``.safetensors`` for its weights, ``.onnx`` for all of it.
 
-    network: what ``penstock.compile`` gave, or ``penstock_runtime.load_project(folder)``. lengths,
-    states: see ``to_onnx``. Never half a file. Raises PenstockError.
+    network: what ``penstock.compile`` gave, or ``penstock_runtime.load_project(folder)``. like: the
+    checkpoint that was compiled, whose names the weights shall have. lengths, states: see
+    ``to_onnx``. Never half a file. Raises PenstockError.
     """
     if not isinstance(path, str | PathLike):
         raise PenstockError(f"{kind_of(path)} is not a path", "export", "give a file's name")
-    content, saved = _content(network, check_name(Path(path), lengths or states), lengths, states)
+    path = check_name(Path(path), lengths or states, like is not None)
+    if path.suffix == ".onnx":
+        content, saved = _onnx(network, lengths, states)
+    else:
+        content, saved = _weights(network, like)
 
     def write(file: IO[bytes]) -> None:
         file.write(content)
 
-    write_files({Path(path): write})
+    write_files({path: write})
     return saved
 
 
-def check_name(path: Path, is_called: bool = False) -> Path:
-    """Refuse a name of no known kind. is_called: with lengths or states, which only ONNX takes."""
+def check_name(path: Path, has_ends: bool = False, has_names: bool = False) -> Path:
+    """Refuse a name of no known kind, or of another kind than what was asked for is for.
+
+    has_ends: lengths or states, of ONNX; has_names: those of a checkpoint, of weights.
+    """
     if path.suffix not in SUFFIXES:
         raise PenstockError(
             f"a network can't be exported as {path.suffix or 'a file without a suffix'}", str(path),
             f"name it {path.stem}.safetensors for the weights, or {path.stem}.onnx for all of it",
         )  # fmt: skip
-    if is_called and path.suffix != ".onnx":
+    if has_ends and path.suffix != ".onnx":
         raise PenstockError(
             "weights take no lengths and no states", str(path), "leave them out, or export .onnx"
         )
+    if has_names and path.suffix == ".onnx":
+        raise PenstockError(
+            "an ONNX model names its weights as the project does", str(path),
+            "leave out --like, or export .safetensors",
+        )  # fmt: skip
     return path
 
 
@@ -80,17 +98,25 @@ def to_onnx(network: Exportable, lengths: bool = False, states: bool = False) ->
     return model_of(network, lengths, states)
 
 
-def _content(network: Exportable, path: Path, lengths: bool, states: bool) -> tuple[bytes, Saved]:
-    if path.suffix == ".onnx":
-        model = to_onnx(network, lengths, states)
-        lines = [f"{end}: {', '.join(map(_described, values))}"
-                 for end, values in (("takes", model.graph.input), ("gives", model.graph.output))
-                 ]  # fmt: skip
-        return model.SerializeToString(deterministic=True), Saved(lines)
+def _onnx(network: Exportable, lengths: bool, states: bool) -> tuple[bytes, Saved]:
+    model = to_onnx(network, lengths, states)
+    ends = {"takes": model.graph.input, "gives": model.graph.output}
+    lines = [f"{end} {', '.join(map(_described, values))}" for end, values in ends.items()]
+    return model.SerializeToString(deterministic=True), Saved(lines)
+
+
+def _weights(network: Exportable, like: str | PathLike[str] | None) -> tuple[bytes, Saved]:
     found = to_state_dict(network)
-    lines = [f"{name}: {' x '.join(map(str, values.shape)) or 'a number'}"
-             for name, values in found.tensors.items()]  # fmt: skip
-    return tensors_to_bytes(found.tensors), Saved(lines, found.notes)
+    tensors, notes = found.tensors, found.notes
+    if like is not None:
+        from penstock.export.own_names import under_names_of
+
+        (source,) = network.graph.of_kind("input")
+        tensors, more = under_names_of(tensors, Path(like), source.tensor.length)
+        notes = [*notes, *more]
+    lines = [f"{name} ({' x '.join(map(str, values.shape)) or 'a number'}, {values.dtype})"
+             for name, values in tensors.items()]  # fmt: skip
+    return tensors_to_bytes(tensors), Saved(lines, notes)
 
 
 def _described(value: object) -> str:
