@@ -78,7 +78,7 @@ def _name(module: Found, kind: str, layer: int, suffix: str) -> str:
 def _linear_names(
     tensors: Arrays, theirs: Mapping[str, FloatArray], taken: Mapping[str, str]
 ) -> dict[str, str]:
-    """Of every other matrix, the one of the file that is most like it; its bias stands beside it."""
+    """Of every other matrix, the one of the file that is most like it, and the bias beside it."""
     found = dict[str, str]()
     for own, values in tensors.items():
         if own in taken or values.ndim != 2:
@@ -115,8 +115,11 @@ def _check_own(
 
 def _check_left(left: Mapping[str, FloatArray], inputs: int, where: str) -> None:
     """Refuse what was folded into others: beside their folded values it would count twice."""
-    folded_in = [name for name, values in left.items()
-                 if values.ndim and not (values.ndim == 2 and values.shape[1] == inputs)]  # fmt: skip
+
+    def is_harmless(values: FloatArray) -> bool:
+        return values.ndim == 0 or (values.ndim == 2 and values.shape[1] == inputs)
+
+    folded_in = [name for name, values in left.items() if not is_harmless(values)]
     if folded_in:
         raise PenstockError(
             f"{some(folded_in)}: the network has no such tensor; it was folded into others, or is "

@@ -56,7 +56,7 @@ def to_state_dict(network: Exportable) -> Tensors:
 
 def _narrow(values: FloatArray) -> NDArray[Any]:
     single = values.astype(np.float32)
-    return np.ascontiguousarray(single if (single == values).all() else values)
+    return np.array(single if (single == values).all() else values, order="C")
 
 
 def _reals(network: Exportable) -> dict[str, FloatArray]:
@@ -137,6 +137,8 @@ def _of_cell(found: _Found, layer: str, cell: type[Cell]) -> dict[str, FloatArra
     tensors, more = _filled(found, layer, _empty(found, layer, cell, codes)).to_torch()
     if not IN_STACK.fullmatch(layer):
         return {f"{layer}.{kind}": values for kind, values in tensors.items()}
+    for code, name in more.items():
+        found.notes.append(f"{layer} computes with {name}, as {code} says; torch.nn saves no such")
     chosen = {code: float(cell.torch.codes[code].index(name)) for code, name in more.items()}
     named = {f"{kind}_{layer}": values for kind, values in tensors.items()}
     return named | {code: np.array(number) for code, number in chosen.items()}
