@@ -10,7 +10,7 @@ import typer
 from penstock.cli.arguments import Folder
 from penstock.cli.output import say
 from penstock.export import save
-from penstock.export.save import check_name
+from penstock.export.files import check_name
 from penstock_runtime import load_project
 
 

@@ -45,7 +45,7 @@ class Ends:
 
 
 def model_of(network: Exportable, lengths: bool, states: bool) -> ModelProto:
-    """See ``save.to_onnx``."""
+    """See ``files.to_onnx``."""
     graph = network.graph
     _refuse_wide(graph)
     names = {name: (f"{name}_0", f"{name}_n") for name in graph.states()} if states else {}
