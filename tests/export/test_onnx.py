@@ -10,7 +10,7 @@ import pytest
 from end_to_end.test_bit_true import MATRIX, POOLED
 from engines.runs import drawn_run
 from fuzz.random_graphs import drawn_cases
-from graphs import GRAPHS, Sketch
+from graphs import ACTIVATION, GRAPHS, Sketch
 from support import random_model
 
 from penstock import Fixed, Hardware, Overflow, PenstockError, Precision, Rounding
@@ -236,16 +236,20 @@ def test_a_value_that_float64_does_not_hold_is_refused_by_name():
     )
 
 
-def test_what_is_computed_of_constants_alone_is_there_for_every_sequence():
+@pytest.mark.parametrize("lengths", [False, True])
+def test_constants_are_there_for_every_sequence(lengths):
+    """As an operand of a product, and where all operands are constants, as a state and result."""
     sketch = Sketch()
-    kind = Fixed(8, 4)
-    a, b = (sketch.add(name, Const(kind, np.array(values))) for name, values in
-            (("a", [1, -2, 3]), ("b", [7, 8, -9])))  # fmt: skip
-    both = sketch.sum("both", a, b)
-    sketch.add("s_after", StateWrite("s"), sketch.sum("t", both, sketch.state("s", 3)))
-    total = sketch.product("acc", 3, "x", both)
-    sketch.add("y", Output(), sketch.requant("q", total), both)
-    assert check_graph(sketch.graph, 5)
+    a, b = (sketch.add(name, Const(ACTIVATION, np.array(values)))
+            for name, values in (("a", [1, -2, 3]), ("b", [7, 8, -9])))  # fmt: skip
+    both, old = sketch.sum("both", a, b), sketch.state("s", 3)
+    sketch.add("s_after", StateWrite("s"), both)
+    total = sketch.product("acc", 3, "x", b, both, old)
+    graph = sketch.done(sketch.requant("q", total), both)
+    raw = np.arange(5 * 4 * 6).reshape(5, 4, 6)
+    expected = evaluate(graph, raw, np.full(5, 4)).y
+    found = run(to_onnx(exportable(graph), lengths), x=ACTIVATION.to_float(raw), lengths=[4] * 5)
+    assert found["y"].tolist() == ACTIVATION.to_float(expected).tolist()
 
 
 def test_equal_projects_give_equal_bytes(tmp_path):

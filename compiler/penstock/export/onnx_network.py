@@ -7,7 +7,7 @@ what the network itself rounds (``onnx_numbers``), so any runtime gives the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,9 @@ from penstock.errors import PenstockError
 from penstock.export.network import Exportable
 from penstock.export.onnx_graph import IR_VERSION, OPSET, Body, Model, needed, real_type
 from penstock.export.onnx_numbers import MOST_BITS, quantized
-from penstock.export.onnx_ops import OUTSIDE, RULES, Operand, Step, lacking
-from penstock.ir import Direction, Graph, Node
+from penstock.export.onnx_ops import Step, lacking
+from penstock.export.onnx_steps import StepWriter
+from penstock.ir import Direction, Graph
 from penstock.ir.walk import Program, Sweep, empty_capture
 from penstock.version import __version__
 
@@ -72,7 +73,7 @@ class _Export:
         self._program = Program.of(network.graph)
         self._shared = Model(ends.names)
         self._main = Body(self._shared)
-        self._constants: dict[str, str] = {}
+        self._writer = StepWriter(network.graph, self._main)
         self._streams: dict[str, str] = {}
         self._memory: dict[str, str] = {}
         (self._source,) = network.graph.of_kind("input")
@@ -123,10 +124,15 @@ class _Export:
             factors = np.exp2(-np.array(exponents, dtype=np.float64))
             frames = main.add("Mul", frames, self._shared.array("x/factors", factors))
         self._streams[self._source.name] = quantized(main, frames, self._source.tensor.type)
-        program = self._program
+        self._remember()
+
+    def _remember(self) -> None:
+        """States and captures before the first step."""
+        main, program = self._main, self._program
         captures = {name: node.tensor for name, node in program.captures.items()}
-        kept = [*program.states.items(), *captures.items()]
-        self._kept_lengths = {name: tensor.length for name, tensor in kept}
+        self._kept_lengths = {
+            name: tensor.length for name, tensor in (*program.states.items(), *captures.items())
+        }
         for name, state in program.states.items():
             main.stem = f"{name}/before"
             if name in self._ends.states:
@@ -170,18 +176,18 @@ class _Export:
     # -- sweeps ---------------------------------------------------------------------------------
 
     def _scan(self, sweep: Sweep) -> None:
-        """One sweep over all steps."""
-        body, fresh = Body(self._shared), self._shared.fresh
+        """One sweep over all steps: a Scan whose body is the step."""
+        fresh, given = self._shared.fresh, self._given(sweep)
         kept = [name for name in self._memory if _is_kept(sweep, name)]
-        given = self._given(sweep)
         before = {name: fresh(f"{name}/old") for name in kept}
         frames = {name: fresh(f"{name}/step") for name in given}
         flags = {name: fresh(f"is_{name}") for name in self._masks}
         valid = flags["valid"] if self._ends.lengths else None
-        step = Step(body, valid, flags["first"], flags["last"], self._length, before)
-        values = self._run(step, sweep.nodes, {**self._captured(sweep), **frames})
-        own = {node.name for node in sweep.nodes if node.op.kind not in OUTSIDE}
-        made = {name: values[name] for name in values if name in own & sweep.read_later}
+        body = Body(self._shared)
+        memory = {**self._memory, **before}
+        step = Step(body, valid, flags["first"], flags["last"], self._length, memory)
+        values = self._writer.write(step, sweep.nodes, {**self._captured(sweep), **frames})
+        made = {name: value for name, value in values.items() if name in sweep.read_later}
         made |= {self._result.name: step.output} if step.output else {}
         if not kept and not made:
             return  # nobody reads what it computes
@@ -189,26 +195,21 @@ class _Export:
         after = [body.add("Identity", step.pending[name], name=f"{name}/new") for name in kept]
         outs = [body.add("Identity", value, name=f"{name}/made") for name, value in made.items()]
         read = {name for node in body.nodes for name in node.input}
-        masks = [name for name, flag in flags.items() if flag in read or not (given or read)]
+        masks = [name for name, flag in flags.items() if flag in read or not given]
         kept_lengths = [self._kept_lengths[name] for name in kept]
-        tells, streams = [flags[name] for name in masks], [self._streams[name] for name in given]
         inner = helper.make_graph(
             body.nodes, f"a step {sweep.direction}",
             [*_rows(before.values(), kept_lengths),
-             *_rows(frames.values(), map(self._length_of, given)),
-             *_rows(tells, [1] * len(tells), TensorProto.BOOL)],
-            [*_rows(after, kept_lengths), *_rows(outs, map(self._length_of, made))],
+             *_rows(frames.values(), self._lengths_of(given)),
+             *_rows([flags[name] for name in masks], [1] * len(masks), TensorProto.BOOL)],
+            [*_rows(after, kept_lengths), *_rows(outs, self._lengths_of(made))],
         )  # fmt: skip
-        streams += [self._masks[name] for name in masks]
-        back = int(sweep.direction is Direction.BACKWARD)
-        directions = {
-            f"scan_{end}_directions": [back] * len(names)
-            for end, names in (("input", streams), ("output", outs)) if names
-        }  # fmt: skip
+        streams = [self._streams[name] for name in given] + [self._masks[name] for name in masks]
         ends = self._main.add_all(
             "Scan", [*(self._memory[name] for name in kept), *streams],
             [*(f"{name}/after" for name in kept), *(f"{name}/all" for name in made)],
-            body=inner, num_scan_inputs=len(streams), **directions,
+            body=inner, num_scan_inputs=len(streams),
+            **_directions(sweep.direction, len(streams), len(outs)),
         )  # fmt: skip
         self._memory.update(zip(kept, ends[: len(kept)], strict=True))
         self._streams.update(zip(made, ends[len(kept) :], strict=True))
@@ -218,8 +219,8 @@ class _Export:
         names = [name for node in sweep.nodes for name in node.inputs if name in self._streams]
         return list(dict.fromkeys(names))
 
-    def _length_of(self, name: str) -> int:
-        return self._graph[name].tensor.length
+    def _lengths_of(self, nodes: Iterable[str]) -> list[int]:
+        return [self._graph[name].tensor.length for name in nodes]
 
     def _captured(self, sweep: Sweep) -> dict[str, str]:
         return {node: self._memory[name] for node, name in sweep.captured.items()}
@@ -231,43 +232,10 @@ class _Export:
         zero = self._shared.scalar(0, np.int64)
         valid = main.add("Greater", self._lengths, zero) if self._ends.lengths else None
         step = Step(main, valid, "", "", self._length, self._memory)
-        self._run(step, sweep.nodes, self._captured(sweep))
+        self._writer.write(step, sweep.nodes, self._captured(sweep))
         if step.output:
             axis = self._shared.array("once/axis", np.array([0]))
             self._streams[self._result.name] = main.add("Unsqueeze", step.output, axis)
-
-    def _run(self, step: Step, nodes: Sequence[Node], values: dict[str, str]) -> dict[str, str]:
-        """Write a step's nodes. values: what it reads of others. -> the same with its own."""
-        values = dict(values)
-        for node in nodes:
-            if node.op.kind in OUTSIDE:
-                continue
-            step.body.stem = node.name
-            operands = [self._operand(name, values, step) for name in node.inputs]
-            made = RULES[node.op.kind](step, node.op, operands, node.tensor)
-            vectors = self._graph.vectors(node)
-            if vectors and all(one.tensor.constant is not None for one in vectors):
-                made = self._spread(step, made)
-            values[node.name] = made
-        return values
-
-    def _operand(self, name: str, values: dict[str, str], step: Step) -> Operand:
-        tensor = self._graph[name].tensor
-        if name in values:
-            return Operand(lambda: values[name], tensor)
-        return Operand(lambda: self._constant(name, step), tensor)
-
-    def _constant(self, name: str, step: Step) -> str:
-        if name not in self._constants:
-            stem = self._main.stem
-            self._constants[name] = self._main.constant(name, self._graph[name].tensor)
-            self._main.stem = stem
-        return self._constants[name]
-
-    def _spread(self, step: Step, value: str) -> str:
-        """What is computed of constants alone, for each sequence."""
-        zeros = step.body.times(self._length, 0.0)
-        return step.body.add("Add", value, zeros)
 
     # -- what leaves ----------------------------------------------------------------------------
 
@@ -308,6 +276,13 @@ class _Export:
 def _is_kept(sweep: Sweep, name: str) -> bool:
     """Whether a state or capture is one of this sweep's."""
     return any(name in (node.op.writes, node.op.captures) for node in sweep.nodes)
+
+
+def _directions(direction: Direction, inputs: int, outputs: int) -> dict[str, list[int]]:
+    """Attributes of a Scan. ONNX has no empty ones."""
+    back = int(direction is Direction.BACKWARD)
+    found = {"scan_input_directions": inputs, "scan_output_directions": outputs}
+    return {name: [back] * count for name, count in found.items() if count}
 
 
 def _rows(
