@@ -34,9 +34,12 @@ def test_an_onnx_model_is_written_and_gives_what_run_gives(penstock, project):
     onnxruntime = pytest.importorskip("onnxruntime")
     done = penstock("export", "project", "-o", "net.onnx", "--lengths", "--states")
     states = f"l0.y_{{0}} (sequences, {CELLS}), l0.c_{{0}} (sequences, {CELLS})"
+    compared = (3 * 5 + 2 * 3) * CELLS
     assert done.out.splitlines() == [
         f"net.onnx: takes x (sequences, steps, {INPUTS}), lengths (sequences), {states.format(0)}",
         f"net.onnx: gives y (sequences, steps, {CELLS}), {states.replace('{0}', 'n')}",
+        f"note: onnxruntime {onnxruntime.__version__} gives all of {compared} values as the "
+        "interpreter does, to the last bit",
     ]
     x = np.load("x.npy").astype(np.float32)
     zeros = np.zeros((len(x), CELLS), np.float32)
@@ -82,6 +85,40 @@ def test_without_the_package_onnx_one_line_says_so(refused, project, monkeypatch
     )
     assert refused("export", "project", "-o", "net.onnx") == (
         "writing ONNX files needs the package onnx (lstm); hint: pip install 'penstock[onnx]'"
+    )
+
+
+def test_other_values_in_onnxruntime_are_no_export(refused, project, monkeypatch):
+    """As of a runtime that computes in another precision."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    class Rounded(onnxruntime.InferenceSession):
+        def run(self, *arguments):
+            (y,) = super().run(*arguments)
+            y[0, 0, 0] += 2**-20
+            return [y]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Rounded)
+    assert refused("export", "project", "-o", "net.onnx") == (
+        f"onnxruntime {onnxruntime.__version__} gives 1 of {3 * 5 * CELLS} values otherwise than "
+        "the interpreter (lstm); hint: try another version of onnxruntime, and report it, please"
+    )
+
+
+def test_where_onnxruntime_can_not_run_it_the_file_is_written_and_a_note_says_so(
+    penstock, project, monkeypatch
+):
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    def fail(*arguments, **more):
+        raise RuntimeError("ONNX Runtime only guarantees support up to opset 20\nmore")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    done = penstock("export", "project", "-o", "net.onnx")
+    assert done.status == 0 and (project.parent / "net.onnx").exists()
+    assert done.out.splitlines()[-1] == (
+        f"note: not compared with the interpreter, for onnxruntime {onnxruntime.__version__} can't "
+        "run it: ONNX Runtime only guarantees support up to opset 20"
     )
 
 

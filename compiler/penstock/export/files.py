@@ -41,7 +41,8 @@ def save(
 
     network: what ``penstock.compile`` gave, or ``penstock_runtime.load_project(folder)``. like: the
     checkpoint that was compiled, whose names the weights shall have. lengths, states: see
-    ``to_onnx``. Never half a file. Raises PenstockError.
+    ``to_onnx``. An ONNX model is compared with the interpreter first, if onnxruntime is there.
+    Never half a file. Raises PenstockError.
     """
     if not isinstance(path, str | PathLike):
         raise PenstockError(f"{kind_of(path)} is not a path", "export", "give a file's name")
@@ -100,9 +101,11 @@ def to_onnx(network: Exportable, lengths: bool = False, states: bool = False) ->
 
 def _onnx(network: Exportable, lengths: bool, states: bool) -> tuple[bytes, Saved]:
     model = to_onnx(network, lengths, states)
+    from penstock.export.onnx_check import comparison
+
     ends = {"takes": model.graph.input, "gives": model.graph.output}
     lines = [f"{end} {', '.join(map(_described, values))}" for end, values in ends.items()]
-    return model.SerializeToString(deterministic=True), Saved(lines)
+    return model.SerializeToString(deterministic=True), Saved(lines, [comparison(network, model)])
 
 
 def _weights(network: Exportable, like: str | PathLike[str] | None) -> tuple[bytes, Saved]:
