@@ -25,6 +25,7 @@ from penstock_runtime import Interpreter
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from penstock.export.onnx_check import comparison  # noqa: E402
 from penstock.export.onnx_graph import IR_VERSION, OPSET, Body, Model  # noqa: E402
 from penstock.export.onnx_numbers import brought_to, quantized  # noqa: E402
 from penstock.export.onnx_ops import OUTSIDE, RULES  # noqa: E402
@@ -207,8 +208,10 @@ def test_time_first_and_inputs_of_different_ranges(tmp_path):
     graph = interpreter.project.graph
     x = np.random.default_rng(0).normal(0, 1, (6, 2, 3)).astype(np.float32)
     expected = interpreter.run_quietly(np.ldexp(x, [0, -2, -5]), batch_first=False)
-    found = run(to_onnx(exportable(graph, batch_first=False, input_exponents=(0, 2, 5))), x=x)
-    assert found["y"].tolist() == expected.values.tolist()
+    network = exportable(graph, batch_first=False, input_exponents=(0, 2, 5))
+    model = to_onnx(network)
+    assert run(model, x=x)["y"].tolist() == expected.values.tolist()
+    assert " gives all of 120 values as the interpreter does" in comparison(network, model)
 
 
 def test_types_beyond_float32_come_and_go_in_float64():

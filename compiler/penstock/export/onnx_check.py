@@ -37,7 +37,9 @@ def comparison(network: Exportable, model: Any) -> str:
         name: _drawn(generator, state.read, SEQUENCES) * (f"{name}_0" in takes)
         for name, state in graph.states().items()
     }
-    lengths = np.full(SEQUENCES, STEPS) - (np.arange(SEQUENCES) if "lengths" in takes else 0)
+    lengths = np.full(SEQUENCES, STEPS)
+    if "lengths" in takes:
+        lengths -= np.arange(SEQUENCES)
     feed = _feed(network, model, x, states, lengths)
     try:
         session = onnxruntime.InferenceSession(
@@ -47,9 +49,8 @@ def comparison(network: Exportable, model: Any) -> str:
     except Exception as error:  # onnxruntime raises errors of its own
         return f"not compared with the interpreter, for {named} can't run it: {_line(error)}"
     wanted = _wanted(network, model, x, states, lengths)
-    different = sum(
-        np.count_nonzero(one != other) for one, other in zip(given, wanted, strict=True)
-    )
+    pairs = zip(given, wanted, strict=True)
+    different = sum(int(np.count_nonzero(one != other)) for one, other in pairs)
     total = sum(one.size for one in wanted)
     if different:
         raise PenstockError(
