@@ -58,7 +58,7 @@ class Interpreter:
     at once: lanes are a matter of the hardware, not of the result.
 
     project: the project that is run. engine: the name of what computes it, executable: its graph
-    in it. frames: what reads the frames given to ``run``.
+    in it. frames: what reads the frames given to ``run``. Examples: docs/python.md.
     """
 
     def __init__(self, project: Project | str | Path, engine: Engine | str = "auto") -> None:

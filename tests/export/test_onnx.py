@@ -196,6 +196,16 @@ def test_weights_and_tables_stand_in_the_file_as_integers_to_be_dequantized(tmp_
                 values.dtype == np.float64]  # fmt: skip
 
 
+def test_values_have_the_names_of_their_nodes(tmp_path):
+    interpreter = interpreter_of(tmp_path, random_model(outputs=4))
+    (scan,) = (node for node in to_onnx(interpreter.project).graph.node if node.op_type == "Scan")
+    named = {node.output[0] for node in scan.attribute[0].g.node}
+    others = (*OUTSIDE, "state_read", "state_write", "output")
+    nodes = interpreter.project.graph.nodes()
+    computed = [node.name for node in nodes if node.op.kind not in others]
+    assert {*computed} <= named and len(computed) > 20
+
+
 def test_a_row_has_its_scale():
     sketch = Sketch()
     exponents = sketch.add("e", Const(Fixed(3, 0, signed=False), np.array([0, 3, 1, 7])))

@@ -76,6 +76,14 @@ class Body:
         self.nodes.append(node)
         return results
 
+    def named(self, value: str, stem: str) -> str:
+        """The result of the last node, called ``stem``, if it is ``value``; else ``value``."""
+        if not self.nodes or list(self.nodes[-1].output) != [value]:
+            return value
+        name = self.model.fresh(stem)
+        self.nodes[-1].output[0] = self.nodes[-1].name = name
+        return name
+
     def give(self, value: str, name: str, dtype: int) -> None:
         """``value`` leaves the graph as ``dtype``, under ``name``, which is taken for it."""
         self.nodes.append(helper.make_node("Cast", [value], [name], name=name, to=dtype))

@@ -117,6 +117,7 @@ class _Export:
             for axis in (0, 1)
         )
         self._count()
+        main.stem = "x"
         if self._ends.lengths:  # frames beyond may hold anything
             frames = main.add("Where", self._masks["valid"], frames, scalar(0.0))
         exponents = self._network.manifest.interface.input_exponents

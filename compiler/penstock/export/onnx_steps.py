@@ -34,6 +34,8 @@ class StepWriter:
             vectors = self._graph.vectors(node)
             if vectors and all(one.tensor.constant is not None for one in vectors):
                 value = _of_each(step, value)
+            if value not in (step.output, *step.pending.values()):
+                value = step.body.named(value, node.name)
             known[node.name] = made[node.name] = value
         return made
 
