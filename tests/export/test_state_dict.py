@@ -182,6 +182,13 @@ def test_the_users_module_loads_it_under_its_own_names(module, network, tmp_path
     assert found["embed.weight"].tolist() == module.embed.weight.tolist()
 
 
+def test_a_compressed_checkpoint_gives_its_names_and_not_its_network(module, network, tmp_path):
+    tensors = {name: v.numpy() for name, v in module.state_dict().items()}
+    save_file(tensors | {"penstock.l0.bias.i": np.ones(6, np.float32)}, tmp_path / "own.st")
+    save(network, tmp_path / "new.safetensors", like=tmp_path / "own.st")
+    assert load_file(tmp_path / "new.safetensors").keys() == tensors.keys()
+
+
 def refusal(network, like, tmp_path):
     with pytest.raises(PenstockError) as error:
         save(network, tmp_path / "new.safetensors", like=like)

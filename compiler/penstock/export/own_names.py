@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.compress.network_text import PREFIX
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
 from penstock.frontend.chain import Stack, in_order
@@ -33,7 +34,12 @@ def under_names_of(tensors: Arrays, path: Path, inputs: int) -> tuple[Arrays, li
     tensor of the file was folded into others.
     """
     where, notes = str(path), list[str]()
-    theirs = folded(read_checkpoint(path), where, notes)
+    stored = {  # but for what penstock compress says of the network in float
+        name: values
+        for name, values in read_checkpoint(path).items()
+        if not name.startswith(PREFIX)
+    }
+    theirs = folded(stored, where, notes)
     names = _recurrent_names(theirs, where, notes)
     names |= _linear_names(tensors, theirs, names)
     for own, values in tensors.items():
