@@ -29,17 +29,8 @@ _MODULES = {
     "compile": "entry", "compile_checkpoint": "entry",
 }  # fmt: skip
 _PACKAGES = (
-    "compress",
-    "driver",
-    "entry",
-    "export",
-    "fidelity",
-    "frontend",
-    "ir",
-    "layers",
-    "model",
-    "ops",
-)
+    "compress", "driver", "entry", "export", "fidelity", "frontend", "ir", "layers", "model", "ops",
+)  # fmt: skip
 """Those that are there after ``import penstock`` alone, as if they had been imported."""
 
 

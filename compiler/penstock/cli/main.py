@@ -1,5 +1,4 @@
-"""``penstock``: compress, sensitivity, compile, run, csim, check, lint, export, report,
-bench.
+"""``penstock``: compress, sensitivity, compile, run, csim, check, lint, export, report, bench.
 
 A command is loaded when it is called, with all of the compiler or the runtime that it needs; to
 list the commands, ``COMMANDS`` is enough.
