@@ -28,7 +28,9 @@ _MODULES = {
     "Overflow": "fixed", "Precision": "settings", "Rounding": "fixed", "Validation": "fidelity",
     "compile": "entry", "compile_checkpoint": "entry",
 }  # fmt: skip
-_PACKAGES = ("compress", "driver", "entry", "fidelity", "frontend", "ir", "layers", "model", "ops")
+_PACKAGES = (
+    "compress", "driver", "entry", "export", "fidelity", "frontend", "ir", "layers", "model", "ops",
+)  # fmt: skip
 """Those that are there after ``import penstock`` alone, as if they had been imported."""
 
 

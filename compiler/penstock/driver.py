@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,14 @@ from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields
 from penstock.packing.validate import Proof, validate
 from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
+from penstock.report.notebook import compiled_line, compiled_table
 from penstock.report.report import build_report, render_report
 from penstock.schedule import Schedule
 from penstock.schedule.plan import constant_of
 from penstock.settings import Hardware, Precision
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compiled:
     """What a compile gives. files: path -> content of the whole project folder.
 
@@ -51,7 +52,7 @@ class Compiled:
     report: dict[str, Any]
     notes: list[str]
     error: Fidelity | None
-    files: dict[str, bytes] = field(repr=False)
+    files: dict[str, bytes]
 
     @property
     def graph(self) -> Graph:
@@ -73,6 +74,13 @@ class Compiled:
         path = Path(folder)
         write_project(self.files, path, overwrite)
         return path
+
+    def __repr__(self) -> str:
+        return compiled_line(self.report)
+
+    def _repr_html_(self) -> str:
+        """Of a notebook."""
+        return compiled_table(self.report, self.notes)
 
 
 def compile_model(

@@ -101,6 +101,7 @@ def check(
     project's test bench, if it is built already. tell: takes what is being done, and how far it is.
     engine: another engine, held against the reference on all stimuli as well. Raises PenstockError
     if the weights or vectors are not sound, the C++ does not compile or the test bench breaks off.
+    Examples: docs/python.md.
     """
     tell("proving the packed weights", 0, 1)
     _prove_packing(project)

@@ -16,10 +16,11 @@ from penstock_runtime.engines import preparation
 from penstock_runtime.frames import FrameReader
 from penstock_runtime.project import Project, load_project
 from penstock_runtime.saturated import warn_of
+from penstock_runtime.shown import result_line, result_table
 from penstock_runtime.states import complete, given_state, hidden, saved
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResult:
     """What a run gives.
 
@@ -40,6 +41,13 @@ class RunResult:
         """The tensors of which values were out of range, and so were saturated or wrapped."""
         return [one for one in self.counted if one.count]
 
+    def __repr__(self) -> str:
+        return result_line(self)
+
+    def _repr_html_(self) -> str:
+        """Of a notebook."""
+        return result_table(self)
+
 
 class Interpreter:
     """Runs a project folder.
@@ -50,7 +58,7 @@ class Interpreter:
     at once: lanes are a matter of the hardware, not of the result.
 
     project: the project that is run. engine: the name of what computes it, executable: its graph
-    in it. frames: what reads the frames given to ``run``.
+    in it. frames: what reads the frames given to ``run``. Examples: docs/python.md.
     """
 
     def __init__(self, project: Project | str | Path, engine: Engine | str = "auto") -> None:

@@ -26,7 +26,7 @@ class Session:
     ``Interpreter.run`` takes it; default: zero. Raises PenstockError for a network
     that can't stream: a backward direction begins at a sequence's end, a mean, a maximum or the
     first step is of a whole sequence. Warns, once for each tensor,
-    as ``Interpreter.run`` does.
+    as ``Interpreter.run`` does. Examples: docs/python.md.
     """
 
     def __init__(

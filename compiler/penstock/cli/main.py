@@ -56,6 +56,10 @@ COMMANDS = {
         "lint",
         "Look in a kernel's syntax tree for what Vitis HLS would stumble over.",
     ),
+    "export": (
+        "export",
+        "Write the pruned, quantized network back as a state dict or as an ONNX model.",
+    ),
     "report": (
         "report",
         "Print what a compile found out, or hold it against the reports of Vitis HLS.",

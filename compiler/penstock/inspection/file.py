@@ -157,5 +157,7 @@ def _compile(
     ranges, precision = (None, None) if formats is None else (formats.ranges, formats.precision)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        compiled = compile_model(model, ranges, Hardware(pes=pes), precision)
+        compiled = compile_model(
+            model, ranges, Hardware() if pes is None else Hardware(pes=pes), precision
+        )
     return Outcome.of(compiled.report), [*compiled.notes, *(str(one.message) for one in caught)]

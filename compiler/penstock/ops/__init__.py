@@ -1,7 +1,8 @@
 """The operations.
 
 Adding one: a class here, its twin in templates/hls/ops, a line below, its rule for training in
-compress/rules.py, a case in tests/ops/test_twins.py, which tells what is missing.
+compress/rules.py and for ONNX in export/onnx_ops.py, a case in tests/ops/test_twins.py. Tests tell
+what is missing.
 """
 
 from typing import Any
