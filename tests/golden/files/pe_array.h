@@ -87,10 +87,10 @@ WORDS:
 #pragma HLS UNROLL
         if (here >= OPERAND_END[phase.id][k]) operand = k + 1;
       }
+      const unsigned source = OPERAND_BASE[phase.id][operand] + here;
       // Weights of different scales are brought to one before they are multiplied, not their products.
       const factor_t factor = weight.to_int64() << ALIGN[phase.id][sibling][operand];
       if (factor != 0) {
-        const unsigned source = OPERAND_BASE[phase.id][operand] + here;
         const activations_t activation = vector[p / COPY_PES][source / COPIED].element[source % COPIED];
         sums_t sums = acc[p][bank][address];
       LANES_OF_PE:
