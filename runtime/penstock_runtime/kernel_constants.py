@@ -45,7 +45,7 @@ PART_BITS = 64
 """The kernel takes beats apart in integers of a processor."""
 Constants = dict[str, list[int]]
 Promises = dict[str, tuple[list[str], int | None]]
-"""Variable -> DEPENDENCE pragmas of it as they must be written, and the distance they name."""
+"""Variable -> DEPENDENCE pragmas of it, as they must be written, and the distance they name."""
 ONCE_EACH = (["inter false"], None)
 """Of a memory whose addresses a loop visits once each."""
 

@@ -1,7 +1,8 @@
 """Every pipelined loop of the kernel: how often it goes round in a call, and in which process.
 
-All of them start an iteration in every cycle. C simulation counts the iterations, and penstock
-check compares them with these. The timeline is made of them.
+They start an iteration in every cycle, but for the sums of shared rows and for units that write
+more vectors than a memory has ports. C simulation counts the iterations, and penstock check
+compares them with these. The timeline is made of them.
 """
 
 from __future__ import annotations
