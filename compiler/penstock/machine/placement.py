@@ -24,9 +24,8 @@ TARGETS = {
     "capture": ("lutram",), "accumulators": ("lutram",), "sums": ("lutram",),
     "activations": ("lutram", "uram"), "weights": ("uram",),
 }  # fmt: skip
-"""Where memories of each kind may move: to where they are read as early as in block RAM, but for
-those of which no distance between a write and a read is proven as a latency (``CHAIN_DISTANCE``
-counts words, whatever the memory)."""
+"""Where memories of each kind may move. UltraRAM is read a cycle later than block RAM, so nothing
+goes there whose sums come back: accumulators would need a longer hazard distance."""
 ORDER = ("bram", "uram", "lutram")
 
 
