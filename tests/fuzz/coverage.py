@@ -77,6 +77,7 @@ def _of_hardware(machine: Machine) -> dict[str, bool]:
         for storage, on_chip in storages.items()
     }
     found["a phase pauses"] = bool(machine.pausing)
+    found["packets before the first word"] = any(run.lead > 2 for run in machine.every_run)
     found["words run beside a unit"] = any(own.beside for own in machine.runs.values())
     banks = hardware.accumulator_banks
     found |= {f"banks {count}": banks == count for count in (None, 4, 8, 16)}
