@@ -51,6 +51,8 @@ def draw(seed: int):
         "logits": int(rng.integers(4, 25)), "table_entries": int(pick(64, 256, 2048)),
         "interpolate_bits": int(pick(0, 0, 1, 4, 8)), "row_scales": bool(rng.random() < 0.5),
     }  # fmt: skip
+    if rng.random() < 0.3:  # rows heavier than a PE's share
+        model["full_cell"] = sorted({int(rng.integers(min(cells))) for _ in range(2)})
     return model, hardware, precision
 
 
