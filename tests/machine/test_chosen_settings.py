@@ -146,8 +146,13 @@ def test_what_is_given_is_kept():
 def test_given_pes_get_fewer_units_where_the_default_would_not_fit():
     machine, (note,) = chosen("phones", board="pynq-z2", pes=24)
     assert verdict(machine) is Verdict.FITS and machine.hardware.pes == 24
-    assert note.startswith("for pynq-z2, the compiler chose 2 elements per cycle, no overlap, ")
-    assert ": 8 elements per cycle with overlap would not fit; up to " in note
+    units = machine.hardware.cell_units
+    assert units < 8
+    assert note.startswith(
+        f"for pynq-z2, the compiler chose {units} elements per cycle, no overlap, "
+    )
+    assert ": 8 elements per cycle with overlap would not fit with room; " in note
+    assert note.endswith(" to be planned for")
 
 
 def test_given_pes_that_fit_in_no_way_are_built_as_ever():
@@ -161,20 +166,44 @@ def test_units_of_an_odd_number_of_pes_are_its_largest_divisor():
     assert {pes: Hardware(pes=pes).cell_units for pes in units} == units
 
 
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
-        ({"board": "pynq-z2"}, r"32 PEs would not fit with room; up to \d\d,\d\d\d LUT of 37,240 "
-                               r"to be planned for|more PEs .*must save 5 %"),
-        ({"board": "kv260"}, r"56 PEs would not fit with room; .* to be planned for"),
-        ({"board": "kv260", "weight_storage": "stream"}, r"more PEs save no time, .*|more PEs "
-                                                         r"would save .* at most, and must .*"),
-        ({"board": "u55c"}, r".*(no phase has more than 256|and must save 5 %)"),
-    ],
-)  # fmt: skip
-def test_what_limits_is_said(settings, says):
-    _, notes = chosen("phones", **settings)
-    assert re.fullmatch(rf"for [^:]*: ({says})", notes[-1]), notes[-1]
+SAYS = (
+    r"(?P<next>\d+) PEs would not fit with room; (up to )?[\d,]+ [A-Z].* of [\d,]+ to be planned "
+    r"for",
+    r"more PEs save no time, and must save 5 %",
+    r"more PEs would save [0-4]\.\d % of the time at most, and must save 5 %",
+    r"a PE owns whole rows, and no phase has more than (?P<rows>\d+)",
+)
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "kv260", "zcu104", "u55c"])
+@pytest.mark.parametrize("name", ["digits", "phones"])
+def test_what_limits_is_said_and_true(name, board):
+    machine, notes = chosen(name, board=board)
+    why = notes[-1].partition(": ")[2]
+    (found,) = filter(None, (re.fullmatch(says, why) for says in SAYS))
+    outline = Outline.of(graph_of(name), Hardware(board=board))
+    told = found.groupdict()
+    if "next" in told:
+        count = int(told["next"])
+        assert count == min(count for count in COUNTS if count > machine.hardware.pes)
+    if "rows" in told:
+        assert outline.most_rows == int(told["rows"])
+        assert not any(machine.hardware.pes < count <= outline.most_rows for count in COUNTS)
+
+
+def test_each_limit_is_said_of_a_device_that_has_it():
+    plenty = {"lut": 999_999, "ff": 1_999_999, "bram18": 4_000, "uram": 0, "dsp": 4_000}
+    memory = {"gbps": 400, "ports": 99, "port_bits": 512}
+
+    def why(**changed):
+        told = ",".join(f"{key}={value}" for key, value in (plenty | memory | changed).items())
+        _, notes = chosen("phones", part="xcself", part_resources=told, weight_storage="stream")
+        return notes[-1].partition(": ")[2]
+
+    assert re.fullmatch(SAYS[0], why(lut=30_000))["next"]
+    assert re.search(r" DSP of 16 to be planned for$", why(dsp=20))
+    assert re.fullmatch(f"{SAYS[1]}|{SAYS[2]}", why(gbps=2))
+    assert why() == "a PE owns whole rows, and no phase has more than 256"
 
 
 def test_a_network_that_fits_at_no_count_is_refused_with_what_is_short_and_a_board_that_fits():
