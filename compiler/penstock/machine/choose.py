@@ -98,7 +98,7 @@ def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]
         best = preferred(found)
         if best is not None and best.verdict is Verdict.FITS:
             instead = build(graph, best.hardware)
-            if Candidate(instead).verdict is Verdict.FITS:
+            if Candidate(instead).room > Candidate(machine).room:
                 return instead, [reasons.what(best, hardware, reasons.too_large(machine))]
     return machine, []
 
