@@ -58,7 +58,8 @@ def chosen(graph: Graph, board: str) -> tuple[tuple[str, ...], str]:
         "on chip" if machine.on_chip else "streamed", f"{step:,}",
         f"{step / hardware.clock_mhz:.2f}",
     )  # fmt: skip
-    return row, notes[-1].partition(": ")[2]
+    (choice,) = [note for note in notes if "the compiler chose" in note]
+    return row, choice.partition(": ")[2]
 
 
 def lines(networks: list[str], boards: list[str]) -> Iterator[str]:

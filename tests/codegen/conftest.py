@@ -13,6 +13,8 @@ from codegen.emitted import PROJECTS, Emitted
 from penstock_runtime import csim
 
 HERE = Path(__file__).parent
+UNSHARED = "-fno-gnu-unique"
+"""Else two kernels in one process have one table between them, if it has one name."""
 
 
 @pytest.fixture(scope="session", params=PROJECTS)
@@ -27,7 +29,7 @@ def kernel_objects(project, cpp_flags):
     for source in (project.folder / "kernel/lstm_top.cpp", HERE / "fake_xrt/call_kernel.cpp"):
         objects.append(project.folder / f"{source.stem}.o")
         subprocess.run(
-            [csim.compiler(), *cpp_flags, "-O1", "-fPIC", f"-I{project.folder}/kernel",
+            [csim.compiler(), *cpp_flags, "-O1", "-fPIC", UNSHARED, f"-I{project.folder}/kernel",
              f"-I{HERE}/fake_xrt", "-c", source, "-o", objects[-1]],
             check=True,
         )  # fmt: skip

@@ -54,14 +54,15 @@ def test_rows_are_not_shared_where_too_little_is_won(monkeypatch):
 def test_rows_are_not_shared_where_only_that_does_not_fit(monkeypatch):
     graph, hardware = uneven(), Hardware(pes=8)
     shared, _ = choose.choose(graph, hardware)
-    monkeypatch.setattr(choose, "_room", lambda machine: 2 if machine.parts else 1)
+    room = property(lambda self: 0 if self.machine.parts else 2)
+    monkeypatch.setattr(choose.Candidate, "room", room)
     machine, (note,) = choose.choose(graph, hardware)
     assert machine.parts == ()
     assert note == (
         f"rows are not shared by all PEs: {shared.timeline.step:,} cycles a step instead of "
         f"{machine.timeline.step:,}, but it would not fit with room"
     )
-    monkeypatch.setattr(choose, "_room", lambda machine: 2)
+    monkeypatch.setattr(choose.Candidate, "room", 0)
     assert choose.choose(graph, hardware)[0].parts == shared.parts
 
 

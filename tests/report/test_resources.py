@@ -157,12 +157,15 @@ def test_within_the_estimate_s_error_nobody_can_tell(used, verdict, fits):
 
 
 def test_what_only_synthesis_can_tell_is_noted(compile_network):
-    used = compile_network("pruned").report["resources"]["totals"]["lut"]["used"]
+    first = compile_network("pruned").report
+    used = first["resources"]["totals"]["lut"]["used"]
     told = f"lut={used},ff=9999999,bram18=9999,uram=0,dsp=9999"
-    report = compile_network("pruned", part="xcself-1", part_resources=told).report
+    names = ("elements_per_cycle", "overlap", "weight_storage", "port_bits")
+    given = {"part": "xcself-1"} | {name: first["hardware"][name] for name in names}
+    report = compile_network("pruned", **given, part_resources=told).report
     assert report["resources"]["totals"]["lut"]["fits"] is False
     told = told.replace(f"lut={used}", f"lut={round(used / 0.75)}")
-    report = compile_network("pruned", part="xcself-1", part_resources=told).report
+    report = compile_network("pruned", **given, part_resources=told).report
     lut = report["resources"]["totals"]["lut"]
     assert (lut["fits"], lut["verdict"]) == (None, "unsure")
     assert lut["least"] < used < lut["most"]

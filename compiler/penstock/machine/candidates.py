@@ -82,6 +82,11 @@ class Candidate:
         return next(verdict for verdict in reversed(Verdict) if verdict in verdicts)
 
     @property
+    def room(self) -> int:
+        """More is better: 0 if it does not fit, 1 if that can't be told, 2 if it fits."""
+        return [Verdict.DOES_NOT_FIT, Verdict.UNSURE, Verdict.FITS].index(self.verdict)
+
+    @property
     def worst(self) -> tuple[str, Fit]:
         """The resource that is nearest to its limit, or the furthest beyond it."""
         fits = self.resources.fits

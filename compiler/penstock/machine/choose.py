@@ -118,7 +118,7 @@ def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]
         best = preferred(found)
         if best is not None:
             instead, more = build(graph, best.hardware)
-            if _room(instead) < _room(machine):
+            if Candidate(instead).room > Candidate(machine).room:
                 return instead, [reasons.what(best, hardware, reasons.too_large(machine)), *more]
     return machine, notes
 
@@ -141,14 +141,9 @@ def build(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
     steps = f"{shared.timeline.step:,} cycles a step instead of {plain.timeline.step:,}"
     if shared.timeline.step > (1 - WORTH_A_TREE) * plain.timeline.step:
         return plain, []
-    if _room(shared) > _room(plain):
+    if Candidate(shared).room < Candidate(plain).room:
         return plain, [f"rows are not shared by all PEs: {steps}, but it would not fit with room"]
     return shared, [f"{rows}: {steps}"]
-
-
-def _room(machine: Machine) -> int:
-    """Less is more: whether it fits, is unsure, or does not fit."""
-    return list(Verdict).index(Candidate(machine).verdict)
 
 
 def _rows_in_words(machine: Machine) -> str:

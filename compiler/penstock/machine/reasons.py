@@ -68,7 +68,8 @@ def why_no_more(
 def too_large(machine: Machine) -> str:
     """Why what is chosen by default was not."""
     units, overlap = machine.hardware.cell_units, "with" if machine.hardware.overlaps else "without"
-    return f"{_units(units)} {overlap} overlap would not fit; {_shortage(Candidate(machine))}"
+    shortage = _shortage(Candidate(machine))
+    return f"{_units(units)} {overlap} overlap would not fit with room; {shortage}"
 
 
 def balanced(count: int) -> str:
