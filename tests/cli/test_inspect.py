@@ -62,7 +62,7 @@ def test_a_checkpoint_layer_by_layer_and_matrix_by_matrix(inspect, work):
 def test_what_it_says_of_a_compile_is_what_that_compile_gives(inspect, penstock, work):
     _, found = inspect("model.safetensors")
     assert found["command"] == (
-        "penstock compile model.safetensors -o project --pes 4 --calibration frames.npy"
+        "penstock compile model.safetensors -o project --calibration frames.npy"
     )
     np.save("frames.npy", np.random.default_rng(0).normal(size=(2, 5, INPUTS)))
     assert penstock(*shlex.split(found["command"])[1:]).status == 0
@@ -112,7 +112,7 @@ def test_the_text_says_the_same(penstock, work):
     assert first == "pruned.safetensors: state dict, 4 inputs, 6 outputs"
     assert any("l0.W_ix" in line and "not balanced" in line and "66.7 %" in line for line in rest)
     assert rest[-2].startswith("compiles: ") and "4 PEs" in rest[-2] and "fits" in rest[-2]
-    assert rest[-1].startswith("next: penstock compile pruned.safetensors -o project --pes 4")
+    assert rest[-1].startswith("next: penstock compile pruned.safetensors -o project --calibration")
 
 
 def two_modules():
@@ -138,7 +138,7 @@ def test_a_refusal_is_the_compilers_own_and_says_which_parts_compile(inspect, pe
     ]  # fmt: skip
     assert found["command"] is None, "either could be meant"
     status, part = inspect("two.safetensors", *found["ways"][0]["options"])
-    assert (status, part["inputs"]) == (0, 9) and "--only decoder --pes 4" in part["command"]
+    assert (status, part["inputs"]) == (0, 9) and "--only decoder --calibration" in part["command"]
     text = penstock("inspect", "two.safetensors")
     assert text.status == 1 and f"does not compile: {line}\n" in text.out
     assert "with --only encoder.lstm: is followed\n" in text.out
@@ -221,7 +221,7 @@ def test_an_onnx_file_and_the_operation_that_does_not_compile(inspect, penstock,
     saved(work / "m.onnx", [cell_node("LSTM", weights)], {"x": (*FREE, 3)}, ["Y"], weights)
     status, found = inspect("m.onnx")
     assert (status, found["form"], found["inputs"]) == (0, "ONNX model", 3)
-    assert found["layers"][0]["kind"] == "lstm" and "--pes 4" in found["command"]
+    assert found["layers"][0]["kind"] == "lstm" and "--pes" not in found["command"]
     nodes = [cell_node("LSTM", weights), helper.make_node("Erf", ["Y"], ["z"], "odd")]
     saved(work / "m.onnx", nodes, {"x": (*FREE, 3)}, ["z"], weights)
     status, found = inspect("m.onnx")

@@ -138,8 +138,7 @@ FAULTS = {
     "a column that begins where the last ended": ("(begins ? 0u : place.to_uint())",
                                                   "place.to_uint()"),
     "the scale of another vector": ("queued.operand = operand;", "queued.operand = 0;"),
-    "the activations of another place": ("vector[phase.base + column]",
-                                         "vector[phase.base + (column ^ 1)]"),
+    "the activations of another place": ("+ column];", "+ (column ^ 1)];"),
     "the accumulators of another PE": ("queues[0][1], acc[0][1]", "queues[0][1], acc[0][0]"),
 }  # fmt: skip
 

@@ -177,10 +177,10 @@ OVERLAP_PROMISES = {
         "spmv_group",
     ),
     "a distance where rows are drained": (
-        "acc inter false", "acc inter RAW distance=4 true", "acc", "ways_2_drain",
+        "acc inter false", "acc inter RAW distance=4 true", "acc", "drain",
     ),
     "another array where rows are drained": (
-        "sums inter false", "total inter false", "sums", "ways_2_drain",
+        "sums inter false", "total inter false", "sums", "drain",
     ),
 }  # fmt: skip
 
@@ -195,7 +195,8 @@ def test_a_false_promise_of_a_kernel_that_overlaps_is_found(case, overlapped):
     path.write_text(text.replace(old, new, 1))
     found = wrong_pragmas(overlapped.folder, overlapped.manifest)
     path.write_text(text)
-    assert found[0].name == pragma_of(variable, function)
+    drain = re.search(r"\bways_\d+_drain\b", text)[0]  # the first of them
+    assert found[0].name == pragma_of(variable, drain if function == "drain" else function)
 
 
 @pytest.mark.parametrize(("old", "new"), [

@@ -283,8 +283,8 @@ def graphs(draw: Any) -> Graph:
 
 
 DATAFLOWS = (
-    *({"overlap": overlap} for overlap in (None, None, True, False)),
-    *({"dataflow": "broadcast", "queue_depth": depth} for depth in (None, 1, 3)),
+    *({"overlap": overlap} for overlap in (None, True, True, True, False)),
+    *({"dataflow": "broadcast", "queue_depth": depth} for depth in (None, 1)),
 )
 """Settings that go together."""
 

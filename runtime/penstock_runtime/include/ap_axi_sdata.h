@@ -54,7 +54,7 @@ class stream<axis<T, USER, ID, DEST>, 0> {
 
  private:
   void wait() {
-    const char *const what = "read of the empty port ";
+    const char *const what = "a read of the empty port ";
     if (penstock::DataflowRegion::current() == nullptr) {
       penstock::stop(what + name_ + ", outside a dataflow region");
     }
