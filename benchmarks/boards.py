@@ -1,17 +1,25 @@
 """What the compiler chooses for each board, of networks of some sizes at 10 % density.
 
-    python benchmarks/boards.py [--board NAME] [--network NAME]
+    python benchmarks/boards.py [--board NAME] [--network NAME] [--write]
 
 A network is an LSTM with a Linear head at every step; its weights are random. The time is that of a
-step, waits for memory included.
+step, waits for memory included. ``--write`` puts the table into docs/results.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
+import sys
 from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+from story import RESULTS, replace_section
 
 from penstock.calibration import calibrate
 from penstock.devices import BOARDS
@@ -64,13 +72,14 @@ def chosen(graph: Graph, board: str) -> tuple[tuple[str, ...], str]:
 
 def lines(networks: list[str], boards: list[str]) -> Iterator[str]:
     """The table."""
-    form = "{:<8} {:<12} " + " ".join(["{:>8}"] * len(HEADINGS)) + "  {}"
-    yield form.format("network", "board", *HEADINGS, "what limits")
+    titles = ("network", "board", *HEADINGS, "what limits")
+    yield f"| {' | '.join(titles)} |"
+    yield "|---|---|" + "---:|" * len(HEADINGS) + "---|"
     for name in networks:
         graph = graph_of(*NETWORKS[name])
         for board in boards:
             row, limit = chosen(graph, board)
-            yield form.format(name, board, *row, limit)
+            yield f"| {' | '.join((name, board, *row, limit))} |"
 
 
 def main() -> None:
@@ -79,10 +88,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--board", choices=names)
     parser.add_argument("--network", choices=NETWORKS)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/results.md")
     given = parser.parse_args()
     networks = [given.network] if given.network else list(NETWORKS)
+    printed = []
     for line in lines(networks, [given.board] if given.board else names):
         print(line, flush=True)
+        printed.append(line)
+    if given.write:
+        printed.append(
+            f"\nPrinted by `make bench-boards` on {date.today()}, {os.cpu_count()} cores, "
+            f"{platform.machine()}, Python {platform.python_version()}."
+        )
+        replace_section(RESULTS, "boards", "\n".join(printed))
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     lines += [
         "",
-        f"Printed by `python benchmarks/fit.py` on {date.today()}, {machine}; "
+        f"Printed by `make bench-fit` on {date.today()}, {machine}; "
         f"seed {ese_layer.SEED}.",
     ]
     if options.write:
