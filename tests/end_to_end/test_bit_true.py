@@ -94,6 +94,10 @@ MATRIX = {
     "32 lanes": (
         {"cells": (9,), "outputs": 6, "peephole": True, "head": 3}, {"pes": 4, "lanes": 32}, {},
     ),
+    "32 lanes, on chip, overlapped": (
+        {"cells": (9,), "outputs": 6, "head": 3},
+        {"pes": 4, "lanes": 32, "weight_storage": "onchip", "overlap": True}, {},
+    ),
     "32 elements a cycle, written in two turns": (
         {"inputs": 20, "cells": (64,), "outputs": 32, "head": 3, "at": "step", "density": 0.2},
         {"pes": 32, "elements_per_cycle": 32}, {},

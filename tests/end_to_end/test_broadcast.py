@@ -49,6 +49,14 @@ MATRIX = {
         {"pes": 4, "lanes": 2, "index_bits": 8},
         {"weights": 4, "inputs": 8, "outputs": 8, "row_scales": True},
     ),
+    "32 lanes, on chip": (
+        {"cells": (9,), "outputs": 6, "head": 3},
+        {"pes": 4, "lanes": 32, "weight_storage": "onchip"}, {},
+    ),
+    "frames and results as AXI streams, 4 lanes": (
+        {"inputs": 7, "cells": (8,), "head": 3, "at": "step"},
+        {"pes": 4, "lanes": 4, "io": "stream", "port_bits": 64}, {},
+    ),
     "no weight at all": ({"cells": (4,), "outputs": 3, "density": 0}, {"pes": 2}, {}),
 }  # fmt: skip
 
