@@ -141,8 +141,7 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     lines += [
         "",
-        f"Printed by `make bench-fit` on {date.today()}, {machine}; "
-        f"seed {ese_layer.SEED}.",
+        f"Printed by `make bench-fit` on {date.today()}, {machine}; seed {ese_layer.SEED}.",
     ]
     if options.write:
         replace_section(RESULTS, "fit", "\n".join(lines))

@@ -319,6 +319,7 @@ def _parts(manifest: Manifest) -> Constants:
     if owners:
         found |= {"SHARED_ROWS": [len(owners)], "OWNER": owners, "OWN_ROW": rows}
         found |= {"LEVELS": [(manifest.pes - 1).bit_length()]}
+        found |= {"SHARED_BANKS": [max(p.banks for p in manifest.phases if p.shared)]}
     return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import graphs
 import pytest
 from support import random_model
 
 from penstock import Hardware, PenstockError, Precision
 from penstock.compress import calibrate
+from penstock.devices import PLANNED_SHARE
 from penstock.driver import compile_graph
 from penstock.lowering import lower
 from penstock.machine import choose, describe
@@ -60,7 +63,7 @@ def test_rows_are_not_shared_where_only_that_does_not_fit(monkeypatch):
     assert machine.parts == ()
     assert note == (
         f"rows are not shared by all PEs: {shared.timeline.step:,} cycles a step instead of "
-        f"{machine.timeline.step:,}, but it would not fit with room"
+        f"{machine.timeline.step:,}, but it would not fit"
     )
     monkeypatch.setattr(choose.Candidate, "room", 0)
     assert choose.choose(graph, hardware)[0].parts == shared.parts
@@ -127,3 +130,29 @@ def test_the_adder_over_all_pes_is_counted_where_there_is_one():
     assert adder.count == machine.plan.banks and adder.each.lut >= 7 * machine.accumulator_bits
     plain = describe(graph, schedule(graph, Hardware(pes=8)))
     assert "sums of shared rows" not in {block.name for block in blocks(plain)}
+
+
+@pytest.mark.parametrize("banks", [16, 8, 4])
+def test_banks_are_fewer_where_only_that_fits(banks):
+    network = random_model(inputs=12, cells=(24,), density=0.3)
+    graph = lower(network, calibrate(network, None), Precision())
+    rest = ",ff=999999,bram18=999,uram=0,dsp=999"
+    large = Hardware(
+        pes=8, overlap=False, elements_per_cycle=2, weight_storage="stream", part="xcself",
+        part_resources=f"lut=999999{rest}",
+    )  # fmt: skip
+    asked, _ = choose.build(graph, replace(large, accumulator_banks=banks))
+    most = choose.Candidate(asked).resources.fits["lut"].most
+    scarce = replace(large, part_resources=f"lut={round(most / PLANNED_SHARE['lut']) + 1}{rest}")
+    machine, notes = choose.choose(graph, scarce)
+    assert machine.plan.banks == banks and choose.Candidate(machine).room == 2
+    told = f"{banks} accumulator banks a PE: 16 would not fit with room"
+    assert (told in notes) is (banks < 16)
+    assert choose.choose(graph, replace(scarce, accumulator_banks=16))[0].plan.banks == 16
+
+
+def test_parts_of_shared_rows_are_added_up_in_the_banks_that_hold_them():
+    machine, _ = choose.choose(uneven(), Hardware(pes=8))
+    of_sharing = [one.code.banks for one in machine.plan.products if one.code.shared]
+    assert machine.shared_banks == max(of_sharing)
+    assert describe(uneven(), schedule(uneven(), Hardware(pes=8))).shared_banks == 0

@@ -137,6 +137,31 @@ def test_no_count_that_was_left_out_would_have_been_faster():
     assert found.hardware == best.hardware
 
 
+def test_counts_that_were_left_out_are_tried_if_the_best_does_not_fit(monkeypatch):
+    graph, hardware = graph_of("phones"), Hardware(board="kv260")
+    first, _ = choose(graph, hardware)
+    by_estimate = Candidate.verdict.fget
+
+    def verdict_of(one):
+        is_scheduled = bool(one.machine.plan.products[0].waste)  # an outline knows of none
+        if is_scheduled and one.pes >= first.hardware.pes:
+            return Verdict.DOES_NOT_FIT
+        return by_estimate(one)
+
+    monkeypatch.setattr(Candidate, "verdict", property(verdict_of))
+    machine, _ = choose(graph, hardware)
+    outline = Outline.of(graph, hardware)
+    fewer = [
+        one.cycles
+        for pes in COUNTS
+        if pes < first.hardware.pes
+        for one in of_count(outline, replace(hardware, pes=pes))
+        if one.verdict is Verdict.FITS
+    ]
+    assert machine.hardware.pes < first.hardware.pes
+    assert Candidate(machine).cycles <= 1.1 * min(fewer)
+
+
 def test_what_is_given_is_kept():
     given = {"elements_per_cycle": 5, "overlap": True, "weight_storage": "stream", "lanes": 2}
     machine, _ = chosen("phones", board="zcu104", **given)

@@ -205,7 +205,7 @@ def adders_of_parts(machine: Machine) -> tuple[Block, ...]:
     hardware, bits = machine.hardware, machine.accumulator_bits
     adder = logic.adder(bits) + logic.register(bits)
     tree = adder * (hardware.pes - 1) + logic.multiplexer(2, bits) * hardware.pes
-    count = machine.plan.banks * hardware.lanes
+    count = machine.shared_banks * hardware.lanes
     return (Block("sums of shared rows", count, tree),)
 
 

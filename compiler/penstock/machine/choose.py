@@ -20,6 +20,7 @@ from penstock.machine.resources import Verdict, estimate
 from penstock.schedule import Schedule, schedule
 from penstock.schedule.arrange import WORTH_A_TREE
 from penstock.schedule.outline import Outline
+from penstock.schedule.plan import BANK_CHOICES
 from penstock.settings import DEFAULT_PART, Hardware
 
 ESE_PES = MOST_UNNAMED = 32
@@ -92,14 +93,14 @@ def _scheduled(
     """
     found = explore(outline, hardware, most)
     while (best := preferred(found)) is not None:
-        machine, notes = build(outline.graph, best.hardware)
+        machine, notes = build(outline.graph, best.hardware, needs_room=True)
         real = Candidate(machine)
         if real.verdict is Verdict.FITS or real.verdict is best.verdict:
             return machine, notes, best, found
         found = [one for one in found if not _as_large(one, best)]
         found.append(real)
         fewer = [count for count in counts(hardware, most) if count < best.pes]
-        if preferred(found) is None and fewer:
+        if fewer:  # some were left out, for they are slower than the best was thought to be
             found += explore(outline, hardware, fewer[-1])
     raise reasons.nothing_fits(outline.graph, found, hardware)
 
@@ -123,12 +124,26 @@ def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]
     return machine, notes
 
 
-def build(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+def build(graph: Graph, hardware: Hardware, needs_room: bool = False) -> tuple[Machine, list[str]]:
     """The machine of settings that leave only the weights' place open, and what to say of it.
 
-    With shared rows if a step is shorter for it and it fits as well as without. Raises
-    PenstockError for what can't be built.
+    With fewer accumulator banks than keep bubbles rare, if only then it fits. needs_room: rows are
+    not shared where it can't be told any more whether that fits. Raises PenstockError for what
+    can't be built.
     """
+    machine, notes = _with_rows(graph, hardware, needs_room)
+    room, banks = Candidate(machine).room, machine.plan.banks
+    if hardware.accumulator_banks is None and room < Candidate.ROOM:
+        for fewer in (count for count in reversed(BANK_CHOICES) if count < banks):
+            other, more = _with_rows(graph, replace(hardware, accumulator_banks=fewer), needs_room)
+            if Candidate(other).room > room:
+                told = f"{fewer} accumulator banks a PE: {banks} would not fit with room"
+                machine, notes, room = other, [*more, told], Candidate(other).room
+    return machine, notes
+
+
+def _with_rows(graph: Graph, hardware: Hardware, needs_room: bool) -> tuple[Machine, list[str]]:
+    """With shared rows if a step is shorter for it, and it fits where it does without."""
     plan = schedule(graph, hardware, share=True)
     shared = choose_weights(graph, plan)
     if not shared.parts:
@@ -141,8 +156,10 @@ def build(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
     steps = f"{shared.timeline.step:,} cycles a step instead of {plain.timeline.step:,}"
     if shared.timeline.step > (1 - WORTH_A_TREE) * plain.timeline.step:
         return plain, []
-    if Candidate(shared).room < Candidate(plain).room:
-        return plain, [f"rows are not shared by all PEs: {steps}, but it would not fit with room"]
+    room = Candidate(shared).room
+    if room < Candidate(plain).room and (needs_room or room == 0):
+        with_room = " with room" if needs_room else ""
+        return plain, [f"rows are not shared by all PEs: {steps}, but it would not fit{with_room}"]
     return shared, [f"{rows}: {steps}"]
 
 

@@ -261,6 +261,11 @@ class Machine:
         return parts(self.plan, self.rows)
 
     @property
+    def shared_banks(self) -> int:
+        """Accumulator banks that hold parts of shared rows, in any phase."""
+        return max((p.code.banks for p in self.plan.products if p.code.shared), default=0)
+
+    @property
     def every_run(self) -> list[Run]:
         """All runs, those before the steps as well."""
         return [

@@ -132,7 +132,9 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     names += (
         ["MAX_PACKETS", "COPIED", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
     )
-    names += ["SHARED_ROWS", "LEVELS", "OWNER", "OWN_ROW"] if context["parts"] else []
+    names += (
+        ["SHARED_ROWS", "SHARED_BANKS", "LEVELS", "OWNER", "OWN_ROW"] if context["parts"] else []
+    )
     has_operands = context["is_aligned"] or context["is_scattered"]
     names += ["OPERANDS", "OPERAND_END"] if has_operands else []
     names += ["ALIGN"] if context["is_aligned"] else []
@@ -159,6 +161,7 @@ def _parts(machine: Machine, names: Names) -> dict[str, Any]:
     pes = machine.hardware.pes
     return {
         "parts": codes, "parts_interval": PARTS_INTERVAL, "levels": tree_levels(pes),
+        "shared_banks": machine.shared_banks,
         "most_parts": max((code["rows"] for code in codes), default=0),
         "parts_bits": {
             "first": machine.rows.depth.bit_length(),
