@@ -23,9 +23,9 @@ from story import RESULTS, replace_section
 from ese_step import POINTER_BITS, SEED, explained, implied_nonzeros, pointer_bits
 from masks import masks
 from penstock.bounds import DEEPEST_QUEUE
-from penstock.schedule import schedule
+from penstock.machine.choose import choose
 from penstock.settings import Hardware
-from utilization import layer, utilization
+from utilization import ese_layer, utilization
 
 DEPTHS = (1, 2, 4, 8, 16, 32, DEEPEST_QUEUE)
 """The deepest is as good as one without an end: no phase of the layer has more columns."""
@@ -35,10 +35,10 @@ def percent_of_masks(pes: int, depths: Sequence[int] = DEPTHS) -> dict[str, list
     """Mask -> utilization for each depth, then of the gather dataflow, in per cent."""
     found = {}
     for name, own in masks(pes):
-        graph = layer(*own)
+        graph = ese_layer(*own)
         settings = [Hardware(pes=pes, dataflow="broadcast", queue_depth=depth) for depth in depths]
-        plans = [schedule(graph, hardware) for hardware in (*settings, Hardware(pes=pes))]
-        found[name] = [f"{100 * utilization(plan):.1f}" for plan in plans]
+        machines = [choose(graph, hardware)[0] for hardware in (*settings, Hardware(pes=pes))]
+        found[name] = [f"{utilization(machine):.1f}" for machine in machines]
     return found
 
 

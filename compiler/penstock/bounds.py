@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 MAX_PES = 1024
+MOST_PARTITIONS = 1024
+"""Memories that an array may be cut into: older tools stop there (XFORM 203-103)."""
 MAX_CELL_UNITS = 64
 FASTEST_MHZ = 1000.0
 LANE_CHOICES = (1, 2, 4, 8, 16, 32)

@@ -212,7 +212,10 @@ def described(part: str, resources: str) -> Device:
     told = {key: value for key, _, value in pairs}
     numbers = {key: float(value) for key, value in told.items() if _is_number(value)}
     wanted = {*DIE_KEYS, *(MEMORY_KEYS if told.keys() & set(MEMORY_KEYS) else ())}
-    if len(pairs) != len(told) or told.keys() != wanted or numbers.keys() != wanted:
+    is_whole = all(number.is_integer() for key, number in numbers.items() if key != "gbps")
+    of_memory = [numbers.get(key, 1) for key in MEMORY_KEYS]
+    is_known = len(pairs) == len(told) and told.keys() == wanted == numbers.keys()
+    if not is_known or not is_whole or min(of_memory) <= 0:
         raise PenstockError(
             f"the part's resources {resources!r} can't be read", "hardware settings",
             f"write {DESCRIPTION}, whole numbers but for gbps",

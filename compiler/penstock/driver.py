@@ -17,7 +17,7 @@ from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
 from penstock.folding import fold_inputs
-from penstock.golden import GOLDEN_STARTS, GOLDEN_STEPS, golden_vectors
+from penstock.golden import GOLDEN_STARTS, golden_steps, golden_vectors
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph
 from penstock.ir.verify import verify
@@ -210,7 +210,7 @@ def compile_graph(
     report = build_report(
         machine, proof, model, [*notes, *chosen], input_exponents, compared, hardware.left_open
     )
-    texts = emit_kernel(machine, GOLDEN_STEPS)
+    texts = emit_kernel(machine, golden_steps(machine))
     texts |= emit_project_files(machine, texts, input_exponents)
     texts |= render_report(report)
     texts["weights/manifest.json"] = manifest.to_json()
@@ -245,7 +245,7 @@ def pack(
             tuple(result.node.name for result in machine.results), machine.rows.depth,
             tuple(machine.rows.first[phase.name] for phase in machine.products), _runs(machine),
         ),
-        Golden(len(GOLDEN_STARTS), GOLDEN_STEPS),
+        Golden(len(GOLDEN_STARTS), golden_steps(machine)),
         tuple(LoopFields(loop.name, str(loop.process), loop.when, loop.iterations)
               for loop in machine.loops),
     )  # fmt: skip

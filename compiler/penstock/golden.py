@@ -9,7 +9,7 @@ from penstock.ir.evaluate import evaluate
 from penstock.machine import Machine
 from penstock.packing.vectors import START_CARRIED, START_GIVEN, START_ZERO, Call, vector_file
 
-GOLDEN_STEPS = 3
+MOST_STEPS = 3
 GOLDEN_SEED = 7
 GOLDEN_STARTS = (START_ZERO, START_CARRIED, START_GIVEN)
 """So that co-simulation goes every way that a call can begin and end."""
@@ -22,7 +22,8 @@ def golden_vectors(machine: Machine) -> bytes:
     graph, beats = machine.graph, machine.beats
     generator = np.random.default_rng(GOLDEN_SEED)
     source = machine.input.tensor
-    shape = (beats.lanes, GOLDEN_STEPS, source.length)
+    steps = golden_steps(machine)
+    shape = (beats.lanes, steps, source.length)
     layouts = {state.name: state.layout for state in machine.kept.states}
     calls, state = [], None
     for start in GOLDEN_STARTS:
@@ -31,7 +32,7 @@ def golden_vectors(machine: Machine) -> bytes:
         if start == START_GIVEN:
             state = _any_state(machine, generator)
         given = beats.state_to_beats(state, layouts) if start == START_GIVEN and state else b""
-        lengths = _lengths(beats.lanes, start)
+        lengths = _lengths(beats.lanes, steps, start)
         result = evaluate(graph, x, lengths, state)
         state = {name: result.state[name] for name in layouts}
         store = start != START_ZERO
@@ -43,8 +44,13 @@ def golden_vectors(machine: Machine) -> bytes:
     return vector_file(calls, beats)
 
 
-def _lengths(lanes: int, start: int) -> IntArray:
-    lengths = np.maximum(GOLDEN_STEPS - np.arange(lanes), 1)
+def golden_steps(machine: Machine) -> int:
+    """Steps of each call: three, or as many as the kernel takes."""
+    return min(MOST_STEPS, machine.max_steps or MOST_STEPS)
+
+
+def _lengths(lanes: int, steps: int, start: int) -> IntArray:
+    lengths = np.maximum(steps - np.arange(lanes), 1)
     if start == START_GIVEN and lanes > 1:
         lengths[-1] = 0
     return lengths

@@ -91,6 +91,8 @@ def test_an_unknown_part_may_be_described():
 @pytest.mark.parametrize(
     "told",
     ["", "lut", "lut=1", TOLD.replace("lut", "luts"), TOLD.replace("5", "five"), f"{TOLD},lut=1",
+     f"{TOLD},gbps=0,ports=1,port_bits=64", f"{TOLD},gbps=2,ports=0,port_bits=64",
+     f"{TOLD},gbps=2,ports=1,port_bits=0", TOLD.replace("100", "100.5"),
      f"{TOLD},gbps=1", f"{TOLD},x=1", TOLD.replace("100", "1e3"), TOLD.replace("100", "-1")],
 )  # fmt: skip
 def test_a_description_that_is_none_is_refused(told):

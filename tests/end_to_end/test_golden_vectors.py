@@ -7,13 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support import random_model
 
+from penstock import Hardware
 from penstock.cli import main
+from penstock.driver import compile_model
 from penstock.errors import PenstockError
 from penstock.packing.vectors import START_GIVEN, parse_vector_file, vector_file
 from penstock_runtime import load_project
 from penstock_runtime.compare import check
 from penstock_runtime.csim import build, csim, run_testbench
+from penstock_runtime.golden import read_golden, wrong_golden
 
 VECTORS = "tb/vectors.dat"
 
@@ -183,3 +187,12 @@ def test_a_vector_file_is_read_as_it_was_written(folder):
     again = parse_vector_file(content, project.ports, project.inputs)
     assert vector_file(again, project.ports) == content
     assert np.array_equal(again[0].x, calls[0].x) and again[0].reload is True
+
+
+@pytest.mark.parametrize("max_steps", [1, 2])
+def test_a_call_has_no_more_steps_than_the_kernel_takes(max_steps, tmp_path):
+    network = random_model(cells=(4,), bidirectional=True, head=2, pes=2)
+    compiled = compile_model(network, None, Hardware(pes=2, max_steps=max_steps))
+    assert compiled.manifest.golden.steps == max_steps
+    project = load_project(compiled.write(tmp_path / "project"))
+    assert wrong_golden(project, read_golden(project)) is None

@@ -9,6 +9,7 @@ import pytest
 from support import random_model
 
 from penstock import Hardware, PenstockError, Precision
+from penstock.bounds import MOST_PARTITIONS
 from penstock.calibration import calibrate
 from penstock.devices import BOARDS, board_of, known_device
 from penstock.driver import compile_model
@@ -206,6 +207,7 @@ SAYS = (
     r"more PEs save no time, and must save 5 %",
     r"more PEs would save [0-4]\.\d % of the time at most, and must save 5 %",
     r"a PE owns whole rows, and no phase has more than (?P<rows>\d+)",
+    r"accumulators of more PEs would be cut into more than 1,024 memories, which .* refuse",
 )
 
 
@@ -349,3 +351,20 @@ def test_a_chosen_kernel_is_bit_true(cpp_flags, tmp_path):
     compiled = compile_model(random_model(cells=(24,), head=3), None, Hardware(board="pynq-z2"))
     result = check(load_project(compiled.write(tmp_path / "project")))
     assert result.passed
+
+
+def test_no_kernel_is_chosen_whose_accumulators_are_cut_into_too_many_memories():
+    """penstock lint would refuse it."""
+    machine, notes = chosen("phones", board="u55c")
+    assert machine.partitions <= MOST_PARTITIONS and machine.hardware.pes >= 64
+    given = {"pes": 128, "accumulator_banks": 16}
+    machine, notes = choose(graph_of("phones"), Hardware(board="u55c", **given))
+    assert machine.partitions == 2_048
+    assert told(notes, "array of accumulators").endswith("at most: penstock check will say so")
+
+
+def test_ports_wider_than_any_are_not_chosen():
+    with pytest.raises(PenstockError, match="32 lanes of 32 bits do not fit a port of 512"):
+        network = random_model(cells=(4,), head=2, activation="sigmoid", pes=2)
+        graph = lower(network, calibrate(network, None), Precision(outputs=18))
+        choose(graph, Hardware(pes=2, lanes=32))

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
-from penstock.bounds import MAX_PES
+from penstock.bounds import MOST_PARTITIONS
 from penstock.machine.machine import Machine, describe
 from penstock.machine.resources import Fit, Resources, Verdict, estimate
 from penstock.machine.timeline import LONG
 from penstock.schedule.outline import Outline
+from penstock.schedule.plan import BANK_CHOICES
 from penstock.settings import Hardware
 
 COUNTS = frozenset(quarters * 2**k // 4 for k in range(11) for quarters in (4, 5, 6, 7))
@@ -122,9 +123,9 @@ def candidate(outline: Outline, hardware: Hardware, on_chip: bool) -> Candidate:
 
 def counts(hardware: Hardware, most: int) -> list[int]:
     """PEs to be tried, of at most so many, in ascending order."""
-    units = hardware.elements_per_cycle or 1
-    tried = {*COUNTS, *(units * count for count in COUNTS)}
-    return sorted(count for count in tried if count <= min(most, MAX_PES) and count % units == 0)
+    units, banks = hardware.elements_per_cycle or 1, hardware.accumulator_banks or BANK_CHOICES[0]
+    tried, limit = {*COUNTS, *(units * count for count in COUNTS)}, MOST_PARTITIONS // banks
+    return sorted(count for count in tried if count <= min(most, limit) and count % units == 0)
 
 
 def explore(outline: Outline, hardware: Hardware, most: int) -> list[Candidate]:

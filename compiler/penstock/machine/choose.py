@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from penstock.bounds import MOST_PARTITIONS
 from penstock.errors import PenstockError
 from penstock.ir import Graph
 from penstock.machine import reasons
@@ -23,6 +24,7 @@ from penstock.schedule.outline import Outline
 from penstock.schedule.plan import BANK_CHOICES
 from penstock.settings import DEFAULT_PART, Hardware
 
+WIDEST_PORT = 512
 ESE_PES = MOST_UNNAMED = 32
 """PEs where no device was named."""
 
@@ -41,7 +43,8 @@ def choose(
         return machine, [*notes, *more]
     if hardware.pes is not None:
         machine, more = _on_given_pes(graph, hardware)
-        return machine, [*notes, *more, *reasons.odd_count(machine, hardware)]
+        remarks = [*reasons.odd_count(machine, hardware), *reasons.partitions(machine)]
+        return machine, [*notes, *more, *remarks]
     if balanced_for is not None:
         machine, more = _on_given_pes(graph, replace(hardware, pes=balanced_for))
         if fits(machine):
@@ -77,7 +80,8 @@ def is_named(hardware: Hardware) -> bool:
 def _wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
     """With ports that hold an element with all its lanes, if their width is the device's."""
     needed = io_bits(graph) * hardware.lanes
-    if hardware.port_bits >= needed or hardware.port_bits != hardware.device.port_bits:
+    is_default = hardware.port_bits == hardware.device.port_bits
+    if hardware.port_bits >= needed or needed > WIDEST_PORT or not is_default:
         return hardware, []
     note = f"memory ports have {needed} bits, wide enough for an element with all its lanes"
     return replace(hardware, port_bits=needed), [note]
@@ -94,6 +98,10 @@ def _scheduled(
     found = explore(outline, hardware, most)
     while (best := preferred(found)) is not None:
         machine, notes = build(outline.graph, best.hardware, needs_room=True)
+        if machine.partitions > MOST_PARTITIONS:  # then fewer banks, if more bubbles
+            banks = max(count for count in BANK_CHOICES if count * best.pes <= MOST_PARTITIONS)
+            narrower = replace(best.hardware, accumulator_banks=banks)
+            machine, notes = build(outline.graph, narrower, needs_room=True)
         real = Candidate(machine)
         if real.verdict is Verdict.FITS or real.verdict is best.verdict:
             return machine, notes, best, found

@@ -261,6 +261,11 @@ class Machine:
         return parts(self.plan, self.rows)
 
     @property
+    def partitions(self) -> int:
+        """Memories that the array of accumulators is cut into, which is cut into the most."""
+        return self.hardware.pes * self.plan.banks
+
+    @property
     def shared_banks(self) -> int:
         """Accumulator banks that hold parts of shared rows, in any phase."""
         return max((p.code.banks for p in self.plan.products if p.code.shared), default=0)

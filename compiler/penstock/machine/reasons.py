@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from operator import attrgetter
 
+from penstock.bounds import MOST_PARTITIONS
 from penstock.devices import BOARDS
 from penstock.errors import PenstockError
 from penstock.ir import Graph
@@ -48,6 +49,11 @@ def why_no_more(
     if chosen.verdict is Verdict.UNSURE:
         return f"nothing surely fits with room; {_shortage(chosen)}"
     more = [count for count in counts(asked, outline.most_rows) if count > chosen.hardware.pes]
+    if not more and any(chosen.pes < count <= outline.most_rows for count in COUNTS):
+        return (
+            f"accumulators of more PEs would be cut into more than {MOST_PARTITIONS:,} memories, "
+            "which older tools refuse"
+        )
     if not more:
         return f"a PE owns whole rows, and no phase has more than {outline.most_rows}"
     if more[0] > most:
@@ -70,6 +76,16 @@ def too_large(machine: Machine) -> str:
     units, overlap = machine.hardware.cell_units, "with" if machine.hardware.overlaps else "without"
     shortage = _shortage(Candidate(machine))
     return f"{_units(units)} {overlap} overlap would not fit with room; {shortage}"
+
+
+def partitions(machine: Machine) -> list[str]:
+    """What ``penstock lint`` will say of the array of accumulators."""
+    if machine.partitions <= MOST_PARTITIONS:
+        return []
+    return [
+        f"the array of accumulators is cut into {machine.partitions:,} memories, and older tools "
+        f"take {MOST_PARTITIONS:,} at most: penstock check will say so"
+    ]
 
 
 def balanced(count: int) -> str:

@@ -109,10 +109,10 @@ def _check_region(
     for channel in channels:
         _check_channel(channel, uses, findings)
     for port in function.parameters:
-        if port.type.pointers or port.type.is_stream:
-            _check_users(port, uses, findings)
-        elif port.type.dims and not port.type.is_stream:
+        if port.type.dims:
             _check_rows(port, uses, findings)
+        elif port.type.pointers or port.type.is_stream:
+            _check_users(port, uses, findings)
 
 
 def _is_channel(item: Declare) -> bool:
