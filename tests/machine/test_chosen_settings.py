@@ -368,3 +368,24 @@ def test_ports_wider_than_any_are_not_chosen():
         network = random_model(cells=(4,), head=2, activation="sigmoid", pes=2)
         graph = lower(network, calibrate(network, None), Precision(outputs=18))
         choose(graph, Hardware(pes=2, lanes=32))
+
+
+def test_weights_stay_on_chip_if_it_is_faster_and_fits_no_worse():
+    """Logic that can't fit is no reason to wait for memory."""
+    machine, _ = chosen("phones", board="pynq-z2", pes=31)
+    streamed, _ = chosen("phones", board="pynq-z2", pes=31, weight_storage="stream")
+    kept, _ = chosen("phones", board="pynq-z2", pes=31, weight_storage="onchip")
+    assert kept.timeline.step < streamed.timeline.step
+    assert Candidate(kept).room >= Candidate(streamed).room
+    assert machine.on_chip
+
+
+def test_pes_that_need_too_many_ports_are_not_taken_for_balance():
+    network = random_model(inputs=20, cells=(220,), density=0.03, pes=4)
+    graph = lower(network, calibrate(network, None), Precision(weights=6))
+    hardware = Hardware(board="u55c", weight_storage="stream", overlap=False)
+    asked, _ = choose(graph, replace(hardware, pes=185))
+    assert Candidate(asked).resources.bandwidth.are_too_many
+    machine, notes = choose(graph, hardware, balanced_for=185)
+    assert machine.hardware.pes != 185
+    assert told(notes, "balanced for").endswith("185 PEs, which do not fit")

@@ -17,7 +17,7 @@ from penstock.ir import Graph
 from penstock.machine import reasons
 from penstock.machine.candidates import Candidate, counts, explore, of_count, preferred
 from penstock.machine.machine import Machine, describe, io_bits
-from penstock.machine.resources import Verdict, estimate
+from penstock.machine.resources import Verdict
 from penstock.schedule import Schedule, schedule
 from penstock.schedule.arrange import WORTH_A_TREE
 from penstock.schedule.outline import Outline
@@ -47,7 +47,7 @@ def choose(
         return machine, [*notes, *more, *remarks]
     if balanced_for is not None:
         machine, more = _on_given_pes(graph, replace(hardware, pes=balanced_for))
-        if fits(machine):
+        if Candidate(machine).room > 0:
             return machine, [*notes, reasons.balanced(balanced_for), *more]
         notes = [*notes, f"{reasons.balanced(balanced_for)}, which do not fit"]
     outline = Outline.of(graph, hardware)
@@ -191,9 +191,4 @@ def choose_weights(graph: Graph, plan: Schedule) -> Machine:
         return streamed
     kept = describe(graph, plan, on_chip=True)
     is_faster = kept.timeline.step < streamed.timeline.step
-    return kept if is_faster and fits(kept) else streamed
-
-
-def fits(machine: Machine) -> bool:
-    """False if more of a resource is taken than should be planned for."""
-    return all(fit.fits is not False for fit in estimate(machine).fits.values())
+    return kept if is_faster and Candidate(kept).room >= Candidate(streamed).room else streamed

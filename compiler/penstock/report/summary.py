@@ -56,7 +56,9 @@ def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
               f"bound {number(totals['bound'])} of {plural(totals['words'], 'word')}"),
         _tile("Weight stream", f"{number(timeline['weight_gb_per_s_peak'], 1)} GB/s",
               f"peak, {number(timeline['weight_gb_per_s_mean'], 1)} on average{offered}",
-              "bad" if timeline["stall_cycles"] else ""),
+              "bad" if timeline["stall_cycles"] else "")
+        if timeline["weight_gb_per_s_peak"] else
+        _tile("Weight stream", "none", "the weights stay on chip"),
     ]  # fmt: skip
 
 

@@ -60,9 +60,10 @@ def _bandwidth(machine: Machine, microseconds: float) -> dict[str, Any]:
     hardware = machine.hardware
     step_bytes = machine.step_weight_beats * machine.groups.groups * hardware.port_bits // 8
     entry_bits = max(product.code.entry_bits for product in machine.plan.products)
+    word_bytes = 0.0 if machine.on_chip else hardware.pes * entry_bits / 8
     return {
         "weight_bytes_per_step": step_bytes,
-        "weight_gb_per_s_peak": hardware.pes * entry_bits / 8 * hardware.clock_mhz / 1e3,
+        "weight_gb_per_s_peak": word_bytes * hardware.clock_mhz / 1e3,
         "weight_gb_per_s_mean": step_bytes / microseconds / 1e3,
     }
 

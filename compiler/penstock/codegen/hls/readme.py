@@ -11,7 +11,7 @@ from penstock.machine import Machine
 from penstock.machine.logic import ERROR
 from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Phase
-from penstock.machine.resources import Verdict, estimate
+from penstock.machine.resources import NAMES, Verdict, estimate
 from penstock.packing.vectors import parameter_offsets
 
 WORK = {
@@ -71,10 +71,12 @@ def _fit(machine: Machine) -> str:
     """What the estimate says of the device, and of what it is not sure."""
     found = estimate(machine)
     told = [
-        f"{name.upper().replace('_', ' ')} {fit.verdict}"
+        f"{NAMES[name]} {fit.verdict}"
         for name, fit in found.fits.items()
         if fit.verdict is not Verdict.FITS
     ]
+    if found.bandwidth.are_too_many:
+        told.append(f"{len(found.bandwidth.ports)} memory ports of {found.bandwidth.port_limit}")
     device = found.device.name
     if not told:
         return f"fits {device}; logic within {ERROR:.0%} of open synthesis, see report.html"
