@@ -56,7 +56,7 @@ def choose(
         machine, more = build(graph, replace(hardware, pes=hardware.elements_per_cycle))
         return machine, [*notes, *more]
     machine, more, best, found = _scheduled(outline, hardware, most)
-    why = reasons.why_no_more(outline, hardware, best, found, most)
+    why = reasons.why_no_more(outline, hardware, best, found, most, bool(machine.parts))
     return machine, [*notes, reasons.what(best, hardware, why), *more]
 
 

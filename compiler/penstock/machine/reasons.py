@@ -43,9 +43,12 @@ def what(chosen: Candidate, asked: Hardware, why: str) -> str:
 
 
 def why_no_more(
-    outline: Outline, asked: Hardware, chosen: Candidate, found: list[Candidate], most: int
-) -> str:
-    """What is in the way of more PEs. most: PEs that may be chosen."""
+    outline: Outline, asked: Hardware, chosen: Candidate, found: list[Candidate], most: int,
+    shares: bool,
+) -> str:  # fmt: skip
+    """What is in the way of more PEs. most: PEs that may be chosen. shares: all PEs share rows in
+    what was chosen, of which outlines know nothing."""
+    by_outline = ", by estimates without shared rows" if shares else ""
     if chosen.verdict is Verdict.UNSURE:
         return f"nothing surely fits with room; {_shortage(chosen)}"
     more = [count for count in counts(asked, outline.most_rows) if count > chosen.hardware.pes]
@@ -55,7 +58,7 @@ def why_no_more(
             "which older tools refuse"
         )
     if not more:
-        return f"a PE owns whole rows, and no phase has more than {outline.most_rows}"
+        return f"no phase has more than {outline.most_rows} rows"
     if more[0] > most:
         return f"more than {most} only for a device that is named (--board, --part, or --pes)"
     of_next = [one for one in found if one.hardware.pes == more[0]]
@@ -66,9 +69,9 @@ def why_no_more(
         more_save = (
             f"would save {_percent(saved, 1)} of the time at most" if saved > 0 else "save no time"
         )
-        return f"more PEs {more_save}, and must save {_percent(WITHIN, 0)}"
+        return f"more PEs {more_save}, and must save {_percent(WITHIN, 0)}{by_outline}"
     nearest = min(of_next, key=attrgetter("most_share"))
-    return f"{_pes(more[0])} would not fit with room; {_shortage(nearest)}"
+    return f"{_pes(more[0])} would not fit with room; {_shortage(nearest)}{by_outline}"
 
 
 def too_large(machine: Machine) -> str:
@@ -110,6 +113,7 @@ def odd_count(machine: Machine, asked: Hardware) -> list[str]:
     better = [
         one for one in rounder
         if one.step < own.step and one.work < (1 - WORTH_TELLING) * own.work
+        and one.room >= own.room
     ]  # fmt: skip
     if not better:
         return []

@@ -231,14 +231,14 @@ FRAMES:
 #pragma HLS LOOP_TRIPCOUNT max=256
   CHUNKS_OF_FRAME:
     for (unsigned k = 0; k < INPUT_POSITIONS / IO_CHUNK; ++k) {
-  #pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II=1
       COUNT(LOOP_CHUNKS_OF_FRAME);
       if (k % (IO_PER_BEAT / IO_CHUNK) == 0 && k * IO_CHUNK < INPUTS) beat = beats.read();
     ELEMENTS_OF_CHUNK:
       for (int n = 0; n < IO_CHUNK; ++n) {
-  #pragma HLS UNROLL
+#pragma HLS UNROLL
         for (int way = 0; way < LANES; ++way) {
-  #pragma HLS UNROLL
+#pragma HLS UNROLL
           const int low = (n * LANES + way) * IO_BITS;
           ap_int<IO_BITS> value;
           value = beat.range(low + IO_BITS - 1, low);
