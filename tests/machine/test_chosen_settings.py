@@ -360,7 +360,15 @@ def test_no_kernel_is_chosen_whose_accumulators_are_cut_into_too_many_memories()
     given = {"pes": 128, "accumulator_banks": 16}
     machine, notes = choose(graph_of("phones"), Hardware(board="u55c", **given))
     assert machine.partitions == 2_048
-    assert told(notes, "array of accumulators").endswith("at most: penstock check will say so")
+    assert told(notes, "array of accumulators").endswith(
+        "at most: penstock check will say so; --accumulator-banks 8 stays within it, with more "
+        "bubbles"
+    )
+    for dataflow in ("gather", "broadcast"):
+        machine, notes = choose(graph_of("phones"), Hardware(dataflow=dataflow, pes=128,
+                                                             accumulator_banks=8))  # fmt: skip
+        assert machine.partitions == 1_024
+        assert not any("array of accumulators" in note for note in notes)
 
 
 def test_ports_wider_than_any_are_not_chosen():

@@ -77,10 +77,6 @@ class Relative(OwnedRows, msgspec.Struct, frozen=True, tag="relative", tag_field
         placed["last"][-1] = 1
         return Entries(placed)
 
-    def head_words(self, phase: PhaseCode, nonzeros: NonZeros, operands: int, words: int) -> int:
-        """None: every activation is there before the first word."""
-        return 0
-
     def decode(self, phase: PhaseCode, entries: Entries) -> tuple[NonZeros, IntArray]:
         """See ``Format``. Raises ValueError for columns or rows that the phase does not have."""
         starts = _starts(phase, entries)

@@ -9,7 +9,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
 
 from penstock.bounds import MOST_PARTITIONS
 from penstock.machine.machine import Machine, describe
@@ -34,7 +33,6 @@ GROWING = ("dsp", "lut")
 class Candidate:
     """One choice. machine: by the outline, or as scheduled."""
 
-    ROOM: ClassVar[int] = 2
     machine: Machine
 
     @property
@@ -86,7 +84,7 @@ class Candidate:
 
     @property
     def room(self) -> int:
-        """More is better: 0 if it does not fit, 1 if that can't be told, ``ROOM`` if it fits."""
+        """More is better: 0 if it does not fit, 1 if that can't be told, 2 if it fits."""
         return [Verdict.DOES_NOT_FIT, Verdict.UNSURE, Verdict.FITS].index(self.verdict)
 
     @property

@@ -25,7 +25,8 @@ from penstock.schedule.plan import BANK_CHOICES
 from penstock.settings import DEFAULT_PART, Hardware
 
 WIDEST_PORT = 512
-ESE_PES = MOST_UNNAMED = 32
+ESE_PES = 32
+MOST_UNNAMED = 32
 """PEs where no device was named."""
 
 
@@ -43,8 +44,7 @@ def choose(
         return machine, [*notes, *more]
     if hardware.pes is not None:
         machine, more = _on_given_pes(graph, hardware)
-        remarks = [*reasons.odd_count(machine, hardware), *reasons.partitions(machine)]
-        return machine, [*notes, *more, *remarks]
+        return machine, [*notes, *more, *reasons.odd_count(machine, hardware)]
     if balanced_for is not None:
         machine, more = _on_given_pes(graph, replace(hardware, pes=balanced_for))
         if Candidate(machine).room > 0:
@@ -141,13 +141,13 @@ def build(graph: Graph, hardware: Hardware, needs_room: bool = False) -> tuple[M
     """
     machine, notes = _with_rows(graph, hardware, needs_room)
     room, banks = Candidate(machine).room, machine.plan.banks
-    if hardware.accumulator_banks is None and room < Candidate.ROOM:
+    if hardware.accumulator_banks is None and Candidate(machine).verdict is not Verdict.FITS:
         for fewer in (count for count in reversed(BANK_CHOICES) if count < banks):
             other, more = _with_rows(graph, replace(hardware, accumulator_banks=fewer), needs_room)
             if Candidate(other).room > room:
                 told = f"{fewer} accumulator banks a PE: {banks} would not fit with room"
                 machine, notes, room = other, [*more, told], Candidate(other).room
-    return machine, notes
+    return machine, [*notes, *reasons.partitions(machine)]
 
 
 def _with_rows(graph: Graph, hardware: Hardware, needs_room: bool) -> tuple[Machine, list[str]]:

@@ -20,6 +20,7 @@ from penstock.machine.candidates import (
 from penstock.machine.machine import Machine
 from penstock.machine.resources import NAMES, MemoryCost, Verdict
 from penstock.schedule.outline import Outline
+from penstock.schedule.plan import BANK_CHOICES
 from penstock.settings import Hardware
 
 NEAR = 0.125
@@ -85,9 +86,11 @@ def partitions(machine: Machine) -> list[str]:
     """What ``penstock lint`` will say of the array of accumulators."""
     if machine.partitions <= MOST_PARTITIONS:
         return []
+    banks = max((b for b in BANK_CHOICES if b * machine.hardware.pes <= MOST_PARTITIONS), default=0)
+    instead = f"; --accumulator-banks {banks} stays within it, with more bubbles" if banks else ""
     return [
         f"the array of accumulators is cut into {machine.partitions:,} memories, and older tools "
-        f"take {MOST_PARTITIONS:,} at most: penstock check will say so"
+        f"take {MOST_PARTITIONS:,} at most: penstock check will say so{instead}"
     ]
 
 

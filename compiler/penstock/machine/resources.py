@@ -32,9 +32,6 @@ ROM_BRAM18_BITS = 18432
 """Bits of a BRAM18 as a read-only memory."""
 
 
-FIT_NAMES = ("dsp", "bram18", "uram", "lut", "lut_memory", "ff")
-
-
 @dataclass(frozen=True)
 class MemoryCost:
     """What all ``memory.count`` memories take together. impl: what they stand in."""
@@ -144,7 +141,7 @@ def estimate(machine: Machine) -> Resources:
         "ff": sum(block.all.ff for block in found),
     }
     fits = {}
-    for name in FIT_NAMES:
+    for name in NAMES:
         used = counted.get(name, 0) + modelled.get(name, 0)
         share = modelled.get(name, 0) / used if used else 0.0
         fits[name] = Fit(

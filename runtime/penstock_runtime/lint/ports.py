@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from penstock.bounds import MOST_PARTITIONS
 from penstock_runtime.lint.execution import Execution
 from penstock_runtime.lint.finding import Findings
 from penstock_runtime.lint.pragmas import Place
@@ -24,7 +25,6 @@ from penstock_runtime.lint.values import Guard
 
 DEEPEST = 12
 """Conditions that are taken apart; beyond, accesses count as if all could happen together."""
-MOST_BANKS = 1024
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _candidates(banks: Sequence[Bank]) -> list[Bank]:
     unknown = [bank for bank in banks if ANY in bank]
     for own in unknown:
         for other in banks:
-            if _overlap(own, other) and len(found) < MOST_BANKS:
+            if _overlap(own, other) and len(found) < MOST_PARTITIONS:
                 found[tuple(b if a is ANY else a for a, b in zip(own, other, strict=True))] = None
     return list(found)
 
@@ -238,10 +238,10 @@ def check_counts(run: Execution, findings: Findings) -> None:
         own = {pragma: shift for pragma, shift in pragmas.items() if "." not in pragma.variable}
         cut = partitions(own, variable.type.dims, run.kernel.constants)
         count = Storage("", cut).banks
-        if count > MOST_BANKS and len(cut) < len(variable.type.dims):
+        if count > MOST_PARTITIONS and len(cut) < len(variable.type.dims):
             findings.add(
                 "partition-count", variable.at,
-                f"{variable.name} is cut into {count:,} memories, more than {MOST_BANKS:,}",
+                f"{variable.name} is cut into {count:,} memories, more than {MOST_PARTITIONS:,}",
                 "put elements that share an address into one word",
             )  # fmt: skip
 
