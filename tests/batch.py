@@ -13,11 +13,12 @@ import hashlib
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock_runtime import csim
+from penstock_runtime import Project, csim
+from penstock_runtime.compare import CheckResult, check
 
 SYSTEM = re.compile(r"^#include (<.*>)$", re.M)
 OWN = re.compile(r'^#include "(.*)"$', re.M)
@@ -96,6 +97,28 @@ def build(
         made |= build([folder], scratch, flags)
     others = [folder for folder in folders if folder not in guilty]
     return made | (build(others, scratch, flags) if others else {})
+
+
+def checked(
+    projects: dict[str, Project], scratch: Path, flags: tuple[str, ...] = STRICT
+) -> Iterator[tuple[str, Project, CheckResult]]:
+    """Each project, checked in one build: the interpreter, the golden vectors, the counts of loops.
+
+    A project that does not build or pass fails the test that asks.
+    """
+    folders = [project.folder for project in projects.values()]
+    made = build(folders, scratch, flags)
+    failed = {name: made[own.folder] for name, own in projects.items()
+              if isinstance(made[own.folder], str)}  # fmt: skip
+    assert failed == {}
+    for name, project in projects.items():
+        executable = Path(made[project.folder])
+        result = check(project, executable=executable)
+        assert result.passed, (name, result.difference)
+        assert result.values["accumulators"] > 0 and result.values["outputs"] > 0, name
+        golden = csim.run_testbench(project.folder, executable)
+        assert golden.passed and "0 different" in golden.output, name
+        yield name, project, result
 
 
 def _wrapper(folder: Path, executable: Path, number: int) -> Path:

@@ -115,9 +115,11 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
         words["vector"] = (
             [f"inter RAW distance={CHAIN_DISTANCE} true", "inter WAR false"], CHAIN_DISTANCE,
         )  # fmt: skip
-    drained: Promises = {"acc": ONCE_EACH, "sums": ONCE_EACH} if overlaps else {}
+    accumulators = _names("acc", manifest, max(phase.banks for phase in manifest.phases))
+    sums = _names("sums", manifest, max(phase.siblings for phase in manifest.phases))
+    drained: Promises = dict.fromkeys([*accumulators, *sums], ONCE_EACH) if overlaps else {}
     shares = any(phase.shared for phase in manifest.phases)
-    added: Promises = {"acc": ONCE_EACH} if shares else {}
+    added: Promises = dict.fromkeys(accumulators, ONCE_EACH) if shares else {}
     array = "spmv_group" if manifest.queue_depth is None else "spmv_pe"
     known = {array: words, "add_parts": added}
     stated = _pragmas((folder / HAZARDS).read_text(errors="replace"))
@@ -133,6 +135,12 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
                 kernel = int(numbers[0]) if len(numbers) == 1 else None
                 found.append(WrongConstant(name, None, distance, kernel))
     return found
+
+
+def _names(kind: str, manifest: Manifest, memories: int) -> list[str]:
+    """The arrays in which every PE has so many memories of a kind."""
+    count = len(manifest.pe_groups.in_arrays(memories))
+    return [kind] if count == 1 else [f"{kind}_{number}" for number in range(count)]
 
 
 def _pragmas(text: str) -> dict[str, dict[str, list[str]]]:

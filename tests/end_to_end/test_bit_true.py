@@ -188,22 +188,14 @@ SHARED = {
 
 def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
     """Built as one program, in which a warning is an error."""
-    projects = {}
     every = MATRIX | POOLED | FORMS | STREAMED | SHARED
-    for number, (name, case) in enumerate(every.items()):
-        project = compiled(tmp_path / str(number), *case)
-        projects[project.folder] = name, project
-    made = batch.build(list(projects), tmp_path, batch.STRICT)
-    assert {
-        projects[folder][0]: text for folder, text in made.items() if isinstance(text, str)
-    } == {}
-    for folder, (name, project) in projects.items():
-        result = check(project, executable=made[folder])
-        assert result.difference is None, name
-        assert result.calls == 14, name
-        assert result.values["accumulators"] > 0 and result.values["outputs"] > 0, name
-        golden = run_testbench(folder, made[folder])
-        assert golden.passed and "0 different" in golden.output, name
+    projects = {
+        name: compiled(tmp_path / str(number), *case)
+        for number, (name, case) in enumerate(every.items())
+    }
+    done = list(batch.checked(projects, tmp_path))
+    assert [result.calls for _, _, result in done] == [14] * len(every)
+    for name, project, _ in done:
         shares = {phase.name for phase in project.manifest.phases if phase.shared}
         assert ("head.dense" in shares and len(shares) > 1) == (name in SHARED), name
 

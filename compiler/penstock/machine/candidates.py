@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from penstock.bounds import MOST_PARTITIONS
 from penstock.machine.machine import Machine, describe
 from penstock.machine.resources import Fit, Resources, Verdict, estimate
 from penstock.machine.timeline import LONG
+from penstock.schedule.arrange import WORTH_A_TREE
 from penstock.schedule.outline import Outline
-from penstock.schedule.plan import BANK_CHOICES
 from penstock.settings import Hardware
 
 COUNTS = frozenset(quarters * 2**k // 4 for k in range(11) for quarters in (4, 5, 6, 7))
@@ -115,15 +114,24 @@ def _share(fit: Fit) -> tuple[bool, float]:
 
 
 def candidate(outline: Outline, hardware: Hardware, on_chip: bool) -> Candidate:
-    """By the outline."""
-    return Candidate(describe(outline.graph, outline.schedule(hardware), on_chip))
+    """By the outline, with shared rows if they are worth it and fit."""
+    plain = Candidate(describe(outline.graph, outline.schedule(hardware), on_chip))
+    if hardware.is_broadcast or not outline.shares(hardware):
+        return plain
+    shared = Candidate(describe(outline.graph, outline.schedule(hardware, share=True), on_chip))
+    return shared if is_worth_sharing(shared, plain) and shared.room >= plain.room else plain
+
+
+def is_worth_sharing(shared: Candidate, plain: Candidate) -> bool:
+    """True if steps are so much shorter with shared rows that an adder over all PEs is worth it."""
+    return shared.step <= (1 - WORTH_A_TREE) * plain.step
 
 
 def counts(hardware: Hardware, most: int) -> list[int]:
     """PEs to be tried, of at most so many, in ascending order."""
-    units, banks = hardware.elements_per_cycle or 1, hardware.accumulator_banks or BANK_CHOICES[0]
-    tried, limit = {*COUNTS, *(units * count for count in COUNTS)}, MOST_PARTITIONS // banks
-    return sorted(count for count in tried if count <= min(most, limit) and count % units == 0)
+    units = hardware.elements_per_cycle or 1
+    tried = {*COUNTS, *(units * count for count in COUNTS)}
+    return sorted(count for count in tried if count <= most and count % units == 0)
 
 
 def explore(outline: Outline, hardware: Hardware, most: int) -> list[Candidate]:

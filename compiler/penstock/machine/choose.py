@@ -11,15 +11,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from penstock.bounds import MOST_PARTITIONS
 from penstock.errors import PenstockError
 from penstock.ir import Graph
 from penstock.machine import reasons
-from penstock.machine.candidates import Candidate, counts, explore, of_count, preferred
+from penstock.machine.candidates import (
+    Candidate,
+    counts,
+    explore,
+    is_worth_sharing,
+    of_count,
+    preferred,
+)
 from penstock.machine.machine import Machine, describe, io_bits
 from penstock.machine.resources import Verdict
 from penstock.schedule import Schedule, schedule
-from penstock.schedule.arrange import WORTH_A_TREE
 from penstock.schedule.outline import Outline
 from penstock.schedule.plan import BANK_CHOICES
 from penstock.settings import DEFAULT_PART, Hardware
@@ -56,7 +61,7 @@ def choose(
         machine, more = build(graph, replace(hardware, pes=hardware.elements_per_cycle))
         return machine, [*notes, *more]
     machine, more, best, found = _scheduled(outline, hardware, most)
-    why = reasons.why_no_more(outline, hardware, best, found, most, bool(machine.parts))
+    why = reasons.why_no_more(outline, hardware, best, found, most)
     return machine, [*notes, reasons.what(best, hardware, why), *more]
 
 
@@ -98,10 +103,6 @@ def _scheduled(
     found = explore(outline, hardware, most)
     while (best := preferred(found)) is not None:
         machine, notes = build(outline.graph, best.hardware, needs_room=True)
-        if machine.partitions > MOST_PARTITIONS:  # then fewer banks, if more bubbles
-            banks = max(count for count in BANK_CHOICES if count * best.pes <= MOST_PARTITIONS)
-            narrower = replace(best.hardware, accumulator_banks=banks)
-            machine, notes = build(outline.graph, narrower, needs_room=True)
         real = Candidate(machine)
         if real.verdict is Verdict.FITS or real.verdict is best.verdict:
             return machine, notes, best, found
@@ -147,7 +148,7 @@ def build(graph: Graph, hardware: Hardware, needs_room: bool = False) -> tuple[M
             if Candidate(other).room > room:
                 told = f"{fewer} accumulator banks a PE: {banks} would not fit with room"
                 machine, notes, room = other, [*more, told], Candidate(other).room
-    return machine, [*notes, *reasons.partitions(machine)]
+    return machine, notes
 
 
 def _with_rows(graph: Graph, hardware: Hardware, needs_room: bool) -> tuple[Machine, list[str]]:
@@ -162,7 +163,7 @@ def _with_rows(graph: Graph, hardware: Hardware, needs_room: bool) -> tuple[Mach
     except PenstockError:  # more PEs than rows
         return shared, [f"{rows}: no phase has a row for each of the {hardware.pes} PEs"]
     steps = f"{shared.timeline.step:,} cycles a step instead of {plain.timeline.step:,}"
-    if shared.timeline.step > (1 - WORTH_A_TREE) * plain.timeline.step:
+    if not is_worth_sharing(Candidate(shared), Candidate(plain)):
         return plain, []
     room = Candidate(shared).room
     if room < Candidate(plain).room and (needs_room or room == 0):

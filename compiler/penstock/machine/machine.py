@@ -261,9 +261,14 @@ class Machine:
         return parts(self.plan, self.rows)
 
     @property
-    def partitions(self) -> int:
-        """Memories that the array of accumulators is cut into, which is cut into the most."""
-        return self.hardware.pes * self.plan.banks
+    def accumulator_arrays(self) -> list[range]:
+        """The groups of each array of accumulators."""
+        return self.groups.in_arrays(self.plan.banks)
+
+    @property
+    def sums_arrays(self) -> list[range]:
+        """The groups of each array of sums, if products overlap with the cell units."""
+        return self.groups.in_arrays(max(product.code.siblings for product in self.plan.products))
 
     @property
     def shared_banks(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from operator import attrgetter
 
-from penstock.bounds import MOST_PARTITIONS
 from penstock.devices import BOARDS
 from penstock.errors import PenstockError
 from penstock.ir import Graph
@@ -20,7 +19,6 @@ from penstock.machine.candidates import (
 from penstock.machine.machine import Machine
 from penstock.machine.resources import NAMES, MemoryCost, Verdict
 from penstock.schedule.outline import Outline
-from penstock.schedule.plan import BANK_CHOICES
 from penstock.settings import Hardware
 
 NEAR = 0.125
@@ -44,20 +42,12 @@ def what(chosen: Candidate, asked: Hardware, why: str) -> str:
 
 
 def why_no_more(
-    outline: Outline, asked: Hardware, chosen: Candidate, found: list[Candidate], most: int,
-    shares: bool,
-) -> str:  # fmt: skip
-    """What is in the way of more PEs. most: PEs that may be chosen. shares: all PEs share rows in
-    what was chosen, of which outlines know nothing."""
-    by_outline = ", by estimates without shared rows" if shares else ""
+    outline: Outline, asked: Hardware, chosen: Candidate, found: list[Candidate], most: int
+) -> str:
+    """What is in the way of more PEs. most: PEs that may be chosen."""
     if chosen.verdict is Verdict.UNSURE:
         return f"nothing surely fits with room; {_shortage(chosen)}"
     more = [count for count in counts(asked, outline.most_rows) if count > chosen.hardware.pes]
-    if not more and any(chosen.pes < count <= outline.most_rows for count in COUNTS):
-        return (
-            f"accumulators of more PEs would be cut into more than {MOST_PARTITIONS:,} memories, "
-            "which older tools refuse"
-        )
     if not more:
         return f"no phase has more than {outline.most_rows} rows"
     if more[0] > most:
@@ -70,9 +60,9 @@ def why_no_more(
         more_save = (
             f"would save {_percent(saved, 1)} of the time at most" if saved > 0 else "save no time"
         )
-        return f"more PEs {more_save}, and must save {_percent(WITHIN, 0)}{by_outline}"
+        return f"more PEs {more_save}, and must save {_percent(WITHIN, 0)}"
     nearest = min(of_next, key=attrgetter("most_share"))
-    return f"{_pes(more[0])} would not fit with room; {_shortage(nearest)}{by_outline}"
+    return f"{_pes(more[0])} would not fit with room; {_shortage(nearest)}"
 
 
 def too_large(machine: Machine) -> str:
@@ -80,18 +70,6 @@ def too_large(machine: Machine) -> str:
     units, overlap = machine.hardware.cell_units, "with" if machine.hardware.overlaps else "without"
     shortage = _shortage(Candidate(machine))
     return f"{_units(units)} {overlap} overlap would not fit with room; {shortage}"
-
-
-def partitions(machine: Machine) -> list[str]:
-    """What ``penstock lint`` will say of the array of accumulators."""
-    if machine.partitions <= MOST_PARTITIONS:
-        return []
-    banks = max((b for b in BANK_CHOICES if b * machine.hardware.pes <= MOST_PARTITIONS), default=0)
-    instead = f"; --accumulator-banks {banks} stays within it, with more bubbles" if banks else ""
-    return [
-        f"the array of accumulators is cut into {machine.partitions:,} memories, and older tools "
-        f"take {MOST_PARTITIONS:,} at most: penstock check will say so{instead}"
-    ]
 
 
 def balanced(count: int) -> str:

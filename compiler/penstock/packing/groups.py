@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penstock.bounds import MOST_PARTITIONS
 from penstock.fixed import IntArray
 
 
@@ -33,6 +34,16 @@ class PeGroups:
         cycle, and so a part of the cell unit to itself.
         """
         return self.per_cycle % self.groups != 0
+
+    def in_arrays(self, memories: int) -> list[range]:
+        """The groups of each array, where every PE has so many memories of a kind.
+
+        One array for all groups, if that is not cut into more memories than tools take.
+        """
+        size = max(MOST_PARTITIONS // (self.group_pes * memories), 1)
+        return [
+            range(first, min(first + size, self.groups)) for first in range(0, self.groups, size)
+        ]
 
     def members(self, group: int) -> IntArray:
         """The PEs of a group, in the order of their entries in its words.  -> (group_pes)"""

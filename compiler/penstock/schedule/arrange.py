@@ -24,6 +24,9 @@ WORTH_A_TREE = 0.01
 TRIALS = 12
 """Ways to share a phase's rows that are tried, the most promising first."""
 
+FEW = frozenset(quarters * 2**k // 4 for k in range(20) for quarters in (4, 5, 6, 7))
+"""Numbers of shared rows that are enough for an estimate."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -70,13 +73,55 @@ class Arrangement:
         return estimate(self.rows, self.hardware, capacity, self.shared, self.heaviest)
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What an arrangement can come to at best, before any row is placed. capacity: rows of a PE."""
+
+    rows: Rows
+    hardware: Hardware
+    capacity: int
+    shared: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def heaviest(self) -> IntArray:
+        """Non-zeros of the heaviest PE of each phase; no more can be told where rows may move."""
+        loads, pes = _without(self.rows.loads, self.shared), self.hardware.pes
+        if self.rows.is_fixed:
+            return Arrangement(
+                self.rows, self.hardware, interleave(self.rows.count, pes), self.shared
+            ).heaviest
+        return np.maximum(
+            least_heaviest(loads, pes, self.capacity), bound(self.rows.loads, pes)
+        )  # fmt: skip
+
+    @cached_property
+    def cycles(self) -> float:
+        """As of an arrangement."""
+        return estimate(self.rows, self.hardware, self.capacity, self.shared, self.heaviest)
+
+
+def expected(rows: Rows, hardware: Hardware, share: bool) -> Goal:
+    """What ``arrange`` can be expected to find, with no row beyond an even share on any PE."""
+    plain = Goal(rows, hardware, -(-rows.count // hardware.pes), ((),) * len(rows.loads))
+    best = plain
+    for phase in range(len(rows.loads) if may_share(hardware, share) else 0):
+        found = [goal for goal in _promising(best, phase, few=True) if goal.capacity == plain.capacity]
+        best = min([best, *found], key=lambda goal: goal.cycles)
+    return best if best.cycles < (1 - WORTH_A_TREE) * plain.cycles else plain
+
+
+def may_share(hardware: Hardware, share: bool) -> bool:
+    """True unless all of the arrangement was asked for by name."""
+    return share and hardware.assign not in ("interleave", "balance")
+
+
 def arrange(rows: Rows, hardware: Hardware, share: bool) -> Arrangement:
     """The arrangement that ``hardware.assign`` asks for, see ``settings.Hardware``.
 
     share: rows may be shared, unless all of the arrangement was asked for by name.
     """
     plain = _plain(rows, hardware)
-    if not share or hardware.assign in ("interleave", "balance"):
+    if not may_share(hardware, share):
         return plain
     best = plain
     for phase in range(len(rows.loads)):
@@ -134,8 +179,7 @@ def _plain(rows: Rows, hardware: Hardware) -> Arrangement:
         return balanced
     best = balanced if how == "search" else min(interleaved, balanced, key=lambda a: a.cycles)
     for capacity in (least, least + 1):
-        goal = least_heaviest(rows.loads, pes, capacity)
-        if estimate(rows, hardware, capacity, nobody, goal) < best.cycles:
+        if Goal(rows, hardware, capacity, nobody).cycles < best.cycles:
             best = min(best, _searched(rows, hardware, capacity, nobody), key=lambda a: a.cycles)
     return best
 
@@ -153,18 +197,17 @@ def _searched(
 def _share(best: Arrangement, phase: int) -> Arrangement:
     """The best with any of the phase's heaviest rows shared, if that is better."""
     rows, hardware = best.rows, best.hardware
-    promising = sorted(_promising(best, phase), key=lambda found: found[0])
-    for least_cycles, capacity, shared in promising[:TRIALS]:
-        if least_cycles >= best.cycles:
+    for goal in sorted(_promising(best, phase), key=lambda goal: goal.cycles)[:TRIALS]:
+        if goal.cycles >= best.cycles:
             break
-        best = min(best, _searched(rows, hardware, capacity, shared), key=lambda a: a.cycles)
+        found = _searched(rows, hardware, goal.capacity, goal.shared)
+        best = min(best, found, key=lambda a: a.cycles)
     return best
 
 
-def _promising(
-    best: Arrangement, phase: int
-) -> Iterator[tuple[float, int, tuple[tuple[int, ...], ...]]]:
-    """(cycles at least, rows a PE, shared rows) that can be better than ``best``."""
+def _promising(best: Arrangement | Goal, phase: int, few: bool = False) -> Iterator[Goal]:
+    """What can be better than ``best`` with the heaviest rows of a phase shared: any number of
+    them, or a few numbers."""
     rows, hardware = best.rows, best.hardware
     least = -(-rows.count // hardware.pes)
     heaviest_first = np.argsort(-rows.loads[phase], kind="stable")
@@ -174,17 +217,14 @@ def _promising(
         int(np.count_nonzero(rows.loads[phase])),
         MAX_LENGTH // hardware.pes - least - 1,
     )
-    for count in range(1, most + 1):
+    counts = range(1, most + 1)
+    for count in (one for one in counts if not few or one in FEW):
         own = tuple(sorted(heaviest_first[:count].tolist()))
         shared = (*best.shared[:phase], own, *best.shared[phase + 1 :])
-        loads = _without(rows.loads, shared)
         for capacity in (least,) if rows.is_fixed else (least, least + 1):
-            goal = np.maximum(
-                least_heaviest(loads, hardware.pes, capacity), bound(rows.loads, hardware.pes)
-            )
-            cycles = estimate(rows, hardware, capacity, shared, goal)
-            if cycles < best.cycles:
-                yield cycles, capacity, shared
+            goal = Goal(rows, hardware, capacity, shared)
+            if goal.cycles < best.cycles:
+                yield goal
 
 
 def _without(loads: IntArray, shared: tuple[tuple[int, ...], ...]) -> IntArray:

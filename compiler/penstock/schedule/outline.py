@@ -6,16 +6,15 @@ takes some hundred.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
-from penstock.fixed import IntArray
 from penstock.formats import Entries, Gap, PhaseCode
 from penstock.formats.gap import WIDEST_GAP
 from penstock.formats.hazards import expected_bubbles
 from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.ir import Direction, Graph
-from penstock.schedule.arrange import Rows, with_padding
+from penstock.schedule.arrange import Goal, Rows, expected, with_padding
 from penstock.schedule.assign import interleave
 from penstock.schedule.partition import Partition, PhaseNodes
 from penstock.schedule.plan import (
@@ -29,7 +28,6 @@ from penstock.schedule.plan import (
     weight_matrices,
     with_banks,
 )
-from penstock.schedule.search import least_heaviest
 from penstock.settings import Hardware
 
 MORE_WORDS = 1.02
@@ -41,13 +39,14 @@ class Outline:
     """What of a network does not depend on the PEs.
 
     rows: of each order, what is asked of it; nonzeros: of each phase with products, those that
-    read each of its operands.
+    read each of its operands; known: what was expected of some PEs, kept.
     """
 
     graph: Graph
     parts: Partition
     rows: dict[str, Rows]
     nonzeros: dict[str, tuple[int, ...]]
+    known: dict[tuple[int, bool], dict[str, Goal]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, graph: Graph, hardware: Hardware) -> Outline:
@@ -65,25 +64,27 @@ class Outline:
         """True for a phase that runs once, after the last step."""
         return self.graph.sweeps[phase.sweep] is Direction.ONCE
 
-    def schedule(self, hardware: Hardware) -> Schedule:
+    def shares(self, hardware: Hardware) -> bool:
+        """True if all PEs share some rows, by estimate."""
+        return any(any(goal.shared) for goal in self._goals(hardware, True).values())
+
+    def schedule(self, hardware: Hardware, share: bool = False) -> Schedule:
         """The schedule on some PEs by estimate, without entries.
 
-        Rows go to the PEs as evenly as the heaviest of them and the slots allow; gaps and hazards
-        are what they are where non-zeros are drawn at random.
+        Rows go to the PEs as evenly as the heaviest of them and the slots allow, some to all PEs if
+        they may be shared; gaps and hazards are what they are where non-zeros are drawn at random.
         """
         pes = hardware.pes
         layouts = layouts_of(
             self.graph, self.parts, hardware,
             {order: interleave(rows.count, pes) for order, rows in self.rows.items()},
         )  # fmt: skip
-        heaviest = self._heaviest(pes)
-        codes = [
-            _with_words(
-                blank_code(self.graph, phase, layouts, self.parts.order_of, hardware),
-                heaviest[phase.name], hardware,
-            )
-            for phase in _products(self.parts)
-        ]  # fmt: skip
+        heaviest, shared = self._by_phase(hardware, share)
+        codes = []
+        for phase in _products(self.parts):
+            code = blank_code(self.graph, phase, layouts, self.parts.order_of, hardware)
+            code = replace(code, shared=shared[phase.name])
+            codes.append(_with_words(code, heaviest[phase.name], hardware))
         codes, bubbles = _banks(codes, heaviest, hardware)
         found = []
         for phase, code, more in zip(_products(self.parts), codes, bubbles, strict=True):
@@ -102,20 +103,25 @@ class Outline:
         """Phase -> words that no schedule on so many PEs can do without."""
         return {name: -(-sum(own) // pes) for name, own in self.nonzeros.items()}
 
-    def _heaviest(self, pes: int) -> dict[str, int]:
-        """Phase -> non-zeros of the heaviest PE, at the least."""
-        found: dict[str, int] = {}
-        for order, rows in self.rows.items():
-            phases = [p for p in _products(self.parts) if self.parts.order(p) == order]
-            if phases:
-                loads = _heaviest_of(rows, pes)
-                found |= {phase.name: int(load) for phase, load in zip(phases, loads, strict=True)}
-        return found
+    def _goals(self, hardware: Hardware, share: bool) -> dict[str, Goal]:
+        """Of each order; nothing else of the hardware changes between candidates."""
+        key = hardware.pes, share
+        if key not in self.known:
+            self.known[key] = {
+                order: expected(rows, hardware, share) for order, rows in self.rows.items()
+            }
+        return self.known[key]
 
-
-def _heaviest_of(rows: Rows, pes: int) -> IntArray:
-    capacity = -(-rows.count // pes)
-    return least_heaviest(rows.loads, pes, capacity)
+    def _by_phase(
+        self, hardware: Hardware, share: bool
+    ) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+        """Of each phase, non-zeros of the heaviest PE at the least, and the shared rows."""
+        heaviest, shared = {}, {}
+        for order, goal in self._goals(hardware, share).items():
+            phases = [p.name for p in _products(self.parts) if self.parts.order(p) == order]
+            heaviest |= dict(zip(phases, goal.heaviest.tolist(), strict=True))
+            shared |= dict(zip(phases, goal.shared, strict=True))
+        return heaviest, shared
 
 
 def _products(parts: Partition) -> list[PhaseNodes]:

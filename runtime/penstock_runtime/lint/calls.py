@@ -120,7 +120,7 @@ def _is_moved(spot: Spot) -> bool:
 def _signature(given: tuple[Spot, int | None]) -> tuple[Hashable, ...]:
     """What two calls must share to be the same hardware; rows of one array are alike."""
     spot, known = given
-    if spot.array.memory.variable.type.is_record:
+    if spot.array.memory.variable.type.is_record and not spot.array.memory.variable.type.dims:
         return (spot.array.memory.variable.type.name,)
     if spot.array.memory.variable.storage == "parameter" and not spot.dims and not spot.indices:
         return (spot.array.memory.variable, known)

@@ -40,7 +40,7 @@ CLEAR_SLOTS:
 #pragma HLS UNROLL
       for (int bank = 0; bank < BANKS; ++bank) {
 #pragma HLS UNROLL
-        acc[pe / GROUP_PES][pe % GROUP_PES][bank][slot] = zeros<acc_t>();
+        put(acc, pe / GROUP_PES, pe % GROUP_PES, bank, slot, zeros<acc_t>());
       }
     }
   }

@@ -133,6 +133,23 @@ inline int place_in_group(int pe) {
   return pe / CELL_UNITS * (CELL_UNITS / GROUPS) + pe % (CELL_UNITS / GROUPS);
 }
 
+// What a bank has summed; it leaves zeros behind.
+inline sums_t emptied(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH], int group,
+                      int place, int bank, unsigned row) {
+#pragma HLS INLINE
+  sums_t sums;
+  sums = acc[group][place][bank][row];
+  acc[group][place][bank][row] = zeros<acc_t>();
+  return sums;
+}
+
+// Sums, or zeros, to where a bank sums.
+inline void put(sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH], int group, int place,
+                int bank, unsigned row, const sums_t &sums) {
+#pragma HLS INLINE
+  acc[group][place][bank][row] = sums;
+}
+
 // The adder trees of all PEs: the ways of each slot are added up and leave zeros behind, so that the
 // accumulators are free for the next run while the cell unit works on the sums. Phases of as many
 // ways share one function; of one with fewer siblings, the other banks hold zeros in its rows.
@@ -150,20 +167,21 @@ ROWS_OF_PES:
   ALL_PES:
     for (int pe = 0; pe < PES; ++pe) {
 #pragma HLS UNROLL
+      const int group = pe / GROUP_PES;
+      const int place = pe % GROUP_PES;
       for (int sibling = 0; sibling < 4; ++sibling) {
 #pragma HLS UNROLL
         sums_t total = zeros<acc_t>();
       WAYS_OF_SLOT:
         for (int way = 0; way < 2; ++way) {
 #pragma HLS UNROLL
-          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 2 + way][row + slot];
+          const sums_t part = emptied(acc, group, place, sibling * 2 + way, row + slot);
           for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
             total.lane[lane] += part.lane[lane];
           }
-          part = zeros<acc_t>();
         }
-        sums[pe / GROUP_PES][pe % GROUP_PES][sibling][slot] = total;
+        sums[group][place][sibling][slot] = total;
       }
     }
   }
@@ -183,20 +201,21 @@ ROWS_OF_PES:
   ALL_PES:
     for (int pe = 0; pe < PES; ++pe) {
 #pragma HLS UNROLL
+      const int group = pe / GROUP_PES;
+      const int place = pe % GROUP_PES;
       for (int sibling = 0; sibling < 1; ++sibling) {
 #pragma HLS UNROLL
         sums_t total = zeros<acc_t>();
       WAYS_OF_SLOT:
         for (int way = 0; way < 4; ++way) {
 #pragma HLS UNROLL
-          sums_t &part = acc[pe / GROUP_PES][pe % GROUP_PES][sibling * 4 + way][row + slot];
+          const sums_t part = emptied(acc, group, place, sibling * 4 + way, row + slot);
           for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
             total.lane[lane] += part.lane[lane];
           }
-          part = zeros<acc_t>();
         }
-        sums[pe / GROUP_PES][pe % GROUP_PES][sibling][slot] = total;
+        sums[group][place][sibling][slot] = total;
       }
     }
   }

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 from typing import Any
 
+from penstock.codegen.hls.group_arrays import (
+    GroupArray,
+    acc_arrays,
+    arrays_code,
+    group_arrays,
+    spans_of,
+)
 from penstock.codegen.hls.names import Names, lengths_of_lanes, one_line, plain_cpp
 from penstock.codegen.hls.steps import (
     StateCode,
@@ -214,7 +222,7 @@ def _widths(machine: Machine) -> dict[str, Any]:
         "vector_depth": machine.kept.activations.depth,
         "acc_depth": machine.rows.depth,
         "acc_storage": storage_code(machine.memory("accumulators")),
-        "vectors": _vectors(machine),
+        **_arrays_of_groups(machine),
         "streams_in_luts": [
             memory.name for memory in machine.memories_of("streams") if memory.impl == "lutram"
         ],
@@ -261,25 +269,29 @@ def _stored(machine: Machine) -> dict[str, Any]:
     return found
 
 
-def _vectors(machine: Machine) -> list[dict[str, Any]]:
-    """The arrays of the activations' copies: one, or one for the groups of each kind of memory.
+def _arrays_of_groups(machine: Machine) -> dict[str, Any]:
+    """Copies of the activations and accumulators: each group has its own."""
+    vectors, accs = _vectors(machine), acc_arrays(machine)
+    return {
+        "vectors": vectors, "vector_storage": _vector_storage(machine),
+        "spans": spans_of(machine.groups.groups, vectors, accs), **arrays_code("acc", accs),
+    }  # fmt: skip
 
-    All groups run the same function, so where kinds differ all are read as late as the slowest.
-    """
+
+def _vectors(machine: Machine) -> list[GroupArray]:
+    """The arrays of the activations' copies: one, or one for the groups of each kind of memory."""
     parts = machine.memories_of("activations")
     of_group = sum(part.count for part in parts) // machine.groups.groups or 1
-    found, first = [], 0
-    for number, part in enumerate(parts):
-        count, storage = part.count // of_group, storage_code(part)
-        if len(parts) > 1:
-            storage = {**(storage or {}), "latency": 2}
-        is_one = len(parts) == 1
-        found.append({
-            "name": "vector" if is_one else f"vector_{number}", "first": first, "count": count,
-            "groups": "GROUPS" if is_one else count, "storage": storage,
-        })  # fmt: skip
-        first += count
-    return found
+    ends = accumulate(part.count // of_group for part in parts)
+    return group_arrays("vector", [range(first, end) for first, end in pairwise([0, *ends])])
+
+
+def _vector_storage(machine: Machine) -> list[dict[str, Any]]:
+    """Of each of them. All groups run the same function, so where kinds of memory differ all are
+    read as late as the slowest."""
+    parts = machine.memories_of("activations")
+    slowest = {"latency": 2} if len(parts) > 1 else {}
+    return [{**(storage_code(part) or {}), **slowest} for part in parts]
 
 
 def _chunks(machine: Machine) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.codegen.hls.group_arrays import arrays_code, sums_arrays
 from penstock.codegen.hls.names import Names, one_line, plain_cpp
 from penstock.codegen.hls.units import UnitCode
 from penstock.formats.rows import CHAIN_DISTANCE
@@ -101,6 +102,7 @@ def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
         "max_packets": machine.max_packets, "copy_turns": machine.copy_turns,
         "copied": machine.hardware.copied_elements, "kept": 1 + len(machine.pausing),
         "sum_rows": machine.memory("sums").depth,
+        **arrays_code("sums", sums_arrays(machine)),
         "sums_storage": storage_code(machine.memory("sums")),
         "run_bits": {
             "words": max(code["words"] for code in runs.values()).bit_length() + 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.codegen.hls.group_arrays import acc_arrays, parameters_of, sums_arrays
 from penstock.codegen.hls.names import Names, cpp, one_line, plain_cpp, short
 from penstock.fixed import Fixed
 from penstock.ir import Node, Tensor
@@ -16,7 +17,6 @@ from penstock.machine.units import Action, Line, Need
 from penstock.ops import Clamp, Mean
 
 DECLARATIONS = {
-    Need.SUMS: "sums_t acc[GROUPS][GROUP_PES][BANKS][ACC_DEPTH]",
     Need.ACTIVATIONS: "activations_t vector[GROUPS][GROUP_COPIES][VECTOR_DEPTH]",
     Need.VALID: "const bool valid[LANES]",
     Need.LAST: "const bool last[LANES]",
@@ -26,10 +26,7 @@ DECLARATIONS = {
 }
 BROADCAST = {Need.ACTIVATIONS: "activations_t vector[VECTOR_DEPTH]"}
 """Where one copy of the activations serves all PEs."""
-OVERLAPPED = {Need.SUMS: "const sums_t sums[GROUPS][GROUP_PES][SIBLINGS][SUM_ROWS]"}
-"""Where sums are drained before the unit takes them."""
-SUMS = "sums"
-ARGUMENTS = {Need.SUMS: "acc", Need.ACTIVATIONS: "vector"}
+ARGUMENTS = {Need.ACTIVATIONS: "vector"}
 MOMENTS = {"first": "step == 0 && valid[{}]", "last": "last[{}]"}
 """When a capture takes its value, in one lane; in any other way: in every valid step."""
 
@@ -64,7 +61,9 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
         for line, word in zip(phase.unit.lines, names.words_of(phase), strict=True)
     ]
     overlaps = machine.hardware.overlaps
-    other = OVERLAPPED if overlaps else BROADCAST if machine.hardware.is_broadcast else {}
+    sums = sums_arrays(machine) if overlaps else acc_arrays(machine)  # drained before, or by it
+    constant = "const " if overlaps else ""
+    other = BROADCAST if machine.hardware.is_broadcast else {}
     published = _published(names, phase, lines) if overlaps else []
     packets = [one["packets"] for one in published]
     return UnitCode(
@@ -79,6 +78,7 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
                 [_declaration(machine, names, use)] if isinstance(use, Array)
                 else [f"gathered_t {name}[GROUPS][MAX_PACKETS]" for name in packets]
                 if overlaps and use is Need.ACTIVATIONS
+                else [constant + one for one in parameters_of(sums)] if use is Need.SUMS
                 else [other.get(use, DECLARATIONS[use])]
             )
         ],
@@ -88,11 +88,12 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
             for text in (
                 [names.array(use)] if isinstance(use, Array)
                 else packets if overlaps and use is Need.ACTIVATIONS
-                else [SUMS if overlaps and use is Need.SUMS else ARGUMENTS.get(use, str(use))]
+                else [array.name for array in sums] if use is Need.SUMS
+                else [ARGUMENTS.get(use, str(use))]
             )
         ],
         published=published,
-        in_order=(["acc"] if Need.SUMS in uses and not overlaps else [])
+        in_order=([array.name for array in sums] if Need.SUMS in uses and not overlaps else [])
         + [names.array(array) for array in arrays if array.role in (Role.STATE, Role.CAPTURE)],
         writes_results=phase.unit.writes_results, interval=phase.interval,
         uses_position=any(line.array or line.segment or line.action is Action.SUM
