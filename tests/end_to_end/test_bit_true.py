@@ -268,7 +268,7 @@ FAULTS = {
     "a state that is not kept": ("kernel/cell_unit.h", "l0_c[position] = c_after_lanes;", ";"),
     "the old cell state at the output gate": ("kernel/cell_unit.h", "peephole_o = w_oc * c;",
                                               "peephole_o = w_oc * c_before;"),
-    "an accumulator that is not cleared": ("kernel/pe_array.h", "part = zeros<acc_t>();", ";"),
+    "an accumulator that is not cleared": ("kernel/pe_array.h", "[row] = zeros<acc_t>();", "[row];"),
     "a carried state that is lost": ("kernel/compute.h", "else if (start == START_ZERO)", "else"),
     "a packet that is taken twice": (
         "kernel/pe_array.h", "copied = packets[n];", "copied = packets[n ? n - 1 : 0];",
@@ -288,7 +288,9 @@ def sound_project(cpp_flags, tmp_path_factory):
 
 SHARED_FAULTS = {
     "a part that is left behind": (
-        "kernel/pe_array.h", "part = zeros<acc_t>();\n      }\n    TREE", "}\n    TREE",
+        "kernel/pe_array.h", "sum[pe] = emptied(acc, group_of(pe), place_in_group(pe), bank, "
+        "parts.first + n);",
+        "sum[pe] = acc[group_of(pe)][place_in_group(pe)][bank][parts.first + n];",
     ),
     "a PE whose part is forgotten": (
         "kernel/pe_array.h", "sum[k].lane[lane] += sum[k + (1 << level)].lane[lane];",

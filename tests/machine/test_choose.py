@@ -13,7 +13,7 @@ from penstock.compress import calibrate
 from penstock.devices import PLANNED_SHARE
 from penstock.driver import compile_graph
 from penstock.lowering import lower
-from penstock.machine import choose, describe
+from penstock.machine import candidates, choose, describe
 from penstock.machine.blocks import blocks
 from penstock.machine.order import Work
 from penstock.packing.schema import When
@@ -49,7 +49,7 @@ def test_rows_are_not_shared_where_too_little_is_won(monkeypatch):
     plain = describe(graph, schedule(graph, hardware))
     won = 1 - machine.timeline.step / plain.timeline.step
     for worth, is_shared in ((won - 1e-6, True), (won + 1e-6, False)):
-        monkeypatch.setattr(choose, "WORTH_A_TREE", worth)
+        monkeypatch.setattr(candidates, "WORTH_A_TREE", worth)
         machine, notes = choose.choose(graph, hardware)
         assert (bool(machine.parts), bool(notes)) == (is_shared, is_shared)
 

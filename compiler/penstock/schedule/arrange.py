@@ -105,8 +105,9 @@ def expected(rows: Rows, hardware: Hardware, share: bool) -> Goal:
     plain = Goal(rows, hardware, -(-rows.count // hardware.pes), ((),) * len(rows.loads))
     best = plain
     for phase in range(len(rows.loads) if may_share(hardware, share) else 0):
-        found = [goal for goal in _promising(best, phase, few=True) if goal.capacity == plain.capacity]
-        best = min([best, *found], key=lambda goal: goal.cycles)
+        found = _promising(best, phase, few=True)
+        even = [goal for goal in found if goal.capacity == plain.capacity]
+        best = min([best, *even], key=lambda goal: goal.cycles)
     return best if best.cycles < (1 - WORTH_A_TREE) * plain.cycles else plain
 
 

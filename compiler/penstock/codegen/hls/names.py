@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from penstock.bounds import MAX_PES, MOST_PARTITIONS
 from penstock.fixed import Fixed, Overflow, Rounding
 from penstock.machine import Machine
 from penstock.machine.arrays import Array, Role
 from penstock.machine.phases import Load, Phase
 from penstock.machine.runs import Run
 from penstock.machine.units import Action, Line
+from penstock.schedule.plan import BANK_CHOICES
 
 
 def _words(text: str) -> frozenset[str]:
@@ -38,25 +40,27 @@ BROADCAST = _words("""
     place queue queued queued_t queues spmv_pe FEED_DEPTH LAST_BITS QUEUE_DEPTH
 """)
 """Names of the kernel that only the broadcast dataflow has; part of those below."""
+MOST_ARRAYS = MAX_PES * max(BANK_CHOICES) // MOST_PARTITIONS
+"""Of one kind, see ``group_arrays``."""
 KERNEL = BROADCAST | _words("""
     acc acc_t activation_t activations_t add_parts ap_axiu ap_bigint ap_biguint ap_fixed ap_int
     ap_ufixed ap_uint axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from
     bounded broadcast bytes_of cell_unit clear_slots column_t compute config copied copied_t
-    count counters demand differences element entry_t factor_t fetch_frames fetch_parameters
+    count counters demand differences element emptied entry_t factor_t fetch_frames fetch_parameters
     fetch_state fetch_words final final_beats first_beat frame_stream frames from_raw gap_t
     gathered gathered_t given given_beats greatest group_of hls io_t is_there iterations
     kept_column kept_slot lane lanes_of last length load_parameter loop_t lstm_testbench
     lstm_top no_elements nothing open_file pack_one_state pack_results pack_state packet
     packet_of packet_t packets parameter_beats parameter_packets parameter_stream parameters
     parameters_t part_t parts_t pe phase_t place_in_group position print print_constants
-    print_function print_values product_t publish q raw raw_lanes raw_of read_block read_count
+    print_function print_values product_t publish put q raw raw_lanes raw_of read_block read_count
     read_exactly read_file reader reader_of receive reload result_stream results run run_t send
     slot slot_t split spmv spmv_group start start_t state state_in state_out state_stream step
     steps store store_results store_state stored sums sums_t take take_word trace_file
     trace_value unit unpack_frames unpack_one_state unpack_parameter unpack_parameters
     unpack_run unpack_state unpack_words valid value values vector vector_0 vector_1 vector_2
     weight_beats weight_t widened word word_stream word_t words x_beats y_beats zeros
-""")
+""") | {f"{kind}_{number}" for kind in ("acc", "sums") for number in range(MOST_ARRAYS)}
 """Names that the kernel and the test bench give to functions, types and variables; AMD's types."""
 COUNTERS = _words("g group k n")
 """Names of loop counters where arrays are declared; a unit has none of these."""
