@@ -226,7 +226,7 @@ def pack(
     """The manifest, and the content of each weight file, followed by parameters.bin."""
     plan, kept = machine.plan, machine.kept
     manifest = Manifest(
-        plan.hardware.pes, machine.groups.group_pes, plan.hardware.port_bits,
+        plan.hardware.pes, machine.groups.group_pes, plan.hardware.beat_bits,
         "onchip" if machine.on_chip else "stream",
         tuple(product.code for product in plan.products),
         word_runs(machine.stored_runs, {p.name: n for n, p in enumerate(machine.products)}),
@@ -257,7 +257,7 @@ def pack(
         plan.layout(array.name).spread(constant_of(machine.graph, array.name))
         for array in kept.parameters
     ]
-    return manifest, [*files, pack_parameters(vectors, plan.hardware.port_bits)]
+    return manifest, [*files, pack_parameters(vectors, plan.hardware.beat_bits)]
 
 
 def _runs(machine: Machine) -> dict[str, tuple[int, ...]]:

@@ -128,15 +128,16 @@ class Hardware:
     ] = "auto"
     io: Annotated[str, Option("Frames and results: memory, or stream (AXI streams).")] = "memory"
     port_bits: Annotated[
-        int, Option("Width of a memory port: 64, 128, 256 or 512. Default: the device's.")
-    ] = None  # type: ignore[assignment]
+        int | None, Option("Width of a memory port: 64, 128, 256 or 512. Default: the device's.")
+    ] = None
     max_steps: Annotated[int, Option("Longest sequence, where frames are buffered.")] = 256
     clock_mhz: Annotated[float, Option("Target clock in MHz. Default: the board's, else 200.")] = (
-        None  # type: ignore[assignment]  # never None once it is made, nor are part, port_bits
+        None  # type: ignore[assignment]  # never None once it is made
     )
     part: Annotated[
-        str, Option(f"FPGA part, as Vivado writes it. Default: the board's, else {DEFAULT_PART}.")
-    ] = None  # type: ignore[assignment]
+        str | None,
+        Option(f"FPGA part, as Vivado writes it. Default: the board's, else {DEFAULT_PART}."),
+    ] = None
     board: Annotated[
         str | None, Option("Board, such as u55c, kv260 or pynq-z2: sets the part and the clock.")
     ] = None
@@ -234,7 +235,7 @@ class Hardware:
                 f"give a frequency up to {FASTEST_MHZ:g}",
             ),
             (
-                re.fullmatch(r"[A-Za-z0-9_-]+", self.part) is not None,
+                self.part is None or re.fullmatch(r"[A-Za-z0-9_-]+", self.part) is not None,
                 f"the part {self.part!r}",
                 "name it as Vivado does, such as xcu55c-fsvh2892-2L-e",
             ),
@@ -242,29 +243,43 @@ class Hardware:
         for holds, what, hint in checks:
             if not holds:
                 raise PenstockError(f"the hardware can't have {what}", "hardware settings", hint)
-        device = self.device  # refuses what is not known
-        if self.port_bits is None:
-            object.__setattr__(self, "port_bits", device.port_bits)
+        _ = self.device  # refuses what is not known
 
     def _take_board(self) -> None:
-        """What was not given is the board's, or has its default."""
+        """The clock is the board's, or the default; the part must be the board's, too."""
         board = None if self.board is None else board_of(self.board)
-        part = DEFAULT_PART if board is None else board.part
-        clock_mhz = DEFAULT_MHZ if board is None else board.clock_mhz
-        given = {"part": (self.part, part), "clock_mhz": (self.clock_mhz, clock_mhz)}
-        for name, (chosen, default) in given.items():
-            object.__setattr__(self, name, default if chosen is None else chosen)
-        if board is not None and not self.part.lower().startswith(known_device(part).name):
+        if self.clock_mhz is None:
+            clock_mhz = DEFAULT_MHZ if board is None else board.clock_mhz
+            object.__setattr__(self, "clock_mhz", clock_mhz)
+        own = None if board is None else known_device(board.part).name
+        if board is not None and self.part and not self.part.lower().startswith(str(own)):
             raise PenstockError(
-                f"the board {board.name} has the part {part}, not {self.part}",
+                f"the board {board.name} has the part {board.part}, not {self.part}",
                 "hardware settings",
                 "give one of --board and --part",
             )
 
     @property
+    def target(self) -> str:
+        """The part that is built for: ``part``, the board's, or the default."""
+        if self.part is not None:
+            return self.part
+        return DEFAULT_PART if self.board is None else board_of(self.board).part
+
+    @property
+    def names_device(self) -> bool:
+        """True if a device is named, which then is to be filled."""
+        return self.board is not None or self.part is not None
+
+    @property
     def device(self) -> Device:
         """The device, from the table or as ``part_resources`` describes it."""
-        return known_device(self.part, self.part_resources)
+        return known_device(self.target, self.part_resources)
+
+    @property
+    def beat_bits(self) -> int:
+        """Width of a memory port: ``port_bits``, or the device's."""
+        return self.device.port_bits if self.port_bits is None else self.port_bits
 
     def _has_possible_cell_units(self) -> bool:
         units = self.elements_per_cycle

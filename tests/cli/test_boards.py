@@ -28,20 +28,20 @@ def test_a_die_is_plausible(device):
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_a_board_sets_part_and_clock(board):
     hardware = Hardware(board=board.name)
-    assert (hardware.part, hardware.clock_mhz) == (board.part, board.clock_mhz)
+    assert (hardware.target, hardware.clock_mhz) == (board.part, board.clock_mhz)
     assert hardware.device is device_of(board.part)
 
 
 def test_without_a_board_part_and_clock_have_their_defaults():
     hardware = Hardware()
-    assert (hardware.board, hardware.part) == (None, "xcu55c-fsvh2892-2L-e")
+    assert (hardware.board, hardware.target) == (None, "xcu55c-fsvh2892-2L-e")
     assert hardware.clock_mhz == 200.0
     assert Hardware(board="u55c").clock_mhz == board_of("U55C").clock_mhz
 
 
 def test_what_is_given_beside_a_board_counts():
     hardware = Hardware(board="kv260", clock_mhz=300.0, part="xck26-sfvc784-2LVI-i")
-    assert (hardware.clock_mhz, hardware.part) == (300.0, "xck26-sfvc784-2LVI-i")
+    assert (hardware.clock_mhz, hardware.target) == (300.0, "xck26-sfvc784-2LVI-i")
 
 
 def test_a_board_and_the_part_of_another_die_are_refused():

@@ -146,7 +146,7 @@ def test_readme_states_the_layouts_that_the_compiler_uses(project):
 
 def test_readme_states_where_and_in_which_order_vectors_lie(project):
     readme, machine = project.texts["README.md"], project.compiled.machine
-    beat_bytes, first = machine.hardware.port_bits // 8, 0
+    beat_bytes, first = machine.hardware.beat_bits // 8, 0
     for state in machine.kept.states:
         order = "the model's" if state.layout.is_identity else "see the manifest"
         row = rf"^\| {state.name} \| {first} \| {state.positions} \|.*\| {order} \|$"

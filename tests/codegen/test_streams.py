@@ -93,7 +93,7 @@ def test_a_stream_has_no_register_no_bank_and_no_host_program(project):
 
 def test_the_readme_tells_how_the_streams_are_used(project):
     readme, machine = project.texts["README.md"], project.compiled.machine
-    bits, y = machine.hardware.port_bits, machine.port("y").beats
+    bits, y = machine.hardware.beat_bits, machine.port("y").beats
     assert f"| frames and results | AXI streams of {bits} bits |" in readme
     assert f"A call takes exactly steps x {machine.port('x').beats} beats of `x`." in readme
     how_many = f"steps x {y}" if machine.port("y").is_per_step else f"{y}"

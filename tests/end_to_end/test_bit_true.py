@@ -268,7 +268,9 @@ FAULTS = {
     "a state that is not kept": ("kernel/cell_unit.h", "l0_c[position] = c_after_lanes;", ";"),
     "the old cell state at the output gate": ("kernel/cell_unit.h", "peephole_o = w_oc * c;",
                                               "peephole_o = w_oc * c_before;"),
-    "an accumulator that is not cleared": ("kernel/pe_array.h", "[row] = zeros<acc_t>();", "[row];"),
+    "an accumulator that is not cleared": (
+        "kernel/pe_array.h", "[row] = zeros<acc_t>();", "[row];",
+    ),
     "a carried state that is lost": ("kernel/compute.h", "else if (start == START_ZERO)", "else"),
     "a packet that is taken twice": (
         "kernel/pe_array.h", "copied = packets[n];", "copied = packets[n ? n - 1 : 0];",

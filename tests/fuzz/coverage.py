@@ -69,7 +69,7 @@ def _of_hardware(machine: Machine) -> dict[str, bool]:
         "AXI streams": machine.streams_io,
     }
     found |= {f"lanes {lanes}": hardware.lanes == lanes for lanes in (1, 2, 4, 8, 16)}
-    found |= {f"port bits {bits}": hardware.port_bits == bits for bits in (64, 128, 256, 512)}
+    found |= {f"port bits {bits}": hardware.beat_bits == bits for bits in (64, 128, 256, 512)}
     forms = {"overlapped": True, "in turn": False}
     storages = {"on chip": True, "streamed": False}
     found |= {

@@ -66,7 +66,7 @@ def verdict(machine):
 def test_small_networks_fit_small_boards_with_room(name, board):
     machine, notes = chosen(name, board=board)
     assert verdict(machine) is Verdict.FITS
-    assert machine.hardware.pes > 1 and machine.hardware.port_bits == board_bits(board)
+    assert machine.hardware.pes > 1 and machine.hardware.beat_bits == board_bits(board)
     assert told(notes).startswith(f"for {board}, the compiler chose {machine.hardware.pes} PEs, ")
 
 
@@ -77,8 +77,8 @@ def board_bits(board):
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_ports_are_as_wide_as_the_familys(board):
     zynq = {"xc7z": 64, "xczu": 128, "xck2": 128}
-    assert Hardware(board=board.name).port_bits == zynq.get(board.part[:4], 512)
-    assert Hardware(board=board.name, port_bits=256).port_bits == 256
+    assert Hardware(board=board.name).beat_bits == zynq.get(board.part[:4], 512)
+    assert Hardware(board=board.name, port_bits=256).beat_bits == 256
 
 
 def test_ports_of_described_parts_are_as_wide_as_is_told():
@@ -93,7 +93,7 @@ def test_ports_of_described_parts_are_as_wide_as_is_told():
 
 def test_wider_ports_are_taken_where_lanes_need_them():
     machine, notes = chosen("tiny", board="pynq-z2", lanes=8)
-    assert machine.hardware.port_bits == 128
+    assert machine.hardware.beat_bits == 128
     assert notes[0] == "memory ports have 128 bits, wide enough for an element with all its lanes"
     with pytest.raises(PenstockError, match="8 lanes of 16 bits do not fit a port of 64"):
         choose(graph_of("tiny"), Hardware(board="kv260", lanes=8, port_bits=64))
@@ -264,7 +264,7 @@ def test_a_part_that_is_described_is_chosen_for():
     told = "lut=53200,ff=106400,bram18=280,uram=0,dsp=220,gbps=2.1,ports=4,port_bits=64"
     described = choose(graph_of("digits"), Hardware(part="xc7self-1", part_resources=told))[0]
     assert verdict(described) is Verdict.FITS
-    assert described.hardware.port_bits == 64
+    assert described.hardware.beat_bits == 64
 
 
 def test_more_units_than_rows_are_refused_as_more_pes_are():
@@ -288,7 +288,7 @@ def test_few_ports_get_more_pes_each():
     machine, _ = chosen("phones", pes=31, weight_storage="stream")
     assert (machine.groups.groups, machine.groups.group_pes) == (1, 31)
     word_bits = 31 * max(product.code.entry_bits for product in machine.plan.products)
-    assert word_bits > machine.hardware.port_bits
+    assert word_bits > machine.hardware.beat_bits
     assert machine.timeline.stall > 0
     many, _ = chosen("phones", pes=31, weight_storage="stream", board="u250")
     assert (many.groups.groups, many.groups.group_pes) == (31, 1)
@@ -395,3 +395,39 @@ def test_rows_that_all_pes_share_are_thought_of_when_pes_are_chosen():
     assert estimated.step == pytest.approx(machine.timeline.step, rel=0.05)
     plain = describe(graph, outline.schedule(machine.hardware), machine.on_chip)
     assert plain.timeline.step > 1.1 * machine.timeline.step
+
+
+def test_broadcast_has_eses_pes_or_as_many_as_fit():
+    machine, (note, *_) = chosen("phones", dataflow="broadcast", board="u55c")
+    assert machine.hardware.pes == 32
+    assert note == "for the broadcast dataflow, the compiler chose 32 PEs: ESE has 32"
+    machine, (note, *_) = chosen("phones", dataflow="broadcast", board="pynq-z2")
+    assert verdict(machine) is Verdict.FITS and machine.hardware.pes < 32
+    following = min(count for count in COUNTS if count > machine.hardware.pes)
+    assert re.fullmatch(
+        rf"for the broadcast dataflow, the compiler chose {machine.hardware.pes} PEs: {following} "
+        r"PEs would not fit with room; (up to )?[\d,]+ \S+ of [\d,]+ to be planned for", note
+    )  # fmt: skip
+    tiny = "lut=900,ff=1800,bram18=4,uram=0,dsp=1"
+    with pytest.raises(PenstockError, match="the network does not fit xctiny: with 1 PE it takes"):
+        choose(
+            graph_of("phones"), Hardware(dataflow="broadcast", part="xctiny", part_resources=tiny)
+        )
+
+
+def test_a_part_that_is_the_default_is_named_if_it_is_given():
+    assert not Hardware().names_device
+    given = Hardware(part=Hardware().target)
+    assert given.names_device and given.device is Hardware().device
+    unnamed, _ = choose(graph_of("phones"), Hardware())
+    machine, _ = choose(graph_of("phones"), given)
+    assert unnamed.hardware.pes <= MOST_UNNAMED < machine.hardware.pes
+
+
+def test_a_port_of_the_devices_width_stays_if_it_is_asked_for():
+    hardware = Hardware(board="pynq-z2", pes=2, lanes=8)
+    assert hardware.beat_bits == 64 < 8 * 16
+    machine, notes = choose(graph_of("tiny"), hardware)
+    assert machine.beats.port_bits == 128 and any("128 bits" in note for note in notes)
+    with pytest.raises(PenstockError, match="8 lanes of 16 bits do not fit a port of 64"):
+        choose(graph_of("tiny"), replace(hardware, port_bits=64))

@@ -84,7 +84,7 @@ def channel_of(machine: Machine, port: Port) -> int:
 
 def _demand(machine: Machine, port: Port) -> PortDemand:
     hardware = machine.hardware
-    beat = hardware.port_bits / 8 * hardware.clock_mhz / 1e3
+    beat = hardware.beat_bits / 8 * hardware.clock_mhz / 1e3
     is_weights = port.name.startswith("weights_")
     beats = machine.step_weight_beats if is_weights else port.beats * int(port.is_per_step)
     mean = beat * beats / machine.order.step_cycles

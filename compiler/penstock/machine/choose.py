@@ -3,8 +3,8 @@
 The rule: of what fits the device with room, that is within the planned shares of ``devices``, the
 fastest sets the time; of all that take at most 5 % more, the fewest PEs, of these the fewest
 elements per cycle, then no overlap, then streamed weights. Time is that of a long sequence, waits
-for memory included. Where neither a board nor another part than the default is named, there is no
-device to fill: then at most 32 PEs.
+for memory included. Where neither a board nor a part is named, there is no device to fill: then at
+most 32 PEs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from penstock.machine.resources import Verdict
 from penstock.schedule import Schedule, schedule
 from penstock.schedule.outline import Outline
 from penstock.schedule.plan import BANK_CHOICES
-from penstock.settings import DEFAULT_PART, Hardware
+from penstock.settings import Hardware
 
 WIDEST_PORT = 512
 ESE_PES = 32
@@ -56,7 +56,7 @@ def choose(
             return machine, [*notes, reasons.balanced(balanced_for), *more]
         notes = [*notes, f"{reasons.balanced(balanced_for)}, which do not fit"]
     outline = Outline.of(graph, hardware)
-    most = outline.most_rows if is_named(hardware) else min(outline.most_rows, MOST_UNNAMED)
+    most = outline.most_rows if hardware.names_device else min(outline.most_rows, MOST_UNNAMED)
     if not counts(hardware, most):  # more units than rows: refused where that is explained
         machine, more = build(graph, replace(hardware, pes=hardware.elements_per_cycle))
         return machine, [*notes, *more]
@@ -68,25 +68,25 @@ def choose(
 def _broadcast(
     graph: Graph, hardware: Hardware, balanced_for: int | None
 ) -> tuple[Machine, list[str]]:
-    """The machine of the broadcast dataflow, which is there to be compared: on ESE's PEs."""
-    pes, notes = hardware.pes or balanced_for, []
-    if pes is None:
-        pes = min(Outline.of(graph, hardware).most_rows, ESE_PES)
-        notes = [f"for the broadcast dataflow, the compiler chose {pes} PEs: ESE has {ESE_PES}"]
-    machine, more = build(graph, replace(hardware, pes=pes))
-    return machine, [*notes, *more]
-
-
-def is_named(hardware: Hardware) -> bool:
-    """True if a device is named that is to be filled."""
-    return hardware.board is not None or hardware.part != DEFAULT_PART
+    """The machine of the broadcast dataflow, which is there to be compared: on ESE's PEs, or on as
+    many as fit with room."""
+    pes = hardware.pes or balanced_for
+    if pes is not None:
+        return build(graph, replace(hardware, pes=pes))
+    tried = counts(hardware, min(Outline.of(graph, hardware).most_rows, ESE_PES))
+    found: list[Candidate] = []
+    for pes in reversed(tried or [hardware.cell_units]):
+        machine, notes = build(graph, replace(hardware, pes=pes))
+        if Candidate(machine).verdict is Verdict.FITS:
+            return machine, [reasons.broadcast(pes, ESE_PES, found), *notes]
+        found.append(Candidate(machine))
+    raise reasons.nothing_fits(graph, found, hardware)
 
 
 def _wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
     """With ports that hold an element with all its lanes, if their width is the device's."""
     needed = io_bits(graph) * hardware.lanes
-    is_default = hardware.port_bits == hardware.device.port_bits
-    if hardware.port_bits >= needed or needed > WIDEST_PORT or not is_default:
+    if hardware.beat_bits >= needed or needed > WIDEST_PORT or hardware.port_bits is not None:
         return hardware, []
     note = f"memory ports have {needed} bits, wide enough for an element with all its lanes"
     return replace(hardware, port_bits=needed), [note]

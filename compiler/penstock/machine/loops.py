@@ -93,7 +93,7 @@ def turns_of(machine: Machine, run: Run) -> int:
     product = machine.phase(run.phase).product
     assert product is not None
     word_bits = machine.groups.group_pes * product.code.entry_bits
-    is_wide = word_bits > machine.hardware.port_bits
+    is_wide = word_bits > machine.hardware.beat_bits
     return run.end_beat - run.first_beat if is_wide else run.words
 
 
@@ -125,7 +125,7 @@ def _parameters(machine: Machine) -> Iterator[Loop]:
         return
     positions = sum(array.positions for array in arrays)
     chunk = math.gcd(
-        machine.hardware.cell_units, parameter_ports(machine.hardware.port_bits).per_beat
+        machine.hardware.cell_units, parameter_ports(machine.hardware.beat_bits).per_beat
     )
     yield Loop("beats_of_parameters", "", Process.FETCH_PARAMETERS, When.RELOAD,
                machine.port("parameters").beats)  # fmt: skip

@@ -334,16 +334,16 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     from penstock.machine.placement import fitted  # it prices machines
 
     hardware = plan.hardware
-    beats = Ports(hardware.port_bits, io_bits(graph), hardware.lanes)
+    beats = Ports(hardware.beat_bits, io_bits(graph), hardware.lanes)
     _check_beats(beats)
     kept = store(graph, plan, beats)
     others = len(kernel_ports(graph, plan, beats, 0, 0, kept.states))
     groups = group(
-        plan.products, hardware.pes, hardware.port_bits, hardware.cell_units, on_chip,
+        plan.products, hardware.pes, hardware.beat_bits, hardware.cell_units, on_chip,
         most_weight_ports(hardware.device.memory, others),
     )  # fmt: skip
     stages, frames = phases(kept), loads(kept)
-    runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.port_bits)
+    runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.beat_bits)
     rows = accumulator_rows(kept, runs)
     shared = copy_pes(kept, [stage.unit for stage in stages])
     order = issue_order(

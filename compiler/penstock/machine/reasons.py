@@ -65,6 +65,14 @@ def why_no_more(
     return f"{_pes(more[0])} would not fit with room; {_shortage(nearest)}"
 
 
+def broadcast(pes: int, usual: int, larger: list[Candidate]) -> str:
+    """Why so many PEs; larger: what does not fit."""
+    why = f"ESE has {usual}"
+    if larger:
+        why = f"{_pes(larger[-1].pes)} would not fit with room; {_shortage(larger[-1])}"
+    return f"for the broadcast dataflow, the compiler chose {_pes(pes)}: {why}"
+
+
 def too_large(machine: Machine) -> str:
     """Why what is chosen by default was not."""
     units, overlap = machine.hardware.cell_units, "with" if machine.hardware.overlaps else "without"
@@ -141,7 +149,7 @@ def _board_that_holds(graph: Graph, asked: Hardware) -> str | None:
     for board in sorted(others, key=lambda board: Hardware(board=board.name).device.die.lut):
         hardware = replace(
             asked, board=board.name, part=board.part, clock_mhz=board.clock_mhz,
-            port_bits=max(Hardware(board=board.name).port_bits, asked.port_bits),
+            port_bits=max(Hardware(board=board.name).beat_bits, asked.beat_bits),
             part_resources=None,
         )  # fmt: skip
         outline = Outline.of(graph, hardware)

@@ -153,6 +153,6 @@ def _stall(machine: Machine) -> int:
     beats = machine.stream("beats").depth
     entry_bits = max(product.code.entry_bits for product in machine.plan.products)
     word_bits = machine.groups.group_pes * entry_bits
-    held = words + beats * machine.hardware.port_bits // word_bits
+    held = words + beats * machine.hardware.beat_bits // word_bits
     idle = machine.order.idle_cycles
     return waiting + max(0, READ_LATENCY - held - idle)

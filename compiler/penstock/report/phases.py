@@ -25,7 +25,7 @@ COUNTED = (
 
 def phases_section(machine: Machine) -> list[dict[str, Any]]:
     """One row for each phase that uses the PE array, in the order in which they run."""
-    beat_bytes = machine.groups.groups * machine.hardware.port_bits // 8
+    beat_bytes = machine.groups.groups * machine.hardware.beat_bits // 8
     return [
         _phase(machine, product, machine.beats_of(phase.name) * beat_bytes)
         for phase in machine.phases
@@ -60,7 +60,7 @@ def totals_section(machine: Machine, float_weights: Mapping[str, FloatArray]) ->
     products = machine.plan.products
     nonzeros = sum(product.nonzeros for product in products)
     weights = sum(matrix.size for matrix in float_weights.values())
-    file_bytes = machine.weight_beats * machine.groups.groups * machine.hardware.port_bits // 8
+    file_bytes = machine.weight_beats * machine.groups.groups * machine.hardware.beat_bits // 8
     bits = _bits(products, 8 * file_bytes)
     words = sum(product.code.words for product in products)
     bound = sum(product.bound for product in products)

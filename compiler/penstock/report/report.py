@@ -137,6 +137,8 @@ def build_report(
 def _hardware(machine: Machine, chosen: Sequence[str]) -> dict[str, Any]:
     return {
         **asdict(machine.hardware),
+        "port_bits": machine.hardware.beat_bits,
+        "part": machine.hardware.target,
         "elements_per_cycle": machine.hardware.cell_units,
         "overlap": machine.hardware.overlaps,
         "weight_storage": "onchip" if machine.on_chip else "stream",

@@ -58,7 +58,7 @@ def _call(whole: Timeline) -> dict[str, Any]:
 def _bandwidth(machine: Machine, microseconds: float) -> dict[str, Any]:
     """GB/s (10**9 bytes) over all weight ports: at one word a cycle, and averaged over a step."""
     hardware = machine.hardware
-    step_bytes = machine.step_weight_beats * machine.groups.groups * hardware.port_bits // 8
+    step_bytes = machine.step_weight_beats * machine.groups.groups * hardware.beat_bits // 8
     entry_bits = max(product.code.entry_bits for product in machine.plan.products)
     word_bytes = 0.0 if machine.on_chip else hardware.pes * entry_bits / 8
     return {
@@ -81,7 +81,7 @@ def stream_notes(machine: Machine) -> list[str]:
         ]
     beats = sum(port.beats for port in machine.ports if port.is_stream and port.is_per_step)
     microseconds = machine.timeline.step / hardware.clock_mhz
-    moved = beats * hardware.port_bits / 8 / microseconds / 1e3
+    moved = beats * hardware.beat_bits / 8 / microseconds / 1e3
     return [
         f"{told}: the PYNQ driver moves them by an AXI DMA, whose two memory ports and "
         f"{moved:.2g} GB/s are in no figure here"

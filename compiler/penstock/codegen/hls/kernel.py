@@ -198,7 +198,7 @@ def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
 
 def _parameters(machine: Machine, names: Names) -> list[dict[str, Any]]:
     kept = machine.kept.parameters
-    offsets = parameter_offsets([array.positions for array in kept], machine.hardware.port_bits)
+    offsets = parameter_offsets([array.positions for array in kept], machine.hardware.beat_bits)
     return [
         {"name": names.array(array), "cpp": plain_cpp(array.type), "positions": array.positions,
          "first_beat": beat, "storage": storage_code(machine.memory_of(array))}
@@ -261,7 +261,7 @@ def _stored(machine: Machine) -> dict[str, Any]:
         product.code.entry_bits for product in machine.plan.products
     )
     turns = max(turns_of(machine, run) for run in machine.stored_runs)
-    found: dict[str, Any] = {"is_wide": word_bits > machine.hardware.port_bits, "max_turns": turns}
+    found: dict[str, Any] = {"is_wide": word_bits > machine.hardware.beat_bits, "max_turns": turns}
     if machine.on_chip:
         memory = machine.memory("weights")
         found |= {"stored_words": memory.depth, "stored_impl": memory.impl,
@@ -296,7 +296,7 @@ def _vector_storage(machine: Machine) -> list[dict[str, Any]]:
 
 def _chunks(machine: Machine) -> dict[str, Any]:
     """How many elements move in a cycle between beats and packets."""
-    units, bits = machine.hardware.cell_units, machine.hardware.port_bits
+    units, bits = machine.hardware.cell_units, machine.hardware.beat_bits
     io = math.gcd(units, machine.beats.per_beat)
     parameter = math.gcd(units, parameter_ports(bits).per_beat)
     return {

@@ -42,7 +42,9 @@ BROADCAST = _words("""
 """Names of the kernel that only the broadcast dataflow has; part of those below."""
 MOST_ARRAYS = MAX_PES * max(BANK_CHOICES) // MOST_PARTITIONS
 """Of one kind, see ``group_arrays``."""
-KERNEL = BROADCAST | _words("""
+KERNEL = (
+    BROADCAST
+    | _words("""
     acc acc_t activation_t activations_t add_parts ap_axiu ap_bigint ap_biguint ap_fixed ap_int
     ap_ufixed ap_uint axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from
     bounded broadcast bytes_of cell_unit clear_slots column_t compute config copied copied_t
@@ -60,7 +62,9 @@ KERNEL = BROADCAST | _words("""
     trace_value unit unpack_frames unpack_one_state unpack_parameter unpack_parameters
     unpack_run unpack_state unpack_words valid value values vector vector_0 vector_1 vector_2
     weight_beats weight_t widened word word_stream word_t words x_beats y_beats zeros
-""") | {f"{kind}_{number}" for kind in ("acc", "sums") for number in range(MOST_ARRAYS)}
+""")
+    | {f"{kind}_{number}" for kind in ("acc", "sums") for number in range(MOST_ARRAYS)}
+)
 """Names that the kernel and the test bench give to functions, types and variables; AMD's types."""
 COUNTERS = _words("g group k n")
 """Names of loop counters where arrays are declared; a unit has none of these."""

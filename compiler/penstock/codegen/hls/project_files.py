@@ -63,7 +63,7 @@ def _names(machine: Machine, sources: dict[str, str]) -> dict[str, Any]:
     cpp = sorted(path for path in sources if path.endswith(".cpp"))
     weights = [f"weights/{name}" for name in machine.weight_files]
     return {
-        "version": __version__, "model": one_line(machine.graph.name), "part": hardware.part,
+        "version": __version__, "model": one_line(machine.graph.name), "part": hardware.target,
         "clock_mhz": f"{hardware.clock_mhz:g}", "clock_ns": f"{1000 / hardware.clock_mhz:g}",
         "clock_hz": round(hardware.clock_mhz * 1e6),
         "groups": groups, "weight_files": machine.weight_files,

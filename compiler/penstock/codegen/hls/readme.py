@@ -33,7 +33,7 @@ def readme_context(machine: Machine) -> dict[str, Any]:
 def _sizes(machine: Machine) -> dict[str, Any]:
     hardware, source, output = machine.hardware, machine.input, machine.output
     is_once = machine.is_once(output.sweep)
-    y_frame_bytes = machine.port("y").beats * hardware.port_bits // 8
+    y_frame_bytes = machine.port("y").beats * hardware.beat_bits // 8
     longest = machine.max_steps
     return {
         "pes": hardware.pes, "group_pes": machine.groups.group_pes,
@@ -85,9 +85,9 @@ def _fit(machine: Machine) -> str:
 
 def _memory(machine: Machine) -> dict[str, Any]:
     """What lies behind the ports state, parameters and weights_*."""
-    beat_bytes = machine.hardware.port_bits // 8
+    beat_bytes = machine.hardware.beat_bits // 8
     arrays = machine.kept.parameters
-    offsets = parameter_offsets([array.positions for array in arrays], machine.hardware.port_bits)
+    offsets = parameter_offsets([array.positions for array in arrays], machine.hardware.beat_bits)
     return {
         "states": [
             {"name": one_line(state.name), "first_byte": state.first_beat * beat_bytes,
@@ -122,7 +122,7 @@ def _timeline(machine: Machine) -> dict[str, Any]:
         "one_step_call": whole.call(1, "carried", store=False),
         "timeline": whole,
         "once_cycles": order.once_cycles,
-        "step_bytes": machine.step_weight_beats * machine.hardware.port_bits // 8,
+        "step_bytes": machine.step_weight_beats * machine.hardware.beat_bits // 8,
     }
 
 
