@@ -119,3 +119,26 @@ def test_what_moved_is_told():
         "block RAM of xcself is scarce, so memories stand elsewhere: in LUTs: "
         "9 of 12 memories of activation memory, beats, words"
     )
+
+
+def test_weights_leave_ultra_ram_where_that_is_scarce():
+    """They are deep enough for it, and block RAM has room."""
+    network = {"inputs": 64, "cells": (96,), "density": 0.9}
+
+    def compiled(uram, bram18=9_999):
+        told = f"lut=900000,ff=9999999,bram18={bram18},uram={uram},dsp=9999"
+        own = Hardware(pes=2, weight_storage="onchip", part="xcself", part_resources=told)
+        return compile_graph(planned(own, **network)[0], own)
+
+    enough_of_it, scarce, nothing = compiled(99), compiled(1), compiled(1, bram18=20)
+    assert enough_of_it.machine.memory("weights").impl == "uram"
+    weights = scarce.machine.memory("weights")
+    assert weights.impl == "bram" and weights.is_moved and weights.depth >= 2048
+    assert not enough_of_it.machine.memory("weights").is_moved
+    (note,) = [note for note in scarce.notes if "scarce" in note]
+    assert note == (
+        "UltraRAM of xcself is scarce, so memories stand elsewhere: in block RAM: weights"
+    )
+    assert "variable=stored type=ram_s2p impl=bram" in scarce.files["kernel/compute.h"].decode()
+    assert nothing.machine.memory("weights").impl == "uram"
+    assert estimate(nothing.machine).fits["uram"].fits is False

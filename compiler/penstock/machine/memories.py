@@ -38,7 +38,7 @@ class Memory:
     """``count`` equal memories of ``depth`` words of ``width`` bits, all lanes side by side.
 
     impl: ``bram``, ``uram`` or ``lutram``; ``auto`` leaves it to the tool. is_moved: by its depth
-    it would stand in block RAM, which is scarce, see ``placement``.
+    it would stand in block RAM or UltraRAM, which is scarce, see ``placement``.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""What each memory stands in, where a device has less block RAM than memories would take.
+"""What each memory stands in, where a device has less of that than memories would take.
 
 By their depth alone, shallow memories stand in LUTs and deep ones in block RAM or UltraRAM. Where
-that takes more block RAM than should be planned for, some move: one after the other, always the
-one that takes the smallest share of what is left of LUTs or UltraRAM for each block RAM that it
+that takes more block RAM or UltraRAM than should be planned for, some move: one after the other,
+always the one that takes the smallest share of what is left elsewhere for each memory that it
 frees. If not enough can move, nothing does, and the report says what is missing.
 """
 
@@ -22,10 +22,12 @@ TARGETS = {
     "streams": ("lutram",), "packets": ("lutram",), "state": ("lutram",),
     "next state": ("lutram",), "parameters": ("lutram",), "carry": ("lutram",),
     "capture": ("lutram",), "accumulators": ("lutram",), "sums": ("lutram",),
-    "activations": ("lutram", "uram"), "weights": ("uram",),
+    "activations": ("lutram", "uram"), "weights": ("uram", "bram"), "frames": ("uram", "bram"),
 }  # fmt: skip
 """Where memories of each kind may move. UltraRAM is read a cycle later than block RAM, so nothing
 goes there whose sums come back: accumulators would need a longer hazard distance."""
+SCARCE = ("bram18", "uram")
+"""What memories move out of."""
 ORDER = ("bram", "uram", "lutram")
 
 
@@ -39,12 +41,12 @@ class Piece:
 
 
 def fitted(machine: Machine) -> Machine:
-    """The machine with memories moved out of block RAM, where that makes it fit its device."""
+    """The machine with memories moved, where that makes it fit its device."""
     memories = machine.memories
     budget = Budget(machine)
     pieces = [piece for number in range(len(memories)) for piece in _pieces(machine, number)]
-    while budget.is_over(memories, pieces):
-        best = min(budget.moves(memories, pieces), default=None)
+    while over := budget.over(memories, pieces):
+        best = min(budget.moves(memories, pieces, over[0]), default=None)
         if best is None:
             return machine
         _, index, impl = best
@@ -92,30 +94,32 @@ class Budget:
     def _used(self, memories: tuple[Memory, ...], pieces: list[Piece], resource: str) -> int:
         return sum(getattr(self._cost(memories, piece, piece.impl), resource) for piece in pieces)
 
-    def is_over(self, memories: tuple[Memory, ...], pieces: list[Piece]) -> bool:
-        """True while the memories take more block RAM than should be planned for."""
-        return self._used(memories, pieces, "bram18") > self.limits["bram18"]
+    def over(self, memories: tuple[Memory, ...], pieces: list[Piece]) -> list[str]:
+        """That of which the memories take more than should be planned for."""
+        return [n for n in SCARCE if self._used(memories, pieces, n) > self.limits[n]]
 
     def moves(
-        self, memories: tuple[Memory, ...], pieces: list[Piece]
+        self, memories: tuple[Memory, ...], pieces: list[Piece], scarce: str
     ) -> Iterator[tuple[float, int, str]]:
-        """(price of a freed block RAM, piece, where it goes) of every move for which there is room.
+        """(price of what is freed, piece, where it goes) of every move out of what is scarce for
+        which there is room.
 
         The price is the share of what is left, of the scarcest that it takes.
         """
         left = {
-            name: self.limits[name] - self._used(memories, pieces, name)
-            for name in ("uram", "lut", "lut_memory")
-        }
+            name: limit - self._used(memories, pieces, name)
+            for name, limit in self.limits.items() if name != scarce
+        }  # fmt: skip
         for index, piece in enumerate(pieces):
             memory, now = memories[piece.memory], self._cost(memories, piece, piece.impl)
-            is_movable = memory.access is Access.ONE_WRITE_ONE_READ and now.bram18
+            is_movable = memory.access is Access.ONE_WRITE_ONE_READ
             for impl in TARGETS.get(memory.kind, ()) if is_movable else ():
                 there = self._cost(memories, piece, impl)
+                freed = getattr(now, scarce) - getattr(there, scarce)
                 taken = {name: getattr(there, name) - getattr(now, name) for name in left}
-                if all(count <= left[name] for name, count in taken.items() if count > 0):
-                    share = max(count / left[name] for name, count in taken.items() if count > 0)
-                    yield share / (now.bram18 - there.bram18), index, impl
+                if freed > 0 and all(taken[name] <= left[name] for name in left if taken[name] > 0):
+                    share = max(taken[name] / left[name] for name in left if taken[name] > 0)
+                    yield share / freed, index, impl
 
 
 def _planned(die: Die, resource: str) -> int:

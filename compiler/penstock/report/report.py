@@ -47,7 +47,7 @@ resources   label, rules (in words), logic_error (relative, of LUT and FF), devi
             (null: can't be told), verdict (fits, unsure, does not fit)}; multipliers [name, count,
             dsp_each, dsp]; blocks [name, count, lut_each, ff_each, lut, ff] (without memories);
             memories [name, kind, count, depth, width, storage, bram18, uram, lut, is_moved (out of
-            block RAM, which is scarce; a name may have several rows)]; ports {count,
+            block RAM or UltraRAM, which is scarce; a name may have several rows)]; ports {count,
             limit (null: not known), are_too_many, slower_by_port, slower_by_channel,
             slower_by_device (products take so many times as long), each [name, channel,
             gb_per_s_beats (a beat a cycle), gb_per_s_streaming (while its reader runs),

@@ -103,11 +103,11 @@ def fit_notes(resources: dict[str, Any], timeline: dict[str, Any]) -> list[str]:
     return notes + _bandwidth_notes(resources, timeline)
 
 
-PLACES = {"lutram": "LUTs", "uram": "UltraRAM"}
+PLACES = {"lutram": "LUTs", "uram": "UltraRAM", "bram": "block RAM"}
 
 
 def _moved_notes(memories: list[dict[str, Any]], device: str) -> list[str]:
-    """What stands elsewhere because block RAM is scarce."""
+    """What stands elsewhere because block RAM or UltraRAM is scarce."""
     moved = [row for row in memories if row["is_moved"]]
     if not moved:
         return []
@@ -124,7 +124,8 @@ def _moved_notes(memories: list[dict[str, Any]], device: str) -> list[str]:
         for storage in dict.fromkeys(row["storage"] for row in moved)
     }  # fmt: skip
     places = "; ".join(f"in {PLACES[storage]}: {names}" for storage, names in told.items())
-    return [f"block RAM of {device} is scarce, so memories stand elsewhere: {places}"]
+    scarce = "UltraRAM" if "bram" in told else "block RAM"
+    return [f"{scarce} of {device} is scarce, so memories stand elsewhere: {places}"]
 
 
 def _fit_note(name: str, row: dict[str, Any], device: str) -> str | None:

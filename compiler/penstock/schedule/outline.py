@@ -116,7 +116,8 @@ class Outline:
         self, hardware: Hardware, share: bool
     ) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
         """Of each phase, non-zeros of the heaviest PE at the least, and the shared rows."""
-        heaviest, shared = {}, {}
+        heaviest: dict[str, int] = {}
+        shared: dict[str, tuple[int, ...]] = {}
         for order, goal in self._goals(hardware, share).items():
             phases = [p.name for p in _products(self.parts) if self.parts.order(p) == order]
             heaviest |= dict(zip(phases, goal.heaviest.tolist(), strict=True))
