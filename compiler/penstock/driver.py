@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.calibration_data import frames_of
+from penstock.choices import Network
 from penstock.codegen.hls import emit_kernel, emit_project_files
 from penstock.codegen.hls.names import Names
 from penstock.codegen.hls.steps import run_fields
+from penstock.config import CONFIG, Origin, config_text
 from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
@@ -37,6 +39,24 @@ from penstock.report.report import build_report, render_report
 from penstock.schedule import Schedule
 from penstock.schedule.plan import constant_of
 from penstock.settings import Hardware, Precision
+
+STAGES = (
+    "reading the network", "calibrating", "choosing types", "choosing hardware and scheduling",
+    "packing", "proving the packed weights", "comparing with the float network",
+    "writing the sources", "golden vectors",
+)  # fmt: skip
+"""Of a compile, in their order."""
+Tell = Callable[[str, int, int], None]
+"""Takes what is being done, how much is done, and of how much."""
+
+
+def tell_nobody(work: str, done: int, of: int) -> None:
+    """Say nothing."""
+
+
+def tell_stage(tell: Tell, stage: str) -> None:
+    """Say that a stage begins."""
+    tell(stage, STAGES.index(stage), len(STAGES))
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,6 +114,8 @@ def compile_model(
     validation: Validation | None = None,
     strict: bool = False,
     balanced_for: int | None = None,
+    origin: Origin | None = None,
+    tell: Tell = tell_nobody,
 ) -> Compiled:
     """Compile a float model into a project.
 
@@ -105,14 +127,19 @@ def compile_model(
     n), or PyTorch's (h_0, c_0). The graph is compared with the float network on these frames, or on
     those of ``validation``; beyond the limits of ``penstock.thresholds`` it warns (UserWarning),
     or, if ``strict``, refuses. balanced_for: PEs that the masks are made for, if that is known;
-    taken if none are given and they fit. Raises PenstockError for what the user can mend.
+    taken if none are given and they fit. origin: the files and settings behind the model, if it
+    came from any. tell: takes the stage that begins, its number, and how many there are. Raises
+    PenstockError for what the user can mend.
     """
+    origin = origin or Origin(network=Network(strict=strict), precision=precision or Precision())
+    tell_stage(tell, "calibrating")
     about = (calibration_lengths, calibration_states)
     ranges = _ranges(model, calibration, calibration_name, *about)
     precision = precision or Precision()
     folded = fold_inputs(model, ranges, precision)
     trial = trial_of(model, calibration, calibration_lengths, validation, calibration_name)
     trial = trial.scaled(folded.exponents)
+    tell_stage(tell, "choosing types")
     try:
         graph = lower(folded.model, folded.ranges, precision)
     except ValueError as error:
@@ -131,6 +158,8 @@ def compile_model(
         folded.exponents,
         trial,
         balanced_for,
+        origin,
+        tell,
     )
     _judge(compiled, calibration_name, strict)
     return compiled
@@ -178,12 +207,14 @@ def compile_graph(
     input_exponents: tuple[int, ...] = (),
     trial: Trial | None = None,
     balanced_for: int | None = None,
+    origin: Origin | None = None,
+    tell: Tell = tell_nobody,
 ) -> Compiled:
     """Compile a graph of typed integer operations into a project.
 
     model: the float network behind it, for the report; trial: what both are compared on.
     input_exponents: k_j of each input, or none: the graph's x_j stands for 2**k_j times as much.
-    balanced_for: see ``compile_model``. Raises PenstockError for a graph that is not well formed,
+    balanced_for, origin, tell: see ``compile_model``. Raises PenstockError for a graph that is not well formed,
     or that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
@@ -195,9 +226,13 @@ def compile_graph(
         ) from error
     check_shapes(graph)
     check_types(graph)
+    origin = replace(origin or Origin(), hardware=hardware)
+    tell_stage(tell, "choosing hardware and scheduling")
     machine, chosen = choose(graph, hardware, balanced_for)
     check_memories(machine)
+    tell_stage(tell, "packing")
     manifest, weights = pack(machine, batch_first, input_exponents)
+    tell_stage(tell, "proving the packed weights")
     proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)
     graph_json, graph_tensors = dump_graph(graph)
     binaries = dict(zip(manifest.file_bytes(), weights, strict=False))
@@ -206,14 +241,19 @@ def compile_graph(
     binaries["graph.safetensors"] = graph_tensors
     compared = None
     if model is not None and trial is not None:
+        tell_stage(tell, "comparing with the float network")
         compared = measure(model, graph, trial)
+    tell_stage(tell, "writing the sources")
     report = build_report(
-        machine, proof, model, [*notes, *chosen], input_exponents, compared, hardware.left_open
-    )
+        machine, proof, model, [*notes, *chosen], origin, input_exponents, compared,
+        hardware.left_open,
+    )  # fmt: skip
     texts = emit_kernel(machine, golden_steps(machine))
     texts |= emit_project_files(machine, texts, input_exponents)
     texts |= render_report(report)
     texts["weights/manifest.json"] = manifest.to_json()
+    texts[CONFIG] = config_text(origin, report["hardware"])
+    tell_stage(tell, "golden vectors")
     binaries["tb/vectors.dat"] = golden_vectors(machine)
     files = binaries | {name: text.encode() for name, text in texts.items()}
     files = dict(sorted(files.items()))

@@ -1,7 +1,7 @@
 """report.json: everything that the compiler found out about one network on one hardware.
 
 Plain JSON in a stable order; the same compile gives the same bytes. ``render_report`` makes
-report.html from it and from nothing else. Schema 3:
+report.html from it and from nothing else. Schema 4:
 
 schema, penstock (version)
 network     name, inputs, outputs, input_exponents (k_j of each input, whose raw integer stands for
@@ -66,6 +66,12 @@ error       null without a float network; else, both compared on frames {source,
 quantization  [of (name in the model), columns of it, name, shape, type, step, peak, max_abs_error,
             rms_error, snr_db, float_nonzeros, nonzeros]: dequantized minus float weights
 notes       sentences
+provenance  files {model, calibration, calibration_lengths, calibration_state, validate (those that
+            there were): name (without folders), sha256}; settings {network, hardware, precision
+            (null: the network carries its own)}, as they were given or are by default: null is left
+            open, types are text; versions {penstock, numpy, and what else read the network};
+            command (that makes the project again, beside these files; null if something came from
+            Python). No times, no places: the same compile elsewhere gives the same
 
 Utilizations, densities and shares are fractions of 1; a null ratio has nothing to divide by.
 """
@@ -77,11 +83,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from penstock.config import Origin
 from penstock.fidelity.verdict import Fidelity
 from penstock.machine import Machine
 from penstock.machine.resources import estimate
 from penstock.model import RecurrentModel
 from penstock.packing.validate import Proof
+from penstock.provenance import provenance_section
 from penstock.report.error import error_section
 from penstock.report.network import network_section, proof_section, tensors_section
 from penstock.report.page import render_page
@@ -100,6 +108,7 @@ def build_report(
     proof: Proof,
     model: RecurrentModel | None,
     notes: Sequence[str],
+    origin: Origin,
     input_exponents: Sequence[int] = (),
     error: Fidelity | None = None,
     chosen: Sequence[str] = (),
@@ -107,8 +116,8 @@ def build_report(
     """The report as plain values, see the module's text.
 
     model: the float network behind the graph, if there is one: layers, and what quantization
-    changed. error: how far the graph is from it. chosen: settings that were left to the compiler.
-    What does not fit the device becomes a note.
+    changed. origin: the files and settings behind it. error: how far the graph is from the network.
+    chosen: settings that were left to the compiler. What does not fit the device becomes a note.
     """
     float_weights = model.weights() if model else {}
     timeline, resources = timeline_section(machine), resources_section(estimate(machine))
@@ -131,6 +140,7 @@ def build_report(
             *timing_notes(machine),
             *fit_notes(resources, timeline),
         ],
+        "provenance": provenance_section(origin),
     }
 
 
