@@ -70,7 +70,7 @@ class Config:
 
         Raises PenstockError if it is not there, or is not the one of ``[sha256]``.
         """
-        named = self.given["files"].get(key)
+        named: Path | None = self.given["files"].get(key)
         if named is None:
             return None
         home = self.path.parent
@@ -154,16 +154,13 @@ def _named(value: Any) -> str:
 
 
 def _unknown(name: str, path: Path) -> PenstockError:
-    known = {f"{table}.{key}": key for table in TABLES for key in settings_of(TABLES[table])}
-    keys = {key: whole for whole, key in reversed(known.items())} | {table: table for table in TABLES}
-    keys |= {
-        option.lstrip("-").replace("-", "_"): f"{table}.{key}"
-        for table in TABLES
-        for key, setting in settings_of(TABLES[table]).items()
-        for option in setting.names
-    }
-    last = name.rpartition(".")[2].lower().replace("-", "_")
-    close = get_close_matches(last, keys, 1)
+    """The error, with what was probably meant: a key by its name or its option's, or a table."""
+    keys = {table: table for table in TABLES}
+    for table, owner in TABLES.items():
+        for key, setting in settings_of(owner).items():
+            option = setting.names[-1].lstrip("-").replace("-", "_")
+            keys |= {option: f"{table}.{key}", key: f"{table}.{key}"}
+    close = get_close_matches(name.rpartition(".")[2].lower().replace("-", "_"), keys, 1)
     return PenstockError(
         f"the configuration has an unknown key {name}",
         str(path),
@@ -176,13 +173,14 @@ def _unknown(name: str, path: Path) -> PenstockError:
 class Origin:
     """What a project is made from: the files, and the settings as they were given.
 
-    precision: None where the network carries its own. libraries: those that read the network, beside
-    NumPy. is_whole: files and settings make the project again; else something came from Python.
+    precision: None where the network carries its own. libraries: those that read the network,
+    beside NumPy. is_whole: files and settings make the project again; else something came from
+    Python.
     """
 
     files: Mapping[str, Source] = field(default_factory=dict)
-    network: Network = Network()
-    hardware: Hardware = Hardware()
+    network: Network = field(default_factory=Network)
+    hardware: Hardware = field(default_factory=Hardware)
     precision: Precision | None = None
     libraries: tuple[str, ...] = ()
     is_whole: bool = False
@@ -201,11 +199,11 @@ def config_text(origin: Origin, chosen: Mapping[str, Any]) -> str:
         lines.append("# The network, or frames, came from Python and not from a file.")
     lines.append("# What a # stands before was left open; the compiler's choice is shown.")
     if origin.files:
-        lines += ["", "[files]", *(f"{key} = {_text(one.name)}" for key, one in origin.files.items())]
-        lines += ["", f"[{SHA256}]"]
-        lines += [f"{key} = {_text(one.sha256)}" for key, one in origin.files.items()]
+        files = origin.files.items()
+        lines += ["", "[files]", *(f"{key} = {_text(one.name)}" for key, one in files)]
+        lines += ["", f"[{SHA256}]", *(f"{key} = {_text(one.sha256)}" for key, one in files)]
     for table, settings in origin.tables().items():
-        lines += [""] + _table(table, settings, chosen if table == "hardware" else {})
+        lines += ["", *_table(table, settings, chosen if table == "hardware" else {})]
     return "\n".join(lines) + "\n"
 
 

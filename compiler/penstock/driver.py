@@ -214,8 +214,8 @@ def compile_graph(
 
     model: the float network behind it, for the report; trial: what both are compared on.
     input_exponents: k_j of each input, or none: the graph's x_j stands for 2**k_j times as much.
-    balanced_for, origin, tell: see ``compile_model``. Raises PenstockError for a graph that is not well formed,
-    or that the accelerator can't hold.
+    balanced_for, origin, tell: see ``compile_model``. Raises PenstockError for a graph that is not
+    well formed, or that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
     try:

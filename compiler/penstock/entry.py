@@ -120,7 +120,8 @@ def compile_checkpoint(
     dictionaries in the file. only: the prefixes of what is compiled. The program of an .onnx or
     .pt2 file says itself how its arrays are ordered. sources: the files that the arrays were read
     from, by the names of ``choices.Files``: with them the project can be made again from its
-    penstock.toml. tell: see ``compile_model``. The rest is as in ``compile``. Raises PenstockError, also for formats given to a checkpoint that has its own.
+    penstock.toml. tell: see ``compile_model``. The rest is as in ``compile``. Raises PenstockError,
+    also for formats given to a checkpoint that has its own.
     """
     _check_settings(hardware, precision, head, validation)
     if not isinstance(path, str | PathLike):

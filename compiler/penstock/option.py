@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from penstock.errors import PenstockError
 from penstock.fixed import Fixed, Overflow, Rounding
 
-TYPE = re.compile(r"([su])(\d{1,3})\.(-?\d{1,3})(?: (AP_\w+) (AP_\w+))?")
+TYPE = re.compile(r"([su])(\d{1,3})\.(-?\d{1,3})(?: ([A-Z_]+) ([A-Z_]+))?")
 USUAL = (Rounding.RND, Overflow.SAT)
 """What a type does where its text does not say it, as all types that the compiler chooses."""
 
@@ -118,9 +118,17 @@ class Setting:
         return [name, str(text)] if name.startswith("-") else [str(text)]
 
 
-@cache
+_FOUND: dict[Any, dict[str, Setting]] = {}
+
+
 def settings_of(owner: type[Any]) -> dict[str, Setting]:
     """The fields of a class that have an ``Option``, by their names."""
+    if owner not in _FOUND:
+        _FOUND[owner] = _settings(owner)
+    return _FOUND[owner]
+
+
+def _settings(owner: type[Any]) -> dict[str, Setting]:
     defaults = {
         item.name: None if item.default is MISSING and item.default_factory is MISSING
         else item.default_factory() if item.default_factory is not MISSING else item.default
@@ -158,26 +166,31 @@ def is_default(settings: Any, name: str) -> bool:
     if default is not None or getattr(settings, name) is None:
         return bool(getattr(settings, name) == default)
     values = {one: getattr(settings, one) for one in settings_of(type(settings))}
-    return bool(type(settings)(**values | {name: None}) == settings)
+    try:
+        return bool(type(settings)(**values | {name: None}) == settings)
+    except PenstockError:  # the others need it
+        return False
 
 
 def read_type(text: str) -> Fixed:
     """``s16.12``: signed, 16 bits, 12 of them fraction; rounded to nearest, saturated.
 
-    ``s16.12 AP_TRN AP_WRAP`` says it otherwise. Raises ValueError.
+    ``s16.12 TRN WRAP`` says it otherwise, with the modes of ap_fixed. Raises ValueError.
     """
     found = TYPE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text[:40]!r} is not a type such as s16.12")
     sign, width, frac, rounding, overflow = found.groups()
-    modes = USUAL if rounding is None else (Rounding(rounding), Overflow(overflow))
+    modes = USUAL
+    if rounding is not None:
+        modes = Rounding(f"AP_{rounding}"), Overflow(f"AP_{overflow}")
     return Fixed(int(width), int(frac), sign == "s", *modes)
 
 
 def type_text(dtype: Fixed) -> str:
     """What ``read_type`` reads."""
     modes = (dtype.rounding, dtype.overflow)
-    return str(dtype) if modes == USUAL else " ".join([str(dtype), *modes])
+    return str(dtype) if modes == USUAL else f"{dtype} {dtype.rounding.name} {dtype.overflow.name}"
 
 
 def _plain(*kinds: type[Any]) -> Callable[[Any], Any]:

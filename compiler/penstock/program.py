@@ -62,8 +62,8 @@ def _run() -> None:
 
             command_line()
         except BaseException as error:
-            if not interrupts.came and not isinstance(error, KeyboardInterrupt):
+            has_ended = isinstance(error, SystemExit) and error.code == INTERRUPTED
+            if has_ended or not (interrupts.came or isinstance(error, KeyboardInterrupt)):
                 raise
-            advice = str(error) if isinstance(error, KeyboardInterrupt) else ""
-            print(f"interrupted{'; ' if advice else ''}{advice}", file=sys.stderr)
+            print("interrupted", file=sys.stderr)  # while it was loaded, or by way of another error
             raise SystemExit(INTERRUPTED) from None

@@ -123,7 +123,8 @@ class Hardware:
     weight_storage: Annotated[
         str,
         Option(
-            "Weights: stream, onchip, or auto: on chip where that is faster.", "--weights",
+            "Weights: stream, onchip, or auto: on chip where that is faster.",
+            "--weights",
             choices=WEIGHT_STORAGES,
         ),
     ] = "auto"
@@ -380,8 +381,9 @@ class Precision:
     ] = False
     range_method: Annotated[
         str,
-        Option("What binary points are chosen by: error, peak or percentile.",
-               choices=RANGE_METHODS),
+        Option(
+            "What binary points are chosen by: error, peak or percentile.", choices=RANGE_METHODS
+        ),
     ] = "error"
     row_exponents: Annotated[
         dict[str, list[int]],

@@ -32,9 +32,7 @@ AsJson = Annotated[
 RAW_INPUT = "The input holds raw integers of the input type, not real numbers."
 Quiet = Annotated[
     bool,
-    typer.Option(
-        "-q", "--quiet", help="Print only what is wrong; the exit status says the rest."
-    ),
+    typer.Option("-q", "--quiet", help="Print only what is wrong; the exit status says the rest."),
 ]
 Verbose = Annotated[
     bool,

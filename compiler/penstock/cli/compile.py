@@ -76,14 +76,12 @@ def _output_of(config: Config) -> Path:
     """Where the file says, or the project that it is in. Raises PenstockError."""
     from penstock.marker import MARKER
 
-    home = config.path.parent
-    if "output" in config.given["files"]:
-        return home / config.given["files"]["output"]
+    home, output = config.path.parent, config.given["files"].get("output")
+    if isinstance(output, Path):
+        return home / output
     if config.path.name == CONFIG and (home / MARKER).is_file() and config.given["files"]:
         return home
-    raise PenstockError(
-        "there is no folder to write the project to", "compile", "name one: -o DIR"
-    )
+    raise PenstockError("there is no folder to write the project to", "compile", "name one: -o DIR")
 
 
 def _file(name: str, config: Config, given: dict[str, Path]) -> Path | None:

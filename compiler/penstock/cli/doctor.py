@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from penstock.cli.environment import BASICS, Environment, examine
 from penstock.cli.arguments import AsJson
+from penstock.cli.environment import BASICS, Environment, examine
 from penstock.cli.output import print_json, say, say_wrong
 from penstock.version import __version__
 

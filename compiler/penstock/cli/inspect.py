@@ -17,7 +17,7 @@ from penstock.cli.tables import print_table
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
-    from penstock.inspection import Choices, Inspection, MatrixRow, Outcome
+    from penstock.inspection import Inspection, MatrixRow, Outcome
 
 OF_EVERY_LAYER = ("name", "kind", "direction", "sources", "inputs", "outputs", "weights")
 SHOWN = 6

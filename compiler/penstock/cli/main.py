@@ -25,6 +25,7 @@ from penstock.cli.output import (
     Interrupted,
     Talk,
     printable,
+    say_interrupted,
     set_talk,
 )
 from penstock.errors import PenstockError
@@ -148,11 +149,9 @@ for _name, (_, _summary) in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line. Invalid input gives one line on stderr and exit status 2.
-
-    Raises KeyboardInterrupt at Ctrl-C, which typer would swallow.
-    """
+    """Run the command line. Invalid input gives one line on stderr and exit status 2."""
     set_talk(Talk.USUAL)
+    advice = ""
     if COMPLETE in os.environ:
         from typer._completion_classes import completion_init
 
@@ -166,7 +165,7 @@ def main() -> None:
     try:
         status = app(sys.argv[1:] or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except Interrupted as stop:
-        raise KeyboardInterrupt(*stop.args) from None
+        status, advice = INTERRUPTED, str(stop)
     except PenstockError as error:
         status = _refuse(error.line())
     except OSError as error:
@@ -176,7 +175,7 @@ def main() -> None:
         command = error.ctx.command_path if error.ctx else "penstock"
         status = _refuse(f"{error.format_message()}; hint: see {command} --help")
     if status == INTERRUPTED:
-        raise KeyboardInterrupt
+        say_interrupted(advice)
     if status:
         sys.exit(status)
 

@@ -64,7 +64,9 @@ def _read(setting: Setting, value: Any) -> Any:
 
 
 def _parameters(tables: dict[str, type[Any]]) -> list[inspect.Parameter]:
-    return [_parameter(setting) for owner in tables.values() for setting in settings_of(owner).values()]
+    return [
+        _parameter(setting) for owner in tables.values() for setting in settings_of(owner).values()
+    ]
 
 
 def _parameter(setting: Setting) -> inspect.Parameter:

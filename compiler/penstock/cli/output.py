@@ -58,6 +58,11 @@ def say_aside(text: str) -> None:
     print(text.translate(CONTROLS), file=sys.stderr, flush=True)
 
 
+def say_interrupted(advice: str = "") -> None:
+    """The one line of Ctrl-C."""
+    say_aside(f"interrupted; {advice}" if advice else "interrupted")
+
+
 def print_json(values: Any) -> None:
     """The one JSON value of a command."""
     print(json.dumps(values, indent=1, allow_nan=False), flush=True)

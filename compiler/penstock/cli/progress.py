@@ -29,7 +29,7 @@ class Bar:
     def __init__(self, unit: str = "") -> None:
         self._unit = unit
         self._start = self._since = self._said = time.monotonic()
-        self._work, self._done, self._of = "", 0, 1
+        self._work, self._done, self._of, self._detail = "", 0, 1, ""
         self._bar: Any = None
         self._task: Any = None
         self._lock = threading.RLock()
@@ -38,24 +38,16 @@ class Bar:
         if sys.stderr.isatty() and talk() is Talk.USUAL:
             self._timer.start()
 
-    def __call__(self, work: str, done: int, of: int) -> None:
-        """Show it."""
+    def __call__(self, work: str, done: int, of: int, detail: str = "") -> None:
+        """Show it; detail: what changes within the same work."""
         with self._lock:
             is_new = work != self._work
             if is_new:
                 self._since = time.monotonic()
-            self._work, self._done, self._of = work, done, of
+            self._work, self._done, self._of, self._detail = work, done, of, detail
             self._update()
         if talk() is Talk.VERBOSE:
             self._say(is_new)
-
-    def say(self, text: str) -> None:
-        """A line that stays, above the bar."""
-        with self._lock:
-            if self._bar is not None:
-                self._bar.console.print(text, markup=False, highlight=False)
-            else:
-                say_aside(text)
 
     def _say(self, is_new: bool) -> None:
         now = time.monotonic()
@@ -92,8 +84,8 @@ class Bar:
     def _update(self) -> None:
         if self._bar is not None:
             self._bar.update(
-                self._task, description=self._work, completed=self._done, total=self._of,
-                rate=self._rate(),
+                self._task, description=f"{self._work} {self._detail}".rstrip(),
+                completed=self._done, total=self._of, rate=self._rate(),
             )  # fmt: skip
 
     def close(self) -> None:

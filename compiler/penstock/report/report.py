@@ -95,6 +95,7 @@ from penstock.report.network import network_section, proof_section, tensors_sect
 from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
+from penstock.report.remarks import remarks
 from penstock.report.resources import fit_notes, resources_section
 from penstock.report.timing import stream_notes, timeline_section, timing_notes
 from penstock.reported import SCHEMA
@@ -121,21 +122,24 @@ def build_report(
     """
     float_weights = model.weights() if model else {}
     timeline, resources = timeline_section(machine), resources_section(estimate(machine))
+    phases, totals = phases_section(machine), totals_section(machine, float_weights)
+    hardware = _hardware(machine, chosen)
     return {
         "schema": SCHEMA,
         "penstock": __version__,
         "network": network_section(machine, model, input_exponents),
-        "hardware": _hardware(machine, chosen),
+        "hardware": hardware,
         "tensors": tensors_section(machine),
         "proof": proof_section(machine, proof),
-        "phases": phases_section(machine),
-        "totals": totals_section(machine, float_weights),
+        "phases": phases,
+        "totals": totals,
         "timeline": timeline,
         "resources": resources,
         "error": error_section(error),
         "quantization": quantization_section(machine.graph, float_weights),
         "notes": [
             *notes,
+            *remarks(hardware, totals, phases, timeline),
             *stream_notes(machine),
             *timing_notes(machine),
             *fit_notes(resources, timeline),
