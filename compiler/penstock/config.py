@@ -74,7 +74,8 @@ class Config:
         if named is None:
             return None
         home = self.path.parent
-        there = [path for path in (home / named, home.parent / named, named) if path.is_file()]
+        above = home / ".." if home.name in ("", "..") else home.parent
+        there = [path for path in (home / named, above / named, named) if path.is_file()]
         digest = self.sha256.get(key)
         if digest is None:
             there = [path for path in (home / named,) if path in there]

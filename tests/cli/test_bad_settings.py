@@ -119,8 +119,12 @@ def test_a_setting_is_refused(words, refused):
     [
         ("frobnicate", "No such command 'frobnicate'.; hint: see penstock --help"),
         ("--frobnicate", "No such option: --frobnicate"),
-        ("compile", "Missing argument 'MODEL'.; hint: see penstock compile --help"),
-        ("compile model.safetensors", "Missing option '-o"),
+        ("compile", "there is nothing to compile (compile); hint: penstock compile MODEL -o DIR"),
+        (
+            "compile model.safetensors",
+            "there is no folder to write the project to (compile); hint: ",
+        ),
+        ("check", "Missing argument 'DIR'.; hint: see penstock check --help"),
         ("run project -o y.npy", "Missing option '-i"),
         ("run", "Missing argument 'DIR'.; hint: see penstock run --help"),
         ("check project --steps 0", "Invalid value for '--steps': "),
@@ -132,9 +136,9 @@ def test_a_command_that_is_not_understood_is_one_line_too(words, message, refuse
 
 
 def test_the_program_refuses_a_command_that_is_not_understood(refused_by_program):
-    line = refused_by_program("compile", "model.safetensors")
-    assert line.startswith("Missing option '-o") and line.endswith(
-        "; hint: see penstock compile --help"
+    line = refused_by_program("run", "project", "-o", "y.npy")
+    assert line.startswith("Missing option '-i") and line.endswith(
+        "; hint: see penstock run --help"
     )
 
 

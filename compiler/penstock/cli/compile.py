@@ -48,7 +48,12 @@ def compile_command(
 
     base = Config(Path(CONFIG), {table: {} for table in TABLES})
     base = base if config is None else read_config(config)
-    output = given["files"].pop("output", None) or _output_of(base)
+    output = given["files"].pop("output", None)
+    if not given["files"].get("model") and not base.given["files"].get("model"):
+        raise PenstockError(
+            "there is nothing to compile", "compile", "penstock compile MODEL -o DIR, or --config"
+        )
+    output = output or _output_of(base)
     check_target(output, overwrite)
     settings = {
         table: TABLES[table](**base.given[table] | given[table]) for table in TABLES
@@ -56,11 +61,8 @@ def compile_command(
     }  # fmt: skip
     has_precision = base.given["precision"] or given["precision"]
     files = {name: path for name in OF_INPUT if (path := _file(name, base, given["files"]))}
-    if "model" not in files:
-        raise PenstockError(
-            "there is nothing to compile", "compile", "penstock compile MODEL -o DIR, or --config"
-        )
-    sources = {name: Source.of(path) for name, path in files.items()}
+    # What is no file is refused where it is read.
+    sources = {name: Source.of(path) for name, path in files.items() if path.is_file()}
     _warn_of_others(sources, files, base)
     with told_progress() as tell:
         compiled = _compiled(

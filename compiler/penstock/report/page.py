@@ -16,6 +16,7 @@ from penstock.report.error import (
     labels_text,
     output_text,
 )
+from penstock.report.origin import provenance_tables
 from penstock.report.text import number, percent, plural, size
 from penstock.templating import template_folder
 
@@ -67,6 +68,7 @@ def page_context(report: dict[str, Any]) -> dict[str, Any]:
         "layers": tables.layers_table(report["network"]),
         "quantization": tables.quantization_table(report["quantization"]),
         "tensors": tables.tensors_table(report["tensors"]),
+        "provenance": provenance_tables(report["provenance"]),
     }  # fmt: skip
 
 
