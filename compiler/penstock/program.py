@@ -12,6 +12,7 @@ from typing import Any
 
 INTERRUPTED = 130
 """The exit status: 128 and the number of SIGINT."""
+AGAIN_SECONDS = 0.3
 
 
 def main() -> None:
@@ -24,36 +25,50 @@ def main() -> None:
         interrupts.ignore()
     except BaseException as error:
         interrupts.ignore()
-        has_ended = isinstance(error, SystemExit) and error.code == INTERRUPTED
-        if has_ended or not interrupts.came:
+        if not interrupts.came:
             raise
-        print("interrupted", file=sys.stderr)  # while it was loaded, or by way of another error
+        advice = str(error) if isinstance(error, KeyboardInterrupt) else ""
+        print("; ".join(filter(None, ("interrupted", advice))), file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
 
 
 class _Interrupts:
-    """SIGINT while a command runs. Whoever catches what it raises can't make the command succeed.
+    """SIGINT while a command runs.
 
-    Where SIGINT is ignored, as by nohup, it stays so.
+    Whoever catches what it raises does not get away with it: extension modules drop exceptions
+    while they are loaded, and destructors can't raise any. It is raised again until the program
+    ends; but not while what it has raised is on its way, and files are tidied up. Where SIGINT is
+    ignored, as by nohup, it stays so.
     """
 
     def __init__(self) -> None:
         self.came = False
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._raise)
+            for number in (signal.SIGINT, signal.SIGALRM):
+                signal.signal(number, self._raise)
             sys.unraisablehook = self._unraisable
 
     def ignore(self) -> None:
         """The command has ended: there is nothing to interrupt."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         self.came = True
-        raise KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        if not _is_on_its_way():
+            raise KeyboardInterrupt
 
     def _unraisable(self, unraisable: Any) -> None:
-        """It came in a destructor or a callback, which can't raise: once more, where one can."""
-        if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        else:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)
+
+
+def _is_on_its_way() -> bool:
+    """Whether a ``finally``, an ``except`` or an ``__exit__`` runs because of KeyboardInterrupt."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False

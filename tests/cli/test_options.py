@@ -22,7 +22,8 @@ CHANGED = {
 }  # fmt: skip
 """A value of each kind that is no default."""
 CHOSEN = {
-    "accumulator_banks": 8, "port_bits": 128, "overlap": False, "table_entries": 64, "accumulators": 20, "part": "xczu7ev", "key": "net", "head": "step",
+    "accumulator_banks": 8, "port_bits": 128, "overlap": False, "table_entries": 64,
+    "accumulators": 20, "part": "xczu7ev", "key": "net", "head": "step",
     "head_activation": "argmax", "part_resources": "lut=1,ff=1,bram18=1,uram=0,dsp=1",
     "queue_depth": 3, "interpolate_bits": 5,
 }  # fmt: skip

@@ -21,7 +21,7 @@ from penstock.report import report
 NEEDS = {"check": "hls4ml", "csim": "hls4ml", "lint": "clang", "export": "safetensors"}
 WORDS = {
     "inspect": (("inspect", "project"), None),
-    "compile": (("compile", "model.safetensors", "-o", "out", "--pes", "2"), summary.compile_values),
+    "compile": (("compile", "model.safetensors", "-o", "out"), summary.compile_values),
     "run": (("run", "project", "-i", "x.npy", "-o", "y.npy"), run.run_values),
     "csim": (("csim", "project"), check.csim_values),
     "check": (("check", "project", "-i", "x.npy"), check.check_values),
@@ -156,10 +156,10 @@ def test_the_commands_that_train_print_json_too(penstock, work):
         described = {*re.findall(r"\w+", inspection.cleandoc(describes.__doc__))}
         values = json.loads(done.out)
         assert {*values} <= described and values["schema"] == 1
+        if "scores" in values:
+            assert {row["model"] for row in values["scores"]} >= {"dense", "trained quantized"}
         quiet = penstock(*words, "--task", "labelling", "-q")
         assert (quiet.status, quiet.out) == (0, "")
-    assert {row["model"] for row in json.loads(penstock(*asked[compress.compress_values],
-            "--task", "labelling", "--json").out)["scores"]} >= {"dense", "trained quantized"}  # fmt: skip
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def with_talk(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(**values)
         except KeyboardInterrupt as stop:
-            raise Interrupted(*stop.args) from None
+            raise Interrupted(*stop.args) from stop
 
     parameters = [*signature.parameters.values(), *more]
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

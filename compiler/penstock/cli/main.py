@@ -25,7 +25,6 @@ from penstock.cli.output import (
     Interrupted,
     Talk,
     printable,
-    say_interrupted,
     set_talk,
 )
 from penstock.errors import PenstockError
@@ -149,9 +148,11 @@ for _name, (_, _summary) in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line. Invalid input gives one line on stderr and exit status 2."""
+    """Run the command line. Invalid input gives one line on stderr and exit status 2.
+
+    Raises KeyboardInterrupt at Ctrl-C, with what to do about it: see ``penstock.program``.
+    """
     set_talk(Talk.USUAL)
-    advice = ""
     if COMPLETE in os.environ:
         from typer._completion_classes import completion_init
 
@@ -165,7 +166,7 @@ def main() -> None:
     try:
         status = app(sys.argv[1:] or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except Interrupted as stop:
-        status, advice = INTERRUPTED, str(stop)
+        raise KeyboardInterrupt(*stop.args) from stop
     except PenstockError as error:
         status = _refuse(error.line())
     except OSError as error:
@@ -175,7 +176,7 @@ def main() -> None:
         command = error.ctx.command_path if error.ctx else "penstock"
         status = _refuse(f"{error.format_message()}; hint: see {command} --help")
     if status == INTERRUPTED:
-        say_interrupted(advice)
+        raise KeyboardInterrupt
     if status:
         sys.exit(status)
 

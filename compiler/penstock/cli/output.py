@@ -55,12 +55,8 @@ def say_wrong(text: str) -> None:
 
 def say_aside(text: str) -> None:
     """A line on standard error, of what is under way: standard output is for what was found."""
-    print(text.translate(CONTROLS), file=sys.stderr, flush=True)
-
-
-def say_interrupted(advice: str = "") -> None:
-    """The one line of Ctrl-C."""
-    say_aside(f"interrupted; {advice}" if advice else "interrupted")
+    sys.stderr.write(text.translate(CONTROLS) + "\n")  # in one piece, whatever comes between
+    sys.stderr.flush()
 
 
 def print_json(values: Any) -> None:
