@@ -158,8 +158,6 @@ def test_the_commands_that_train_print_json_too(penstock, work):
         assert {*values} <= described and values["schema"] == 1
         if "scores" in values:
             assert {row["model"] for row in values["scores"]} >= {"dense", "trained quantized"}
-        quiet = penstock(*words, "--task", "labelling", "-q")
-        assert (quiet.status, quiet.out) == (0, "")
 
 
 @pytest.fixture
@@ -191,6 +189,7 @@ def test_a_stage_that_tells_nothing_gets_its_bar_on_a_terminal(monkeypatch):
     bar._timer.join()
     assert bar._bar is not None and bar._bar.tasks[0].description == "choosing hardware"
     bar.close()
+    monkeypatch.setattr("penstock.cli.progress.PATIENCE_SECONDS", 60)
     quick = Bar()
     quick.close()
     quick._open()
