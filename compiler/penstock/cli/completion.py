@@ -33,8 +33,11 @@ def completion_command(
 ) -> None:
     """Print what completes commands, options and values in bash, zsh or fish.
 
-    In ~/.bashrc: eval "$(penstock completion bash)". In ~/.zshrc, after compinit: the same with
-    zsh. In ~/.config/fish/config.fish: penstock completion fish | source.
+    bash: eval "$(penstock completion bash)", in ~/.bashrc.
+
+    zsh: eval "$(penstock completion zsh)", in ~/.zshrc, after compinit.
+
+    fish: penstock completion fish | source, in ~/.config/fish/config.fish.
     """
     if shell not in LINES:
         raise PenstockError(

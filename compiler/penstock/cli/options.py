@@ -19,6 +19,8 @@ ASKED: dict[Kind, Any] = {
     Kind.FLAG: bool, Kind.INTEGER: int, Kind.NUMBER: float, Kind.TEXT: str, Kind.FILE: Path,
     Kind.BITS: str, Kind.TEXTS: list[str], Kind.TYPES: list[str], Kind.EXPONENTS: list[str],
 }  # fmt: skip
+PANELS = {"network": "Network", "hardware": "Hardware", "precision": "Number formats"}
+"""Of the help; all other options stand together."""
 METAVARS = {
     Kind.BITS: "INTEGER|TYPE", Kind.TYPES: "TENSOR=TYPE", Kind.EXPONENTS: "MATRIX=K,K,...",
 }  # fmt: skip
@@ -65,11 +67,13 @@ def _read(setting: Setting, value: Any) -> Any:
 
 def _parameters(tables: dict[str, type[Any]]) -> list[inspect.Parameter]:
     return [
-        _parameter(setting) for owner in tables.values() for setting in settings_of(owner).values()
+        _parameter(setting, PANELS.get(table))
+        for table, owner in tables.items()
+        for setting in settings_of(owner).values()
     ]
 
 
-def _parameter(setting: Setting) -> inspect.Parameter:
+def _parameter(setting: Setting, panel: str | None) -> inspect.Parameter:
     """None stands for an option that was not used; the help names the field's own default."""
     names, option = list(setting.names), setting.option
     more: dict[str, Any] = {
@@ -79,7 +83,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     if option.choices:
         more["autocompletion"] = lambda: list(option.choices)
     if not names[-1].startswith("-"):
-        about: Any = typer.Argument(**more | {"metavar": f"[{names[-1]}]"})
+        about: Any = typer.Argument(**more | {"metavar": names[-1]})
     else:
         if setting.kind is Kind.FLAG:
             names[-1] += "/--no-" + names[-1].removeprefix("--")
@@ -87,7 +91,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         if default is not None and setting.kind not in (Kind.FLAG, Kind.TEXTS, *OF_NAMES):
             told = f"{default:g}" if isinstance(default, float) else default
             more["help"] += f" Default: {told}."
-        about = typer.Option(*names, **more)
+        about = typer.Option(*names, **more, rich_help_panel=panel)
     return inspect.Parameter(
         setting.name, inspect.Parameter.KEYWORD_ONLY, default=None,
         annotation=Annotated[ASKED[setting.kind] | None, about],
