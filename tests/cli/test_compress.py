@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from cli.given import tree
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -81,6 +82,8 @@ def test_compress_then_compile_needs_no_further_options(workplace, monkeypatch, 
     graph = (workplace / "out/graph.json").read_text()
     assert '"type": "s5.' in graph and '"type": "s12.' not in graph
     assert not list(workplace.glob(".*")), "temporary files are left"
+    assert penstock(monkeypatch, "compile", "--config", "out/penstock.toml", "-o", "again") == 0
+    assert tree(workplace / "again") == tree(workplace / "out")
 
 
 @pytest.mark.parametrize("given", [("--weight-bits", "3"), ("--weight-bits", "12")])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
 import re
+import shlex
 import shutil
 import tomllib
 from pathlib import Path
@@ -61,6 +64,11 @@ def test_a_project_is_made_again_from_its_own_file_byte_for_byte(
         shutil.copy(file, work)
     assert penstock("compile", "net.safetensors", "-o", "project", *words).status == 0
     before = tree(work / "project")
+    provenance = json.loads(before["report.json"])["provenance"]
+    for source in provenance["files"].values():
+        assert source["sha256"] == hashlib.sha256(Path(source["name"]).read_bytes()).hexdigest()
+        assert source["sha256"] in before["report.html"].decode()
+    assert provenance["command"] in html.unescape(before["report.html"].decode())
     shutil.rmtree(work / "project/kernel")  # made anew, not left as it was
     again = ("compile", "--config", "project/penstock.toml")
     done = penstock(*again, "-o", "elsewhere/again")
@@ -237,6 +245,19 @@ def test_a_checkpoint_that_is_another_is_refused_or_told(penstock, refused, work
     told = "model.safetensors is not the model of out/penstock.toml: its sha256 differs"
     with pytest.warns(UserWarning, match=re.escape(told)):
         assert penstock(*given).status == 0
+    found = json.loads(penstock("diff", "out", "new", "--json").out)
+    (told,) = [one["rows"] for one in found["sections"] if one["name"] == "provenance"]
+    assert [row["name"] for row in told] == ["files.model.sha256"]
+
+
+def test_the_command_of_the_report_gives_the_project(penstock, inputs, work):
+    for file in inputs.iterdir():
+        shutil.copy(file, work)
+    assert penstock("compile", "net.safetensors", "-o", "first", *EVERYTHING).status == 0
+    report = json.loads(Path("first/report.json").read_text())
+    program, *words = shlex.split(report["provenance"]["command"])
+    assert program == "penstock" and penstock(*words).status == 0
+    assert tree(work / "project") == tree(work / "first")
 
 
 def test_frames_from_python_are_no_file_and_that_is_said(work):
