@@ -16,6 +16,7 @@ from penstock.cli.output import Talk, say_aside, talk
 
 PATIENCE_SECONDS = 1.0
 """What takes no longer needs no bar."""
+STARTING = "starting"
 EVERY_SECONDS = 5.0
 """How often --verbose says how far a long stage is."""
 
@@ -84,7 +85,7 @@ class Bar:
     def _update(self) -> None:
         if self._bar is not None:
             self._bar.update(
-                self._task, description=f"{self._work} {self._detail}".rstrip(),
+                self._task, description=f"{self._work or STARTING} {self._detail}".rstrip(),
                 completed=self._done, total=self._of, rate=self._rate(),
             )  # fmt: skip
 
