@@ -88,10 +88,13 @@ class Setting:
     def _named(self, word: str) -> tuple[str, Any]:
         name, _, value = word.rpartition("=")
         if not name:
-            raise ValueError(f"{self.kind}: NAME=VALUE")
+            raise ValueError(f"{word[:40]!r} has no name before an =")
         if self.kind is Kind.TYPES:
             return name, read_type(value)
-        return name, [int(part) for part in value.split(",")]
+        parts = value.split(",")
+        if not all(re.fullmatch("-?[0-9]{1,9}", part) for part in parts):
+            raise ValueError(f"{value[:40]!r} is not a list of integers")
+        return name, [int(part) for part in parts]
 
     def to_plain(self, value: Any) -> Any:
         """As TOML and JSON hold it."""

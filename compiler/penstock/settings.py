@@ -34,6 +34,8 @@ EIE_QUEUE_DEPTH = 8
 on ESE gives none."""
 MAX_BROADCAST_PES = 128
 """PEs whose queues are written in one cycle; ESE has 32 in a channel."""
+EXPONENT_BITS = 3
+"""A row of a matrix may be stored up to 2**7 times as great as it is."""
 RANGE_METHODS = ("error", "peak", "percentile")
 
 
@@ -412,6 +414,13 @@ class Precision:
                     f"{name} of {dtype.width} bits can't be built",
                     "precision",
                     f"choose 2 to {WIDEST}",
+                )
+        for name, exponents in self.row_exponents.items():
+            if not all(0 <= one < 1 << EXPONENT_BITS for one in exponents):
+                raise PenstockError(
+                    f"a row exponent of {name} can't be built",
+                    "precision",
+                    f"choose 0 to {(1 << EXPONENT_BITS) - 1}",
                 )
         entries = self.table_entries
         if not (64 <= entries <= 4096 and entries & (entries - 1) == 0):
