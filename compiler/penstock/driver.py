@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -39,24 +39,7 @@ from penstock.report.report import build_report, render_report
 from penstock.schedule import Schedule
 from penstock.schedule.plan import constant_of
 from penstock.settings import Hardware, Precision
-
-STAGES = (
-    "reading the network", "calibrating", "choosing types", "choosing hardware and scheduling",
-    "packing", "proving the packed weights", "comparing with the float network",
-    "writing the sources", "golden vectors",
-)  # fmt: skip
-"""Of a compile, in their order."""
-Tell = Callable[[str, int, int], None]
-"""Takes what is being done, how much is done, and of how much."""
-
-
-def tell_nobody(work: str, done: int, of: int) -> None:
-    """Say nothing."""
-
-
-def tell_stage(tell: Tell, stage: str) -> None:
-    """Say that a stage begins."""
-    tell(stage, STAGES.index(stage), len(STAGES))
+from penstock.stages import Tell, tell_nobody, tell_stage
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,7 +14,7 @@ from penstock.choices import Network
 from penstock.compress.network_text import NetworkText
 from penstock.compress.saved import Formats, load_formats
 from penstock.config import Origin, Source
-from penstock.driver import Compiled, Tell, compile_model, tell_nobody, tell_stage
+from penstock.driver import Compiled, compile_model
 from penstock.errors import PenstockError, kind_of
 from penstock.fidelity import Validation
 from penstock.fixed import FloatArray, IntArray
@@ -32,6 +32,7 @@ from penstock.frontend.given import check_arguments, model_of
 from penstock.frontend.module import with_head_options
 from penstock.model import RecurrentModel
 from penstock.settings import Hardware, Precision
+from penstock.stages import Tell, tell_nobody, tell_stage
 
 
 def compile(

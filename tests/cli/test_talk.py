@@ -121,7 +121,7 @@ def test_quiet_still_says_what_is_wrong(penstock, project, cpp_flags):
 
 
 def test_the_stages_of_a_compile_are_told(penstock):
-    from penstock.driver import STAGES
+    from penstock.stages import STAGES
 
     done = penstock("compile", "model.safetensors", "-o", "out", "--pes", "2", "--verbose")
     told = [re.sub(r" [\d/]+$", "", line.split(" s  ")[1]) for line in done.err.splitlines()]
