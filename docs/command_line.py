@@ -72,9 +72,11 @@ Commands, options and values are completed by
 
 ## Settings
 
-Of `penstock compile`, in its options, in `penstock.toml` and in Python: the fields of `penstock.Hardware` and `penstock.Precision`, of which
-this list is printed. Where bits are asked for, a type may stand, too. It is written `s16.12`: signed, 16 bits, 12 of them fraction (`u` for unsigned), rounded to nearest and saturated;
-`s16.12 TRN WRAP` names other modes of `ap_fixed`. What has no default is left to the compiler, to the board or to the file.
+Of `penstock compile`, in its options, in `penstock.toml` and in Python: the fields of `penstock.Hardware` and `penstock.Precision`,
+of which this list is printed. What has no default is left to the compiler, to the board or to the file.
+
+Where bits are asked for, a type may stand, too. It is written `s16.12`: signed, 16 bits, 12 of them fraction (`u` for unsigned),
+rounded to nearest and saturated; `s16.12 TRN WRAP` names other modes of `ap_fixed`.
 
 {settings}
 
@@ -104,11 +106,11 @@ overrides = {{ "l0.c" = "s18.12" }}
 ```
 
 **Every project has its own**, with all settings as they were in effect; what was left open is a comment that shows what the compiler
-chose. `penstock compile --config project/penstock.toml` makes the project again, in place or with `-o` elsewhere, byte for byte, of the
-same files with the same versions. It names the files without their folders (a project holds no absolute path), with a SHA-256 of each in the table
-`[sha256]`: they are looked for in the project, in the folder that holds it, and in the current one. A file that is another is refused;
-one that is named on the command line counts, and a warning says that it is another. `report.json` has the same under `provenance`,
-with versions and the command.
+chose. `penstock compile --config project/penstock.toml` makes the project again, in place or with `-o` elsewhere, byte for byte, of
+the same files with the same versions. It names the files without their folders (a project holds no absolute path), with a SHA-256 of
+each in the table `[sha256]`: they are looked for in the project, in the folder that holds it, and in the current one. A file that is
+another is refused; one that is named on the command line counts, and a warning says that it is another. `report.json` has the same
+under `provenance`, with versions and the command.
 
 ## Exit status
 
