@@ -24,7 +24,7 @@ class Running:
         self.process = subprocess.Popen(
             [sys.executable, "-c", f"import sys; sys.argv[0] = 'penstock'; {program}", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
     def wait_for(self, text):
@@ -143,7 +143,7 @@ def test_compress_says_how_to_go_on(work):
     np.savez("d.npz", x_train=x[:60], y_train=y[:60], x_valid=x[60:], y_valid=y[60:])
     (work / "m.py").write_text(MODEL)
     words = ("compress", "m.py:Net", "d.npz", "-o", "small.safetensors", "--pes", "2",
-             "--task", "labelling", "--density", "0.5", "--dense-epochs", "3", "--prune-epochs",
+             "--task", "labelling", "--density", "0.5", "--dense-epochs", "1", "--prune-epochs",
              "400", "--patience", "400", "--qat-epochs", "1", "-v")  # fmt: skip
     running = Running(*words)
     running.wait_for("pruned 2/")
