@@ -12,6 +12,7 @@ from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
 from penstock.codegen.hls.names import Names
+from penstock.codegen.hls.bank import promises
 from penstock.codegen.hls.steps import run_fields
 from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
@@ -28,7 +29,7 @@ from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.machine.runs import word_runs
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group
-from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields
+from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields, ProgramFields
 from penstock.packing.validate import Proof, validate
 from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
@@ -244,6 +245,7 @@ def pack(
             machine.stream("beats").depth, machine.stream("words").depth,
             tuple(result.node.name for result in machine.results), machine.rows.depth,
             tuple(machine.rows.first[phase.name] for phase in machine.products), _runs(machine),
+            kept.activations.regions, machine.regions_read, _programs(machine),
         ),
         Golden(len(GOLDEN_STARTS), golden_steps(machine)),
         tuple(LoopFields(loop.name, str(loop.process), loop.when, loop.iterations)
@@ -266,6 +268,20 @@ def _runs(machine: Machine) -> dict[str, tuple[int, ...]]:
         return {}
     names = Names(machine)
     return {names.run(run): run_fields(machine, run) for run in machine.every_run}
+
+
+def _programs(machine: Machine) -> tuple[ProgramFields, ...]:
+    """The programs of the sweeps, and what the kernel promises of their arrays."""
+    names = Names(machine)
+    return tuple(
+        ProgramFields(
+            *zip(*program.cycles, strict=True),
+            tuple(tuple(sorted(phase.unit.segments)) for phase in program.phases),
+            tuple(program.segments_of_moves),
+            {one["array"]: one["distance"] for one in promises(machine, names, program)},
+        )
+        for program in machine.programs.values()
+    )
 
 
 def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:

@@ -35,11 +35,12 @@ replaces all of ``spmv_group`` and ``take`` (an adder tree over the B PEs of a r
 of the activation memory: that is another dataflow, and the place to divide ``pe_array.h.j2``.
 """
 
+from penstock.formats.bank import Bank
 from penstock.formats.gap import Gap
 from penstock.formats.layout import Layout
 from penstock.formats.phase import PhaseCode
 from penstock.formats.protocol import Entries, Field, Format, NonZeros
 from penstock.formats.relative import Relative
 
-__all__ = ["Entries", "Field", "Format", "Gap", "Layout", "NonZeros", "PhaseCode",
+__all__ = ["Bank", "Entries", "Field", "Format", "Gap", "Layout", "NonZeros", "PhaseCode",
            "Relative"]  # fmt: skip
