@@ -21,7 +21,7 @@ from penstock.devices import Device, board_of, known_device
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
-DATAFLOWS = ("gather", "broadcast", "bank")
+DATAFLOWS = ("gather", "broadcast", "bank", "auto")
 ASSIGNMENTS = ("best", "interleave", "balance", "search")
 DEFAULT_PART, DEFAULT_MHZ = "xcu55c-fsvh2892-2L-e", 200.0
 USUAL_UNITS, MOST_UNITS, MOST_ELEMENTS = 8, 32, 64
@@ -65,7 +65,8 @@ class Hardware:
         their columns unsynchronised, by a relative index; or ``bank``, for masks with as many
         non-zeros in every bank of columns (Cao et al. 2019): a multiplier for each of ``rows`` x
         ``banks``, an adder tree for a row, and the cell unit in the same pipeline. The last two do
-        not overlap with the cell unit otherwise.
+        not overlap with the cell unit otherwise. ``auto`` takes gather or bank, whichever is faster
+        where it fits.
     rows, banks: of ``bank``; its PEs are as many as both together. Default: chosen for the device.
     queue_depth: of the activation queues of ``broadcast``, 1..1024; default: 8, EIE's.
     overlap: words whose vectors are known run beside the cell unit, and its results are written to
@@ -114,7 +115,7 @@ class Hardware:
     ] = 4
     dataflow: Annotated[
         str,
-        Option("How activations reach the PEs: gather, broadcast (ESE's queues) or bank."),
+        Option("How activations reach the PEs: gather, broadcast (ESE's queues), bank, or auto."),
     ] = "gather"
     rows: Annotated[
         int | None, Option("Rows at a time of the bank dataflow. Default: chosen.")
@@ -214,7 +215,7 @@ class Hardware:
             (
                 self.dataflow in DATAFLOWS,
                 f"the dataflow {self.dataflow!r}",
-                "choose gather, broadcast or bank (--dataflow)",
+                "choose gather, broadcast, bank or auto (--dataflow)",
             ),
             (
                 self.queue_depth is None or self.is_broadcast,
