@@ -11,8 +11,8 @@ from typing import Any
 from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
+from penstock.codegen.hls.bank import columns_of, promises
 from penstock.codegen.hls.names import Names
-from penstock.codegen.hls.bank import promises
 from penstock.codegen.hls.steps import run_fields
 from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
@@ -275,10 +275,10 @@ def _programs(machine: Machine) -> tuple[ProgramFields, ...]:
     names = Names(machine)
     return tuple(
         ProgramFields(
-            *zip(*program.cycles, strict=True),
-            tuple(tuple(sorted(phase.unit.segments)) for phase in program.phases),
-            tuple(program.segments_of_moves),
-            {one["array"]: one["distance"] for one in promises(machine, names, program)},
+            **columns_of(program),
+            units=tuple(tuple(sorted(phase.unit.segments)) for phase in program.phases),
+            moves=tuple(program.segments_of_moves),
+            promises={one["array"]: one["distance"] for one in promises(machine, names, program)},
         )
         for program in machine.programs.values()
     )

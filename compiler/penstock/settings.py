@@ -117,9 +117,9 @@ class Hardware:
         str,
         Option("How activations reach the PEs: gather, broadcast (ESE's queues), bank, or auto."),
     ] = "gather"
-    rows: Annotated[
-        int | None, Option("Rows at a time of the bank dataflow. Default: chosen.")
-    ] = None
+    rows: Annotated[int | None, Option("Rows at a time of the bank dataflow. Default: chosen.")] = (
+        None
+    )
     banks: Annotated[
         int | None,
         Option("Banks of columns of the bank dataflow, a power of two. Default: chosen."),
@@ -357,6 +357,11 @@ class Hardware:
     def is_bank(self) -> bool:
         """True for the dataflow ``bank``."""
         return self.dataflow == "bank"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and banks of the bank dataflow; (1, 1) where there are none, or they are open."""
+        return self.rows or 1, self.banks or 1
 
     @property
     def activation_queue(self) -> int:

@@ -265,7 +265,8 @@ def _sizes(project: Project) -> Constants:
 
 def _regions(project: Project, banks: int) -> dict[str, int]:
     """Addresses of a bank in each region: up to the end of the vectors that are gathered there."""
-    kernel, ends = project.manifest.kernel, {}
+    kernel = project.manifest.kernel
+    ends: dict[int, int] = {}
     for number, phase in zip(kernel.reads, project.manifest.phases, strict=True):
         bases = kernel.operand_bases[project.manifest.phases.index(phase)]
         first = 0

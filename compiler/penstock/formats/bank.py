@@ -78,7 +78,10 @@ class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unk
         for m, matvec, k, first, columns in self._pairs(phase, layouts):
             matrix = matrices[matvec, k]
             row = np.repeat(np.arange(len(turn_of)), matrix.row_counts)
-            bank, address = columns[matrix.columns] % self.banks, columns[matrix.columns] // self.banks
+            bank, address = (
+                columns[matrix.columns] % self.banks,
+                columns[matrix.columns] // self.banks,
+            )
             pe = (row_of[row] + m) * self.banks + bank
             found.append((pe, turn_of[row] * span + first + address, matrix.values))
         pe, position, weight = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -99,12 +102,10 @@ class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unk
             raise ValueError(f"phase {phase.name} has an entry outside its matrix")
         found: Matrices = {}
         seen = 0
-        for m, matvec, k, first, columns in self._pairs(phase, layouts):
+        for m, matvec, k, first, _ in self._pairs(phase, layouts):
             own = layouts[phase.operands[phase.gathers[m][k]][0]]
             depth = -(-phase.operands[phase.gathers[m][k]][1] // self.banks)
-            mine = np.flatnonzero(
-                (sibling == m) & (first <= address) & (address < first + depth)
-            )
+            mine = np.flatnonzero((sibling == m) & (first <= address) & (address < first + depth))
             position = (address[mine] - first) * self.banks + bank[mine]
             column = np.append(own.element_at, [-1] * (depth * self.banks))[position]
             if (column < 0).any():
@@ -191,8 +192,7 @@ class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unk
     def _rows(
         self, phase: PhaseCode, layouts: Mapping[str, Layout]
     ) -> tuple[IntArray, IntArray]:  # fmt: skip
-        """Of each row of a matrix, its turn, and which of the rows of the turn it is for sibling 0.
-        """
+        """Of each row of a matrix, its turn, and its place there for sibling 0."""
         turn, owner = np.divmod(layouts[phase.rows].position_of, self.rows // phase.siblings)
         return turn, owner * phase.siblings
 

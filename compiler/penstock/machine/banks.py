@@ -32,8 +32,8 @@ def multiplier(
 
 
 def sums(accumulator: int, parts: int, lanes: int) -> Logic:
-    """Of a row of a turn: what is added up over its words, what is held for the units, and its share
-    of the choice among parts of a turn."""
+    """Of a row of a turn: what is added up over its words, what is held for the units, and its
+    share of the choice among parts of a turn."""
     chosen = logic.multiplexer(parts, accumulator) if parts > 1 else Logic()
     share = Logic(-(-chosen.lut // parts))
     each = logic.adder(accumulator) + logic.register(2 * accumulator) + share
@@ -52,7 +52,7 @@ def program(machine: Machine) -> Logic:
 def writes(machine: Machine) -> Logic:
     """Of each region: what is written, its address, and where it goes, brought to all rows."""
     hardware, bits = machine.hardware, machine.activation_bits * machine.hardware.lanes
-    rows, banks = hardware.rows or 1, hardware.banks or 1
+    rows, banks = hardware.shape
     found = []
     for memory in machine.memories_of("activations"):
         address = max((memory.depth - 1).bit_length(), 1)

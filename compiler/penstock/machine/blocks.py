@@ -89,7 +89,7 @@ def of_banks(machine: Machine) -> tuple[Block, ...]:
     of_row = banks.sums(machine.accumulator_bits, parts, hardware.lanes)
     return (
         Block("multipliers", hardware.pes, each),
-        Block("sums of rows", hardware.rows or 1, of_row),
+        Block("sums of rows", hardware.shape[0], of_row),
         Block("activation memory", 1, banks.writes(machine)),
         Block("program", 1, banks.program(machine)),
     )

@@ -14,7 +14,6 @@ from dataclasses import replace
 from penstock.errors import PenstockError
 from penstock.ir import Graph
 from penstock.machine import reasons
-from penstock.machine.choose_banks import in_banks
 from penstock.machine.candidates import (
     WITHIN,
     Candidate,
@@ -24,6 +23,7 @@ from penstock.machine.candidates import (
     of_count,
     preferred,
 )
+from penstock.machine.choose_banks import in_banks
 from penstock.machine.machine import Machine, describe, io_bits
 from penstock.machine.resources import Verdict
 from penstock.schedule import Schedule, schedule

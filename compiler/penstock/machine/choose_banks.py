@@ -1,7 +1,7 @@
 """Rows and banks where the user leaves them open, and where the weights of the bank dataflow stay.
 
-A mask that is balanced for so many banks is so for half as many, too, so no more can be told than by
-trying: a schedule in this dataflow only counts. The rule is that of ``choose``: of what fits with
+A mask that is balanced for so many banks is so for half as many, too; what is best only trying can
+tell, and a schedule in this dataflow only counts. The rule is that of ``choose``: of what fits with
 room, the fastest sets the time; of all that take at most 5 % more, the fewest multipliers.
 """
 
@@ -56,15 +56,13 @@ def _tried(graph: Graph, hardware: Hardware) -> Iterator[Candidate]:
     most = MOST_MULTIPLIERS if hardware.names_device else MOST_UNNAMED
     count, fastest = most, None
     while count >= 1:
-        found = [one for one in _splits(graph, hardware, count) if one.room]
+        found = list(_splits(graph, hardware, count))
         yield from found
         fitting = [one.cycles for one in found if one.verdict is Verdict.FITS]
         if fastest is not None and fitting and min(fitting) > (1 + WITHIN) * fastest:
             return
         if fitting:
             fastest = min(fitting) if fastest is None else min(fastest, *fitting)
-        if not found and count == 1:
-            yield from _splits(graph, hardware, count)
         count //= 2
 
 
@@ -77,7 +75,7 @@ def _splits(graph: Graph, hardware: Hardware, count: int) -> Iterator[Candidate]
         if rows % GATES and hardware.rows is None:
             continue
         try:
-            yield Candidate(_kept(graph, replace(hardware, rows=rows, banks=banks, pes=None)))
+            yield Candidate(_kept(graph, replace(hardware, rows=rows, banks=banks)))
         except PenstockError:  # rows that are not whole cells, units that no bank takes
             continue
 
@@ -100,7 +98,8 @@ def _kept(graph: Graph, hardware: Hardware) -> Machine:
 def waste_of(machine: Machine) -> float:
     """Share of all entries that hold no non-zero."""
     empty = sum(product.waste[UNBALANCED] for product in machine.plan.products)
-    return empty / sum(product.code.words * machine.hardware.pes for product in machine.plan.products)
+    words = sum(product.code.words for product in machine.plan.products)
+    return empty / (words * machine.hardware.pes)
 
 
 def _notes(machine: Machine) -> list[str]:

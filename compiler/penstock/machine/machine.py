@@ -28,8 +28,8 @@ from penstock.machine.memories import (
 from penstock.machine.order import Order, issue_order, program_order
 from penstock.machine.parts import Parts, parts
 from penstock.machine.phases import Load, Phase, loads, phases
-from penstock.machine.program import Program, programs
 from penstock.machine.ports import Port, group, kernel_ports, most_weight_ports
+from penstock.machine.program import Program, programs
 from penstock.machine.runs import (
     RUN_CYCLES,
     Run,
@@ -355,7 +355,8 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     others = len(kernel_ports(graph, plan, beats, 0, 0, kept.states))
     groups = group(
         plan.products, hardware.pes, hardware.beat_bits,
-        1 if hardware.is_bank else hardware.cell_units, on_chip, most_weight_ports(hardware.device.memory, others),
+        1 if hardware.is_bank else hardware.cell_units, on_chip,
+        most_weight_ports(hardware.device.memory, others),
     )  # fmt: skip
     stages, frames = phases(kept), loads(kept)
     runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.beat_bits)

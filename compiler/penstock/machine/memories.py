@@ -22,7 +22,7 @@ from penstock.packing.vectors import Ports
 LUTRAM_DEPTH = 64
 """Memories no deeper than this stand in LUTs."""
 BANK_LUTRAM_DEPTH = 256
-"""Of the memories of the bank dataflow, which has one for each multiplier: block RAMs are too few."""
+"""The same where each multiplier has its own: block RAMs are too few."""
 URAM_DEPTH = 2048
 """Memories no shallower than this stand in URAM, where the device has any: 4,096 x 72 bits."""
 

@@ -166,8 +166,8 @@ def phases(kept: Storage) -> tuple[Phase, ...]:
         product = plan.products[number]
         levels = product.code.ways.bit_length() - 1
         depth = unit.depth + levels + ADDER_TREE_CYCLES
-        if plan.hardware.banks is not None:
-            depth = unit.depth + tree_levels(plan.hardware.banks) + BANK_DEPTH
+        if plan.hardware.is_bank:
+            depth = unit.depth + tree_levels(plan.hardware.shape[1]) + BANK_DEPTH
         ends, bases = _columns(kept, nodes)
         found.append(
             Phase(
@@ -199,7 +199,7 @@ def _aligns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], ...]:
 
 def _columns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], tuple[int, ...]]:
     ends, bases, column = [], [], 0
-    banks = kept.plan.hardware.banks or 1
+    banks = kept.plan.hardware.shape[1]
     for source in nodes.operands:
         segment = kept.segment(nodes.sweep, source)
         assert segment is not None, f"{source} is gathered, and has no segment"

@@ -29,7 +29,7 @@ class Cycle(NamedTuple):
     """One cycle. phase: of the word that is multiplied, 1 + its number among all products; last: it
     is the last of its turn. unit: 1 + the number of the phase in its sweep whose unit takes sums;
     part: which of the turn's, as many as there are units. move: 1 + the number of what is loaded or
-    takes effect. index: which elements unit or move take, as many as there are units. 0: nothing.
+    takes effect. elements: which of them unit or move take, as many as there are units. 0: nothing.
     """
 
     phase: int = 0
@@ -37,14 +37,16 @@ class Cycle(NamedTuple):
     unit: int = 0
     part: int = 0
     move: int = 0
-    index: int = 0
+    elements: int = 0
 
 
 @dataclass(frozen=True)
 class Program:
-    """A sweep's program. moves: loads, then states that take effect; cycles: of one step. depth: cycles from the last one of the last step to the end of the
-    pipeline. arrays: all that it works with. distances, array_distances: of each region and of each
-    array that is written and read, cycles between a write and the first read of it, at the least.
+    """A sweep's program. moves: loads, then states that take effect; cycles: of one step.
+
+    depth: cycles from the last one of the last step to the end of the pipeline. arrays: all that it
+    works with. distances, array_distances: of each region and of each array that is written and
+    read, cycles between a write and the first read of it, at the least.
     """
 
     sweep: int
@@ -120,9 +122,7 @@ def programs(
     kept: Storage, phases: tuple[Phase, ...], loads: tuple[Load, ...]
 ) -> dict[int, Program]:
     """The program of every sweep."""
-    return {
-        sweep: _program(kept, phases, loads, sweep) for sweep in range(len(kept.graph.sweeps))
-    }
+    return {sweep: _program(kept, phases, loads, sweep) for sweep in range(len(kept.graph.sweeps))}
 
 
 def _program(
@@ -215,9 +215,7 @@ def _with_common_depths(kept: Storage, items: list[_Item]) -> list[_Item]:
     of what may be.
     """
     deepest: dict[Key, int] = {}
-    region_of = {
-        segment: n for n, own in enumerate(kept.activations.regions) for segment in own
-    }
+    region_of = {segment: n for n, own in enumerate(kept.activations.regions) for segment in own}
     for item in items:
         for key in item.written:
             if isinstance(key, str) and key in region_of:
@@ -258,7 +256,7 @@ def _place(writer: _Writer, item: _Item) -> None:
         ops = [soonest + n for n in range(item.ops)]
     for index, cycle in enumerate(ops):
         number = {"move" if item.is_move else "unit": item.number + 1}
-        writer.put(cycle, part=index % item.parts, index=index, **number)
+        writer.put(cycle, part=index % item.parts, elements=index, **number)
     _read(writer, item.read - item.written, ops[0], ops[-1])
     for key in item.written:
         known = writer.of(key)

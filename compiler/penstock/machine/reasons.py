@@ -97,7 +97,9 @@ def banks(chosen: Candidate, asked: Hardware, found: list[Candidate]) -> str:
     fitting = [one.cycles for one in more if one.verdict is Verdict.FITS]
     if fitting:
         saved = 1 - min(fitting) / chosen.cycles
-        saves = f"would save {_percent(saved, 1)} of the time at most" if saved > 0 else "save no time"
+        saves = (
+            f"would save {_percent(saved, 1)} of the time at most" if saved > 0 else "save no time"
+        )
         why = f"more {saves}, and must save {_percent(WITHIN, 0)}"
     elif more:
         nearest = min(more, key=attrgetter("most_share"))

@@ -50,7 +50,9 @@ def _prove_words(manifest: Manifest, program: ProgramFields, mine: list[int]) ->
             "a program has words of another sweep")  # fmt: skip
     _demand(not ends[phase == 0].any(), "a turn ends without a word")
     order = [value for value, _ in _runs(phase[phase > 0])]
-    _demand(order == [index + 1 for index in mine], "the words of a phase do not follow one another")
+    _demand(
+        order == [index + 1 for index in mine], "the words of a phase do not follow one another"
+    )
     for index in mine:
         form = manifest.phases[index].format
         assert isinstance(form, Bank)
@@ -129,9 +131,7 @@ def _is_of(name: str, region: int) -> bool:
     return name == f"vector_{region}" or name.startswith(f"vector_{region}_")
 
 
-def _write_cycles(
-    manifest: Manifest, program: ProgramFields, region: int, least: int
-) -> IntArray:
+def _write_cycles(manifest: Manifest, program: ProgramFields, region: int, least: int) -> IntArray:
     """The cycle in which each position of a region is written, NEVER if in none."""
     kernel, units = manifest.kernel, manifest.kernel.elements_per_cycle
     own = kernel.regions[region]

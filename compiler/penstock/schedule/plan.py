@@ -114,9 +114,8 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
 def _in_banks(graph: Graph, hardware: Hardware) -> Schedule:
     """The schedule of the bank dataflow: rows and columns stay in their order, which the mask was
     made for."""
-    assert hardware.rows is not None and hardware.banks is not None
     parts, rows = phases_and_rows(graph, hardware)
-    _check_banks(parts, rows, hardware)
+    _check_banks(parts, hardware)
     layouts = _plain_layouts(graph, rows, parts, hardware)
     done = []
     for phase in parts.phases:
@@ -142,26 +141,26 @@ def _plain_layouts(
         for node in graph.of_kind("input")
     }
     for order, own in rows.items():
-        turn = max((hardware.rows // siblings for siblings in own.siblings), default=units)
+        turn = max((hardware.shape[0] // siblings for siblings in own.siblings), default=units)
         layouts[order] = Layout.plain(own.count, turn)
     return layouts
 
 
-def _check_banks(parts: Partition, rows: dict[str, Rows], hardware: Hardware) -> None:
+def _check_banks(parts: Partition, hardware: Hardware) -> None:
     """Refuse what no turn of rows can be made of, or no bank be written from."""
-    units = hardware.cell_units
+    units, (at_a_time, banks) = hardware.cell_units, hardware.shape
     for phase in parts.phases:
         siblings = siblings_of(len(phase.matvecs)) if phase.matvecs else 1
-        if hardware.rows % (siblings * units):
+        if at_a_time % (siblings * units):
             raise PenstockError(
-                f"{hardware.rows} rows at a time are not whole cells of {phase.name}: "
+                f"{at_a_time} rows at a time are not whole cells of {phase.name}: "
                 f"{siblings} rows each, {units} cells a cycle",
                 "hardware settings",
                 f"choose a multiple of {siblings * units} (--rows), or fewer --elements-per-cycle",
             )
-    if hardware.banks % units:
+    if banks % units:
         raise PenstockError(
-            f"{units} elements per cycle do not go to {hardware.banks} banks, one to each",
+            f"{units} elements per cycle do not go to {banks} banks, one to each",
             "hardware settings",
             f"choose --banks {units} or more, or fewer --elements-per-cycle",
         )
@@ -258,8 +257,8 @@ def blank_code(
     )
     form: Format = Gap(index_bits=1)
     banks = hardware.accumulator_banks or BANK_CHOICES[0]
-    if hardware.rows is not None and hardware.banks is not None:
-        form, banks = Bank(hardware.rows, hardware.banks, 1, (1,)), 0
+    if hardware.is_bank:
+        form, banks = Bank(*hardware.shape, 1, (1,)), 0
     code = PhaseCode(
         phase.name, phase.sweep, phase.matvecs, rows, 1, operands, phase.gathers, weight_bits, form,
         banks=banks, words=0,

@@ -50,30 +50,27 @@ def bank_code(
 def program_texts(machine: Machine) -> dict[str, str]:
     """path -> text of every table of every program."""
     return {
-        f"kernel/tables/{_file(sweep, field)}": numbers(values)
+        f"kernel/tables/{_file(sweep, field)}": numbers(list(values))
         for sweep, program in machine.programs.items()
-        for field, values in columns_of(program).items()
-    }
+        for field, values in columns_of(program).items() if any(values)
+    }  # fmt: skip
 
 
-def columns_of(program: Program) -> dict[str, list[int]]:
-    """Field, as the kernel calls it -> its value in every cycle; fields that are always 0 apart."""
-    values = zip(*program.cycles, strict=True)
-    found = {name: list(column) for name, column in zip(FIELDS, values, strict=True)}
-    return {name: column for name, column in found.items() if any(column)}
+def columns_of(program: Program) -> dict[str, tuple[int, ...]]:
+    """Field, as the kernel calls it -> its value in every cycle."""
+    return dict(zip(FIELDS, zip(*program.cycles, strict=True), strict=True))
 
 
 def region_codes(machine: Machine) -> list[dict[str, Any]]:
     """Each region: its arrays, rows of multipliers in each, and how deep they are."""
     hardware, activations = machine.hardware, machine.kept.activations
-    assert hardware.rows is not None and hardware.banks is not None
-    blocks = in_blocks(hardware.rows, hardware.banks)
+    blocks = in_blocks(*hardware.shape)
     found = []
     memories = machine.memories_of("activations")
     for number, (segments, memory) in enumerate(zip(activations.regions, memories, strict=True)):
         arrays = group_arrays(f"vector_{number}", blocks)
         if len(arrays) == 1:
-            arrays = [GroupArray(f"vector_{number}", 0, hardware.rows, "ROWS")]
+            arrays = [GroupArray(f"vector_{number}", 0, hardware.shape[0], "ROWS")]
         found.append({
             "number": number, "constant": f"REGION_{number}_DEPTH", "depth": memory.depth,
             "arrays": arrays, "storage": storage_code(memory),
@@ -87,7 +84,7 @@ def _program(
     states: list[StateCode], regions: list[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
     sweep, own = program.sweep, f"SWEEP_{program.sweep}"
-    columns = columns_of(program)
+    columns = {name: own for name, own in columns_of(program).items() if any(own)}
     tables = [
         {"name": f"{own}_{field.upper()}", "local": field, "about": FIELDS[field],
          "file": _file(sweep, field),
@@ -116,7 +113,8 @@ def _program(
     run = machine.stored_words
     return {
         "index": sweep, "constant": f"{own}_CYCLES", "cycles": len(program.cycles),
-        "words": program.words, "function": f"run_sweep_{sweep}", "label": f"CYCLES_OF_SWEEP_{sweep}",
+        "words": program.words, "function": f"run_sweep_{sweep}",
+        "label": f"CYCLES_OF_SWEEP_{sweep}",
         "direction": str(machine.graph.sweeps[sweep]), "is_once": machine.is_once(sweep),
         "tables": tables, "absent": [field for field in ("part", "index") if field not in columns],
         "parameters": list(parameters), "arguments": list(parameters.values()),
@@ -138,7 +136,7 @@ def _program(
             for phase in products if phase.operand_bases[0] and not any(
                 one.is_scattered for one in machine.products)
         ],
-        "spans": spans_of(machine.hardware.rows or 0, *(region["arrays"] for region in read)),
+        "spans": spans_of(machine.hardware.shape[0], *(region["arrays"] for region in read)),
         "units": [
             {**vars(units[phase.name]), "number": n} for n, phase in enumerate(program.phases, 1)
         ],
@@ -230,4 +228,3 @@ def _read(machine: Machine, program: Program) -> set[int]:
         machine.kept.activations.region_of(_segment(machine, source, program.sweep))
         for phase in program.phases for source in phase.nodes.operands
     }  # fmt: skip
-

@@ -41,7 +41,7 @@ def packets_code(machine: Machine, names: Names, segment: str) -> str:
 def write_code(machine: Machine, segment: str) -> str:
     """The beginning of a call that writes into the region of a segment."""
     number = machine.kept.activations.region_of(segment)
-    blocks = in_blocks(machine.hardware.rows or 1, machine.hardware.banks or 1)
+    blocks = in_blocks(*machine.hardware.shape)
     arrays = ", ".join(array.name for array in group_arrays(f"vector_{number}", blocks))
     return f"write_{number}({arrays}"
 

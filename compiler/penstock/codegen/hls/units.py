@@ -138,6 +138,7 @@ def _comment(phase: Phase) -> str:
 
 
 def declaration(machine: Machine, names: Names, array: Array) -> str:
+    """An array as the parameter of a function."""
     name = names.array(array)
     if array.role is Role.PARAMETER:
         return f"const {plain_cpp(array.type)} {name}[{array.positions}]"
