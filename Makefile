@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -67,6 +67,10 @@ bench-queues: $(READY)
 # How many PEs fit which device, and in how many cycles; a minute.
 bench-fit: $(READY)
 	$(BIN)/python benchmarks/fit.py $(ARGS)
+
+# The bank dataflow on ESE's layer, and beside gather on a small network; ARGS: --write.
+bench-banks: $(READY)
+	$(BIN)/python benchmarks/banks.py $(ARGS)
 
 # What the compiler chooses for each board; ARGS: --board, --network, --write.
 bench-boards: $(READY)

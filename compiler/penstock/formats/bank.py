@@ -42,19 +42,12 @@ class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unk
                        msgspec.Meta(min_length=1, max_length=MAX_LENGTH)]  # fmt: skip
 
     @classmethod
-    def of(
-        cls, phase: PhaseCode, nonzeros: NonZeros, rows: int, banks: int, units: int
-    ) -> Bank:  # fmt: skip
-        """The code of a phase whose sums ``units`` cell units take.
-
-        A turn lasts at least until they have taken what the turn before it summed.
-        """
-        per_turn = rows // phase.siblings
+    def of(cls, phase: PhaseCode, nonzeros: NonZeros, rows: int, banks: int) -> Bank:
+        """The code of a phase: each turn has the words that its fullest bank needs."""
         span = _span(phase, banks)
-        turn = nonzeros.position // span
         counts = np.zeros((rows * banks, phase.rows_per_pe), dtype=np.int64)
-        np.add.at(counts, (nonzeros.pe, turn), 1)
-        lengths = np.maximum(counts.max(axis=0), -(-per_turn // units))
+        np.add.at(counts, (nonzeros.pe, nonzeros.position // span), 1)
+        lengths = np.maximum(counts.max(axis=0), 1)
         bits = max((span - 1).bit_length(), 1)
         return cls(rows, banks, bits, tuple(lengths.tolist()))
 

@@ -242,9 +242,12 @@ def _place(writer: _Writer, item: _Item) -> None:
             [writer.next_word, soonest - item.turns[0] + 1,
              *(writer.of(key).ready for key in item.gathered)]
         )  # fmt: skip
-        ends, cycle = [], start
+        ends: list[int] = []
+        cycle = start
         for words in item.turns:
-            for _ in range(words):
+            for word in range(words):
+                if ends and word == words - 1:  # the units must have taken the sums before these
+                    cycle = max(cycle, ends[-1] + item.parts)
                 writer.put(cycle, phase=item.phase)
                 cycle += 1
             writer.put(cycle - 1, last=1)

@@ -14,8 +14,7 @@ from penstock.settings import Hardware
 def choose_format(phase: PhaseCode, nonzeros: NonZeros, hardware: Hardware) -> Format:
     """The code of the dataflow, of the width that was asked for, else of the cheapest or ESE's."""
     if isinstance(phase.format, Bank):
-        rows, banks = phase.format.rows, phase.format.banks
-        return Bank.of(phase, nonzeros, rows, banks, hardware.cell_units)
+        return Bank.of(phase, nonzeros, phase.format.rows, phase.format.banks)
     if hardware.is_broadcast:
         return Relative(hardware.index_bits or ESE_INDEX_BITS, hardware.activation_queue)
     if hardware.index_bits is not None:
