@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Design:
-    """One module ``top``. block: a function of ``penstock.machine.logic``; sizes: its arguments."""
+    """One module ``top``. block, sizes: of ``calibration.MODELS`` a function, and its arguments."""
 
     block: str
-    sizes: dict[str, int]
+    sizes: dict[str, int | str]
     verilog: str
 
     @property
@@ -146,6 +146,33 @@ assign y = n; assign last = next == limit;"""
     return Design("counter", {"bits": bits}, module(ports, body))
 
 
+def all_clear(flags: int) -> Design:
+    """No flag of many is set: no queue of all is full."""
+    ports = f"input [{flags - 1}:0] a, output y"
+    return Design("all_clear", {"flags": flags}, module(ports, "assign y = ~|a;"))
+
+
+def axis(bits: int) -> Design:
+    """An AXI stream's register slice as Vitis HLS puts it at a port: two beats are kept, and valid
+    and ready come out of registers. Data, keep, strb and last."""
+    beat = bits + 2 * (bits // 8) + 1
+    ports = f"""input clk, reset, valid_in, ready_in, input [{beat - 1}:0] d,
+output ready_out, output valid_out, output [{beat - 1}:0] y"""
+    body = f"""reg [{beat - 1}:0] a, b; reg to_b, from_b; reg [1:0] n; reg ready, valid;
+wire push = valid_in & ready, pop = valid & ready_in;
+always @(posedge clk) if (push & ~to_b) a <= d;
+always @(posedge clk) if (push & to_b) b <= d;
+always @(posedge clk)
+  if (reset) begin to_b <= 0; from_b <= 0; n <= 0; ready <= 1; valid <= 0; end
+  else begin
+    to_b <= to_b ^ push; from_b <= from_b ^ pop;
+    if (push & ~pop) begin n <= n + 1; valid <= 1; ready <= n == 0; end
+    else if (pop & ~push) begin n <= n - 1; valid <= n[1]; ready <= 1; end
+  end
+assign y = from_b ? b : a, valid_out = valid, ready_out = ready;"""
+    return Design("axis", {"bits": bits}, module(ports, body))
+
+
 def primitives() -> list[Design]:
     """Every size that is measured."""
     return [
@@ -162,4 +189,6 @@ def primitives() -> list[Design]:
         *(clamp(*sizes) for sizes in ((18, 16), (24, 16), (32, 16))),
         *(requantizer(*sizes) for sizes in ((20, 4, 16), (32, 14, 16), (36, 16, 16))),
         *(counter(bits) for bits in (8, 16, 32)),
+        *(all_clear(flags) for flags in (4, 16, 32, 128)),
+        *(axis(bits) for bits in (32, 128, 512)),
     ]  # fmt: skip

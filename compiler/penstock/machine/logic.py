@@ -148,6 +148,11 @@ def requantizer(bits: int, drop: int, to: int) -> Logic:
     return clamp(bits - drop + int(drop > 0), to)
 
 
+def all_clear(flags: int) -> Logic:
+    """No flag of many is set: a LUT takes in some three more of them."""
+    return Logic(ceil(0.3 * (flags - 1)))
+
+
 def counter(bits: int) -> Logic:
     """A loop's counter with its end: it counts on a carry chain without LUTs."""
     return Logic(bits // 2 + 1, bits)
@@ -167,7 +172,7 @@ def axis(bits: int) -> Logic:
     so that valid and ready are registered both (UG1399, register_mode both).
     """
     beat = bits + 2 * (bits // 8) + 1
-    return register(2 * beat) + multiplexer(2, beat) + Logic(4, 4)
+    return register(2 * beat) + multiplexer(2, beat) + Logic(8, 6)
 
 
 def _index_bits(count: int) -> int:
