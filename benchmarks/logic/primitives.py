@@ -34,6 +34,17 @@ def scrambled(index: int, bits: int) -> int:
     return ((index + 1) * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 64 - bits
 
 
+def one_of(words: list[str], select: str) -> str:
+    """The word with the number ``select``: by pairs, from its lowest bit up."""
+    bit = 0
+    while len(words) > 1:
+        pairs = zip(words[::2], words[1::2], strict=False)
+        last = words[-1:] if len(words) % 2 else []
+        words = [f"({select}[{bit}] ? {b} : {a})" for a, b in pairs] + last
+        bit += 1
+    return words[0]
+
+
 def adder(bits: int) -> Design:
     """A sum or difference of as many bits as its operands."""
     ports = f"input signed [{bits - 1}:0] a, b, output signed [{bits - 1}:0] y"
@@ -50,7 +61,7 @@ def multiplexer(ways: int, bits: int) -> Design:
     """One of ``ways`` words."""
     select = index_bits(ways)
     ports = f"input [{ways * bits - 1}:0] a, input [{select - 1}:0] s, output [{bits - 1}:0] y"
-    body = f"assign y = a[s * {bits} +: {bits}];"
+    body = f"assign y = {one_of([f'a[{k * bits} +: {bits}]' for k in range(ways)], 's')};"
     return Design("multiplexer", {"ways": ways, "bits": bits}, module(ports, body))
 
 
@@ -178,7 +189,7 @@ def primitives() -> list[Design]:
     return [
         *(adder(bits) for bits in (8, 16, 32, 48)),
         *(comparator(bits) for bits in (8, 16, 32)),
-        *(multiplexer(ways, 16) for ways in (2, 4, 6, 8, 16)),
+        *(multiplexer(ways, 16) for ways in (2, 4, 6, 8, 16, 32)),
         *(shifter(*sizes) for sizes in ((16, 4), (28, 8), (32, 16), (512, 8, 64))),
         *(table(*sizes) for sizes in ((32, 8), (64, 8), (128, 8), (256, 8))),
         *(multiplier(*sizes) for sizes in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from primitives import Design, index_bits, module
+from primitives import Design, index_bits, module, one_of
 
 Phases = list[tuple[int, int]]
 """Of each phase: siblings, and ways of each."""
@@ -25,15 +25,10 @@ def part(vector: str, index: int, bits: int) -> str:
     return f"{vector}[{index * bits} +: {bits}]"
 
 
-def choice(
-    name: str, phase: int, vector: str, unit: int, pes: int, units: int, bits: int
-) -> str:
+def choice(vector: str, select: str, unit: int, pes: int, units: int, bits: int) -> str:
     """Of the PEs of one cell unit, the ``bits`` of the one that the phase's unit has come to."""
-    words = ", ".join(part(vector, c * units + unit, bits) for c in reversed(range(pes // units)))
-    if pes == units:
-        return f"wire [{bits - 1}:0] {name} = {words};"
-    return f"""wire [{pes // units * bits - 1}:0] {name}_all = {{{words}}};
-wire [{bits - 1}:0] {name} = {name}_all[q{phase} * {bits} +: {bits}];"""
+    words = [part(vector, c * units + unit, bits) for c in range(pes // units)]
+    return one_of(words, select)
 
 
 def collector(pes: int, units: int, phases: Phases, bits: int) -> Design:
@@ -48,11 +43,11 @@ def collector(pes: int, units: int, phases: Phases, bits: int) -> Design:
         used = ", ".join(f"sums[{pe * banks * bits} +: {width}]" for pe in reversed(range(pes)))
         lines.append(f"wire [{pes * width - 1}:0] banks{number} = {{{used}}};")
         for unit in range(units):
-            name = f"c{number}_{unit}"
-            lines += [choice(name, number, f"banks{number}", unit, pes, units, width),
-                      f"reg [{width - 1}:0] s{name}; always @(posedge clk) s{name} <= {name};"]  # fmt: skip
+            name = f"s{number}_{unit}"
+            chosen = choice(f"banks{number}", f"q{number}", unit, pes, units, width)
+            lines.append(f"reg [{width - 1}:0] {name}; always @(posedge clk) {name} <= {chosen};")
             for sibling in range(siblings):
-                terms = [part(f"s{name}", sibling * ways + way, bits) for way in range(ways)]
+                terms = [part(name, sibling * ways + way, bits) for way in range(ways)]
                 to = part(f"y{number}", unit * siblings + sibling, bits)
                 lines.append(f"always @(posedge clk) {to} <= {tree(terms)};")
     sizes = {"pes": pes, "units": units, "phases": named(phases), "bits": bits}
@@ -87,9 +82,8 @@ output reg [{pes * kept * bits - 1}:0] written"""]  # fmt: skip
         used = ", ".join(f"read[{pe * kept * bits} +: {width}]" for pe in reversed(range(pes)))
         lines.append(f"wire [{pes * width - 1}:0] read{number} = {{{used}}};")
         for unit in range(units):
-            name = f"c{number}_{unit}"
-            lines += [choice(name, number, f"read{number}", unit, pes, units, width),
-                      f"always @(posedge clk) {part(f'y{number}', unit, width)} <= {name};"]  # fmt: skip
+            chosen = choice(f"read{number}", f"q{number}", unit, pes, units, width)
+            lines.append(f"always @(posedge clk) {part(f'y{number}', unit, width)} <= {chosen};")
     sizes = {"pes": pes, "units": units, "phases": named(phases), "bits": bits}
     return Design("drain", sizes, module(", ".join(ports), "\n".join(lines)))
 
