@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from operands import ADDRESS, COLUMN
 from penstock.machine import blocks, broadcast, logic, sums
 from penstock.machine.blocks import PeShape, column_address, pe
 from penstock.machine.logic import Logic
-from operands import ADDRESS, COLUMN
 from primitives import index_bits
 from queues import INDEX, SLOT, VALUE, WEIGHT
 from units import NETWORKS, machine_of

@@ -9,7 +9,7 @@ COLUMN, ADDRESS = 11, 11
 
 
 def ends(phases: int, operands: int) -> list[list[int]]:
-    """Of each phase, the columns where its next operand begins: in order, else without structure."""
+    """Of each phase, the columns where its next operand begins: in order, else drawn."""
     drawn = [[scrambled(phase * operands + k, COLUMN - 1) for k in range(operands - 1)]
              for phase in range(phases)]  # fmt: skip
     return [sorted(row) for row in drawn]
@@ -18,8 +18,8 @@ def ends(phases: int, operands: int) -> list[list[int]]:
 def chosen(name: str, bits: int, select: str, values: list[int]) -> str:
     """A constant for each value of ``select``."""
     lines = [f"{index}: {name} = {bits}'d{value};" for index, value in enumerate(values)]
-    return (f"reg [{bits - 1}:0] {name};\n"
-            f"always @* case ({select})\n{chr(10).join(lines)}\ndefault: {name} = 0;\nendcase")  # fmt: skip
+    cases = "\n".join([*lines, f"default: {name} = 0;"])
+    return f"reg [{bits - 1}:0] {name};\nalways @* case ({select})\n{cases}\nendcase"
 
 
 def operand_of(phases: int, operands: int) -> str:

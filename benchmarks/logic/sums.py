@@ -92,7 +92,7 @@ def shared_rows(pes: int, banks: int, depth: int, bits: int) -> Design:
     """The sums of shared rows, with the accumulators that they come from and go to.
 
     In one cycle all PEs' parts are read, in the next zeros take their place; the sum comes out of
-    the tree some cycles later, and goes to the row's own place. Beside it, each PE reads and writes.
+    the tree some cycles later, and goes to the row's own place. At other times PEs read and write.
     """
     address, owner = index_bits(depth), index_bits(pes)
     ports = f"""input clk, go, even, summing, input [{address - 1}:0] first, row,
@@ -106,10 +106,13 @@ reg [{address - 1}:0] to_row [0:{levels}]; reg [{owner - 1}:0] to_pe [0:{levels}
 reg [{levels}:0] there; integer k;
 always @(posedge clk) begin
   to_row[0] <= row; to_pe[0] <= of_pe; there <= {{there, go & even}};
-  for (k = 0; k < {levels}; k = k + 1) begin to_row[k + 1] <= to_row[k]; to_pe[k + 1] <= to_pe[k]; end
+  for (k = 0; k < {levels}; k = k + 1) begin
+    to_row[k + 1] <= to_row[k]; to_pe[k + 1] <= to_pe[k];
+  end
 end"""]  # fmt: skip
     for pe in range(pes):
-        lines.append(f"""wire [{address - 1}:0] read{pe} = summing ? first : {part("reads", pe, address)};
+        own = part("reads", pe, address)
+        lines.append(f"""wire [{address - 1}:0] read{pe} = summing ? first : {own};
 wire mine{pe} = there[{levels}] & to_pe[{levels}] == {pe};
 wire [{address - 1}:0] write{pe} = ~summing ? {part("writes", pe, address)}
   : was_even ? from_row : to_row[{levels}];""")  # fmt: skip
@@ -118,7 +121,8 @@ wire [{address - 1}:0] write{pe} = ~summing ? {part("writes", pe, address)}
         for pe in range(pes):
             name = f"m{pe}_{bank}"
             terms.append(part("old", pe * banks + bank, bits))
-            lines.append(f"""(* ram_style = "distributed" *) reg [{bits - 1}:0] {name} [0:{depth - 1}];
+            lines.append(f"""(* ram_style = "distributed" *)
+reg [{bits - 1}:0] {name} [0:{depth - 1}];
 always @(posedge clk) if (summing ? was_even | mine{pe} : put[{pe * banks + bank}])
   {name}[write{pe}] <= ~summing ? {part("sums", pe, bits)} : was_even ? 0 : total{bank};
 assign {terms[-1]} = {name}[read{pe}];""")  # fmt: skip
@@ -127,7 +131,8 @@ assign {terms[-1]} = {name}[read{pe}];""")  # fmt: skip
             for k, (a, b) in enumerate(zip(terms[::2], terms[1::2], strict=True)):
                 name = f"t{bank}_{level}_{k}"
                 sums.append(name)
-                lines.append(f"reg [{bits - 1}:0] {name}; always @(posedge clk) {name} <= {a} + {b};")
+                lines.append(f"reg [{bits - 1}:0] {name};")
+                lines.append(f"always @(posedge clk) {name} <= {a} + {b};")
             terms = sums
         lines.append(f"wire [{bits - 1}:0] total{bank} = {terms[0]};")
     sizes = {"pes": pes, "banks": banks, "depth": depth, "bits": bits}

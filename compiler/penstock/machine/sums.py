@@ -1,4 +1,4 @@
-"""The logic of sums: their ways from the accumulators to the cell units, and parts of shared rows."""
+"""The logic of sums: from the accumulators to the cell units, and of parts of shared rows."""
 
 from __future__ import annotations
 
