@@ -73,7 +73,7 @@ Utilizations, densities and shares are fractions of 1; a null ratio has nothing 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -88,6 +88,7 @@ from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
+from penstock.report.sparsity import Picture, placed_matrices, sparsity_section
 from penstock.report.timing import stream_notes, timeline_section, timing_notes
 from penstock.reported import SCHEMA
 from penstock.version import __version__
@@ -124,6 +125,7 @@ def build_report(
         "timeline": timeline,
         "resources": resources,
         "error": error_section(error),
+        "sparsity": sparsity_section(placed_matrices(machine)),
         "quantization": quantization_section(machine.graph, float_weights),
         "notes": [
             *notes,
@@ -150,9 +152,11 @@ def _hardware(machine: Machine, chosen: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def render_report(report: dict[str, Any]) -> dict[str, str]:
-    """File name -> text: report.json, and report.html for people."""
-    return {"report.json": f"{_json(report)}\n", "report.html": render_page(report)}
+def render_report(
+    report: dict[str, Any], pictures: Mapping[str, Picture]
+) -> dict[str, str]:
+    """File name -> text: report.json, and report.html for people. pictures: of the matrices."""
+    return {"report.json": f"{_json(report)}\n", "report.html": render_page(report, pictures)}
 
 
 def _json(value: Any, indent: str = "") -> str:

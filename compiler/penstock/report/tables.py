@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.ir.saturation import Kind
-from penstock.report.charts import KINDS
+from penstock.report.drawing.timeline import KINDS
 from penstock.report.phases import FLOAT_BYTES
 from penstock.report.text import (
     NOTHING,
@@ -19,6 +19,10 @@ from penstock.report.text import (
     shape,
     significant,
 )
+
+
+LENGTHS = (1, 10, 100, 1000)
+"""Steps of the sequences whose cycles are told."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,21 @@ def call_table(timeline: dict[str, Any]) -> Table:
     }  # fmt: skip
     rows = [[text, number(call[name])] for name, text in names.items() if call[name]]
     return Table({"Beside the steps": "text", "Cycles": "number"}, rows)
+
+
+def lengths_table(timeline: dict[str, Any]) -> Table:
+    """What sequences of some lengths take, and how much of it is beside the steps."""
+    call, step = timeline["call"], timeline["cycles_per_step"]
+    beside = sum(call[name] for name in ("begin", "zero", "once", "store", "end"))
+    columns = {
+        "Steps": "number", "Cycles": "number", "Microseconds": "number", "Beside the steps": "number",
+    }  # fmt: skip
+    rows = []
+    for steps in LENGTHS:
+        cycles = beside + steps * step
+        microseconds = number(cycles / timeline["clock_mhz"], 1)
+        rows.append([number(steps), number(cycles), microseconds, percent(beside / cycles)])
+    return Table(columns, rows)
 
 
 def phases_table(phases: list[dict[str, Any]], totals: dict[str, Any]) -> Table:
@@ -256,6 +275,37 @@ def quantization_table(rows: list[dict[str, Any]]) -> Table:
     ])  # fmt: skip
 
 
+def sparsity_table(matrices: list[dict[str, Any]]) -> Table:
+    """How the non-zeros of each matrix lie over its rows, its columns and the PEs."""
+    columns = {
+        "Matrix": "name", "Shape": "number", "Non-zeros": "number", "Density": "number",
+        "In a row": "number", "Empty rows": "number", "In a column": "number",
+        "Empty columns": "number", "On a PE": "number", "Shared rows": "number",
+    }  # fmt: skip
+    return Table(columns, [
+        [row["name"], shape(row["shape"]), number(row["nonzeros"]), percent(row["density"]),
+         _spread(row["by_row"]), number(row["by_row"]["empty"]), _spread(row["by_column"]),
+         number(row["by_column"]["empty"]), _spread(row["by_pe"]), number(row["shared_rows"])]
+        for row in matrices
+    ])  # fmt: skip
+
+
+def _spread(counts: dict[str, Any]) -> str:
+    return f"{number(counts['least'])} … {number(counts['most'])}"
+
+
+def labels_table(labels: dict[str, Any] | None) -> Table | None:
+    """What was measured against labels, float beside fixed point; None if nothing was."""
+    if labels is None:
+        return None
+    show = percent if labels["measure"] == "accuracy" else significant
+    columns = {
+        "Measured": "text", "Labels": "number", "Float network": "number", "Fixed point": "number",
+    }  # fmt: skip
+    row = [labels["measure"].capitalize(), number(labels["of"]), show(labels["float"])]
+    return Table(columns, [[*row, show(labels["fixed"])]])
+
+
 def errors_table(error: dict[str, Any]) -> Table:
     """Every tensor that both networks have."""
     columns = {
@@ -305,11 +355,12 @@ def saturations_table(error: dict[str, Any]) -> Table:
 def tensors_table(tensors: list[dict[str, Any]]) -> Table:
     """Every value of the graph."""
     columns = {
-        "Tensor": "name", "Operation": "text", "Shape": "number", "Type": "name",
-        "Proven interval, raw": "number", "As values": "number", "Modes": "name",
+        "Tensor": "name", "Operation": "text", "Reads": "name", "Phase": "name", "Shape": "number",
+        "Type": "name", "Proven interval, raw": "number", "As values": "number", "Modes": "name",
     }  # fmt: skip
     return Table(columns, [
-        [row["name"], row["operation"], shape(row["shape"]), row["type"],
+        [row["name"], row["operation"], ", ".join(row["inputs"]), row["phase"] or NOTHING,
+         shape(row["shape"]), row["type"],
          interval(row["lo"], row["hi"]), interval(row["value_lo"], row["value_hi"]),
          f"{row['rounding']}, {row['overflow']}"]
         for row in tensors
