@@ -156,8 +156,7 @@ def _edges(
             path.append(_curve(x, y, x_in, target.y - 2))
             rows.append({
                 "d": "".join(path), "label": label, "x": _round(x_in),
-                "y": _round(target.y - LABEL_RISE), "bits": _bits(label),
-                "stroke": _round(0.7 + _bits(label) / 16),
+                "y": _round(target.y - LABEL_RISE), "stroke": rounded(0.7 + _bits(label) / 16),
             })  # fmt: skip
     return rows
 

@@ -3,7 +3,9 @@
 By grandalf's Sugiyama layout, the only library for it that is plain Python: nothing to build, no
 ``dot`` to install, loaded in milliseconds. (networkx's ``multipartite_layout`` spreads each layer
 evenly and neither orders it nor knows how wide a box is; networkx alone takes 0.2 s to load.)
-The layers are ours; the library orders them and finds the abscissas.
+The layers are ours; the library orders them and finds the abscissas. Two things are done around it:
+parts that hang together are found here, for its ``Graph`` keeps their edges in a set, and so in no
+order; and what its mean of four placements lets overlap is moved apart.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from grandalf.graphs import Edge, Graph, Vertex
+from grandalf.graphs import Edge, Vertex, graph_core
 from grandalf.layouts import Layer, SugiyamaLayout
 
 Pair = tuple[str, str]
@@ -89,15 +92,13 @@ def layered(
 
     pairs: each edge once, from a box to one in a later layer.
     """
-    vertices = {name: Vertex(name) for name in widths}
-    for name, vertex in vertices.items():
-        vertex.view = _View(widths[name])
-    edges = {pair: Edge(vertices[pair[0]], vertices[pair[1]]) for pair in pairs}
+    pairs = list(pairs)
     x: dict[str, float] = {}
     bends: dict[Pair, dict[int, float]] = {}
     right = 0.0
-    for core in Graph(list(vertices.values()), list(edges.values())).C:
-        places, own_bends, width = _component(core, layer_of)
+    for names in _parts(widths, pairs):
+        own = [pair for pair in pairs if pair[0] in names]
+        places, own_bends, width = _part({name: widths[name] for name in names}, own, layer_of)
         x |= {name: right + place for name, place in places.items()}
         for pair, passed in own_bends.items():
             bends[pair] = {layer: right + place for layer, place in passed.items()}
@@ -105,27 +106,63 @@ def layered(
     return Layered({name: x[name] for name in widths}, bends, max(right - SPACE, 0.0))
 
 
-def _component(
-    core: Any, layer_of: Mapping[str, int]
+def _parts(names: Iterable[str], pairs: Iterable[Pair]) -> list[list[str]]:
+    """The boxes that hang together, in the order of their first ones."""
+    part_of = {name: [name] for name in names}
+    for source, target in pairs:
+        mine, other = part_of[source], part_of[target]
+        if mine is not other:
+            mine += other
+            part_of |= dict.fromkeys(other, mine)
+    parts = {id(part): part for part in part_of.values()}
+    return list(parts.values())
+
+
+def _part(
+    widths: Mapping[str, float], pairs: list[Pair], layer_of: Mapping[str, int]
 ) -> tuple[dict[str, float], dict[Pair, dict[int, float]], float]:
-    """(middles, bends, width) of what hangs together, from x = 0 on."""
-    layout = _Sugiyama(core, layer_of)
-    with _deep_enough(3 * (core.order() + len(layer_of)) * max(core.norm(), 1)):
+    """(middles, bends, width) of boxes that hang together, from x = 0 on."""
+    vertices = {name: Vertex(name) for name in widths}
+    for name, vertex in vertices.items():
+        vertex.view = _View(widths[name])
+    edges = {pair: Edge(vertices[pair[0]], vertices[pair[1]]) for pair in pairs}
+    layout = _Sugiyama(graph_core([*vertices.values()], [*edges.values()]), layer_of)
+    lengths = (layer_of[target] - layer_of[source] for source, target in pairs)
+    with _deep_enough(len(widths) + sum(lengths)):
         layout.init_all(roots=[], inverted_edges=[])
         layout.draw(ROUNDS)
-    everything = [vertex for layer in layout.layers for vertex in layer]
-    left = min(vertex.view.xy[0] - vertex.view.w / 2 for vertex in everything)
-    right = max(vertex.view.xy[0] + vertex.view.w / 2 for vertex in everything)
-    places = {vertex.data: vertex.view.xy[0] - left for vertex in core.sV}
+    x = {}
+    for layer in layout.layers:
+        places = _apart([vertex.view.xy[0] for vertex in layer], [v.view.w for v in layer])
+        x |= dict(zip(layer, places, strict=True))
+    left = min(place - vertex.view.w / 2 for vertex, place in x.items())
+    right = max(place + vertex.view.w / 2 for vertex, place in x.items())
     bends = {
-        (edge.v[0].data, edge.v[1].data): {
-            layer_of[edge.v[0].data] + rank - layout.grx[edge.v[0]].rank: bend.view.xy[0] - left
-            for rank, bend in sorted(passed.items())
+        pair: {
+            layer_of[pair[0]] + rank - layout.grx[edge.v[0]].rank: x[bend] - left
+            for rank, bend in sorted(layout.ctrls[edge].items())
             if bend not in edge.v
         }
-        for edge, passed in layout.ctrls.items()
+        for pair, edge in edges.items()
+        if edge in layout.ctrls
     }
-    return places, bends, right - left
+    return {name: x[vertices[name]] - left for name in widths}, bends, right - left
+
+
+def _apart(x: list[float], widths: list[float]) -> list[float]:
+    """The places closest to these (least squares) in which boxes in this order do not overlap."""
+    offsets = [0.0]
+    for before, width in pairwise(widths):
+        offsets.append(offsets[-1] + (before + width) / 2 + SPACE)
+    groups: list[tuple[float, int]] = []  # the mean of neighbours that touch, and how many
+    for place, offset in zip(x, offsets, strict=True):
+        mean, count = place - offset, 1
+        while groups and groups[-1][0] > mean:
+            other, many = groups.pop()
+            mean, count = (mean * count + other * many) / (count + many), count + many
+        groups.append((mean, count))
+    means = [mean for mean, count in groups for _ in range(count)]
+    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
 
 
 @contextmanager
