@@ -25,10 +25,13 @@ from penstock import Hardware, compile_checkpoint
 
 PICTURES = Path(__file__).with_name("pictures")
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-COLOURS = 32
+COLOURS = 64
 DESK, PHONE = 1280, 400
-SECTIONS = ("timeline", "load", "sparsity", "network", "error", "quantization", "resources")
-"""The parts of the page that have a picture: report-<name>.png."""
+SECTIONS = {
+    "timeline": 1150, "load": 500, "sparsity": 740, "network": 1350, "error": 1000,
+    "quantization": 700, "resources": 500,
+}  # fmt: skip
+"""The parts of the page that have a picture, report-<name>.png, and how much of them is shown."""
 
 
 def chromium() -> str | None:
@@ -53,7 +56,7 @@ def main() -> None:
         desk.goto(page.as_uri())
         save("top", desk.screenshot(clip={"x": 0, "y": 0, "width": DESK, "height": 720}))
         for name in SECTIONS:
-            save(name, picture_of(desk, name))
+            save(name, picture_of(desk, name, SECTIONS[name]))
         phone = found.new_page(viewport={"width": PHONE, "height": 900}, color_scheme="dark")
         phone.goto(page.as_uri())
         save("phone", phone.screenshot())
@@ -71,12 +74,12 @@ def write_page(folder: Path) -> Path:
     return path
 
 
-def picture_of(page: Page, name: str) -> bytes:
-    """A section without its tables, and no more than a screen and a half of it."""
+def picture_of(page: Page, name: str, most: int) -> bytes:
+    """The top of a section, without its tables."""
     page.add_style_tag(content=".scroll, details { display: none } .canvas { max-height: none }")
     box = page.locator(f"#{name}").bounding_box()
     assert box is not None
-    height = min(box["height"], 1350)
+    height = min(box["height"], most)
     clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": height}
     return page.screenshot(clip=clip, full_page=True)
 

@@ -8,6 +8,7 @@ from penstock.report.drawing import axes, histograms, loads, timeline
 from penstock.report.drawing.errors import error_chart
 from penstock.report.provenance import provenance_tables
 from penstock.report.tables import labels_table, lengths_table
+from penstock.report.text import percent
 from penstock.report.unknown import unknowns
 
 
@@ -176,12 +177,15 @@ def test_every_matrix_has_its_histogram_on_the_page(report, page):
 
 def test_error_and_saturation_have_a_row_for_each_tensor_in_the_order_of_the_graph(report):
     error, order = report["error"], [row["name"] for row in report["tensors"]]
-    rows = error_chart(error, order)
+    chart = error_chart(error, order)
+    rows = chart["rows"]
     names = [row["name"] for row in rows]
     measured = {row["name"] for row in error["tensors"] + error["saturations"]}
     assert names == [name for name in order if name in measured]
-    worst = max(error["tensors"], key=lambda row: row["relative_error"] or 0.0)["name"]
-    assert next(row for row in rows if row["name"] == worst)["error"] == "100"
+    worst = max(row["relative_error"] for row in error["tensors"])
+    assert chart["full_error"] == percent(max(worst, 0.01), 2)
+    longest = max(float(row["error"]) for row in rows)
+    assert longest == pytest.approx(100 * min(worst / 0.01, 1), abs=1e-2)
     for row in error["saturations"]:
         shown = next(one for one in rows if one["name"] == row["name"])
         assert (float(shown["lost"]) > 0) == (row["count"] > 0)

@@ -155,7 +155,7 @@ def _error(error: dict[str, Any] | None, order: list[str]) -> dict[str, Any] | N
         "warnings": error["warnings"], "clipped": clipped_lines(error),
         "tensors": tables.errors_table(error), "outputs": tables.outputs_table(error),
         "saturations": tables.saturations_table(error),
-        "ranges": histograms.value_charts(error), "rows": error_chart(error, order),
+        "ranges": histograms.value_charts(error), "chart": error_chart(error, order),
         "labels": tables.labels_table(error["labels"]),
     }  # fmt: skip
 
