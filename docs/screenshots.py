@@ -1,7 +1,7 @@
 """The pictures of docs/report.md, of the page that ESE's layer gets: ``make screenshots``.
 
-Needs playwright and a Chromium (``apt-get install chromium``). Each picture has few colours, so that it
-is small.
+Needs playwright and a Chromium (``apt-get install chromium``). Each picture has few colours, so
+that it is small.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 COLOURS = 64
 DESK, PHONE = 1280, 400
 SECTIONS = {
-    "timeline": 1150, "load": 500, "sparsity": 740, "network": 1350, "error": 1000,
+    "timeline": 1150, "load": 500, "sparsity": 620, "network": 1350, "error": 1000,
     "quantization": 700, "resources": 500,
 }  # fmt: skip
 """The parts of the page that have a picture, report-<name>.png, and how much of them is shown."""

@@ -113,7 +113,9 @@ def test_the_text_of_the_graph_is_legible_at_full_size_and_inside_its_boxes(name
         });
     })""")
     sizes = "e => parseFloat(getComputedStyle(e).fontSize) * e.getCTM().a"
-    assert page.evaluate(f"[...document.querySelectorAll('.graph text')].every(e => ({sizes})(e) >= 9.9)")
+    assert page.evaluate(
+        f"[...document.querySelectorAll('.graph text')].every(e => ({sizes})(e) >= 9.9)"
+    )
 
 
 def test_the_graph_is_zoomed_without_a_script(chromium, files):
@@ -133,7 +135,8 @@ def test_the_graph_is_zoomed_without_a_script(chromium, files):
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "scheme"), [("rich", 1280, "light"), ("rich", 400, "dark"), ("ese", 1280, "dark")]
+    ("name", "width", "scheme"),
+    [("rich", 1280, "light"), ("rich", 400, "dark"), ("ese", 1280, "dark")],
 )
 def test_axe_finds_no_barrier(name, width, scheme, show):
     from axe_playwright_python.sync_playwright import Axe

@@ -76,6 +76,11 @@ def test_more_pes_share_bars_and_the_heaviest_still_shows(pes):
     assert (f"heaviest, PE {pes - 1:,}", "140") in chart["figures"]
 
 
+def test_equal_loads_are_told_as_one_figure():
+    (chart,) = loads.load_charts([phase([7, 7], 9)])
+    assert chart["figures"] == [("every PE", "7"), ("words", "9")]
+
+
 def test_loads_of_the_network_are_on_the_page(report, page):
     for chart in loads.load_charts(report["phases"]):
         assert f'd="{chart["nonzeros"]}"' in page

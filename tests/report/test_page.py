@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from penstock.report.report import render_report
 from penstock.report.sparsity import pictures, placed_matrices
 from penstock.report.text import interval, number, percent, size
 
+DOCS = Path(__file__).parents[2] / "docs"
 HOSTILE = "<script>alert('x')</script>&\"><img src=x onerror=y>"
 VOID = {"meta", "rect", "line", "path", "link", "br", "img", "input"}
 PICTURE = "data:image/png;base64,"
@@ -126,3 +128,17 @@ def test_numbers_are_grouped_and_sizes_have_units():
     assert [size(count) for count in (1, 999, 1000, 754816, 13021184)] == [
         "1 byte", "999 bytes", "1.00 kB", "754.8 kB", "13.0 MB",
     ]  # fmt: skip
+
+
+def test_every_section_is_explained_in_the_docs_and_its_pictures_are_small(page):
+    text = (DOCS / "report.md").read_text()
+    headings = re.findall(r"<section id=.*?<h2>([^<]+)", page, re.DOTALL)
+    named = [part for line in re.findall(r"^## (.*)$", text, re.MULTILINE) for part in
+             (line, *line.split(", "))]  # fmt: skip
+    assert len(headings) >= 11
+    assert [heading.strip() for heading in headings if heading.strip() not in named] == []
+    shown = re.findall(r"!\[[^]]+\]\((pictures/report-[a-z]+\.png)\)", text)
+    assert sorted(shown) == sorted(
+        path.relative_to(DOCS).as_posix() for path in (DOCS / "pictures").glob("report-*.png")
+    )
+    assert all((DOCS / picture).stat().st_size < 120_000 for picture in shown)

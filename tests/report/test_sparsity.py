@@ -61,7 +61,7 @@ def test_a_pixel_is_set_where_a_weight_is_and_has_its_pe_s_colour():
     for row in range(50):
         line = found.line[row]
         assert ((pixels[line] > 0) == (dense[row] > 0)).all()
-        wanted = len(HUES) if row >= 47 else row % 7 % len(HUES)
+        wanted = len(HUES) if row >= 47 else row % 7 % len(HUES)  # a PE has more lines than BAND
         assert (hue[line][dense[row] > 0] == wanted).all()
     assert (level[pixels > 0] == 2).all()
 
@@ -72,7 +72,7 @@ def test_rows_stand_pe_after_pe_and_shared_ones_last():
 
 
 def test_of_a_coarse_picture_a_pixel_tells_how_many_of_its_elements_are_there():
-    dense, found = placed((1500, 1501), density=0.4)
+    dense, found = placed((1500, 1501), density=0.4, pes=3)
     picture = pictures([found])["W"]
     side = picture.side
     pixels = read_png(b64decode(picture.content))
@@ -85,13 +85,35 @@ def test_of_a_coarse_picture_a_pixel_tells_how_many_of_its_elements_are_there():
     assert (level == np.ceil(counts * 3 / 4)).all()
 
 
-def test_all_pictures_together_keep_to_their_pixels_and_equal_shapes_look_equal():
-    shapes = [(2048, 512)] * 8 + [(10, 512)]
+def test_all_pictures_together_keep_to_their_pixels_and_small_ones_stay_sharp():
+    shapes = [(2048, 512)] * 8 + [(10, 256), (10, 257), (512, 512)]
     found = [placed(shape, name=str(k))[1] for k, shape in enumerate(shapes)]
     shown = list(pictures(found).values())
     sizes = [read_png(b64decode(picture.content)).size for picture in shown]
     assert sum(sizes) <= PIXELS
-    assert len({picture.side for picture in shown[:8]}) == 1 and shown[8].side == 1
+    assert [picture.side for picture in shown] == [3] * 8 + [1, 2, 2]
+
+
+def test_a_huge_network_is_no_reason_to_show_nothing():
+    found = [placed((300, 300), name=str(k))[1] for k in range(100)]
+    shown = pictures(found)
+    assert {picture.side for picture in shown.values()} == {2}
+    assert read_png(b64decode(shown["7"].content)).shape == (150, 150)
+
+
+@pytest.mark.parametrize(("rows", "pes", "together"), [
+    (1024, 32, 1), (1024, 128, 1), (1024, 1024, 8), (96, 16, 1), (8, 8, 8), (20, 1, 1)
+])  # fmt: skip
+def test_a_colour_is_a_band_that_can_be_seen(rows, pes, together):
+    _, found = placed((rows, 64), pes=pes)
+    picture = pictures([found])["W"]
+    assert picture.pes == together
+    pixels = read_png(b64decode(picture.content))
+    level = (pixels.astype(int) - 1) // 3
+    hues = [(level[y][pixels[y] > 0]).max(initial=-1) for y in range(len(pixels))]
+    pe_of_pixel = found.pe_of_line[:: picture.side]
+    for hue, pe in zip(hues, pe_of_pixel, strict=True):
+        assert hue in (-1, pe // together % len(HUES))
 
 
 def test_pictures_of_ese_s_layer_take_a_quarter_of_a_megabyte():
@@ -105,6 +127,7 @@ def test_a_matrix_of_1024_by_1024_has_a_pixel_for_each_element():
     assert picture.side == 1 and len(picture.content) < 250_000
     (chart,) = matrix_charts(sparsity_section([found]), {"W": picture}, 1024)
     assert (chart["width"], chart["height"]) == (LARGEST, LARGEST)
+    assert chart["told"] == "a colour for 8 PEs"
     labels = [tick["label"] for tick in chart["y"]]
     assert labels[0] == "PE 0" and 4 <= len(labels) <= 8
 

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from penstock.machine.resources import NAMES
-from penstock.report import summary, tables
+from penstock.report import fit_tables, number_tables, summary, tables
 from penstock.report.drawing import bars, histograms, loads, timeline
 from penstock.report.drawing.dataflow import dataflow_chart
 from penstock.report.drawing.errors import error_chart
@@ -67,12 +67,12 @@ def page_context(report: dict[str, Any], pictures: Mapping[str, Picture]) -> dic
         "waste_text": _waste_text(totals["bits"]),
         "proof_text": _proof_text(report["proof"]),
         "clipped_text": summary.clipped_text(report["error"]),
-        "accumulators": tables.accumulators_table(report["proof"]),
+        "accumulators": number_tables.accumulators_table(report["proof"]),
         "error": _error(report["error"], [row["name"] for row in report["tensors"]]),
         "layers": tables.layers_table(report["network"]), "graph": dataflow_chart(report),
         "weights": histograms.weight_charts(report["quantization"]),
-        "quantization": tables.quantization_table(report["quantization"]),
-        "tensors": tables.tensors_table(report["tensors"]),
+        "quantization": number_tables.quantization_table(report["quantization"]),
+        "tensors": number_tables.tensors_table(report["tensors"]),
         "provenance": provenance_tables(report["provenance"]) if "provenance" in report else None,
     }  # fmt: skip
 
@@ -91,9 +91,10 @@ def _fit(report: dict[str, Any]) -> dict[str, Any]:
     resources = report["resources"]
     return {
         "meters": _meters(resources), "resources": resources, "unknowns": unknowns(report),
-        "multipliers": tables.multipliers_table(resources),
-        "kinds": tables.kinds_table(resources), "memories": tables.memories_table(resources),
-        "blocks": tables.blocks_table(resources), "ports": tables.ports_table(resources),
+        "multipliers": fit_tables.multipliers_table(resources),
+        "kinds": fit_tables.kinds_table(resources),
+        "memories": fit_tables.memories_table(resources),
+        "blocks": fit_tables.blocks_table(resources), "ports": fit_tables.ports_table(resources),
     }  # fmt: skip
 
 
@@ -106,9 +107,7 @@ def _timeline_text(told: dict[str, Any]) -> dict[str, str]:
         "slowest": "" if told["slowest"] == "compute" else told["slowest"],
         "compute": number(told["compute_cycles"]),
         "one_step": number(told["call"]["one_step"]),
-        "one_step_share": percent(
-            told["call"]["one_step"] / told["cycles_per_step"] - 1, 0
-        ),
+        "one_step_share": percent(told["call"]["one_step"] / told["cycles_per_step"] - 1, 0),
         "long": number(told["call"]["long"]),
         "long_steps": number(told["call"]["long_steps"]),
         "stall": plural(told["stall_cycles"], "cycle") if told["stall_cycles"] else "",
@@ -153,10 +152,11 @@ def _error(error: dict[str, Any] | None, order: list[str]) -> dict[str, Any] | N
         "output": output_text(error), "figures": [text for text in texts if text],
         "worst": ", ".join(error["worst"]), "measure": error["measure"],
         "warnings": error["warnings"], "clipped": clipped_lines(error),
-        "tensors": tables.errors_table(error), "outputs": tables.outputs_table(error),
-        "saturations": tables.saturations_table(error),
+        "tensors": number_tables.errors_table(error),
+        "outputs": number_tables.outputs_table(error),
+        "saturations": number_tables.saturations_table(error),
         "ranges": histograms.value_charts(error), "chart": error_chart(error, order),
-        "labels": tables.labels_table(error["labels"]),
+        "labels": number_tables.labels_table(error["labels"]),
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.report.tables import Table
+from penstock.report.table import Table
 from penstock.report.text import NOTHING
 
 

@@ -159,9 +159,7 @@ def _hardware(machine: Machine, chosen: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def render_report(
-    report: dict[str, Any], pictures: Mapping[str, Picture]
-) -> dict[str, str]:
+def render_report(report: dict[str, Any], pictures: Mapping[str, Picture]) -> dict[str, str]:
     """File name -> text: report.json, and report.html for people. pictures: of the matrices."""
     return {"report.json": f"{_json(report)}\n", "report.html": render_page(report, pictures)}
 

@@ -1,4 +1,4 @@
-"""Where the non-zeros of every matrix are, in figures and as pictures with the rows sorted by PE."""
+"""Where the non-zeros of every matrix are: figures, and pictures with the rows sorted by PE."""
 
 from __future__ import annotations
 
@@ -19,26 +19,36 @@ from penstock.report.text import ratio
 from penstock.schedule import Product
 from penstock.schedule.plan import weight_matrices
 
-PIXELS = 1 << 20
-"""Of the pictures of all matrices: less than 700 kB of the page, whatever the network; a picture in
-which one pixel in ten is set takes 0.2 bytes a pixel."""
+PIXELS = 3 << 19
+"""Of the pictures of all matrices together, at most, whatever the network; one of a matrix that is
+nine tenths zeros takes a fifth of a byte a pixel."""
+SMALL = 256
+"""Pixels of the longest side that a picture keeps, however many there are."""
+BAND = 6
+"""Lines that have one colour, at least."""
 HUES = ((45, 116, 190), (214, 120, 24), (22, 140, 110), (170, 80, 160))
-"""Of one PE and the next ones, in turn; to be told apart by all eyes, on white and on black."""
+"""Of one PE, or some, and the next ones, in turn; to be told apart by all eyes, on white and on
+black."""
 SHARED_HUE = (120, 130, 140)
-OPACITIES = (105, 170, 255)
+OPACITIES = (150, 205, 255)
 """Of a pixel in which few, more, most elements are non-zeros."""
-PALETTE: list[Colour] = [(0, 0, 0, 0), *((*hue, a) for hue in (*HUES, SHARED_HUE) for a in OPACITIES)]
+PALETTE: list[Colour] = [
+    (0, 0, 0, 0),
+    *((*hue, a) for hue in (*HUES, SHARED_HUE) for a in OPACITIES),
+]
 
 
 @dataclass(frozen=True)
 class Picture:
     """Of a matrix. content: a PNG file in base64; a pixel stands for side x side elements.
 
-    ticks: (line, PE) of some lines in which a PE's rows begin; of lines, as in the matrix.
+    pes: that have one colour together. ticks: (line, PE) of some lines in which a PE's rows begin;
+    lines are as many as rows of the matrix.
     """
 
     content: str
     side: int
+    pes: int
     ticks: tuple[tuple[int, int], ...]
 
 
@@ -103,10 +113,12 @@ def _spread(counts: NDArray[Any]) -> dict[str, Any]:
 def pictures(matrices: list[Placed]) -> dict[str, Picture]:
     """Every matrix's picture, by its name."""
     sides = _sides([placed.matrix.shape for placed in matrices])
-    return {
-        placed.name: Picture(b64encode(_png(placed, side)).decode(), side, _ticks(placed))
-        for placed, side in zip(matrices, sides, strict=True)
-    }
+    found = {}
+    for placed, side in zip(matrices, sides, strict=True):
+        pes = _pes_of_a_colour(placed, side)
+        content = b64encode(_png(placed, side, pes)).decode()
+        found[placed.name] = Picture(content, side, pes, _ticks(placed))
+    return found
 
 
 def _ticks(placed: Placed) -> tuple[tuple[int, int], ...]:
@@ -121,24 +133,32 @@ def _ticks(placed: Placed) -> tuple[tuple[int, int], ...]:
 
 
 def _sides(shapes: list[tuple[int, int]]) -> list[int]:
-    """The pictures that are largest become coarser until all of them have ``PIXELS``."""
-    sides = {shape: 1 for shape in shapes}
+    """All pictures become coarser, but for small ones, until together they have ``PIXELS``."""
+    side = 0
+    while True:
+        side += 1
+        sides = [min(side, -(-max(shape) // SMALL)) for shape in shapes]
+        pixels = sum(-(-h // k) * -(-w // k) for (h, w), k in zip(shapes, sides, strict=True))
+        if pixels <= PIXELS or side >= max(map(max, shapes)) / SMALL:
+            return sides
 
-    def pixels(shape: tuple[int, int]) -> int:
-        return -(-shape[0] // sides[shape]) * -(-shape[1] // sides[shape])
 
-    while sum(pixels(shape) for shape in shapes) > PIXELS:
-        sides[max(sides, key=pixels)] += 1
-    return [sides[shape] for shape in shapes]
+def _pes_of_a_colour(placed: Placed, side: int) -> int:
+    """So many, a power of two, that a colour is ``BAND`` lines high: less would blur."""
+    lines = placed.matrix.shape[0] / (placed.pes * side)
+    pes = 1
+    while pes < placed.pes and pes * lines < BAND:
+        pes *= 2
+    return pes
 
 
-def _png(placed: Placed, side: int) -> bytes:
+def _png(placed: Placed, side: int, pes: int) -> bytes:
     matrix = placed.matrix
     height, width = (-(-length // side) for length in matrix.shape)
     pixel = placed.line[matrix.rows] // side * width + matrix.columns // side
     counts = np.bincount(pixel, minlength=height * width).reshape(height, width)
-    steps = len(OPACITIES)
-    level = -(-counts * steps // side**2)
-    hue = np.where(placed.pe_of_line == placed.pes, len(HUES), placed.pe_of_line % len(HUES))
-    colour = hue[::side, None] * steps + level
+    level = -(-counts * len(OPACITIES) // side**2)
+    of_pes = placed.pe_of_line // pes % len(HUES)
+    hue = np.where(placed.pe_of_line == placed.pes, len(HUES), of_pes)
+    colour = hue[::side, None] * len(OPACITIES) + level
     return png(np.where(level > 0, colour, 0).astype(np.uint8), PALETTE)

@@ -8,7 +8,7 @@ from penstock.report.text import percent
 
 
 def unknowns(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """(what is not known, why and what that means), the same for every network or of this device."""
+    """(what is not known, why, and what that means): of any network, and of this device."""
     resources, clock = report["resources"], report["timeline"]["clock_mhz"]
     device = resources["device"]
     rows = [

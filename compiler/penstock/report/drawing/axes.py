@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from penstock.report.text import number
@@ -12,12 +13,8 @@ MOST_TICKS = 6
 
 def step_of(length: float, most: int = MOST_TICKS) -> int:
     """The least of 1, 2, 5, 10, ... of which at most ``most`` make up a length."""
-    return next(
-        digit * 10**power
-        for power in range(20)
-        for digit in (1, 2, 5)
-        if length <= most * digit * 10**power
-    )
+    steps: Iterator[int] = (digit * 10**power for power in range(20) for digit in (1, 2, 5))
+    return next(step for step in steps if length <= most * step)
 
 
 def across(length: int, most: int = MOST_TICKS) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What is drawn of the dataflow graph: a band for each phase, boxes, and the values between them."""
+"""What is drawn of the dataflow graph: a band for each phase, boxes, and what comes into each."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ LABEL_RISE = 9
 
 @dataclass(frozen=True)
 class Place:
-    """A box where it stands: its middle, its top, its height, and where its layer begins and ends."""
+    """A box where it stands: its middle, top and height; where its layer begins and ends."""
 
     box: Box
     x: float
@@ -239,7 +239,9 @@ def _lane(lane: Lane, number: int, edge: float, step: int) -> dict[str, Any]:
 
 
 def _band_row(band: Band, top: float, height: float) -> dict[str, Any]:
-    what = [plural(band.rows, "row"), f"PE array: {plural(band.words, 'word')}"] if band.words else []
+    what = (
+        [plural(band.rows, "row"), f"PE array: {plural(band.words, 'word')}"] if band.words else []
+    )
     title = f"phase {band.name}" if band.name else "no phase"
     return {
         "y": _round(top), "height": _round(height), "sweep": band.sweep,

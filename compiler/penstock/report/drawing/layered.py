@@ -131,7 +131,7 @@ def _part(
     with _deep_enough(len(widths) + sum(lengths)):
         layout.init_all(roots=[], inverted_edges=[])
         layout.draw(ROUNDS)
-    x = {}
+    x: dict[Any, float] = {}
     for layer in layout.layers:
         places = _apart([vertex.view.xy[0] for vertex in layer], [v.view.w for v in layer])
         x |= dict(zip(layer, places, strict=True))

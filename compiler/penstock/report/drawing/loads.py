@@ -28,7 +28,6 @@ def _load_chart(phase: dict[str, Any]) -> dict[str, Any]:
     parts = [slice(first, first + together) for first in range(0, pes, together)]
     bars = len(parts)
     mean = _mean(nonzeros)
-    heaviest, lightest = max(nonzeros), min(nonzeros)
     return {
         "name": phase["name"], "pes": pes, "words": words, "bars": bars, "together": together,
         "is_wide": bars > WIDE_CHART,
@@ -40,15 +39,23 @@ def _load_chart(phase: dict[str, Any]) -> dict[str, Any]:
         "mean_y": rounded(100 * (1 - mean / words)),
         "x": middles(pes), "y": upward(words),
         "utilization": percent(phase["utilization"]),
-        "summary": f"{plural(pes, 'PE')}, {number(lightest)} to {number(heaviest)} non-zeros in "
-        f"{plural(words, 'word')}",
-        "figures": [
-            (f"lightest, PE {nonzeros.index(lightest):,}", number(lightest)),
-            ("mean", number(mean, 0 if mean == int(mean) else 1)),
-            (f"heaviest, PE {nonzeros.index(heaviest):,}", number(heaviest)),
-            ("words", number(words)),
-        ],
+        "summary": f"{plural(pes, 'PE')}, {number(min(nonzeros))} to {number(max(nonzeros))} "
+        f"non-zeros in {plural(words, 'word')}",
+        "figures": [*_extremes(nonzeros), ("words", number(words))],
     }  # fmt: skip
+
+
+def _extremes(nonzeros: list[int]) -> list[tuple[str, str]]:
+    """The lightest PE, the mean and the heaviest, if they differ."""
+    lightest, heaviest = min(nonzeros), max(nonzeros)
+    if lightest == heaviest:
+        return [("every PE", number(lightest))]
+    mean = _mean(nonzeros)
+    return [
+        (f"lightest, PE {nonzeros.index(lightest):,}", number(lightest)),
+        ("mean", number(mean, 0 if mean == int(mean) else 1)),
+        (f"heaviest, PE {nonzeros.index(heaviest):,}", number(heaviest)),
+    ]
 
 
 def _mean(values: list[int]) -> float:

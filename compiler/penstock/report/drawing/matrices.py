@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from penstock.report.drawing.axes import across, rounded
@@ -33,16 +33,21 @@ def _chart(row: dict[str, Any], picture: Picture, pes: int) -> dict[str, Any]:
     return {
         "name": row["name"], "content": picture.content,
         "width": max(round(width * scale), 8), "height": max(round(height * scale), 8),
-        "is_coarse": scale * picture.side < 1,
+        "is_smooth": scale * picture.side < 2,
         "shape": f"{number(height)} {TIMES} {number(width)}", "density": percent(row["density"]),
         "x": across(width, 2),
         "y": [
             {"at": rounded(100 * line / height), "label": "shared" if pe == pes else f"PE {pe:,}"}
             for line, pe in picture.ticks
         ],
-        "side": "" if picture.side == 1 else
-        f"a pixel stands for {picture.side} {TIMES} {picture.side} elements",
+        "told": "; ".join(_told(picture)),
         "alt": f"Non-zeros of {row['name']}, {number(height)} rows by {number(width)} columns: "
         f"{percent(row['density'])} of the elements, {number(by_pe['least'])} to "
         f"{plural(by_pe['most'], 'non-zero')} on a PE",
     }  # fmt: skip
+
+
+def _told(picture: Picture) -> Iterator[str]:
+    if picture.side > 1:
+        yield f"a pixel for {picture.side} {TIMES} {picture.side} elements"
+    yield "a colour for each PE" if picture.pes == 1 else f"a colour for {picture.pes} PEs"
