@@ -6,8 +6,9 @@ import pytest
 
 from penstock.report.drawing import axes, histograms, loads, timeline
 from penstock.report.drawing.errors import error_chart
+from penstock.report.number_tables import labels_table
 from penstock.report.provenance import provenance_tables
-from penstock.report.tables import labels_table, lengths_table
+from penstock.report.tables import lengths_table
 from penstock.report.text import percent
 from penstock.report.unknown import unknowns
 
@@ -103,7 +104,12 @@ def test_stalls_are_told_apart_from_work(compile_network):
     stall, step = told["stall_cycles"], told["cycles_per_step"]
     assert stall and compute["stall_cycles"] == f"{stall:,}"
     assert float(compute["stall"]) == pytest.approx(100 * stall / step, abs=1e-3)
+    assert float(compute["busy"]) == pytest.approx(100 * (1 - stall / step), abs=1e-3)
     assert compute["cycles"] == f"{told['compute_cycles']:,}"
+    row = timeline.timeline_chart(told)["rows"][-1]
+    assert row["kind"] == "stall" and row["total"].startswith(f"{stall:,} cycles")
+    (bar,) = row["bars"]
+    assert float(bar["x"]) + float(bar["width"]) == pytest.approx(100, abs=2e-3)
 
 
 def test_a_sequence_is_its_parts_to_scale(report):
@@ -135,7 +141,7 @@ def test_lengths_follow_the_call_of_a_long_sequence(report):
 def test_spans_of_every_kind_have_their_row(report, page):
     chart = timeline.timeline_chart(report["timeline"])
     kinds = {span["kind"] for span in report["timeline"]["spans"]}
-    assert {row["kind"] for row in chart["rows"]} == kinds
+    assert {row["kind"] for row in chart["rows"]} == kinds  # nothing waits here
     assert sum(len(row["bars"]) for row in chart["rows"]) == len(report["timeline"]["spans"])
 
 

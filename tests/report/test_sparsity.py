@@ -166,6 +166,20 @@ def test_figures_are_those_of_the_matrix(compiled):
         assert row["shared_rows"] == (pe == found.pes).sum()
 
 
+def test_lines_of_the_network_stand_pe_after_pe_and_slot_after_slot(compiled):
+    for found in placed_matrices(compiled.machine):
+        (product,) = (p for p in compiled.plan.products if p.code.name == found.phase)
+        pe, slot = compiled.plan.layouts[product.code.rows].place(
+            np.arange(len(found.line)), found.pes
+        )
+        pe[list(product.code.shared)] = found.pes
+        lines = np.argsort(found.line)
+        assert (found.pe_of_line == pe[lines]).all()
+        assert (np.diff(found.pe_of_line) >= 0).all()
+        same = np.diff(found.pe_of_line) == 0
+        assert (np.diff(slot[lines])[same] > 0).all()
+
+
 def test_a_row_s_pe_is_the_one_that_the_words_give_it(compiled):
     for product in compiled.plan.products:
         if product.code.shared:

@@ -129,7 +129,7 @@ def _box(
     row: dict[str, Any], rows: dict[str, dict[str, Any]], homes: dict[str, int], band: Band,
     bands: list[Band],
 ) -> Box:  # fmt: skip
-    prefix = band.name.split(".")[0] + "."
+    prefix = band.name.rpartition(".")[0] + "."
     constants = [rows[name] for name in dict.fromkeys(row["inputs"])
                  if rows[name]["operation"] == "const"]  # fmt: skip
     ends = []

@@ -25,9 +25,10 @@ KINDS = {
 
 
 def timeline_chart(timeline: dict[str, Any]) -> dict[str, Any]:
-    """A row for each kind of span, over one axis of cycles."""
-    spans = timeline["spans"]
-    whole = max((span["start"] + span["cycles"] for span in spans), default=1)
+    """A row for each kind of span, and for what is waited, over one axis of cycles."""
+    spans, stall = timeline["spans"], timeline["stall_cycles"]
+    worked = max((span["start"] + span["cycles"] for span in spans), default=1)
+    whole = worked + stall
     kinds = [kind for kind in KINDS if any(span["kind"] == kind for span in spans)]
     kinds += sorted({span["kind"] for span in spans} - KINDS.keys())
     rows = []
@@ -38,6 +39,16 @@ def timeline_chart(timeline: dict[str, Any]) -> dict[str, Any]:
             "kind": kind, "title": KINDS.get(kind, kind),
             "total": f"{plural(cycles, 'cycle')}, {percent(cycles / whole)}",
             "bars": [_bar(span, whole) for span in mine],
+        })  # fmt: skip
+    if stall:
+        rows.append({
+            "kind": "stall", "title": "Waits for words, all through the step",
+            "total": f"{plural(stall, 'cycle')}, {percent(stall / whole)}",
+            "bars": [{
+                "title": f"waits for words: {plural(stall, 'cycle')}", "is_first": False,
+                "label": "none", "x": rounded(100 * worked / whole),
+                "width": rounded(100 * stall / whole), "bound": 0,
+            }],
         })  # fmt: skip
     return {"rows": rows, "x": across(whole), "sweeps": _sweeps(spans, whole)}
 
