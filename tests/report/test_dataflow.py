@@ -8,7 +8,11 @@ import sys
 from itertools import pairwise
 
 import pytest
+from fuzz.random_graphs import drawn_cases
 
+from penstock import Hardware
+from penstock.driver import compile_graph
+from penstock.errors import PenstockError
 from penstock.report.drawing.boxes import bands_of, values_of
 from penstock.report.drawing.dataflow import dataflow_chart
 from penstock.report.drawing.layered import layered, layers_of
@@ -200,3 +204,22 @@ def test_the_layout_does_not_depend_on_the_hash_seed():
         )  # fmt: skip
         told.add(done.stdout)
     assert len(told) == 1 and "Layered" in told.pop()
+
+
+def test_graphs_of_any_operations_are_drawn_whole():
+    drawn = 0
+    for case in drawn_cases(1, 14):
+        try:
+            report = compile_graph(case.graph, Hardware(**case.hardware)).report
+        except PenstockError:
+            continue
+        chart, rows = dataflow_chart(report), {row["name"]: row for row in report["tensors"]}
+        test_every_operation_has_one_box_and_constants_are_in_those_that_read_them(chart, rows)
+        test_every_value_that_is_read_is_an_edge_with_its_type(chart, rows)
+        test_no_box_lies_on_another_and_all_lie_within_the_picture(chart)
+        test_edges_run_downwards_past_the_boxes_and_end_on_one(chart)
+        test_labels_of_a_box_have_room(chart)
+        test_what_comes_from_elsewhere_and_what_comes_back_has_a_lane(report, chart, rows)
+        test_lanes_side_by_side_do_not_overlap(chart)
+        drawn += 1
+    assert drawn >= 10
