@@ -43,6 +43,7 @@ def chromium() -> str | None:
 def browser() -> Iterator[Browser]:
     """Headless."""
     with sync_playwright() as playwright:
+        # root, as in a container, has no sandbox; the pages are our own
         found = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield found
         found.close()

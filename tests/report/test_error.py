@@ -85,6 +85,8 @@ def test_accuracy_stands_beside_that_of_the_float_network(compile_network):
     )
     labels = compiled.report["error"]["labels"]
     assert (labels["measure"], labels["of"], labels["float"]) == ("accuracy", 12, 1.0)
+    page = compiled.files["report.html"].decode()
+    assert "Against labels" in page and "Not measured" not in page
     assert "accuracy on 12 labels: float 100.0 %" in "\n".join(
         error_lines(compiled.report["error"])
     )

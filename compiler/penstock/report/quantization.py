@@ -41,8 +41,9 @@ def _error(node: Node, values: FloatArray, exponents: IntArray) -> dict[str, Any
         error = real - values[rows]
         max_abs_error = max(max_abs_error, float(np.abs(error).max()))
         squares[rows] = error**2
-        stored = np.ldexp(values[rows], exponents[rows, None])
-        histogram.add(stored[stored != 0])
+        is_there = values[rows] != 0
+        of_rows = np.repeat(exponents[rows], np.count_nonzero(is_there, axis=1))
+        histogram.add(np.ldexp(values[rows][is_there], of_rows))
     noise = float(np.mean(squares))
     signal = float(np.mean(np.square(values, out=squares, dtype=np.float64)))
     return {
