@@ -35,6 +35,7 @@ from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
 from penstock.report.notebook import compiled_line, compiled_table
 from penstock.report.report import build_report, render_report
+from penstock.report.sparsity import pictures, placed_matrices
 from penstock.schedule import Schedule
 from penstock.schedule.plan import constant_of
 from penstock.settings import Hardware, Precision
@@ -213,7 +214,7 @@ def compile_graph(
     )
     texts = emit_kernel(machine, golden_steps(machine))
     texts |= emit_project_files(machine, texts, input_exponents)
-    texts |= render_report(report)
+    texts |= render_report(report, pictures(placed_matrices(machine)))
     texts["weights/manifest.json"] = manifest.to_json()
     binaries["tb/vectors.dat"] = golden_vectors(machine)
     files = binaries | {name: text.encode() for name, text in texts.items()}
