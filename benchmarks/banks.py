@@ -2,8 +2,8 @@
 
     python benchmarks/banks.py [--write]
 
-Weights are random (seeded); of ESE's layer every row keeps 2 weights of [x; y] in each of 32 banks
-(9.6 %), and 3 of the projection (9.4 %). Cycles are those of the timeline, resources the estimate's.
+Weights are random (seeded). Of ESE's layer every row keeps 2 weights of [x; y] in each of 32 banks
+(9.6 %), and 3 of the projection (9.4 %). Cycles are the timeline's, resources the estimate's.
 ``--write`` puts the tables into docs/results.md.
 """
 
@@ -32,8 +32,8 @@ from penstock import Compiled, Hardware, compile_checkpoint
 
 BANKS, GATES_KEPT, PROJECTION_KEPT = 32, 2, 3
 SHAPES = ((32, 32), (64, 16), (64, 32), (128, 16), (128, 32))
-TITLES = ("rows x banks", "multipliers", "cells a cycle", "words", "cycles", "us", "a call of one step",
-          "bits a non-zero", "DSP", "BRAM18", "LUT", "FF", "fits")  # fmt: skip
+TITLES = ("rows x banks", "multipliers", "cells a cycle", "words", "cycles", "us",
+          "a call of one step", "bits a non-zero", "DSP", "BRAM18", "LUT", "FF", "fits")  # fmt: skip
 SMALL = {"inputs": 39, "cells": 128, "projection": 64}
 SMALL_TITLES = ("dataflow", "PEs", "cell units", "words", "cycles", "us", "DSP", "BRAM18", "LUT",
                 "fits")  # fmt: skip

@@ -81,7 +81,7 @@ def _splits(graph: Graph, hardware: Hardware, count: int) -> Iterator[Candidate]
 
 
 def _kept(graph: Graph, hardware: Hardware) -> Machine:
-    """With its weights on chip, where nothing else was asked for and they fit, or do not either way.
+    """With its weights on chip, if nothing else was asked for and they fit, or do not either way.
 
     A word feeds all multipliers, so few memories could stream it.
     """

@@ -42,8 +42,8 @@ BROADCAST = _words("""
 """Names of the kernel that only the broadcast dataflow has; part of those below."""
 BANKED = _words("""
     acting address at base begins chosen cycle ends every_cycle half held index index_of move more
-    nothing of_group operand operands operands_t part phase row siblings so_far step sum_of_row writing
-    written written_t
+    nothing of_group operand operands operands_t part phase row siblings so_far step sum_of_row
+    writing written written_t
 """)
 """Names that only the bank dataflow has."""
 OF_REGIONS = ("into", "run_sweep", "vector", "write")
