@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -54,24 +54,53 @@ def compile(
     ``compile_model``. regression: the outputs are quantities, and the greatest decides nothing.
     The result's ``write(folder)`` makes the project. Raises PenstockError.
     """
-    more: dict[str, Any] = {
-        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
-        "validation": validation, "strict": strict,
-    }  # fmt: skip
+    _check_settings(hardware, precision, head, validation)
+    found = load(module, calibration, precision, head, key=key, only=only, regression=regression)
+    return compile_model(
+        found.model, found.calibration, hardware, found.precision, found.name,
+        calibration_lengths, calibration_states, validation, strict, found.balanced_for,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network as ``compile_model`` takes it, with what a checkpoint says itself.
+
+    name: what errors call its frames.
+    """
+
+    model: RecurrentModel
+    calibration: FloatArray | Ranges | None
+    precision: Precision | None
+    balanced_for: int | None = None
+    name: str = "calibration"
+
+
+def load(
+    module: Any,
+    calibration: FloatArray | Ranges | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    regression: bool = False,
+) -> Loaded:
+    """The network of whatever ``compile`` takes. Raises PenstockError."""
     if isinstance(module, str | PathLike):
-        more |= {"key": key, "only": only, "regression": regression}
-        return compile_checkpoint(module, calibration, hardware, precision, head, **more)
+        return load_checkpoint(
+            module, calibration, precision, head, key=key, only=only, regression=regression
+        )
     if key is not None or only:
         raise PenstockError(
             "key and only choose in a checkpoint file", type(module).__name__, "leave them out"
         )
-    _check_settings(hardware, precision, head, validation)
     frames = calibration
     if frames is not None and not isinstance(frames, Ranges):
         frames = as_array(frames, "calibration")
     model = model_of(module, head, None if isinstance(frames, Ranges) else frames)
     model = replace(model, is_regression=regression or model.is_regression)
-    return compile_model(model, frames, hardware, precision, **more)
+    return Loaded(model, frames, precision)
 
 
 def _check_settings(hardware: Any, precision: Any, head: Any, validation: Any) -> None:
@@ -107,16 +136,36 @@ def compile_checkpoint(
     ``compile``. Raises PenstockError, also for formats given to a checkpoint that has its own.
     """
     _check_settings(hardware, precision, head, validation)
+    found = load_checkpoint(
+        path, calibration, precision, head, batch_first=batch_first, name=name,
+        calibration_name=calibration_name, key=key, only=only, regression=regression,
+    )  # fmt: skip
+    return compile_model(
+        found.model, found.calibration, hardware, found.precision, found.name,
+        calibration_lengths, calibration_states, validation, strict, found.balanced_for,
+    )  # fmt: skip
+
+
+def load_checkpoint(
+    path: str | PathLike[str],
+    calibration: FloatArray | Ranges | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    batch_first: bool = True,
+    name: str | None = None,
+    calibration_name: str | None = None,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    regression: bool = False,
+) -> Loaded:
+    """The network of a checkpoint file: see ``compile_checkpoint``. Raises PenstockError."""
     if not isinstance(path, str | PathLike):
         raise PenstockError(
             f"{kind_of(path)} is not a path", "compile_checkpoint", "use penstock.compile"
         )
     path = Path(path)
-    more: dict[str, Any] = {
-        "calibration_name": calibration_name or str(path),
-        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
-        "validation": validation, "strict": strict,
-    }  # fmt: skip
+    where = calibration_name or str(path)
     if is_program(path):
         _refuse_choices(path, batch_first, key, only, "a program")
         frames = calibration
@@ -124,7 +173,7 @@ def compile_checkpoint(
             frames = as_array(frames, calibration_name or "calibration")
         model = follow_program(path, head, None if isinstance(frames, Ranges) else frames, name)
         model = replace(model, is_regression=regression)
-        return compile_model(model, frames, hardware, precision, **more)
+        return Loaded(model, frames, precision, None, where)
     formats = load_formats(path)
     if formats is not None:
         if calibration is not None or precision is not None:
@@ -134,13 +183,13 @@ def compile_checkpoint(
                 "leave out --calibration and the options for bits and tables",
             )
         calibration, precision = formats.ranges, formats.precision
-        more["balanced_for"] = formats.pes
     tensors = read_checkpoint(path, key, keeps_narrow=True)
     model = model_of_tensors(
         tensors, path, formats, head, batch_first=batch_first, name=name, only=only
     )
     model = replace(model, is_regression=regression or model.is_regression)
-    return compile_model(model, calibration, hardware, precision, **more)
+    balanced_for = None if formats is None else formats.pes
+    return Loaded(model, calibration, precision, balanced_for, where)
 
 
 def is_program(path: Path) -> bool:
