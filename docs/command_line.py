@@ -13,6 +13,7 @@ from pathlib import Path
 from penstock.cli.environment import Environment
 from penstock.cli.main import COMMANDS, EXIT_STATUS
 from penstock.differences import Differences
+from penstock.exploration.values import as_values
 from penstock.inspection import Inspection
 from penstock.synthesis import values
 from penstock_runtime.bench import table
@@ -22,6 +23,7 @@ SCHEMAS = {
     "inspect FILE --json": Inspection.__doc__,
     "report DIR --synthesis FOLDER --json": values.__doc__,
     "diff A B --json": Differences.as_values.__doc__,
+    "explore FILE --json": as_values.__doc__,
     "bench DIR --json": table.__doc__,
     "doctor --json": Environment.as_values.__doc__,
 }

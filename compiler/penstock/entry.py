@@ -84,13 +84,17 @@ def load(
     *,
     key: str | None = None,
     only: Sequence[str] = (),
+    batch_first: bool = True,
     regression: bool = False,
 ) -> Loaded:
-    """The network of whatever ``compile`` takes. Raises PenstockError."""
+    """The network of whatever ``compile`` takes. batch_first: of a checkpoint. Raises
+    PenstockError.
+    """
     if isinstance(module, str | PathLike):
         return load_checkpoint(
-            module, calibration, precision, head, key=key, only=only, regression=regression
-        )
+            module, calibration, precision, head, batch_first=batch_first, key=key, only=only,
+            regression=regression,
+        )  # fmt: skip
     if key is not None or only:
         raise PenstockError(
             "key and only choose in a checkpoint file", type(module).__name__, "leave them out"

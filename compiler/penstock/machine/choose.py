@@ -47,7 +47,7 @@ def choose(
     balanced_for: PEs that are taken if none are given and they fit. plan: makes the schedules.
     Raises PenstockError for what can't be built, and if PEs are left open and no number fits.
     """
-    hardware, notes = _wide_enough(graph, hardware)
+    hardware, notes = wide_enough(graph, hardware)
     if hardware.is_broadcast:
         machine, more = _broadcast(graph, hardware, balanced_for, plan)
         return machine, [*notes, *more]
@@ -87,7 +87,7 @@ def _broadcast(
     raise reasons.nothing_fits(graph, found, hardware)
 
 
-def _wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
+def wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
     """With ports that hold an element with all its lanes, if their width is the device's."""
     needed = io_bits(graph) * hardware.lanes
     if hardware.beat_bits >= needed or needed > WIDEST_PORT or hardware.port_bits is not None:
