@@ -30,7 +30,8 @@ _MODULES = {
     "compile": "entry", "compile_checkpoint": "entry", "explore": "exploration",
 }  # fmt: skip
 _PACKAGES = (
-    "compress", "driver", "entry", "exploration", "export", "fidelity", "frontend", "ir", "layers", "model", "ops",
+    "compress", "driver", "entry", "exploration", "export", "fidelity", "frontend", "ir", "layers",
+    "model", "ops",
 )  # fmt: skip
 """Those that are there after ``import penstock`` alone, as if they had been imported."""
 

@@ -140,8 +140,10 @@ def _checked(field: Field, value: Any) -> Any:
 
 
 def _wanted(field: Field) -> str:
-    wanted = {bool: "yes or no", int: "integers", float: "numbers", str: "words"}[field.kind]
-    return f"{wanted} or {AUTO}" if field.default in (None, AUTO) else wanted
+    wanted = {
+        bool: "yes or no", int: "an integer", float: "a number", str: "a word",
+    }[field.kind]  # fmt: skip
+    return f"{wanted}, or {AUTO}" if field.default in (None, AUTO) else wanted
 
 
 def values_of(field: Field, text: str) -> tuple[Any, ...]:
@@ -176,11 +178,7 @@ def _part(field: Field, part: str, text: str) -> list[Any]:
             return [field.kind(part)]
         return _range(field, part)
     except (KeyError, ValueError, OverflowError) as error:
-        raise PenstockError(
-            f"{part!r} is neither {_wanted(field)} nor a range of them"
-            if field.kind in (int, float) else f"{part!r} is not {_wanted(field)}",
-            field.option, hint,
-        ) from error  # fmt: skip
+        raise PenstockError(f"{part!r} is not {_wanted(field)}", field.option, hint) from error
 
 
 def _range(field: Field, part: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -34,6 +35,7 @@ class Cluster:
             ) from missing
         self.address = address
         try:
+            _check_answers(address)
             self._client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:  # the last two: no address at all
             raise PenstockError(
@@ -131,6 +133,20 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self._client.close()
+
+
+def _check_answers(address: str) -> None:
+    """Raise OSError or ValueError unless somebody listens there.
+
+    A client that never was connected would say more, at the end of the program.
+    """
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    protocol, rest = parse_address(address)
+    if protocol not in ("tcp", "tls"):
+        raise ValueError(protocol)
+    host, port = parse_host_port(rest)
+    socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def _done(job: Job, pickled: bytes) -> dict[str, Row]:

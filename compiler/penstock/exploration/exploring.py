@@ -14,7 +14,7 @@ from penstock.exploration.cluster import Cluster
 from penstock.exploration.local import Local
 from penstock.exploration.result import Constraints, Exploration, State
 from penstock.exploration.search import Progress, Search
-from penstock.exploration.space import Base
+from penstock.exploration.space import Base, Point
 from penstock.exploration.store import Store
 from penstock.exploration.study import study_of
 from penstock.exploration.trainings import Trainings
@@ -81,7 +81,7 @@ def explore(
     trains = isinstance(module, Trainings)
     if max_loss is not None and not trains and (validation is None or validation.y is None):
         raise PenstockError(
-            "nothing says what a loss is measured by", "max_loss",
+            "nothing says what a loss is measured by", "--max-loss",
             "give labels: --validate FILE.npz with x and y",
         )  # fmt: skip
     with Store(None if store is None else Path(store)) as kept, _pool(jobs, scheduler) as pool:
@@ -93,6 +93,7 @@ def explore(
                 module, given, hardware, precision, head, key, only, regression, batch_first,
                 calibration, calibration_lengths, calibration_states, validation,
             )  # fmt: skip
+        _refuse_settings(study.points)
         search = Search(
             study.points, study.networks, study.trainings, constraints, kept, pool, progress
         )
@@ -103,6 +104,13 @@ def explore(
             study.name, study.axes, study.base, constraints, tuple(search.found()), nearest,
             study.models,
         )  # fmt: skip
+
+
+def _refuse_settings(points: Sequence[Point]) -> None:
+    """What is wrong with the settings of all points is no property of any."""
+    refusals = {point.refusal for point in points}
+    if len(refusals) == 1 and (refusal := refusals.pop()) is not None:
+        raise PenstockError(refusal.what, refusal.where, refusal.hint)
 
 
 def _refuse_formats(calibration: Any, precision: Any, validation: Any) -> None:

@@ -15,12 +15,13 @@ def front(costs: Sequence[Sequence[float]], kinds: Sequence[str]) -> list[int]:
     costs: (points, objectives), lower is better. A point is dominated by one that is nowhere worse
     and somewhere better; of equal ones the first stays.
     """
+    if not costs:
+        return []
     values: FloatArray = np.asarray(costs, dtype=np.float64).reshape(len(costs), -1)
     own = np.asarray(kinds)
     # A point comes before all that it dominates.
-    order = np.lexsort(values.T[::-1]) if len(values) else np.empty(0, dtype=np.int64)
     found: list[int] = []
-    for index in order.tolist():
+    for index in np.lexsort(values.T[::-1]).tolist():
         rivals = values[[other for other in found if own[other] == own[index]]]
         nowhere_worse: BoolArray = (rivals <= values[index]).all(axis=1)
         if not nowhere_worse.any():
