@@ -90,8 +90,7 @@ def test_the_options_of_a_point_compile_it(explored, checkpoint, tmp_path, run_p
 
 HARD = {
     "chosen PEs": ({"pes": None, "board": ["pynq-z2", "u55c"]}, {}),
-    "what does not fit": ({"pes": [16, 24], "board": "pynq-z2", "weights": [12, 18],
-                           "lanes": [8, 32]}, {}),
+    "what does not fit": ({"pes": [4, 24], "board": "pynq-z2", "lanes": [1, 32]}, {}),
     "broadcast": ({"dataflow": ["gather", "broadcast"], "pes": [4, 24], "queue_depth": [None]}, {}),
     "row search": ({"assign": ["interleave", "search"], "pes": 5, "accumulator_banks": [None, 16]},
                    {}),
@@ -152,9 +151,8 @@ def test_only_what_changes_is_computed_again(network, monkeypatch):
     measured = counted(monkeypatch, evaluate, "measure")
     scheduled = counted(monkeypatch, evaluate, "schedule")
     explore(network, {
-        "weights": [6, 12], "pes": [4, 8], "clock_mhz": [100, 150, 200, 250],
+        "weights": [6, 12], "pes": [4, 8], "clock_mhz": [100, 200],
         "board": ["u55c", "kv260"], "weight_storage": ["stream", "onchip"],
-        "port_bits": [128, 256],
     })  # fmt: skip
     assert len(lowered) == len(measured) == 2  # one for each width of weights
     assert len(scheduled) <= 2 * 2 * 2  # and PEs, with shared rows and without
@@ -195,12 +193,13 @@ def test_a_clock_of_the_board_is_no_choice_and_one_that_is_given_is():
 
 
 def test_without_axes_some_pes_and_weight_bits_are_tried(network):
-    found = explore(network)
+    found = explore(network, fit="kv260")
     assert {axis.field.name: axis.values for axis in found.axes} == {
-        "pes": (4, 8, 16), "weights": (6, 8, 10, 12)
+        "pes": (4, 8, 16), "board": ("kv260",), "weights": (6, 8, 10, 12)
     }
-    assert explore(network, fit="kv260").front[0].figures.part.startswith("xck26")
-    assert options_of(found.points[0].point, found.base) == ["--pes", "4", "--weight-bits", "6"]
+    assert {one.figures.part[:5] for one in found.points} == {"xck26"}
+    words = options_of(found.points[0].point, found.base)
+    assert words == ["--pes", "4", "--board", "kv260", "--weight-bits", "6"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pickle
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from queue import Empty, Queue
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,6 +35,7 @@ class Cluster:
                 "a cluster needs dask.distributed", "--scheduler", "pip install 'penstock[explore]'"
             ) from missing
         self.address = address
+        self._done: Queue[Any] = Queue()
         try:
             _check_answers(address)
             self._client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
@@ -55,6 +57,8 @@ class Cluster:
         try:
             while running:
                 for future in self._finished(running):
+                    if future not in running:  # it was looked for, and then told
+                        continue
                     number = running.pop(future)
                     found = self._result(future)
                     if found is not None:
@@ -77,22 +81,20 @@ class Cluster:
         return self._client.scatter(pickle.dumps(network), broadcast=True, hash=False)
 
     def _submit(self, job: Job, given: dict[str, Any]) -> Any:
-        return self._client.submit(_done, job, given[job.network], pure=False)
+        future = self._client.submit(_done, job, given[job.network], pure=False)
+        future.add_done_callback(self._done.put)
+        return future
 
     def _finished(self, running: dict[Any, int]) -> list[Any]:
         """Some that are done, one way or another."""
-        from distributed import wait
-
         while True:
             try:
-                return list(wait(list(running), LOOK_SECONDS, "FIRST_COMPLETED").done)
-            except TimeoutError:
+                return [self._done.get(timeout=LOOK_SECONDS)]
+            except Empty:
                 self._wait_for_workers()
-            except Exception:  # some failed or were lost: which, each of them tells
-                done = [future for future in running if future.done()]
-                if done:
-                    return done
-                raise
+                lost = [future for future in running if future.status in ("cancelled", "lost")]
+                if lost:
+                    return lost
 
     def _result(self, future: Any) -> dict[str, Row] | None:
         """None if the worker or what it was given is gone."""

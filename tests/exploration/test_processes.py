@@ -1,0 +1,173 @@
+"""The same points by processes of this machine, and by a cluster; what is killed is done again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from penstock import PenstockError
+from penstock.exploration import cluster, explore, local
+from penstock.exploration.values import as_values
+
+AXES = {"pes": [2, 4, 8], "weights": [5, 8, 12], "assign": ["interleave", "search"],
+        "clock_mhz": [100, 200]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def alone(checkpoint):
+    """In one process."""
+    return as_values(explore(checkpoint, AXES))
+
+
+def rows_of(path):
+    with sqlite3.connect(path) as found:
+        return found.execute("SELECT count(*), count(DISTINCT key) FROM results").fetchone()
+
+
+def test_two_processes_find_the_same_and_a_killed_one_loses_nothing(alone, checkpoint, tmp_path):
+    killed = []
+
+    def kill(work, done, of):
+        if work == "points" and done and not killed:
+            victim = multiprocessing.active_children()[0]
+            killed.append(victim.pid)
+            os.kill(victim.pid, signal.SIGKILL)
+
+    path = tmp_path / "s.db"
+    found = explore(checkpoint, AXES, jobs=2, store=path, progress=kill)
+    assert killed and as_values(found) == alone
+    assert rows_of(path) == (36 + 3, 36 + 3)
+    assert multiprocessing.active_children() == []
+
+
+def test_processes_that_are_always_killed_are_said(checkpoint, monkeypatch):
+    monkeypatch.setattr(local, "_done", os.kill)  # of itself, by what it is given
+    monkeypatch.setattr(local, "_begin", _die)
+    with pytest.raises(PenstockError, match="processes were killed 3 times"):
+        explore(checkpoint, AXES, jobs=2)
+
+
+def _die():
+    os._exit(9)
+
+
+def dask(*words):
+    environment = os.environ | {
+        "DASK_DISTRIBUTED__WORKER__DAEMON": "False", "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", *words, "--no-dashboard"], env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def start_worker(address):
+    return dask("distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1")
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """The address of a scheduler in a process of its own."""
+    pytest.importorskip("distributed")
+    file = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
+    words = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+    with dask("distributed.cli.dask_scheduler", *words) as process:
+        import json
+
+        until = time.monotonic() + 60
+        while not file.exists() or not file.read_text():
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.05)
+        yield json.loads(file.read_text())["address"]
+        process.terminate()
+
+
+@pytest.fixture
+def workers(scheduler):
+    """Two of them, processes of their own."""
+    found = [start_worker(scheduler) for _ in range(2)]
+    yield found
+    for worker in found:
+        worker.kill()
+        worker.wait()
+
+
+def test_a_cluster_of_two_of_which_one_is_killed_loses_nothing_and_does_nothing_twice(
+    alone, checkpoint, scheduler, workers, tmp_path
+):
+    told = []
+
+    def kill(work, done, of):
+        told.append((work, done, of))
+        if work == "points" and 0 < done < of and workers[0].poll() is None:
+            wait_for_workers(scheduler, 2)
+            workers[0].kill()
+
+    path = tmp_path / "s.db"
+    found = explore(checkpoint, AXES, scheduler=scheduler, store=path, progress=kill)
+    assert workers[0].poll() == -signal.SIGKILL and workers[1].poll() is None
+    assert as_values(found) == alone
+    assert rows_of(path) == (36 + 3, 36 + 3)
+    assert [done for work, done, _ in told if work == "points"][-1] == 36
+    done = [done for work, done, _ in told if work == "points"]
+    assert done == sorted(set(done))  # no result came twice
+
+
+def wait_for_workers(scheduler, count):
+    from distributed import Client
+
+    with Client(scheduler, set_as_default=False) as client:
+        client.wait_for_workers(count, timeout=60)
+
+
+def test_a_network_that_was_only_on_a_killed_worker_is_sent_again(
+    alone, checkpoint, scheduler, workers, tmp_path
+):
+    """All workers die, and another comes."""
+    later = []
+
+    def kill(work, done, of):
+        if work == "points" and done and not later:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+            later.append(start_worker(scheduler))
+
+    try:
+        found = explore(checkpoint, AXES, scheduler=scheduler, progress=kill)
+    finally:
+        for worker in later:
+            worker.kill()
+            worker.wait()
+    assert as_values(found) == alone
+
+
+def test_a_scheduler_without_workers_is_said(checkpoint, scheduler, monkeypatch):
+    monkeypatch.setattr(cluster, "WORKER_SECONDS", 0.2)
+    with pytest.raises(PenstockError) as refused:
+        explore(checkpoint, AXES, scheduler=scheduler)
+    assert refused.value.line() == (
+        f"the scheduler has no workers ({scheduler}); hint: start some with: dask worker {scheduler}"
+    )
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "foo://host:1", ""])
+def test_an_address_where_nobody_answers_is_said(address, checkpoint):
+    pytest.importorskip("distributed")
+    with pytest.raises(PenstockError) as refused:
+        explore(checkpoint, AXES, scheduler=address)
+    assert refused.value.line().startswith("the scheduler does not answer")
+
+
+def test_a_worker_of_another_version_is_said(checkpoint, monkeypatch):
+    monkeypatch.setattr("penstock.exploration.jobs.versions", lambda: "penstock 9")
+    with pytest.raises(PenstockError, match=r"a worker has penstock 9, not penstock .*; hint: ins"):
+        explore(checkpoint, AXES)
