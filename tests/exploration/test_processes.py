@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -73,21 +75,28 @@ def start_worker(address):
     return dask("distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1")
 
 
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
-    """The address of a scheduler in a process of its own."""
+@contextmanager
+def started_scheduler(folder):
+    """A scheduler in a process of its own, and its address."""
     pytest.importorskip("distributed")
-    file = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
+    file = folder / "scheduler.json"
     words = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
     with dask("distributed.cli.dask_scheduler", *words) as process:
-        import json
-
         until = time.monotonic() + 60
         while not file.exists() or not file.read_text():
             assert time.monotonic() < until and process.poll() is None
             time.sleep(0.05)
-        yield json.loads(file.read_text())["address"]
-        process.terminate()
+        try:
+            yield process, json.loads(file.read_text())["address"]
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """The address of one."""
+    with started_scheduler(tmp_path_factory.mktemp("scheduler")) as (_, address):
+        yield address
 
 
 @pytest.fixture
@@ -148,6 +157,26 @@ def test_a_network_that_was_only_on_a_killed_worker_is_sent_again(
             worker.kill()
             worker.wait()
     assert as_values(found) == alone
+
+
+def test_a_scheduler_that_dies_is_said_and_what_was_done_is_kept(checkpoint, tmp_path):
+    path = tmp_path / "s.db"
+    with started_scheduler(tmp_path) as (process, address):
+        worker = start_worker(address)
+
+        def kill(work, done, of):
+            if work == "points" and done:
+                process.kill()
+
+        with pytest.raises(PenstockError) as refused:
+            explore(checkpoint, AXES, scheduler=address, store=path, progress=kill)
+        worker.kill()
+        worker.wait()
+    assert refused.value.line() == (
+        f"the scheduler is gone ({address}); hint: what was found is kept in the store, if there is one"
+    )
+    assert 3 < rows_of(path)[0] < 39
+    assert explore(checkpoint, AXES, store=path).points
 
 
 def test_a_scheduler_without_workers_is_said(checkpoint, scheduler, monkeypatch):

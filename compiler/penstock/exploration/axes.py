@@ -86,13 +86,13 @@ def known_fields() -> dict[str, Field]:
 
 
 DENSITY = Field(
-    "density", "recipe", "--density", "Share of weights kept, where it is trained.", float, None
+    "density", "recipe", "--density", "Share of weights kept, where it is trained.", float, 0.1
 )
 
 
 def axes_of(given: Mapping[str, Any]) -> tuple[Axis, ...]:
     """Axes by name, each with a value or any number of them. Raises PenstockError."""
-    known = known_fields() | {DENSITY.name: DENSITY}
+    known = {DENSITY.name: DENSITY} | known_fields()
     for name in given:
         if name not in known:
             near = get_close_matches(str(name), known, 1)
@@ -125,7 +125,7 @@ def _checked(field: Field, value: Any) -> Any:
     if value is None or value == AUTO:
         if field.default == AUTO:
             return AUTO
-        if field.default is None and field is not DENSITY:
+        if field.default is None:
             return None
     elif field.kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -113,19 +113,24 @@ class Cluster:
     def _wait_for_workers(self) -> None:
         """Until there is one. Raises PenstockError after a minute, or if the scheduler is gone."""
         until = time.monotonic() + WORKER_SECONDS
-        while True:
-            if self._client.status not in ("running", "connecting"):
-                raise PenstockError(
-                    "the scheduler is gone", self.address, "what was found is kept in the store"
-                )
-            if self._client.scheduler_info(n_workers=-1)["workers"]:
-                return
+        while not self._has_workers():
             if time.monotonic() > until:
                 raise PenstockError(
                     "the scheduler has no workers", self.address,
                     f"start some with: dask worker {self.address}",
                 )  # fmt: skip
             time.sleep(min(LOOK_SECONDS, 0.2))
+
+    def _has_workers(self) -> bool:
+        try:
+            if self._client.status == "running":
+                return bool(self._client.scheduler_info(n_workers=-1)["workers"])
+        except (OSError, TimeoutError):
+            pass  # what it tells is that nobody is there
+        raise PenstockError(
+            "the scheduler is gone", self.address,
+            "what was found is kept in the store, if there is one",
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self

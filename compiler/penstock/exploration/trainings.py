@@ -50,14 +50,16 @@ class Trainings:
         recipe = self._balanced(axes)
         of_training = [axis for axis in axes if axis.field.name in TRAINED]
         combined = list(itertools.product(*(axis.values for axis in of_training)))
+        for values in combined:
+            _recipe_of_point(recipe, of_training, values).check()
         folder = _made(self.folder)
         points: list[Point] = []
         networks, trainings, models = {}, {}, {}
         for number, values in enumerate(combined):
             progress("trainings", number, len(combined))
-            own = dict(zip((axis.field.name for axis in of_training), values, strict=True))
+            own = _named(of_training, values)
             path = folder / f"{_file_name(own)}.safetensors"
-            training = self._trained(replace(recipe, **_of_recipe(own)), path, store)
+            training = self._trained(_recipe_of_point(recipe, of_training, values), path, store)
             loaded = load_checkpoint(path)
             network = Network.of(loaded)
             single = [Axis(axis.field, (own[axis.field.name],))
@@ -89,7 +91,6 @@ class Trainings:
         from penstock.compress.recipe import digest_of_run, run_recipe
         from penstock.compress.training import score_name
 
-        recipe.check()
         run = digest_of_run(self.factory, self.data, recipe)
         key = digest_of((versions(), "training", run))
         known = store.find([key]).get(key)
@@ -144,9 +145,14 @@ def _check(axes: Sequence[Axis]) -> None:
             )  # fmt: skip
 
 
-def _of_recipe(own: Mapping[str, Any]) -> dict[str, Any]:
+def _named(axes: Sequence[Axis], values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip((axis.field.name for axis in axes), values, strict=True))
+
+
+def _recipe_of_point(recipe: Recipe, axes: Sequence[Axis], values: Sequence[Any]) -> Recipe:
     names = {"density": "density", "weights": "weight_bits"}
-    return {names[name]: value for name, value in own.items()}
+    own = {names[name]: value for name, value in _named(axes, values).items()}
+    return replace(recipe, **own)
 
 
 def _file_name(own: Mapping[str, Any]) -> str:
