@@ -65,9 +65,7 @@ def test_the_table_has_the_front_and_the_next_command_compiles(run, run_penstock
     assert (done.status, done.err) == (0, "")
     found = json.loads(run(*SPACE, "--json").out)
     lines = done.out.splitlines()
-    assert lines[0] == (
-        f"model.safetensors: {len(found['front'])} of 18 points are on the front"
-    )
+    assert lines[0] == (f"model.safetensors: {len(found['front'])} of 18 points are on the front")
     rows = [re.findall(r"[^│]+", line) for line in lines if line.startswith("│")]
     shown = [dict(zip(("point", "pes"), map(str.strip, row), strict=False)) for row in rows]
     assert [int(row["point"]) for row in shown] == found["front"][:30]
@@ -202,7 +200,7 @@ def test_the_page_is_whole_and_needs_nothing_else(explored):
     assert page.count('<svg class="scatter"') == 3 and "prefers-color-scheme: dark" in page
     assert page.count('<p class="command">') == len(explored.front)
     for found in explored.front:
-        assert f"<td class=\"number\">{found.figures.cycles_per_step:,}</td>" in page
+        assert f'<td class="number">{found.figures.cycles_per_step:,}</td>' in page
     assert "PEs can&#39;t share 24 cells" in page
 
 

@@ -195,7 +195,9 @@ def test_a_clock_of_the_board_is_no_choice_and_one_that_is_given_is():
 def test_without_axes_some_pes_and_weight_bits_are_tried(network):
     found = explore(network, fit="kv260")
     assert {axis.field.name: axis.values for axis in found.axes} == {
-        "pes": (4, 8, 16), "board": ("kv260",), "weights": (6, 8, 10, 12)
+        "pes": (4, 8, 16),
+        "board": ("kv260",),
+        "weights": (6, 8, 10, 12),
     }
     assert {one.figures.part[:5] for one in found.points} == {"xck26"}
     words = options_of(found.points[0].point, found.base)

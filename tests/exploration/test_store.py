@@ -202,7 +202,7 @@ def test_a_damaged_row_is_refused(network, tmp_path):
     path = tmp_path / "s.db"
     explore(network, {"pes": 4}, store=path)
     with sqlite3.connect(path) as other:
-        other.execute("UPDATE results SET result = '{\"type\": \"figures\"}'")
+        other.execute('UPDATE results SET result = \'{"type": "figures"}\'')
     with pytest.raises(PenstockError, match="the store is damaged: Object missing"):
         explore(network, {"pes": 4}, store=path)
 

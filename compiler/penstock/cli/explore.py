@@ -8,7 +8,7 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -190,7 +190,7 @@ def explore_command(
             say_error(f"interrupted: {kept}")
             raise
     if output is not None:
-        _write_page(found, output)
+        found.write(output)
     if as_json:
         from penstock.exploration.values import as_values
 
@@ -218,18 +218,6 @@ def _check_output(output: Path | None) -> None:
         raise PenstockError(
             "there is no such folder", str(output.parent), "make it, or name another"
         )
-
-
-def _write_page(found: Exploration, output: Path) -> None:
-    from penstock.atomic import write_files
-    from penstock.exploration.page import render_page
-
-    text = render_page(found).encode()
-
-    def save(file: IO[bytes]) -> None:
-        file.write(text)
-
-    write_files({output: save})
 
 
 def _print(found: Exploration, everything: bool, output: Path | None) -> None:

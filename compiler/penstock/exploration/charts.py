@@ -60,15 +60,17 @@ ROOM = Quantity(
 ERROR = Quantity(
     "RMS error of the outputs", _error, lambda value: f"{significant(100 * value, 2)} %"
 )
+LOSS = Quantity("loss", lambda one: one.loss, lambda value: significant(value, 2))
 BITS = Quantity("million bits of weights", _million_bits, lambda value: significant(value, 3))
 
 
 def charts(found: Exploration) -> list[dict[str, Any]]:
-    """Time against room; where the error differs, time and bits against it."""
-    errors = {one.error.relative_error for one in found.points if one.error and one.figures}
+    """Time against room; time and bits against the loss or, where none is known, the error."""
     pairs = [("Time and room", TIME, ROOM)]
-    if len(errors) > 1:
-        pairs += [("Time and error", TIME, ERROR), ("Bits and error", BITS, ERROR)]
+    for name, quality in (("loss", LOSS), ("error", ERROR)):
+        if len({quality.of(one) for one in found.points if one.figures}) > 1:
+            pairs += [(f"Time and {name}", TIME, quality), (f"Bits and {name}", BITS, quality)]
+            break
     made = (_chart(found, title, x, y) for title, x, y in pairs)
     return [chart for chart in made if chart is not None]
 

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from penstock.atomic import write_files
 from penstock.exploration.axes import Axis
 from penstock.exploration.pareto import front
 from penstock.exploration.rows import Error, Figures, Refusal, Training
 from penstock.exploration.space import Base, Point, options_of
 from penstock.machine.resources import NAMES
+from penstock.notebook import table
 
 SCHEMA = 1
 """Of ``as_values``."""
@@ -212,6 +215,24 @@ class Exploration:
         """What is to be compiled."""
         trained = self.models.get(tuple(found.point.trained.values()))
         return self.name if trained is None else str(trained)
+
+    def _repr_html_(self) -> str:
+        """Of a notebook: the front."""
+        from penstock.exploration.texts import columns, row  # they are about this class
+
+        return table(repr(self), [columns(self), *(row(self, one) for one in self.front)])
+
+    def write(self, page: str | PathLike[str]) -> Path:
+        """Write the page with charts, one file of HTML. Raises PenstockError."""
+        from penstock.exploration.page import render_page
+
+        path, text = Path(page), render_page(self).encode()
+
+        def save(file: IO[bytes]) -> None:
+            file.write(text)
+
+        write_files({path: save})
+        return path
 
     def __repr__(self) -> str:
         counted = ", ".join(f"{count:,} {state}" for state, count in self.counts.items() if count)
