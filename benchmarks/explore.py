@@ -2,8 +2,8 @@
 
     python benchmarks/explore.py [--write]
 
-Weights are random (seeded), pruned to 10 % density, balanced over 32 PEs, as in ``ese_layer``. All in
-one process, from nothing: no store. ``--write`` puts the table into docs/exploring.md.
+Weights are random (seeded), pruned to 10 % density, balanced over 32 PEs, as in ``ese_layer``. All
+in one process, from nothing: no store. ``--write`` puts the tables into docs/exploring.md.
 """
 
 from __future__ import annotations

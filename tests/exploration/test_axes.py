@@ -46,7 +46,8 @@ def test_values_on_the_command_line(name, text, values):
         ("pes", "x", "'x' is not an integer, or auto (--pes); hint: give 8,16,32 or 8..12"),
         ("lanes", "2.5", "'2.5' is not an integer (--lanes); hint: give 8,16,32 or 8..12"),
         ("lanes", "auto", "'auto' is not an integer (--lanes); hint: give 8,16,32 or 8..12"),
-        ("pes", "1..8/0", "'1..8/0' is not an integer, or auto (--pes); hint: give 8,16,32 or 8..12"),
+        ("pes", "1..8/0",
+         "'1..8/0' is not an integer, or auto (--pes); hint: give 8,16,32 or 8..12"),
         ("pes", "1..5000", "the range 1..5000 has 5,000 values (--pes); hint: give 1,000 at most, "
          "or a step: 1..5000/STEP"),
         ("clock_mhz", "1..inf", "'1..inf' is not a number, or auto (--clock-mhz); hint: give "
@@ -75,7 +76,8 @@ def test_axes_in_python_are_named_as_the_settings_are():
         ({"weigths": [8]}, "there is no axis 'weigths' (axes); hint: did you mean weights?"),
         ({"pes": []}, "an axis without values (pes); hint: give one at least"),
         ({"pes": range(8, 8)}, "an axis without values (pes); hint: give one at least"),
-        ({"pes": ["8"]}, "a str (8) is no value of this axis (pes); hint: give an integer, or auto"),
+        ({"pes": ["8"]},
+         "a str (8) is no value of this axis (pes); hint: give an integer, or auto"),
         ({"pes": [True]},
          "a bool (True) is no value of this axis (pes); hint: give an integer, or auto"),
         ({"lanes": None}, "None (None) is no value of this axis (lanes); hint: give an integer"),

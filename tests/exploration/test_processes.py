@@ -173,7 +173,8 @@ def test_a_scheduler_that_dies_is_said_and_what_was_done_is_kept(checkpoint, tmp
         worker.kill()
         worker.wait()
     assert refused.value.line() == (
-        f"the scheduler is gone ({address}); hint: what was found is kept in the store, if there is one"
+        f"the scheduler is gone ({address}); hint: what was found is kept in the store, if there "
+        "is one"
     )
     assert 3 < rows_of(path)[0] < 39
     assert explore(checkpoint, AXES, store=path).points
@@ -184,7 +185,8 @@ def test_a_scheduler_without_workers_is_said(checkpoint, scheduler, monkeypatch)
     with pytest.raises(PenstockError) as refused:
         explore(checkpoint, AXES, scheduler=scheduler)
     assert refused.value.line() == (
-        f"the scheduler has no workers ({scheduler}); hint: start some with: dask worker {scheduler}"
+        f"the scheduler has no workers ({scheduler}); hint: start some with: dask worker "
+        f"{scheduler}"
     )
 
 

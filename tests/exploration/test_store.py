@@ -107,9 +107,10 @@ import sys
 from pathlib import Path
 from penstock.exploration.rows import Refusal
 from penstock.exploration.store import Store
+row = "", Refusal("x", "", "")
 for k in range(60):
     with Store(Path(sys.argv[1])) as store:
-        store.keep({f"{k}": ("", Refusal("x", "", "")), f"{sys.argv[2]} {k}": ("", Refusal("y", "", ""))})
+        store.keep({f"{k}": row, f"{sys.argv[2]} {k}": row})
 """
 
 
@@ -126,8 +127,8 @@ def test_several_processes_write_at_once(tmp_path):
 EXPLORER = """
 import sys
 from penstock.exploration import explore
-explore(sys.argv[1], {"pes": [2, 4, 8], "weights": range(4, 13), "assign": ["interleave", "search"]},
-        store=sys.argv[2], progress=lambda *told: print(*told, flush=True))
+axes = {"pes": [2, 4, 8], "weights": range(4, 13), "assign": ["interleave", "search"]}
+explore(sys.argv[1], axes, store=sys.argv[2], progress=lambda *told: print(*told, flush=True))
 """
 
 
@@ -144,7 +145,7 @@ def test_a_killed_exploration_leaves_what_was_done_and_goes_on(checkpoint, tmp_p
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     after = rows_of(path)
     assert set(before) <= set(after) and len(after) == 9 + 54
-    started = [line for line in done.stdout.splitlines() if line.startswith("points")][0]
+    started = next(line for line in done.stdout.splitlines() if line.startswith("points"))
     assert started == f"points {len(before) - 9} 54"
 
 

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from penstock import Hardware, PenstockError, compile_checkpoint  # noqa: E402
-from penstock.exploration import trainings  # noqa: E402
-from penstock.exploration.axes import axes_of  # noqa: E402
+from penstock import Hardware, PenstockError, compile_checkpoint
+from penstock.exploration import trainings
+from penstock.exploration.axes import axes_of
 
 FACTORY = """
 import torch
