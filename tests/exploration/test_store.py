@@ -127,7 +127,7 @@ def test_several_processes_write_at_once(tmp_path):
 EXPLORER = """
 import sys
 from penstock.exploration import explore
-axes = {"pes": [2, 4, 8], "weights": range(4, 13), "assign": ["interleave", "search"]}
+axes = {"pes": [2, 4, 8], "weights": range(4, 8), "assign": ["interleave", "search"]}
 explore(sys.argv[1], axes, store=sys.argv[2], progress=lambda *told: print(*told, flush=True))
 """
 
@@ -141,12 +141,12 @@ def test_a_killed_exploration_leaves_what_was_done_and_goes_on(checkpoint, tmp_p
                 first.send_signal(signal.SIGKILL)
                 break
     before = rows_of(path)
-    assert 9 + 7 <= len(before) < 9 + 54
+    assert 4 + 7 <= len(before) < 4 + 24
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     after = rows_of(path)
-    assert set(before) <= set(after) and len(after) == 9 + 54
+    assert set(before) <= set(after) and len(after) == 4 + 24
     started = next(line for line in done.stdout.splitlines() if line.startswith("points"))
-    assert started == f"points {len(before) - 9} 54"
+    assert started == f"points {len(before) - 4} 24"
 
 
 def foreign(path):
@@ -154,8 +154,13 @@ def foreign(path):
         other.execute("CREATE TABLE results (key, result)")
 
 
+def made(path):
+    with Store(path) as empty:
+        empty.keep({})
+
+
 def of_another_schema(path):
-    Store(path).__exit__(None, None, None)
+    made(path)
     with sqlite3.connect(path) as other:
         other.execute(f"PRAGMA user_version = {SCHEMA + 1}")
 
@@ -213,6 +218,12 @@ def test_a_folder_that_is_not_there_is_said(network, tmp_path):
         explore(network, {"pes": 4}, store=tmp_path / "none" / "s.db")
 
 
+def test_bad_input_leaves_no_store_behind(network, tmp_path):
+    with pytest.raises(PenstockError):
+        explore(network, {"pes": 0}, store=tmp_path / "s.db")
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_estimates_that_only_this_target_needs_are_not_kept(network, tmp_path):
     path, axes = tmp_path / "s.db", {"pes": [2, 16], "overlap": False}
     found = explore(network, axes, target_us=1e-3, store=path)
@@ -225,7 +236,7 @@ def test_estimates_that_only_this_target_needs_are_not_kept(network, tmp_path):
 
 def test_a_busy_store_is_waited_for(network, tmp_path):
     path = tmp_path / "s.db"
-    Store(path).__exit__(None, None, None)
+    made(path)
     holds = (
         "import sqlite3, sys, time\nother = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
         "other.execute('BEGIN IMMEDIATE'); print('held', flush=True); time.sleep(0.7)\n"

@@ -26,7 +26,7 @@ class Tagger(torch.nn.Module):
         return self.head(self.lstm(x)[0])
 """
 RECIPE = [f"--recipe={word}" for word in (
-    "task=labelling", "dense-epochs=2", "prune_epochs=2", "qat_epochs=1",
+    "task=labelling", "dense-epochs=1", "prune_epochs=1", "qat_epochs=0",
 )]  # fmt: skip
 TRAIN = ("explore", "model.py:Tagger", "--data", "data.npz", "--models", "models", *RECIPE,
          "--density", "0.6,0.9", "--weight-bits", "4", "--pes", "2,4", "--store", "s.db",

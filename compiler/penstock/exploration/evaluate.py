@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from msgspec import structs
@@ -58,16 +58,23 @@ class Recent(OrderedDict[Any, Any]):
         return found
 
 
+NOT_SCHEDULED: dict[str, Any] = {
+    item.name: item.default
+    for item in fields(Hardware)
+    if item.name in ("weight_storage", "io", "port_bits", "max_steps", "clock_mhz", "part", "board",
+                     "part_resources")
+}  # fmt: skip
+"""Settings that no schedule depends on, as they are by default. Any other may matter."""
+
+
 def of_schedule(hardware: Hardware) -> Hardware:
     """Only what a schedule depends on, with the rest as it is by default.
 
     Equal for two hardwares, their schedules are equal but for the hardware that they name.
     """
-    return Hardware(
-        pes=hardware.pes, elements_per_cycle=hardware.cell_units, overlap=hardware.overlaps,
-        accumulator_banks=hardware.accumulator_banks, hazard_distance=hardware.hazard_distance,
-        dataflow=hardware.dataflow, queue_depth=hardware.queue_depth, assign=hardware.assign,
-        index_bits=hardware.index_bits,
+    return replace(
+        hardware, **NOT_SCHEDULED, lanes=1, elements_per_cycle=hardware.cell_units,
+        overlap=hardware.overlaps,
     )  # fmt: skip
 
 
@@ -90,10 +97,7 @@ class Quantized:
 
     def outline(self, hardware: Hardware) -> Outline:
         """The outline of the graph, with what it remembers of such hardware on any PEs."""
-        key = (
-            hardware.elements_per_cycle, hardware.lanes, hardware.accumulator_banks,
-            hardware.hazard_distance, hardware.assign, hardware.index_bits,
-        )  # fmt: skip
+        key = replace(hardware, **NOT_SCHEDULED | {"pes": None})
         return self.outlines.get_or(key, lambda: Outline.of(self.graph, hardware))
 
     def is_hopeless(self, hardware: Hardware) -> bool:
@@ -180,7 +184,7 @@ def _hopeless(found: Quantized, hardware: Hardware, target_us: float | None) -> 
     None for all others, and where the compiler may choose another than the outline's: then only
     its choice can tell.
     """
-    if hardware.pes is None or hardware.is_broadcast:
+    if hardware.pes is None or hardware.dataflow != "gather":
         return None
     hardware, _ = wide_enough(found.graph, hardware)
     outline = found.outline(hardware)

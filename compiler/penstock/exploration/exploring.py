@@ -12,7 +12,7 @@ from penstock.calibration import Ranges
 from penstock.errors import PenstockError
 from penstock.exploration.cluster import Cluster
 from penstock.exploration.local import Local
-from penstock.exploration.result import Constraints, Exploration, State
+from penstock.exploration.result import Constraints, Exploration
 from penstock.exploration.search import Progress, Search
 from penstock.exploration.space import Base, Point
 from penstock.exploration.store import Store
@@ -97,9 +97,7 @@ def explore(
         search = Search(
             study.points, study.networks, study.trainings, constraints, kept, pool, progress
         )
-        found = search.run()
-        is_met = any(one.state is State.FRONT for one in found)
-        nearest = None if is_met else search.nearest(found)
+        nearest = search.nearest(search.run())
         return Exploration(
             study.name, study.axes, study.base, constraints, tuple(search.found()), nearest,
             study.models,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 import signal
 import tempfile
@@ -90,7 +89,6 @@ class Local:
 def _begin() -> None:
     """An interrupt is for the process that gives the jobs: it ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _done(job: Job, folder: str) -> dict[str, Row]:

@@ -92,6 +92,11 @@ class Found:
         return self.figures is not None and self.figures.is_estimate
 
     @property
+    def is_scheduled(self) -> bool:
+        """True if its figures are those of a schedule."""
+        return self.figures is not None and not self.figures.is_estimate
+
+    @property
     def loss(self) -> float | None:
         """See ``loss_of``."""
         return None if self.error is None else loss_of(self.error, self.training)

@@ -72,16 +72,20 @@ class Search:
         return judged(self.points, figures, errors, self.trainings, self.constraints)
 
     def nearest(self, found: Sequence[Found]) -> Found | None:
-        """Of points that miss the constraints, the one that misses them by least, by a schedule."""
+        """Of points that miss the constraints, the one that misses them by least, by a schedule;
+        None if a point meets them."""
         for _ in range(NEAREST_TRIED):
+            if any(one.state is State.FRONT for one in found):  # an outline was too slow
+                return None
             missing = [one for one in found if one.state is State.MISSES]
             best = min(missing, key=self._miss, default=None)
-            if best is None or (best.figures is not None and not best.is_estimate):
+            if best is None or best.is_scheduled:
                 return best
             self.rows.pop(self._key(best.point), None)
             self._do("the nearest point", self._jobs([best.point], None))
             found = self.found()
-        return best
+        scheduled = [one for one in found if one.state is State.MISSES and one.is_scheduled]
+        return min(scheduled, key=self._miss, default=None)
 
     def _miss(self, one: Found) -> float:
         """The greatest excess over a limit, as far as it is known."""

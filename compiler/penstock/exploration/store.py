@@ -6,6 +6,7 @@ that compute the same, the second changes nothing.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,31 +42,42 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        with self._told():
-            self._check_place()
-            self._open = sqlite3.connect(
-                ":memory:" if path is None else path, timeout=BUSY_SECONDS, isolation_level=None
-            )
+        self._known: sqlite3.Connection | None = None
+        self._check_place()
+        if path is not None and path.exists():
+            with self._told():
+                self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        """The database. A file that is not there yet is made when there is something to keep."""
+        if self._known is None:
+            name = ":memory:" if self.path is None else self.path
+            found = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None)
             try:
-                self._take()
+                self._take(found)
             except BaseException:
-                self._open.close()
+                found.close()
                 raise
+            self._known = found
+        return self._known
 
     def _check_place(self) -> None:
-        """SQLite would say of a folder only that it can't open it."""
-        if self.path is not None and self.path.is_dir():
+        """SQLite would say of these only that it can't open the file."""
+        if self.path is None:
+            return
+        folder = self.path.absolute().parent
+        if self.path.is_dir():
             raise PenstockError("the store is a folder", str(self.path), "name a file")
-        if self.path is not None and not self.path.absolute().parent.is_dir():
-            raise PenstockError(
-                "there is no such folder", str(self.path.parent), "make it, or name another"
-            )
+        if not folder.is_dir():
+            raise PenstockError("there is no such folder", str(folder), "make it, or name another")
+        if not os.access(folder, os.W_OK):
+            raise PenstockError("the folder can't be written", str(folder), "name another")
 
-    def _take(self) -> None:
+    def _take(self, found: sqlite3.Connection) -> None:
         """Look whose file it is before anything is changed in it."""
-        (application,) = self._open.execute("PRAGMA application_id").fetchone()
-        (version,) = self._open.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._open.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = found.execute("PRAGMA application_id").fetchone()
+        (version,) = found.execute("PRAGMA user_version").fetchone()
+        (tables,) = found.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != APPLICATION and (application or version or tables):
             raise PenstockError(
                 "the file is an SQLite database of another program", str(self.path), ANOTHER
@@ -76,26 +88,29 @@ class Store:
                 str(self.path), ANOTHER,
             )  # fmt: skip
         if application == APPLICATION:
-            found = self._open.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                raise sqlite3.DatabaseError(found)
-        self._open.execute("PRAGMA journal_mode = WAL")
-        self._open.execute("PRAGMA synchronous = NORMAL")
-        self._open.execute("BEGIN IMMEDIATE")
-        self._open.execute(TABLES)
-        self._open.execute(f"PRAGMA application_id = {APPLICATION}")
-        self._open.execute(f"PRAGMA user_version = {SCHEMA}")
-        self._open.execute("COMMIT")
+            (told,) = found.execute("PRAGMA quick_check(1)").fetchone()
+            if told != "ok":
+                raise sqlite3.DatabaseError(told)
+        found.execute("PRAGMA journal_mode = WAL")
+        found.execute("PRAGMA synchronous = NORMAL")
+        found.execute("BEGIN IMMEDIATE")
+        found.execute(TABLES)
+        found.execute(f"PRAGMA application_id = {APPLICATION}")
+        found.execute(f"PRAGMA user_version = {SCHEMA}")
+        found.execute("COMMIT")
 
     def find(self, keys: Iterable[str]) -> dict[str, Row]:
         """Those of the results that are there, by key. Raises PenstockError for a damaged one."""
-        wanted, found = list(keys), {}
+        wanted: list[str] = list(keys)
+        found: dict[str, Row] = {}
+        if self._known is None:
+            return found
         with self._told():
             for start in range(0, len(wanted), AT_ONCE):
                 some = wanted[start : start + AT_ONCE]
                 marks = ",".join("?" * len(some))
                 query = f"SELECT key, result FROM results WHERE key IN ({marks})"
-                for key, text in self._open.execute(query, some):
+                for key, text in self._opened().execute(query, some):
                     found[key] = self._read(text)
         return found
 
@@ -111,9 +126,10 @@ class Store:
     def keep(self, results: Mapping[str, tuple[str, Row]]) -> None:
         """Write results, each by its key, with its settings as text. What is there stays."""
         with self._told():
-            self._open.execute("BEGIN IMMEDIATE")
+            opened = self._opened()
+            opened.execute("BEGIN IMMEDIATE")
             try:
-                self._open.executemany(
+                opened.executemany(
                     "INSERT INTO results VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
                     [
                         (key, settings, msgspec.json.encode(row).decode())
@@ -121,9 +137,9 @@ class Store:
                     ],
                 )
             except BaseException:
-                self._open.execute("ROLLBACK")
+                opened.execute("ROLLBACK")
                 raise
-            self._open.execute("COMMIT")
+            opened.execute("COMMIT")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -147,4 +163,5 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        self._open.close()
+        if self._known is not None:
+            self._known.close()
