@@ -62,7 +62,8 @@ def explore(
     point), R2 or mean squared error, against the float network; needs labels in ``validation``, or
     a training.
 
-    jobs: processes; None: as many as there are processors. scheduler: the address of a
+    jobs: processes, for which a script needs the usual ``if __name__ == "__main__":``; None: as
+    many as there are processors. scheduler: the address of a
     dask.distributed scheduler, whose workers take their place. store: an SQLite file in which
     results are kept and found again. progress: called with what is done, how much of it, and of how
     much.
@@ -146,4 +147,4 @@ def _pool(jobs: int | None, scheduler: str | None) -> Local | Cluster:
         raise PenstockError(f"{jobs} jobs", "--jobs", "give 1 or more")
     if scheduler is not None:
         return Cluster(scheduler)
-    return Local(jobs or len(os.sched_getaffinity(0)))
+    return Local(jobs or os.cpu_count() or 1)
