@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import pytest
 
@@ -59,6 +60,13 @@ def _die():
     os._exit(9)
 
 
+def need_dask():
+    """Skips where it is not installed, never in CI."""
+    if find_spec("distributed") is None:
+        assert "CI" not in os.environ
+        pytest.skip("dask.distributed is not installed")
+
+
 def dask(*words):
     environment = os.environ | {
         "DASK_DISTRIBUTED__WORKER__DAEMON": "False", "OPENBLAS_NUM_THREADS": "1",
@@ -77,7 +85,7 @@ def start_worker(address):
 @contextmanager
 def started_scheduler(folder):
     """A scheduler in a process of its own, and its address."""
-    pytest.importorskip("distributed")
+    need_dask()
     file = folder / "scheduler.json"
     words = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
     with dask("distributed.cli.dask_scheduler", *words) as process:
@@ -191,10 +199,19 @@ def test_a_scheduler_without_workers_is_said(checkpoint, scheduler, monkeypatch)
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "foo://host:1", ""])
 def test_an_address_where_nobody_answers_is_said(address, checkpoint):
-    pytest.importorskip("distributed")
+    need_dask()
     with pytest.raises(PenstockError) as refused:
         explore(checkpoint, AXES, scheduler=address)
     assert refused.value.line().startswith("the scheduler does not answer")
+
+
+def test_without_dask_the_way_to_it_is_said(checkpoint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(PenstockError) as refused:
+        explore(checkpoint, AXES, scheduler="tcp://127.0.0.1:1")
+    assert refused.value.line() == (
+        "a cluster needs dask.distributed (--scheduler); hint: pip install 'penstock[explore]'"
+    )
 
 
 def test_a_worker_of_another_version_is_said(checkpoint, monkeypatch):
