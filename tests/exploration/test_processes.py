@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,41 @@ def test_two_processes_find_the_same_and_a_killed_one_loses_nothing(alone, check
     assert killed and as_values(found) == alone
     assert rows_of(path) == (12 + 2, 12 + 2)
     assert multiprocessing.active_children() == []
+
+
+KILLED = """
+import multiprocessing, os, sys
+from penstock.exploration import explore
+
+def tell(work, done, of):
+    if work == "points" and done:
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        os.kill(os.getpid(), 9)
+
+if __name__ == "__main__":
+    explore(sys.argv[1], {"pes": [2, 4, 8], "weights": [5, 12]}, jobs=2, progress=tell)
+"""
+
+
+def is_running(pid):
+    """False for one that has ended, whether or not somebody has taken note of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_processes_end_with_the_one_that_is_killed(checkpoint, tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    words = [sys.executable, tmp_path / "killed.py", checkpoint]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False,
+                          env=os.environ | {"TMPDIR": str(tmp_path)})  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    children, until = [int(pid) for pid in done.stdout.split()], time.monotonic() + 30
+    assert len(children) == 2
+    while any(map(is_running, children)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_processes_that_are_always_killed_are_said(checkpoint, monkeypatch):
