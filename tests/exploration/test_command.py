@@ -97,6 +97,17 @@ def test_a_long_front_is_cut_and_says_so(run, monkeypatch):
     assert run(*SPACE, "--all").out.count("│\n") == front
 
 
+def test_what_was_chosen_is_shown(run):
+    out = run("--pes", "auto,2", "--weights", "auto,stream", "--board", "pynq-z2", "-j", "1").out
+    found = json.loads(run("--pes", "auto", "--board", "pynq-z2", "-j", "1", "--json").out)
+    (chosen,) = {point["figures"]["pes"] for point in found["points"]}
+    assert f"│ auto: {chosen} │ auto: " in out
+    lines = run(
+        "--lanes", "1,16", "--board", "pynq-z2", "-j", "1", "--pes", "auto"
+    ).out.splitlines()
+    assert re.match(r"┃ point ┃ +pes ┃ +lanes ┃", lines[2])
+
+
 def test_what_is_refused_and_what_does_not_fit_is_counted_with_its_reason(run):
     done = run("--pes", "4,0,48", "--board", "pynq-z2", "--lanes", "1,32", "-j", "1")
     assert done.status == 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from penstock.exploration.axes import Axis
+from penstock.exploration.axes import AUTO, Axis
 from penstock.exploration.result import Exploration, Found
 from penstock.machine.resources import NAMES
 from penstock.report.text import number, percent, significant
 
+CHOSEN = ("pes", "elements_per_cycle", "overlap", "weight_storage")
+"""Settings of which the compiler's choice is known."""
 LARGE_US = 100.0
 """From here on, a time needs no second decimal."""
 
@@ -19,6 +21,8 @@ def shown_axes(found: Exploration) -> list[Axis]:
 def columns(found: Exploration) -> list[str]:
     """Headings of a row for each point."""
     titles = ["point", *(axis.field.title for axis in shown_axes(found))]
+    if "pes" not in titles and len({one.figures.pes for one in found.front if one.figures}) > 1:
+        titles.insert(1, "pes")  # the compiler's choice
     titles += ["us/step", "cycles", "fullest", "bits", "bits/weight", "error"]
     if _has_lanes(found):
         titles.insert(titles.index("cycles"), "steps/s")
@@ -35,9 +39,8 @@ def row(found: Exploration, one: Found) -> list[str]:
     assert figures is not None and error is not None
     us = figures.microseconds_per_step
     cells = {
-        "point": str(one.point.number),
-        **{axis.field.title: axis.field.shown(one.point.values[axis.field.name])
-           for axis in found.axes},
+        "point": str(one.point.number), "pes": str(figures.pes),
+        **{axis.field.title: _value(one, axis) for axis in shown_axes(found)},
         "us/step": number(us, 2 if us < LARGE_US else 1),
         "steps/s": number(figures.steps_per_second),
         "cycles": number(figures.cycles_per_step),
@@ -49,6 +52,15 @@ def row(found: Exploration, one: Found) -> list[str]:
         "fits": "yes" if figures.verdict == "fits" else figures.verdict,
     }  # fmt: skip
     return [cells[title] for title in columns(found)]
+
+
+def _value(one: Found, axis: Axis) -> str:
+    """What an axis has at a point; where that is open, what was chosen: ``auto: 8``."""
+    value, name = one.point.values[axis.field.name], axis.field.name
+    shown = axis.field.shown(value)
+    if shown != AUTO or name not in CHOSEN or one.figures is None:
+        return shown
+    return f"{shown}: {axis.field.shown(getattr(one.figures, name))}"
 
 
 def missed(found: Exploration) -> str:
