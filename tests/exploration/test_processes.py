@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,15 +86,21 @@ def test_processes_end_with_the_one_that_is_killed(checkpoint, tmp_path):
         time.sleep(0.05)
 
 
-def test_processes_that_are_always_killed_are_said(checkpoint, monkeypatch):
-    monkeypatch.setattr(local, "_begin", _die)
-    monkeypatch.setattr(local, "ATTEMPTS", 1)
-    with pytest.raises(PenstockError, match="processes were killed 1 times"):
-        explore(checkpoint, AXES, jobs=2)
+def test_processes_that_are_always_killed_are_said(monkeypatch):
+    pools = []
 
+    def killed(self, jobs):
+        pools.append(list(jobs))
+        yield jobs[0], {}
+        raise BrokenProcessPool
 
-def _die():
-    os._exit(9)
+    monkeypatch.setattr(local.Local, "_run_once", killed)
+    with local.Local(2) as pool, pytest.raises(PenstockError) as refused:
+        list(pool.run([1, 2, 3, 4, 5], {}))
+    assert refused.value.line() == (
+        "processes were killed 3 times (--jobs); hint: is there too little memory? take fewer jobs"
+    )
+    assert pools == [[1, 2, 3, 4, 5], [2, 3, 4, 5], [3, 4, 5]]
 
 
 def need_dask():

@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("torch")
 
 from penstock import Hardware, PenstockError, compile_checkpoint
+from penstock.compress.recipe import Outcome
+from penstock.compress.training import Score
 from penstock.exploration import trainings
-from penstock.exploration.axes import axes_of
 
 FACTORY = """
 import torch
@@ -29,7 +30,7 @@ RECIPE = [f"--recipe={word}" for word in (
     "task=labelling", "dense-epochs=1", "prune_epochs=1", "qat_epochs=0",
 )]  # fmt: skip
 TRAIN = ("explore", "model.py:Tagger", "--data", "data.npz", "--models", "models", *RECIPE,
-         "--density", "0.6,0.9", "--weight-bits", "4", "--pes", "2,4", "--store", "s.db",
+         "--density", "0.6", "--weight-bits", "4", "--pes", "2,4", "--store", "s.db",
          "-j", "1")  # fmt: skip
 
 
@@ -51,14 +52,11 @@ def run(trained, monkeypatch, run_penstock):
     return run_penstock
 
 
-def test_a_network_is_trained_for_each_density_and_width_and_never_again(run, trained, monkeypatch):
+def test_a_network_is_trained_once_and_explored_as_compile_takes_it(run, trained, monkeypatch):
     done = run(*TRAIN, "--json")
     assert done.status == 0
     found = json.loads(done.out)
-    assert len(found["points"]) == 4
-    assert sorted(path.name for path in (trained / "models").glob("*.safetensors")) == [
-        "density0.6-weight-bits4.safetensors", "density0.9-weight-bits4.safetensors"
-    ]  # fmt: skip
+    assert len(found["points"]) == 2
     for point in found["points"]:
         settings, training = point["settings"], point["training"]
         name = f"density{settings['density']:g}-weight-bits{settings['weights']}.safetensors"
@@ -87,7 +85,7 @@ def test_a_checkpoint_that_is_gone_or_changed_is_trained_again(run, trained):
 
 def test_a_loss_is_that_of_the_training(run):
     done = run(*TRAIN, "--max-loss", "-2")
-    assert done.status == 1 and "points: 4 misses\n  4 misses: loss\n" in done.out
+    assert done.status == 1 and "points: 2 misses\n  2 misses: loss\n" in done.out
     assert "a loss of " in done.err
 
 
@@ -117,10 +115,31 @@ def test_what_can_not_be_trained_is_said_before_anything_is(words, line, run, mo
     assert done.err.startswith(before) and (star or done.err == f"{before}\n"), done.err
 
 
-def test_a_point_is_trained_for_its_own_density_and_width():
-    recipe, axes = trainings.recipe_of(["pes=4"]), axes_of({"density": 0.2, "weights": [6, 9]})
-    found = trainings._recipe_of_point(recipe, axes, (0.2, 9))
-    assert (found.density, found.weight_bits, found.pes) == (0.2, 9, 4)
+def test_a_network_is_trained_for_each_density_and_width(run, trained, monkeypatch):
+    known = trained / "models" / "density0.6-weight-bits4.safetensors"
+    if not known.exists():
+        run(*TRAIN)
+    asked = []
+
+    def trained_elsewhere(factory, data, recipe, path):
+        asked.append((recipe.density, recipe.weight_bits, recipe.pes, path.name))
+        path.write_bytes(known.read_bytes())
+        score = Score(0.5, recipe.density)
+        return Outcome("valid", {"dense": Score(0.1, 1.0), "pruned": score}, 0.5, path, [])
+
+    monkeypatch.setattr("penstock.compress.recipe.run_recipe", trained_elsewhere)
+    done = run(*TRAIN[:5], "others", *RECIPE, "--density", "0.1,0.2", "--weight-bits", "6..8",
+               "--pes", "2,8,4", "-j", "1", "--json")  # fmt: skip
+    wanted = [(density, bits) for density in (0.1, 0.2) for bits in (6, 7, 8)]
+    assert asked == [
+        (density, bits, 8, f"density{density}-weight-bits{bits}.safetensors")
+        for density, bits in sorted(wanted, key=lambda pair: pair[0])
+    ]
+    points = json.loads(done.out)["points"]
+    assert [point["number"] for point in points] == list(range(1, 19))
+    assert {(p["settings"]["density"], p["error"]["loss"]) for p in points} == {
+        (0.1, 0.9), (0.2, 0.8)
+    }  # fmt: skip
 
 
 def test_formats_are_those_of_the_training(trained):
