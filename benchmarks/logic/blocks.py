@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from operands import base_of, operand_address, operand_of
 from primitives import Design, index_bits, module
+from queues import columns, deal, relative_pe
+from sums import collector, drain, shared_rows
 from units import unit_designs
 
 
-def pe(lanes: int, banks: int, depth: int, acc_bits: int) -> Design:
+def pe(lanes: int, banks: int, depth: int, acc_bits: int, apart: int = 0) -> Design:
     """A PE of the gap code with 12 + 6 bits: decode, advance, gather, multiply, accumulate.
 
     As the kernel has it: two phases, two operands of different scales, activations in block RAM
-    (outside), accumulators in LUTs, whose read port the cell unit shares.
+    (outside), accumulators in LUTs, whose read port the cell unit shares. apart: operands that do
+    not lie side by side; 0: the two do.
     """
     slot, address, way = 7, index_bits(depth), index_bits(banks)
     row = "\n".join(_accumulator(lane, banks, depth, acc_bits) for lane in range(lanes))
+    base, other, operands = "(phase ? 672 : 0)", "column >= 160", ""
+    if apart:
+        base, other = "base", "operand != 0"
+        operands = "\n" + operand_of(2, apart) + "\n" + base_of(2, apart)
     ports = f"""input clk, start, go, phase, taking, input [17:0] entry, input [{way - 1}:0] n,
 input [{address - 1}:0] taken, input [{16 * lanes - 1}:0] activation, output reg [10:0] gather,
 output [{acc_bits * banks * lanes - 1}:0] sums"""
@@ -27,14 +35,14 @@ wire [{slot}:0] within = slot_of + gap_slots;
 wire signed [{slot + 1}:0] beyond = $signed({{1'b0, within}}) - $signed({{1'b0, slots}});
 wire is_beyond = ~beyond[{slot + 1}];
 wire [{slot - 1}:0] next = is_beyond ? beyond[{slot - 1}:0] : within[{slot - 1}:0];
-wire [10:0] here = column + gap_columns + is_beyond;
+wire [10:0] here = column + gap_columns + is_beyond;{operands}
 always @(posedge clk) if (start) begin slot_of <= 0; column <= 0; g0 <= 0; end else if (go) begin
   w0 <= entry[11:0]; gap <= entry[17:12]; g0 <= 1; n0 <= n;
   slot_of <= next; column <= here;
 end
 always @(posedge clk) if (go) begin
   w1 <= w0; g1 <= g0 & (w0 != 0); b1 <= phase ? n0 : next; r1 <= phase ? next : next >> {way};
-  gather <= (phase ? 672 : 0) + here; s2 <= phase | column >= 160;
+  gather <= {base} + here; s2 <= phase | {other};
   w2 <= w1; g2 <= g1; b2 <= b1; r2 <= r1; s3 <= s2; w3 <= w2; g3 <= g2; b3 <= b2; r3 <= r2;
   w4 <= s3 ? w3 : w3 <<< 1; g4 <= g3; b4 <= b3; r4 <= r3; g5 <= g4; b5 <= b4; r5 <= r4;
   g6 <= g5; b6 <= b5; r6 <= r5;
@@ -42,6 +50,7 @@ end
 wire [{address - 1}:0] read = taking ? taken : r5;
 {row}"""
     sizes = {"lanes": lanes, "banks": banks, "depth": depth, "acc_bits": acc_bits}
+    sizes |= {"apart": apart} if apart else {}
     return Design("pe", sizes, module(ports, body))
 
 
@@ -86,29 +95,6 @@ end"""
     return Design("unpacker", sizes, module(ports, body))
 
 
-def collector(pes: int, units: int, ways: int, bits: int) -> Design:
-    """What brings sums to the cell units: for each, one of its PEs, then an adder tree."""
-    per_unit = pes // units
-    row = ways * bits
-    ports = f"""input clk, input [{index_bits(per_unit) - 1}:0] q,
-input [{pes * row - 1}:0] sums, output reg [{units * bits - 1}:0] y"""
-    lines = []
-    for unit in range(units):
-        choices = ", ".join(
-            f"sums[{(c * units + unit) * row} +: {row}]" for c in reversed(range(per_unit))
-        )
-        lines.append(f"""wire [{per_unit * row - 1}:0] c{unit} = {{{choices}}};
-reg [{row - 1}:0] s{unit};""")
-        terms = [f"s{unit}[{way * bits} +: {bits}]" for way in range(ways)]
-        while len(terms) > 1:
-            terms = [f"({a} + {b})" for a, b in zip(terms[::2], terms[1::2], strict=True)]
-        lines.append(f"""always @(posedge clk) begin
-  s{unit} <= c{unit}[q * {row} +: {row}]; y[{unit * bits} +: {bits}] <= {terms[0]};
-end""")
-    sizes = {"pes": pes, "units": units, "ways": ways, "bits": bits}
-    return Design("collector", sizes, module(ports, "\n".join(lines)))
-
-
 def packer(bits: int, per_beat: int) -> Design:
     """Elements into beats: they fill it from the top and move down."""
     beat, count = bits * per_beat, index_bits(per_beat)
@@ -125,9 +111,22 @@ end"""
 def blocks() -> list[Design]:
     """Every block that is measured."""
     return [
-        *(pe(*sizes) for sizes in ((1, 4, 32, 33), (4, 4, 32, 33), (1, 8, 16, 28), (1, 4, 64, 24))),
+        *(operand_address(*sizes) for sizes in ((2, 2), (4, 2), (4, 3), (8, 4), (16, 4))),
+        *(pe(*sizes) for sizes in (
+            (1, 4, 32, 33), (4, 4, 32, 33), (1, 8, 16, 28), (1, 4, 64, 24), (1, 4, 32, 33, 2),
+            (1, 4, 32, 33, 4))),
         *(unpacker(*sizes) for sizes in ((512, 288), (512, 384), (128, 72))),
-        *(collector(*sizes) for sizes in ((32, 8, 4, 33), (32, 8, 1, 33), (16, 4, 4, 28))),
+        *(collector(*sizes) for sizes in (
+            (32, 8, [(1, 4)], 33), (32, 8, [(1, 1)], 33), (16, 4, [(1, 4)], 28),
+            (32, 8, [(4, 1), (1, 4)], 33), (16, 4, [(4, 4), (2, 8)], 28),
+            (8, 1, [(4, 1), (1, 4)], 33), (16, 1, [(4, 2)], 28), (32, 1, [(2, 2)], 24))),
+        *(drain(*sizes) for sizes in (
+            (32, 8, [(4, 1), (1, 4)], 33), (16, 4, [(4, 4)], 28), (16, 16, [(4, 2)], 24),
+            (32, 1, [(4, 1), (1, 4)], 33))),
+        *(shared_rows(*sizes) for sizes in ((8, 1, 32, 33), (16, 4, 32, 28), (32, 1, 64, 24))),
+        *(columns(*sizes) for sizes in ((32, 2, 2), (8, 4, 3), (128, 2, 2))),
+        *(deal(*sizes) for sizes in ((4, 17), (16, 17), (32, 17))),
+        *(relative_pe(*sizes) for sizes in ((1, 4, 32, 33), (4, 4, 32, 33), (1, 8, 16, 28))),
         *(packer(*sizes) for sizes in ((16, 32), (64, 8))),
         *unit_designs(),
-    ]
+    ]  # fmt: skip

@@ -5,24 +5,57 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from penstock.machine import blocks, logic
-from penstock.machine.blocks import PeShape, pe
+from operands import ADDRESS, COLUMN
+from penstock.machine import blocks, broadcast, logic, sums
+from penstock.machine.blocks import PeShape, column_address, pe
 from penstock.machine.logic import Logic
+from primitives import index_bits
+from queues import INDEX, SLOT, VALUE, WEIGHT
 from units import NETWORKS, machine_of
 
 Row = dict[str, Any]
 FEW = 2
 """LUTs or registers by which a small part may be off."""
-COMPOSED = ("pe", "unpacker", "collector", "packer", "cell_unit")
+COMPOSED = (
+    "pe", "unpacker", "collector", "drain", "shared_rows", "columns", "deal", "relative_pe",
+    "packer", "cell_unit",
+)  # fmt: skip
 """Blocks that add primitives up; of them is the error that is told."""
 
 
-def _pe(lanes: int, banks: int, depth: int, acc_bits: int) -> Logic:
+def _pe(lanes: int, banks: int, depth: int, acc_bits: int, apart: int = 0) -> Logic:
     shape = PeShape(
         weight=12, gap=6, slot=7, column=11, address=11, activation=16, accumulator=acc_bits,
-        banks=banks, lanes=lanes, phases=2, operands=2, places=2, tables=64,
+        banks=banks, lanes=lanes, phases=2, operands=apart or 2, is_scattered=apart > 0, places=2,
+        tables=64,
     )  # fmt: skip
     return pe(shape) + logic.memory(depth, acc_bits) * (banks * lanes)
+
+
+def _relative_pe(lanes: int, banks: int, depth: int, acc_bits: int) -> Logic:
+    shape = PeShape(
+        weight=WEIGHT, gap=INDEX, slot=SLOT, column=COLUMN, address=ADDRESS, activation=VALUE,
+        accumulator=acc_bits, banks=banks, lanes=lanes, phases=2, operands=2, places=2,
+        queued=VALUE * lanes + 1,
+    )  # fmt: skip
+    return pe(shape) + logic.memory(depth, acc_bits) * (banks * lanes)
+
+
+def _operand_address(phases: int, operands: int) -> Logic:
+    shape = PeShape(
+        weight=0, gap=0, slot=0, column=COLUMN, address=ADDRESS, activation=0, accumulator=0,
+        banks=1, lanes=1, phases=phases, operands=operands, is_scattered=True,
+    )  # fmt: skip
+    return column_address(shape)
+
+
+def _columns(pes: int, phases: int, operands: int) -> Logic:
+    queued = VALUE + index_bits(operands)
+    return broadcast.columns(pes, ADDRESS, queued) + _operand_address(phases, operands)
+
+
+def _deal(pes: int, entry_bits: int) -> Logic:
+    return broadcast.deal(pes, pes * entry_bits)
 
 
 def _cell_unit(network: int) -> Logic:
@@ -30,8 +63,24 @@ def _cell_unit(network: int) -> Logic:
     return blocks.unit_logic(machine.graph, machine.products[0].unit)
 
 
-def _collector(pes: int, units: int, ways: int, bits: int) -> Logic:
-    return blocks.collector(pes // units, ways, ways, bits) * units
+def _phases(named: str) -> sums.Phases:
+    return [(int(s), int(w)) for s, w in (phase.split("x") for phase in named.split("+"))]
+
+
+def _collector(pes: int, units: int, phases: str, bits: int) -> Logic:
+    return sums.collector(pes // units, _phases(phases), bits) * units
+
+
+def _drain(pes: int, units: int, phases: str, bits: int) -> Logic:
+    found = _phases(phases)
+    taken = sums.drained(pes // units, [siblings for siblings, _ in found], bits)
+    return sums.drain(found, bits) * pes + taken * units
+
+
+def _shared_rows(pes: int, banks: int, depth: int, bits: int) -> Logic:
+    places = sums.place_of_parts(pes, banks, index_bits(depth)) * pes
+    memories = logic.memory(depth, bits) * (pes * banks)
+    return sums.tree_of_parts(pes, bits) * banks + places + memories
 
 
 def _shifter(bits: int, places: int, step: int) -> Logic:
@@ -42,9 +91,11 @@ MODELS: dict[str, Callable[..., Logic]] = {
     "adder": logic.adder, "comparator": logic.comparator, "multiplexer": logic.multiplexer,
     "shifter": _shifter, "table": logic.table, "multiplier": logic.multiplier,
     "memory": logic.memory, "fifo": logic.fifo, "clamp": logic.clamp,
-    "requantizer": logic.requantizer, "counter": logic.counter, "pe": _pe,
-    "unpacker": blocks.unpacker, "collector": _collector, "packer": blocks.packer,
-    "cell_unit": _cell_unit,
+    "requantizer": logic.requantizer, "counter": logic.counter, "all_clear": logic.all_clear,
+    "axis": logic.axis, "operand_address": _operand_address, "pe": _pe,
+    "unpacker": blocks.unpacker, "collector": _collector, "drain": _drain,
+    "shared_rows": _shared_rows, "columns": _columns, "deal": _deal, "relative_pe": _relative_pe,
+    "packer": blocks.packer, "cell_unit": _cell_unit,
 }  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Design:
-    """One module ``top``. block: a function of ``penstock.machine.logic``; sizes: its arguments."""
+    """One module ``top``. block, sizes: of ``calibration.MODELS`` a function, and its arguments."""
 
     block: str
-    sizes: dict[str, int]
+    sizes: dict[str, int | str]
     verilog: str
 
     @property
@@ -34,6 +34,17 @@ def scrambled(index: int, bits: int) -> int:
     return ((index + 1) * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 64 - bits
 
 
+def one_of(words: list[str], select: str) -> str:
+    """The word with the number ``select``: by pairs, from its lowest bit up."""
+    bit = 0
+    while len(words) > 1:
+        pairs = zip(words[::2], words[1::2], strict=False)
+        last = words[-1:] if len(words) % 2 else []
+        words = [f"({select}[{bit}] ? {b} : {a})" for a, b in pairs] + last
+        bit += 1
+    return words[0]
+
+
 def adder(bits: int) -> Design:
     """A sum or difference of as many bits as its operands."""
     ports = f"input signed [{bits - 1}:0] a, b, output signed [{bits - 1}:0] y"
@@ -50,7 +61,7 @@ def multiplexer(ways: int, bits: int) -> Design:
     """One of ``ways`` words."""
     select = index_bits(ways)
     ports = f"input [{ways * bits - 1}:0] a, input [{select - 1}:0] s, output [{bits - 1}:0] y"
-    body = f"assign y = a[s * {bits} +: {bits}];"
+    body = f"assign y = {one_of([f'a[{k * bits} +: {bits}]' for k in range(ways)], 's')};"
     return Design("multiplexer", {"ways": ways, "bits": bits}, module(ports, body))
 
 
@@ -146,12 +157,39 @@ assign y = n; assign last = next == limit;"""
     return Design("counter", {"bits": bits}, module(ports, body))
 
 
+def all_clear(flags: int) -> Design:
+    """No flag of many is set: no queue of all is full."""
+    ports = f"input [{flags - 1}:0] a, output y"
+    return Design("all_clear", {"flags": flags}, module(ports, "assign y = ~|a;"))
+
+
+def axis(bits: int) -> Design:
+    """An AXI stream's register slice as Vitis HLS puts it at a port: two beats are kept, and valid
+    and ready come out of registers. Data, keep, strb and last."""
+    beat = bits + 2 * (bits // 8) + 1
+    ports = f"""input clk, reset, valid_in, ready_in, input [{beat - 1}:0] d,
+output ready_out, output valid_out, output [{beat - 1}:0] y"""
+    body = f"""reg [{beat - 1}:0] a, b; reg to_b, from_b; reg [1:0] n; reg ready, valid;
+wire push = valid_in & ready, pop = valid & ready_in;
+always @(posedge clk) if (push & ~to_b) a <= d;
+always @(posedge clk) if (push & to_b) b <= d;
+always @(posedge clk)
+  if (reset) begin to_b <= 0; from_b <= 0; n <= 0; ready <= 1; valid <= 0; end
+  else begin
+    to_b <= to_b ^ push; from_b <= from_b ^ pop;
+    if (push & ~pop) begin n <= n + 1; valid <= 1; ready <= n == 0; end
+    else if (pop & ~push) begin n <= n - 1; valid <= n[1]; ready <= 1; end
+  end
+assign y = from_b ? b : a, valid_out = valid, ready_out = ready;"""
+    return Design("axis", {"bits": bits}, module(ports, body))
+
+
 def primitives() -> list[Design]:
     """Every size that is measured."""
     return [
         *(adder(bits) for bits in (8, 16, 32, 48)),
         *(comparator(bits) for bits in (8, 16, 32)),
-        *(multiplexer(ways, 16) for ways in (2, 4, 6, 8, 16)),
+        *(multiplexer(ways, 16) for ways in (2, 4, 6, 8, 16, 32)),
         *(shifter(*sizes) for sizes in ((16, 4), (28, 8), (32, 16), (512, 8, 64))),
         *(table(*sizes) for sizes in ((32, 8), (64, 8), (128, 8), (256, 8))),
         *(multiplier(*sizes) for sizes in (
@@ -162,4 +200,6 @@ def primitives() -> list[Design]:
         *(clamp(*sizes) for sizes in ((18, 16), (24, 16), (32, 16))),
         *(requantizer(*sizes) for sizes in ((20, 4, 16), (32, 14, 16), (36, 16, 16))),
         *(counter(bits) for bits in (8, 16, 32)),
+        *(all_clear(flags) for flags in (4, 16, 32, 128)),
+        *(axis(bits) for bits in (32, 128, 512)),
     ]  # fmt: skip

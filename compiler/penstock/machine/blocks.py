@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.ir import Graph, Node
-from penstock.machine import broadcast, logic
+from penstock.machine import broadcast, logic, operands, sums
 from penstock.machine.logic import Logic, total
 from penstock.machine.machine import Machine
 from penstock.machine.units import Action, Unit
@@ -34,8 +34,9 @@ class PeShape:
     """A PE. Fields are widths in bits but for the counts.
 
     tables: entries of the gap tables that are no identity, over all phases; places: distances by
-    which a weight may be shifted; operands: vectors of a phase. queued: of what waits in its
-    activation queue; 0 where it gathers activations itself.
+    which a weight may be shifted; operands: vectors of a phase that are told apart, is_scattered:
+    because they do not lie side by side. queued: of what waits in its activation queue; 0 where it
+    gathers activations itself.
     """
 
     weight: int
@@ -49,6 +50,7 @@ class PeShape:
     lanes: int
     phases: int = 1
     operands: int = 1
+    is_scattered: bool = False
     places: int = 1
     tables: int = 0
     queued: int = 0
@@ -61,7 +63,7 @@ def blocks(machine: Machine) -> tuple[Block, ...]:
         unpackers(machine),
         pe_array(machine),
         *broadcasts(machine),
-        collectors(machine),
+        *collectors(machine),
         *adders_of_parts(machine),
         *cell_units(machine),
         *packers(machine),
@@ -119,12 +121,15 @@ def pe_shape(machine: Machine) -> PeShape:
     gap = max(code.entry_bits for code in codes) - fields["weight"]
     queued = next((s.width for s in machine.streams if s.name == "queues"), 0)
     regular = sum(code.slots >= 1 << gap for code in codes)
+    is_scattered = any(phase.is_scattered for phase in machine.products)
+    are_told_apart = is_scattered or any(aligns)
+    most = max(len(phase.operand_ends) for phase in machine.products)
     return PeShape(
         weight=fields["weight"], gap=gap, slot=slots.bit_length(),
         column=columns.bit_length(), address=machine.kept.activations.depth.bit_length(),
         activation=machine.activation_bits, accumulator=machine.accumulator_bits,
         banks=machine.plan.banks, lanes=machine.hardware.lanes, phases=len(codes),
-        operands=max(len(phase.operand_ends) for phase in machine.products),
+        operands=most if are_told_apart else 1, is_scattered=is_scattered,
         places=len(aligns), queued=queued,
         tables=0 if queued else (len(codes) - regular) << gap,
     )  # fmt: skip
@@ -138,27 +143,40 @@ def pe(shape: PeShape) -> Logic:
         logic.register(shape.gap + shape.slot + shape.column),
     ])  # fmt: skip
     gather = total([
-        logic.adder(shape.address if shape.phases > 1 else 0), logic.register(shape.address),
-        logic.comparator(shape.column) * (shape.operands - 1),
+        column_address(shape), logic.register(shape.address),
         logic.multiplexer(shape.places, shape.weight) if shape.places > 1 else Logic(),
         Logic(-(-shape.weight // 6) + 1),
+        logic.register(3 * shape.weight), logic.delay(shape.weight, 3),
     ])  # fmt: skip
     way_in = advance + gather
-    if shape.queued:
-        way_in = broadcast.way_in(shape.slot, shape.gap, shape.queued, shape.weight, shape.places)
-    row = logic.multiplexer(2, shape.slot) if shape.phases > 1 else Logic()
-    waiting = logic.register(3 * shape.weight) + logic.delay(shape.weight, 3)
     address = logic.delay(shape.slot, 5)
-    return total([way_in, row, waiting, address, pe_lane(shape) * shape.lanes])
+    if shape.queued:
+        way_in = broadcast.way_in(shape.slot, shape.queued, shape.weight, shape.places)
+        address = logic.delay(shape.slot, 3) + logic.register(2 * shape.slot)
+    row = logic.multiplexer(2, shape.slot) if shape.phases > 1 else Logic()
+    return total([way_in, row, address, pe_lane(shape) * shape.lanes])
+
+
+def column_address(shape: PeShape) -> Logic:
+    """Which operand a column is of, and its address."""
+    told = operands.number(shape.phases, shape.operands, shape.column)
+    if shape.is_scattered:
+        return told + operands.address(shape.phases, shape.operands, shape.address)
+    return told + logic.adder(shape.address if shape.phases > 1 else 0)
 
 
 def broadcasts(machine: Machine) -> tuple[Block, ...]:
-    """What brings columns to the queues of all PEs, if anything does."""
+    """What brings columns and words to the queues of all PEs, if anything does."""
     shape = pe_shape(machine)
     if not shape.queued:
         return ()
-    each = broadcast.columns(shape.column, shape.address, shape.queued, shape.operands)
-    return (Block("broadcast of columns", 1, each),)
+    pes, groups = machine.hardware.pes, machine.groups
+    columns = broadcast.columns(pes, shape.address, shape.queued)
+    dealt = broadcast.deal(groups.group_pes, machine.stream("feeds").width * groups.group_pes)
+    return (
+        Block("broadcast of columns", 1, columns + column_address(shape)),
+        Block("dealing of words", groups.groups, dealt),
+    )
 
 
 def pe_lane(shape: PeShape) -> Logic:
@@ -171,42 +189,37 @@ def pe_lane(shape: PeShape) -> Logic:
     ])  # fmt: skip
 
 
-def collectors(machine: Machine) -> Block:
-    """What brings a slot's sums to the cell units: a choice among PEs, then the adder tree.
+def collectors(machine: Machine) -> tuple[Block, ...]:
+    """What brings a slot's sums to the cell units: a choice among PEs, then adder trees.
 
-    Where sums are drained first, each PE has its trees.
+    Where sums are drained first, each PE has its trees, and the choice follows.
     """
     hardware, bits = machine.hardware, machine.accumulator_bits
     codes = [product.code for product in machine.plan.products]
-    neighbours = hardware.pes // hardware.cell_units
+    neighbours, units = hardware.pes // hardware.cell_units, hardware.cell_units * hardware.lanes
     if not hardware.overlaps:
-        each = collector(neighbours, machine.plan.banks, max(code.ways for code in codes), bits)
-        return Block("sums to the cell units", hardware.cell_units * hardware.lanes, each)
-    trees = [logic.adder(bits) * (drain.siblings * (drain.ways - 1)) for drain in machine.drains]
-    trees += [logic.multiplexer(len(machine.drains), bits)] * (len(machine.drains) > 1)
-    siblings = max(code.siblings for code in codes)
-    kept = logic.register(bits * siblings)
-    chosen = logic.multiplexer(neighbours, bits) * siblings if neighbours > 1 else Logic()
-    share = Logic(-(-chosen.lut // neighbours), -(-chosen.ff // neighbours))
-    each = total([*trees, kept, share])
-    return Block("sums to the cell units", hardware.pes * hardware.lanes, each)
-
-
-def collector(pes: int, banks: int, ways: int, bits: int) -> Logic:
-    """All banks of one of ``pes`` PEs, and the tree that adds up to ``ways`` of them."""
-    chosen = logic.multiplexer(pes, bits) * banks if pes > 1 else Logic()
-    return chosen + logic.adder(bits) * (ways - 1) + logic.register(bits * (banks + 1))
+        each = sums.collector(neighbours, [(code.siblings, code.ways) for code in codes], bits)
+        return (Block("sums to the cell units", units, each),)
+    drains = [(drain.siblings, drain.ways) for drain in machine.drains]
+    taken = sums.drained(neighbours, [code.siblings for code in codes], bits)
+    return (
+        Block("sums of the PEs", hardware.pes * hardware.lanes, sums.drain(drains, bits)),
+        Block("sums to the cell units", units, taken),
+    )
 
 
 def adders_of_parts(machine: Machine) -> tuple[Block, ...]:
-    """Of shared rows: a tree over all PEs for each accumulator bank, and the choice of a place."""
+    """Of shared rows: a tree over all PEs for each accumulator bank, and in each PE the places."""
     if not machine.parts:
         return ()
-    hardware, bits = machine.hardware, machine.accumulator_bits
-    adder = logic.adder(bits) + logic.register(bits)
-    tree = adder * (hardware.pes - 1) + logic.multiplexer(2, bits) * hardware.pes
-    count = machine.shared_banks * hardware.lanes
-    return (Block("sums of shared rows", count, tree),)
+    hardware, banks = machine.hardware, machine.shared_banks
+    tree = sums.tree_of_parts(hardware.pes, machine.accumulator_bits)
+    address = (machine.rows.depth - 1).bit_length()
+    place = sums.place_of_parts(hardware.pes, banks, address)
+    return (
+        Block("sums of shared rows", banks * hardware.lanes, tree),
+        Block("places of shared rows", hardware.pes, place),
+    )
 
 
 def cell_units(machine: Machine) -> tuple[Block, ...]:

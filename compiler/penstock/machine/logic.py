@@ -2,7 +2,7 @@
 
 Each function is named as its row in ``benchmarks/logic/results.json``, which holds what open
 synthesis (yosys, UltraScale+) makes of the same part; ``benchmarks/logic/synthesize.py --table``
-prints both. Yosys uses no MUXF7 and MUXF8, which is why it needs more for wide multiplexers.
+prints both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import ceil
 
 ERROR = 0.25
 """The greatest relative error of LUTs and registers over the composed blocks, rounded up."""
-ESE_RATIO = {"lut": 0.98, "ff": 2.7}
+ESE_RATIO = {"lut": 0.91, "ff": 2.43}
 """What ESE published of itself / the estimate for its configuration (benchmarks/logic/ese.py)."""
 TOO_LOW = {"lut": ERROR, "lut_memory": ERROR, "ff": ESE_RATIO["ff"] - 1}
 """By how much, relative, the estimate may be too low; too high by ``ERROR``."""
@@ -27,6 +27,8 @@ LEAST_SRL_CYCLES = 3
 DSP_LEFT, DSP_RIGHT = 27, 18
 """Signed operands of a DSP48E2 (UG579). A DSP48E1 takes 25 x 18 (UG479): of 26 or 27 bits, series 7
 needs two where one is counted."""
+MOST_LUTS_ALONE = 8
+"""Wider choices take MUXF7 and MUXF8."""
 LEAST_DSP_BITS = 10
 """Products of fewer bits are made of LUTs."""
 
@@ -81,7 +83,11 @@ def comparator(bits: int) -> Logic:
 
 
 def multiplexer(ways: int, bits: int) -> Logic:
-    """One of ``ways`` words: a LUT takes in three more of them."""
+    """One of ``ways`` words: a LUT takes in three more of them. Of more than eight, four go into
+    each LUT, MUXF7 and MUXF8 choose among four of those, and so sixteen become one (UG574).
+    """
+    if ways > MOST_LUTS_ALONE:
+        return Logic(ceil(ways / 4) * bits) + multiplexer(ceil(ways / 16), bits)
     return Logic(ceil((ways - 1) / 3) * bits)
 
 
@@ -148,6 +154,11 @@ def requantizer(bits: int, drop: int, to: int) -> Logic:
     return clamp(bits - drop + int(drop > 0), to)
 
 
+def all_clear(flags: int) -> Logic:
+    """No flag of many is set: a LUT takes in some three more of them."""
+    return Logic(ceil(0.3 * (flags - 1)))
+
+
 def counter(bits: int) -> Logic:
     """A loop's counter with its end: it counts on a carry chain without LUTs."""
     return Logic(bits // 2 + 1, bits)
@@ -167,7 +178,7 @@ def axis(bits: int) -> Logic:
     so that valid and ready are registered both (UG1399, register_mode both).
     """
     beat = bits + 2 * (bits // 8) + 1
-    return register(2 * beat) + multiplexer(2, beat) + Logic(4, 4)
+    return register(2 * beat) + multiplexer(2, beat) + Logic(8, 6)
 
 
 def _index_bits(count: int) -> int:
