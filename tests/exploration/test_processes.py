@@ -121,8 +121,10 @@ def dask(*words):
     )  # fmt: skip
 
 
-def start_worker(address):
-    return dask("distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1")
+def start_worker(address, name="later"):
+    return dask(
+        "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1", "--name", name
+    )
 
 
 @contextmanager
@@ -151,40 +153,49 @@ def scheduler(tmp_path_factory):
 
 @pytest.fixture
 def workers(scheduler):
-    """Two of them, processes of their own."""
-    found = [start_worker(scheduler) for _ in range(2)]
+    """Two of them, processes of their own, that are there."""
+    from distributed import Client
+
+    found = [start_worker(scheduler, name) for name in ("first", "second")]
+    with Client(scheduler, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
     yield found
     for worker in found:
         worker.kill()
         worker.wait()
 
 
-def test_a_cluster_of_two_of_which_one_is_killed_loses_nothing_and_does_nothing_twice(
-    alone, checkpoint, scheduler, workers, tmp_path
-):
-    told = []
-
-    def kill(work, done, of):
-        told.append((work, done, of))
-        if work == "points" and 0 < done < of and workers[0].poll() is None:
-            wait_for_workers(scheduler, 2)
-            workers[0].kill()
-
-    path = tmp_path / "s.db"
-    found = explore(checkpoint, AXES, scheduler=scheduler, store=path, progress=kill)
-    assert workers[0].poll() == -signal.SIGKILL and workers[1].poll() is None
-    assert as_values(found) == alone
-    assert rows_of(path) == (12 + 2, 12 + 2)
-    assert [done for work, done, _ in told if work == "points"][-1] == 12
-    done = [done for work, done, _ in told if work == "points"]
-    assert done == sorted(set(done))  # no result came twice
-
-
-def wait_for_workers(scheduler, count):
+def tasks_of(scheduler, name):
+    """What a worker computes or holds."""
     from distributed import Client
 
     with Client(scheduler, set_as_default=False) as client:
-        client.wait_for_workers(count, timeout=60)
+        known = client.scheduler_info(n_workers=-1)["workers"].items()
+        address = next(address for address, worker in known if worker["name"] == name)
+        found = {*client.processing()[address], *client.has_what()[address]}
+        return [task for task in found if task.startswith("_done")]
+
+
+def test_a_cluster_of_two_of_which_one_is_killed_loses_nothing_and_does_nothing_twice(
+    alone, checkpoint, scheduler, workers, tmp_path
+):
+    told, lost = [], []
+
+    def kill(work, done, of):
+        told.append((work, done))
+        if work == "points" and 0 < done < of and not lost:
+            lost.extend(tasks_of(scheduler, "first"))
+            if lost:
+                workers[0].kill()
+                workers[0].wait()
+
+    path = tmp_path / "s.db"
+    found = explore(checkpoint, AXES, scheduler=scheduler, store=path, progress=kill)
+    assert lost and workers[0].poll() == -signal.SIGKILL and workers[1].poll() is None
+    assert as_values(found) == alone
+    assert rows_of(path) == (12 + 2, 12 + 2)
+    done = [done for work, done in told if work == "points"]
+    assert done == list(range(13))  # each job is a point here: none is told twice
 
 
 def test_a_network_that_was_only_on_a_killed_worker_is_sent_again(
