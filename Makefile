@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -68,6 +68,10 @@ bench-queues: $(READY)
 bench-fit: $(READY)
 	$(BIN)/python benchmarks/fit.py $(ARGS)
 
+# The bank dataflow on ESE's layer, and beside gather on a small network; ARGS: --write.
+bench-banks: $(READY)
+	$(BIN)/python benchmarks/banks.py $(ARGS)
+
 # What the compiler chooses for each board; ARGS: --board, --network, --write.
 bench-boards: $(READY)
 	$(BIN)/python benchmarks/boards.py $(ARGS)
@@ -100,6 +104,10 @@ example-language_model: $(READY)
 
 example-transformer: $(READY)
 	$(BIN)/python examples/transformer/main.py $(if $(DATA),--data $(DATA)/rt_polarity --write)
+
+# The pictures of docs/report.md, of the page as Chromium shows it; half a minute.
+screenshots: $(READY)
+	$(BIN)/python docs/screenshots.py
 
 # Random graphs and networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

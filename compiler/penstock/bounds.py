@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 MAX_PES = 1024
+MAX_MULTIPLIERS = 8192
+"""Rows times banks of the bank dataflow."""
 MOST_PARTITIONS = 1024
 """Memories that an array may be cut into: older tools stop there (XFORM 203-103)."""
 MAX_CELL_UNITS = 64

@@ -11,6 +11,7 @@ from typing import Any
 from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.calibration_data import frames_of
 from penstock.codegen.hls import emit_kernel, emit_project_files
+from penstock.codegen.hls.bank import columns_of, promises
 from penstock.codegen.hls.names import Names
 from penstock.codegen.hls.steps import run_fields
 from penstock.errors import PenstockError, kind_of, warn
@@ -28,12 +29,13 @@ from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.machine.runs import word_runs
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group
-from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields
+from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields, ProgramFields
 from penstock.packing.validate import Proof, validate
 from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
 from penstock.report.notebook import compiled_line, compiled_table
 from penstock.report.report import build_report, render_report
+from penstock.report.sparsity import pictures, placed_matrices
 from penstock.schedule import Schedule, schedule
 from penstock.schedule.plan import constant_of
 from penstock.settings import Hardware, Precision
@@ -211,7 +213,7 @@ def compile_graph(
     )
     texts = emit_kernel(machine, golden_steps(machine))
     texts |= emit_project_files(machine, texts, input_exponents)
-    texts |= render_report(report)
+    texts |= render_report(report, pictures(placed_matrices(machine)))
     texts["weights/manifest.json"] = manifest.to_json()
     binaries["tb/vectors.dat"] = golden_vectors(machine)
     files = binaries | {name: text.encode() for name, text in texts.items()}
@@ -264,6 +266,7 @@ def pack(
             machine.stream("beats").depth, machine.stream("words").depth,
             tuple(result.node.name for result in machine.results), machine.rows.depth,
             tuple(machine.rows.first[phase.name] for phase in machine.products), _runs(machine),
+            kept.activations.regions, machine.regions_read, _programs(machine),
         ),
         Golden(len(GOLDEN_STARTS), golden_steps(machine)),
         tuple(LoopFields(loop.name, str(loop.process), loop.when, loop.iterations)
@@ -286,6 +289,20 @@ def _runs(machine: Machine) -> dict[str, tuple[int, ...]]:
         return {}
     names = Names(machine)
     return {names.run(run): run_fields(machine, run) for run in machine.every_run}
+
+
+def _programs(machine: Machine) -> tuple[ProgramFields, ...]:
+    """The programs of the sweeps, and what the kernel promises of their arrays."""
+    names = Names(machine)
+    return tuple(
+        ProgramFields(
+            **columns_of(program),
+            units=tuple(tuple(sorted(phase.unit.segments)) for phase in program.phases),
+            moves=tuple(program.segments_of_moves),
+            promises={one["array"]: one["distance"] for one in promises(machine, names, program)},
+        )
+        for program in machine.programs.values()
+    )
 
 
 def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -11,6 +12,7 @@ from penstock.bounds import (
     FASTEST_MHZ,
     LANE_CHOICES,
     MAX_CELL_UNITS,
+    MAX_MULTIPLIERS,
     MAX_PES,
     MAX_STEPS,
     WIDEST,
@@ -19,7 +21,7 @@ from penstock.devices import Device, board_of, known_device
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
 
-DATAFLOWS = ("gather", "broadcast")
+DATAFLOWS = ("gather", "broadcast", "bank", "auto")
 ASSIGNMENTS = ("best", "interleave", "balance", "search")
 DEFAULT_PART, DEFAULT_MHZ = "xcu55c-fsvh2892-2L-e", 200.0
 USUAL_UNITS, MOST_UNITS, MOST_ELEMENTS = 8, 32, 64
@@ -32,6 +34,8 @@ EIE_QUEUE_DEPTH = 8
 on ESE gives none."""
 MAX_BROADCAST_PES = 128
 """PEs whose queues are written in one cycle; ESE has 32 in a channel."""
+GATES = 4
+"""Rows of an LSTM's cell."""
 RANGE_METHODS = ("error", "peak", "percentile")
 
 
@@ -56,9 +60,14 @@ class Hardware:
     accumulator_banks: accumulator memories of a PE, 4, 8 or 16; more banks keep apart two uses of
         one slot that follow too closely. Default: the fewest that cost under 0.5 % in bubbles.
     hazard_distance: cycles between two uses of an accumulator address: read, add, write.
-    dataflow: ``gather``, where PEs in lock step gather activations from copies of the vectors; or
+    dataflow: ``gather``, where PEs in lock step gather activations from copies of the vectors;
         ``broadcast``, ESE's: a column's activation goes to a queue at every PE, and the PEs go down
-        their columns unsynchronised, by a relative index. It does not overlap with the cell unit.
+        their columns unsynchronised, by a relative index; or ``bank``, for masks with as many
+        non-zeros in every bank of columns (Cao et al. 2019): a multiplier for each of ``rows`` x
+        ``banks``, an adder tree for a row, and the cell unit in the same pipeline. The last two do
+        not overlap with the cell unit otherwise. ``auto`` takes gather or bank, whichever is faster
+        where it fits.
+    rows, banks: of ``bank``; its PEs are as many as both together. Default: chosen for the device.
     queue_depth: of the activation queues of ``broadcast``, 1..1024; default: 8, EIE's.
     overlap: words whose vectors are known run beside the cell unit, and its results are written to
         the activation memory beside the next product. It takes a copy of the activations for every
@@ -106,8 +115,15 @@ class Hardware:
     ] = 4
     dataflow: Annotated[
         str,
-        Option("How activations reach the PEs: gather, or ESE's broadcast through queues."),
+        Option("How activations reach the PEs: gather, broadcast (ESE's queues), bank, or auto."),
     ] = "gather"
+    rows: Annotated[int | None, Option("Rows at a time of the bank dataflow. Default: chosen.")] = (
+        None
+    )
+    banks: Annotated[
+        int | None,
+        Option("Banks of columns of the bank dataflow, a power of two. Default: chosen."),
+    ] = None
     queue_depth: Annotated[
         int | None,
         Option("Depth of the activation queues of broadcast. Default: 8."),
@@ -151,11 +167,33 @@ class Hardware:
 
     def __post_init__(self) -> None:
         self._take_board()
+        self._take_rows()
+        most = MAX_MULTIPLIERS if self.is_bank else MAX_PES
         checks = [
             (
-                self.pes is None or 1 <= self.pes <= MAX_PES,
+                self.pes is None or 1 <= self.pes <= most,
                 f"{self.pes} PEs",
-                f"choose 1 to {MAX_PES} (--pes)",
+                f"choose 1 to {most} (--pes)",
+            ),
+            (
+                self.is_bank or (self.rows is None and self.banks is None),
+                f"rows and banks with the {self.dataflow} dataflow",
+                "leave out --rows and --banks, or choose --dataflow bank",
+            ),
+            (
+                self.rows is None or self.rows >= 1,
+                f"{self.rows} rows at a time",
+                "choose 1 or more, whole cells of four gates (--rows)",
+            ),
+            (
+                self.banks is None or (self.banks >= 1 and self.banks & (self.banks - 1) == 0),
+                f"{self.banks} banks",
+                "choose a power of two (--banks)",
+            ),
+            (
+                not self.is_bank or self.index_bits is None,
+                "index bits with the bank dataflow",
+                "leave out --index-bits: an address has as many as its bank needs",
             ),
             (self.lanes in LANE_CHOICES, f"{self.lanes} lanes", f"choose one of {LANE_CHOICES}"),
             (
@@ -177,7 +215,7 @@ class Hardware:
             (
                 self.dataflow in DATAFLOWS,
                 f"the dataflow {self.dataflow!r}",
-                "choose gather or broadcast (--dataflow)",
+                "choose gather, broadcast, bank or auto (--dataflow)",
             ),
             (
                 self.queue_depth is None or self.is_broadcast,
@@ -190,8 +228,8 @@ class Hardware:
                 f"choose 1 to {DEEPEST_QUEUE} (--queue-depth)",
             ),
             (
-                not (self.is_broadcast and self.overlap),
-                "overlap with the broadcast dataflow",
+                not ((self.is_broadcast or self.is_bank) and self.overlap),
+                f"overlap with the {self.dataflow} dataflow",
                 "leave out --overlap, or choose --dataflow gather",
             ),
             (
@@ -245,6 +283,18 @@ class Hardware:
                 raise PenstockError(f"the hardware can't have {what}", "hardware settings", hint)
         _ = self.device  # refuses what is not known
 
+    def _take_rows(self) -> None:
+        """Rows times banks are the PEs."""
+        if not self.is_bank or self.rows is None or self.banks is None:
+            return
+        if self.pes not in (None, self.rows * self.banks):
+            raise PenstockError(
+                f"{self.rows} rows of {self.banks} banks are not {self.pes} PEs",
+                "hardware settings",
+                "leave out --pes",
+            )
+        object.__setattr__(self, "pes", self.rows * self.banks)
+
     def _take_board(self) -> None:
         """The clock is the board's, or the default; the part must be the board's, too."""
         board = None if self.board is None else board_of(self.board)
@@ -295,13 +345,23 @@ class Hardware:
     @property
     def overlaps(self) -> bool:
         """True if products run beside the cell unit: ``overlap``, or its default."""
-        default = self.lanes == 1 and not self.is_broadcast
+        default = self.lanes == 1 and self.dataflow == "gather"
         return default if self.overlap is None else self.overlap
 
     @property
     def is_broadcast(self) -> bool:
         """True for the dataflow ``broadcast``."""
         return self.dataflow == "broadcast"
+
+    @property
+    def is_bank(self) -> bool:
+        """True for the dataflow ``bank``."""
+        return self.dataflow == "bank"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and banks of the bank dataflow; (1, 1) where there are none, or they are open."""
+        return self.rows or 1, self.banks or 1
 
     @property
     def activation_queue(self) -> int:
@@ -318,6 +378,9 @@ class Hardware:
         """Copies of the cell unit, side by side: ``elements_per_cycle``, or its default."""
         if self.elements_per_cycle is not None:
             return self.elements_per_cycle
+        if self.rows is not None and self.banks is not None:
+            cells = max(self.rows // GATES, 1)
+            return math.gcd(self.banks, cells & -cells, MOST_UNITS)
         most = min(
             max(USUAL_UNITS, self.pes // USUAL_UNITS), MOST_UNITS, MOST_ELEMENTS // self.lanes
         )

@@ -17,6 +17,7 @@ from typing import cast
 import numpy as np
 
 from penstock.fixed import IntArray
+from penstock.formats import Bank, PhaseCode
 from penstock.formats.kernel import kernel_format
 from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.ir import Graph, Value
@@ -36,6 +37,8 @@ from penstock_runtime.agreement import activation_bits, frames, results_of
 from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
+PROGRAMS = "kernel/cell_unit.h"
+"""Where the pipelines of the bank dataflow are."""
 NO_OPERAND = 1 << 31
 MULTIPLIER_BITS = 27
 """A weight is aligned before it is multiplied where it then is no wider."""
@@ -108,6 +111,9 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     each row once. So does what adds up shared rows: their parts are in other rows than those that
     take the sums.
     """
+    if manifest.kernel.programs:
+        return [*_wrong_in(folder, PROGRAMS, _promises_of_programs(manifest)),
+                *_wrong_in(folder, HAZARDS, {})]  # fmt: skip
     overlaps = bool(manifest.kernel.runs)
     words: Promises = {"acc": ([f"inter RAW distance={manifest.kernel.hazard_distance} true"],
                                manifest.kernel.hazard_distance)}  # fmt: skip
@@ -121,17 +127,34 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     shares = any(phase.shared for phase in manifest.phases)
     added: Promises = dict.fromkeys(accumulators, ONCE_EACH) if shares else {}
     array = "spmv_group" if manifest.queue_depth is None else "spmv_pe"
-    known = {array: words, "add_parts": added}
-    stated = _pragmas((folder / HAZARDS).read_text(errors="replace"))
+    return _wrong_in(folder, HAZARDS, {array: words, "add_parts": added}, drained)
+
+
+def _promises_of_programs(manifest: Manifest) -> dict[str, Promises]:
+    """The loop of each sweep: what is written is read no sooner than its program was proven for."""
+    return {
+        f"run_sweep_{sweep}": {
+            name: ([f"inter RAW distance={distance} true"], distance)
+            for name, distance in program.promises.items()
+        }
+        for sweep, program in enumerate(manifest.kernel.programs)
+    }  # fmt: skip
+
+
+def _wrong_in(
+    folder: Path, file: str, known: dict[str, Promises], drained: Promises | None = None
+) -> list[WrongConstant]:
+    """The promises of a file's functions that are not the ``known`` ones; drained: of drains."""
+    stated = _pragmas((folder / file).read_text(errors="replace"))
     found = []
     for function in dict.fromkeys([*known, *stated]):
         own = stated.get(function, {})
-        wanted = known.get(function, drained if function.endswith("_drain") else {})
+        wanted = known.get(function, drained or {} if function.endswith("_drain") else {})
         for variable in dict.fromkeys([*wanted, *own]):
             promises, distance = wanted.get(variable, ([], None))
             if own.get(variable, []) != promises:
                 numbers = re.findall(r"distance\s*=\s*(\d+)", " ".join(own.get(variable, [])))
-                name = f"DEPENDENCE pragma of {variable or 'no variable'} in {function}, {HAZARDS}"
+                name = f"DEPENDENCE pragma of {variable or 'no variable'} in {function}, {file}"
                 kernel = int(numbers[0]) if len(numbers) == 1 else None
                 found.append(WrongConstant(name, None, distance, kernel))
     return found
@@ -162,7 +185,11 @@ def expected_constants(project: Project) -> Constants:
     """Every line that the test bench must print."""
     graph, manifest = project.graph, project.manifest
     found = _sizes(project) | _depths(project) | _widths(graph, manifest)
-    found |= _phases(manifest) | _parts(manifest) | _operands(graph, manifest)
+    if manifest.kernel.programs:
+        found |= _programs(manifest)
+    else:
+        found |= _phases(manifest) | _parts(manifest)
+    found |= _operands(graph, manifest)
     found |= {f"segment {name}": [base] for name, base in manifest.kernel.segments.items()}
     for state, layout in project.state_layouts.items():
         filled = [int(element >= 0) for element in layout.order]
@@ -185,9 +212,6 @@ def _sizes(project: Project) -> Constants:
     values = {
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
         "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
-        "VECTOR_DEPTH": manifest.kernel.vector_depth,
-        "BANKS": max(phase.banks for phase in manifest.phases),
-        "ACC_DEPTH": manifest.kernel.accumulator_rows,
         "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
         "BEAT_PARTS": ports.port_bits // PART_BITS, "IO_BITS": ports.io_bits,
         "IO_PER_BEAT": ports.per_beat, "PARAMETER_BITS": PARAMETER_BITS,
@@ -205,7 +229,18 @@ def _sizes(project: Project) -> Constants:
     if frames(project.graph):
         assert manifest.interface.max_steps is not None
         values["MAX_STEPS"] = manifest.interface.max_steps
-    if manifest.queue_depth is None:
+    form = manifest.phases[0].format
+    if isinstance(form, Bank):
+        values |= {"ROWS": form.rows, "BANKS": form.banks} | _regions(project, form.banks)
+    else:
+        values |= {
+            "VECTOR_DEPTH": manifest.kernel.vector_depth,
+            "BANKS": max(phase.banks for phase in manifest.phases),
+            "ACC_DEPTH": manifest.kernel.accumulator_rows,
+        }
+    if isinstance(form, Bank):
+        pass
+    elif manifest.queue_depth is None:
         values |= {"COPY_PES": copy_pes, "GROUP_COPIES": -(-manifest.group_pes // copy_pes)}
     else:
         values |= {"QUEUE_DEPTH": manifest.queue_depth, "FEED_DEPTH": FEED_DEPTH}
@@ -226,6 +261,32 @@ def _sizes(project: Project) -> Constants:
             "SUM_ROWS": max(phase.rows_per_pe for phase in manifest.phases),
         }  # fmt: skip
     return {name: [value] for name, value in values.items()}
+
+
+def _regions(project: Project, banks: int) -> dict[str, int]:
+    """Addresses of a bank in each region: up to the end of the vectors that are gathered there."""
+    kernel = project.manifest.kernel
+    ends: dict[int, int] = {}
+    for number, phase in zip(kernel.reads, project.manifest.phases, strict=True):
+        bases = kernel.operand_bases[project.manifest.phases.index(phase)]
+        first = 0
+        for (layout, columns), base in zip(phase.operands, bases, strict=True):
+            positions = project.manifest.layouts[layout].positions
+            ends[number] = max(ends.get(number, 0), base + first + -(-positions // banks))
+            first += -(-columns // banks)
+    return {f"REGION_{number}_DEPTH": end for number, end in ends.items()}
+
+
+def _programs(manifest: Manifest) -> Constants:
+    """The program of each sweep, field by field; of those that are 0 throughout there is none."""
+    found: Constants = {}
+    for sweep, program in enumerate(manifest.kernel.programs):
+        found[f"SWEEP_{sweep}_CYCLES"] = [len(program.phase)]
+        for field in ("phase", "ends", "acting", "part", "move", "index"):
+            values = list(getattr(program, field))
+            if any(values):
+                found[f"SWEEP_{sweep}_{field.upper()}"] = values
+    return found
 
 
 def _depths(project: Project) -> Constants:
@@ -272,8 +333,10 @@ def _widths(graph: Graph, manifest: Manifest) -> Constants:
         "acc_t": [acc_bits],
         "factor_t": [factor_bits],
         "product_t": [min(factor_bits + activation_bits(graph), acc_bits)],
-        "slot_t": [(2 * max(phase.slots for phase in phases)).bit_length()],
     }
+    if manifest.kernel.programs:
+        return found
+    found["slot_t"] = [(2 * max(phase.slots for phase in phases)).bit_length()]
     if manifest.queue_depth is None:
         found["column_t"] = [max(phase.columns for phase in phases).bit_length()]
     return found
@@ -342,7 +405,7 @@ def _operands(graph: Graph, manifest: Manifest) -> Constants:
         for m, (matvec, own) in enumerate(zip(phase.matvecs, phase.gathers, strict=True)):
             aligns = MatVec.aligns(*(node.tensor for node in graph.inputs(graph[matvec])))
             shifts[index, m, list(own)] = aligns
-        ends[index, : len(phase.operands) - 1] = phase.first_columns()[1:]
+        ends[index, : len(phase.operands) - 1] = _first_columns(phase)[1:]
         bases[index, : len(phase.operands)] = manifest.kernel.operand_bases[index]
     found: Constants = {}
     is_scattered = any(len(set(own)) > 1 for own in manifest.kernel.operand_bases)
@@ -350,9 +413,19 @@ def _operands(graph: Graph, manifest: Manifest) -> Constants:
         found |= {"OPERANDS": [operands], "OPERAND_END": ends.ravel().tolist()}
     if shifts.any():
         found["ALIGN"] = shifts.ravel().tolist()
+        if manifest.kernel.programs:
+            found["SIBLINGS_OF"] = [phase.siblings for phase in manifest.phases]
     if is_scattered:
         found["OPERAND_BASE"] = bases.ravel().tolist()
     return found
+
+
+def _first_columns(phase: PhaseCode) -> list[int]:
+    """The first column of each operand, or its first address in a bank."""
+    if not isinstance(phase.format, Bank):
+        return phase.first_columns()
+    depths = [-(-columns // phase.format.banks) for _, columns in phase.operands]
+    return [sum(depths[:k]) for k in range(len(depths))]
 
 
 def _tables(graph: Graph) -> Iterator[tuple[str, list[int]]]:

@@ -137,6 +137,8 @@ KERNELS = [
     {"weight_storage": "onchip", "overlap": False}, {"lanes": 2, "overlap": True}, {"lanes": 2},
     {"io": "stream"}, {"pes": 6},
     {"dataflow": "broadcast"}, {"dataflow": "broadcast", "weight_storage": "onchip", "lanes": 2},
+    {"dataflow": "bank", "rows": 8, "banks": 2, "pes": 16},
+    {"dataflow": "bank", "rows": 4, "banks": 4, "pes": 16, "lanes": 2, "weight_storage": "onchip"},
 ]  # fmt: skip
 
 
@@ -155,8 +157,9 @@ def test_every_local_name_of_the_kernel_is_reserved_where_values_have_theirs(har
     unit = set(DECLARED.findall(files["kernel/cell_unit.h"].decode()))
     beside = set(DECLARED.findall(files["kernel/compute.h"].decode()))
     own = {"l0_acc_lanes", "x_0_packets"}
-    assert {"q", "lane", "slot"} <= unit - own <= KERNEL
-    assert {"n", "raw", "steps", "bank"} <= beside
+    assert {"lane", "index" if hardware.get("dataflow") == "bank" else "slot"} <= unit - own
+    assert unit - own <= KERNEL
+    assert {"n", "steps"} <= beside
     assert beside - own <= KERNEL | COUNTERS | set(lengths_of_lanes(2))
 
 

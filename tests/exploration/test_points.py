@@ -22,7 +22,7 @@ FIGURES = {
     "cycles_per_step": "timeline", "bound_per_step": "timeline", "stall_cycles": "timeline",
     "microseconds_per_step": "timeline", "steps_per_second": "timeline", "nonzeros": "totals",
     "bits_per_nonzero": "totals", "part": "hardware", "pes": "hardware", "overlap": "hardware",
-    "elements_per_cycle": "hardware", "weight_storage": "hardware",
+    "elements_per_cycle": "hardware", "weight_storage": "hardware", "dataflow": "hardware",
 }  # fmt: skip
 """Of a point -> the section of report.json."""
 
@@ -92,6 +92,7 @@ HARD = {
     "chosen PEs": ({"pes": None, "board": "pynq-z2"}, {}),
     "what does not fit": ({"pes": [4, 24], "board": "pynq-z2", "lanes": [1, 32]}, {}),
     "broadcast": ({"dataflow": ["gather", "broadcast"], "pes": [4, 24], "queue_depth": [None]}, {}),
+    "banks": ({"dataflow": ["bank", "auto"], "pes": [None, 8]}, {}),
     "row search": ({"assign": ["interleave", "search"], "pes": 5, "accumulator_banks": [None, 16]},
                    {}),
     "ports and streams": ({"io": ["memory", "stream"], "port_bits": [None, 128], "pes": 8,

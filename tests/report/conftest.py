@@ -59,3 +59,8 @@ def compiled(case):
 @pytest.fixture(scope="session")
 def report(case):
     return case[1].report
+
+
+@pytest.fixture(scope="session")
+def page(compiled):
+    return compiled.files["report.html"].decode()

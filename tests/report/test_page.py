@@ -3,19 +3,18 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from penstock.report.report import render_report
+from penstock.report.sparsity import pictures, placed_matrices
 from penstock.report.text import interval, number, percent, size
 
+DOCS = Path(__file__).parents[2] / "docs"
 HOSTILE = "<script>alert('x')</script>&\"><img src=x onerror=y>"
-VOID = {"meta", "rect", "line", "path", "link", "br", "img"}
-
-
-@pytest.fixture(scope="session")
-def page(compiled):
-    return compiled.files["report.html"].decode()
+VOID = {"meta", "rect", "line", "path", "link", "br", "img", "input"}
+PICTURE = "data:image/png;base64,"
 
 
 class Outline(HTMLParser):
@@ -47,7 +46,9 @@ class Outline(HTMLParser):
 def test_a_hostile_name_and_note_stay_text(compile_network):
     hostile = compile_network("rich", {"name": HOSTILE, "notes": [HOSTILE]})
     outline = Outline(hostile.files["report.html"].decode())
-    assert not outline.tags & {"script", "img"}
+    assert "script" not in outline.tags
+    sources = [value for tag, name, value in outline.attributes if (tag, name) == ("img", "src")]
+    assert all(source.startswith(PICTURE) for source in sources)
     assert not [name for _, name, _ in outline.attributes if name.startswith("on")]
     assert outline.words.count(HOSTILE) == 2  # the heading and the note
     assert json.loads(hostile.files["report.json"])["network"]["name"] == HOSTILE
@@ -56,10 +57,10 @@ def test_a_hostile_name_and_note_stay_text(compile_network):
 def test_the_page_needs_nothing_from_elsewhere(page):
     outline = Outline(page)
     assert "http:" not in page and "https:" not in page
-    assert not outline.tags & {"script", "link", "img", "iframe", "object"}
-    assert not re.search(r"url\(|@import", page)
+    assert not outline.tags & {"script", "link", "iframe", "object"}
+    assert not re.search(r"url\((?!#)|@import", page)
     targets = [value for _, name, value in outline.attributes if name in ("href", "src")]
-    assert targets and all(target.startswith("#") for target in targets)
+    assert targets and all(target.startswith(("#", PICTURE)) for target in targets)
 
 
 def test_every_tag_is_closed_and_every_link_has_its_target(page):
@@ -77,9 +78,10 @@ def test_the_same_input_gives_the_same_bytes(name, compile_network):
         assert first.files[file] == second.files[file]
 
 
-def test_the_page_is_made_from_the_json_alone(compiled, page):
+def test_the_page_is_made_from_the_json_and_the_pictures(compiled, page):
     report = json.loads(compiled.files["report.json"])
-    assert render_report(report)["report.html"] == page
+    shown = pictures(placed_matrices(compiled.machine))
+    assert render_report(report, shown)["report.html"] == page
 
 
 def test_no_path_and_no_time_is_in_the_report(compiled, page):
@@ -87,17 +89,8 @@ def test_no_path_and_no_time_is_in_the_report(compiled, page):
         assert not re.search(r"/(home|tmp|root|work|usr)/|\b20\d\d-\d\d|\d\d:\d\d:\d\d", text)
 
 
-def test_every_phase_has_its_picture_and_its_bars_reach_the_loads(page, report):
-    charts = re.findall(r'viewBox="0 0 (\d+) (\d+)".*?class="nonzeros" d="(.*?)"', page, re.DOTALL)
-    assert len(charts) == len(report["phases"])
-    for (pes, words, path), phase in zip(charts, report["phases"], strict=True):
-        tops = [int(top) for top in re.findall(r"V(\d+)h", path)]
-        assert [int(words) - top for top in tops] == phase["pe_nonzeros"]
-        assert (int(pes), int(words)) == (len(tops), phase["words"])
-
-
 def test_pictures_stay_within_their_width(page):
-    bars = re.findall(r'<svg class="(?:load|spmv|cells)" x="([\d.]+)%" width="([\d.]+)%"', page)
+    bars = re.findall(r'<svg class="[a-z ]+" x="([\d.]+)%" width="([\d.]+)%"', page)
     assert bars
     assert all(float(x) + float(width) <= 100.3 for x, width in bars)
     parts = re.findall(r'<svg x="([\d.]+)%" width="([\d.]+)%" height="30">', page)
@@ -135,3 +128,17 @@ def test_numbers_are_grouped_and_sizes_have_units():
     assert [size(count) for count in (1, 999, 1000, 754816, 13021184)] == [
         "1 byte", "999 bytes", "1.00 kB", "754.8 kB", "13.0 MB",
     ]  # fmt: skip
+
+
+def test_every_section_is_explained_in_the_docs_and_its_pictures_are_small(page):
+    text = (DOCS / "report.md").read_text()
+    headings = re.findall(r"<section id=.*?<h2>([^<]+)", page, re.DOTALL)
+    named = [part for line in re.findall(r"^## (.*)$", text, re.MULTILINE) for part in
+             (line, *line.split(", "))]  # fmt: skip
+    assert len(headings) >= 11
+    assert [heading.strip() for heading in headings if heading.strip() not in named] == []
+    shown = re.findall(r"!\[[^]]+\]\((pictures/report-[a-z]+\.png)\)", text)
+    assert sorted(shown) == sorted(
+        path.relative_to(DOCS).as_posix() for path in (DOCS / "pictures").glob("report-*.png")
+    )
+    assert all((DOCS / picture).stat().st_size < 120_000 for picture in shown)

@@ -127,6 +127,8 @@ def _checked(field: Field, value: Any) -> Any:
             return AUTO
         if field.default is None:
             return None
+        if value == AUTO and field.kind is str:  # the settings know whether they have it
+            return AUTO
     elif field.kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     elif hasattr(value, "item") and not isinstance(value, str | int | float):  # of NumPy

@@ -211,7 +211,7 @@ def figures_of(machine: Machine) -> Figures:
     totals = totals_section(machine, {})
     return Figures(
         hardware.target, hardware.pes, hardware.cell_units, hardware.overlaps,
-        "onchip" if machine.on_chip else "stream",
+        "onchip" if machine.on_chip else "stream", hardware.dataflow,
         timeline["cycles_per_step"], timeline["bound_per_step"], timeline["stall_cycles"],
         timeline["microseconds_per_step"], timeline["steps_per_second"],
         totals["nonzeros"], sum(totals["bits"].values()),

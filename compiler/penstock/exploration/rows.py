@@ -48,6 +48,7 @@ class Figures(msgspec.Struct, frozen=True, tag="figures"):
     elements_per_cycle: int
     overlap: bool
     weight_storage: str
+    dataflow: str
     cycles_per_step: int
     bound_per_step: int
     stall_cycles: int

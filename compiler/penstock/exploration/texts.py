@@ -7,7 +7,7 @@ from penstock.exploration.result import Exploration, Found
 from penstock.machine.resources import NAMES
 from penstock.report.text import number, percent, significant
 
-CHOSEN = ("pes", "elements_per_cycle", "overlap", "weight_storage")
+CHOSEN = ("pes", "elements_per_cycle", "overlap", "weight_storage", "dataflow")
 """Settings of which the compiler's choice is known."""
 LARGE_US = 100.0
 """From here on, a time needs no second decimal."""

@@ -21,7 +21,7 @@ def as_values(found: Exploration) -> dict[str, Any]:
     state: front; dominated (another is nowhere worse and somewhere better); misses (a constraint:
     time, fit, error, loss); does not fit; refused (by the compiler, in its words). figures (null
     where nothing was scheduled) as in report.json: part, pes, elements_per_cycle, overlap,
-    weight_storage (as given or chosen), cycles_per_step, bound_per_step, stall_cycles,
+    weight_storage, dataflow (as given or chosen), cycles_per_step, bound_per_step, stall_cycles,
     microseconds_per_step, steps_per_second, nonzeros, stored_bits (of the weight files),
     bits_per_nonzero, resources {name: {used, total, limit, verdict}}, verdict, fullest (the
     resource nearest to its limit), share (of that limit), is_estimate (true: an outline was enough
@@ -66,7 +66,8 @@ def _figures(figures: Figures) -> dict[str, Any]:
     return {
         "part": figures.part, "pes": figures.pes,
         "elements_per_cycle": figures.elements_per_cycle, "overlap": figures.overlap,
-        "weight_storage": figures.weight_storage, "cycles_per_step": figures.cycles_per_step,
+        "weight_storage": figures.weight_storage, "dataflow": figures.dataflow,
+        "cycles_per_step": figures.cycles_per_step,
         "bound_per_step": figures.bound_per_step, "stall_cycles": figures.stall_cycles,
         "microseconds_per_step": figures.microseconds_per_step,
         "steps_per_second": figures.steps_per_second, "nonzeros": figures.nonzeros,

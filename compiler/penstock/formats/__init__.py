@@ -11,7 +11,7 @@ chooses among formats by price. Its folder ``templates/hls/formats/<name>/`` hol
 
 The struct of a word and its unpacking are the same for every format: they follow from ``fields``.
 
-There are two:
+There are three:
 
 * **The gap code** (``gap``), for PEs in lock step: an entry says how far it is from the last.
 * **The relative index** (``relative``; Han et al. 2017), for the broadcast dataflow: an entry says
@@ -21,25 +21,17 @@ There are two:
   Skipping columns (temporal sparsity) needs true pointers: a second struct, (columns, pes), that
   ``pack_words`` packs in front of the words as it packs any ``Entries``; the format then gives its
   fields as well, and ``Manifest.beat_offsets`` adds its beats.
-
-What comes next was designed for as follows.
-
-**Bank-balanced** (Cao et al. 2019: each row has k non-zeros in each of B banks of columns). The PEs
-are R rows by B banks: PE = r * B + b. The rows' layout is one of R owners in place of ``pes``;
-``place`` takes the PE from it and from the column's bank, and counts position = (row of the owner)
-* bank width + column of the bank, since words follow the rows. ``fields``: weight and column of the
-bank; the row follows from the number of the word, k to a row (a parameter of the phase, and its
-only table). ``waste`` knows rows with fewer than k ("unbalanced") and no padding. There is no
-accumulator memory, so ``prove`` finds no distance but demands at most k of each row and bank. It
-replaces all of ``spmv_group`` and ``take`` (an adder tree over the B PEs of a row), and the copies
-of the activation memory: that is another dataflow, and the place to divide ``pe_array.h.j2``.
+* **The bank-balanced code** (``bank``; Cao et al. 2019), for the bank dataflow: an entry says where
+  its weight's activation is in the bank that its multiplier reads. It needs no PE's templates: its
+  multipliers are the kernel's own.
 """
 
+from penstock.formats.bank import Bank
 from penstock.formats.gap import Gap
 from penstock.formats.layout import Layout
 from penstock.formats.phase import PhaseCode
 from penstock.formats.protocol import Entries, Field, Format, NonZeros
 from penstock.formats.relative import Relative
 
-__all__ = ["Entries", "Field", "Format", "Gap", "Layout", "NonZeros", "PhaseCode",
+__all__ = ["Bank", "Entries", "Field", "Format", "Gap", "Layout", "NonZeros", "PhaseCode",
            "Relative"]  # fmt: skip

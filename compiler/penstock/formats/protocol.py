@@ -107,6 +107,9 @@ class Format(Protocol):
     def fields(self, weight_bits: int) -> tuple[Field, ...]:
         """The fields of an entry, lowest bits first; the first is ``weight``."""
 
+    def owners(self, phase: PhaseCode, pes: int) -> int:
+        """Elements whose rows are summed side by side: neighbours in position."""
+
     def place(
         self, phase: PhaseCode, layouts: Mapping[str, Layout], pes: int, matrices: Matrices
     ) -> NonZeros:

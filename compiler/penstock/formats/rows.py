@@ -39,6 +39,10 @@ class OwnedRows:
 
     __slots__ = ()
 
+    def owners(self, phase: PhaseCode, pes: int) -> int:
+        """See ``Format``: every PE owns an element of each slot."""
+        return pes
+
     def place(
         self, phase: PhaseCode, layouts: Mapping[str, Layout], pes: int, matrices: Matrices
     ) -> NonZeros:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.ir import Graph, Node
-from penstock.machine import broadcast, logic, operands, sums
+from penstock.machine import banks, broadcast, logic, operands, sums
 from penstock.machine.logic import Logic, total
 from penstock.machine.machine import Machine
 from penstock.machine.units import Action, Unit
@@ -58,6 +58,11 @@ class PeShape:
 
 def blocks(machine: Machine) -> tuple[Block, ...]:
     """Every block, in the order of the data."""
+    if machine.programs:
+        return (
+            *ports(machine), unpackers(machine), *of_banks(machine), *cell_units(machine),
+            *packers(machine), streams(machine), control(machine),
+        )  # fmt: skip
     return (
         *ports(machine),
         unpackers(machine),
@@ -70,6 +75,25 @@ def blocks(machine: Machine) -> tuple[Block, ...]:
         streams(machine),
         activations(machine),
         control(machine),
+    )
+
+
+def of_banks(machine: Machine) -> tuple[Block, ...]:
+    """The multipliers of the bank dataflow, the sums of rows, what is written, the program."""
+    hardware, codes = machine.hardware, [product.code for product in machine.plan.products]
+    fields = {field.name: field.bits for code in codes for field in code.fields}
+    aligns = {shift for phase in machine.products for row in phase.aligns for shift in row}
+    parts = 1 + max(cycle.part for own in machine.programs.values() for cycle in own.cycles)
+    each = banks.multiplier(
+        fields["weight"], machine.activation_bits, machine.accumulator_bits, hardware.lanes,
+        len(machine.kept.activations.regions), len(aligns), fields["index"],
+    )  # fmt: skip
+    of_row = banks.sums(machine.accumulator_bits, parts, hardware.lanes)
+    return (
+        Block("multipliers", hardware.pes, each),
+        Block("sums of rows", hardware.shape[0], of_row),
+        Block("activation memory", 1, banks.writes(machine)),
+        Block("program", 1, banks.program(machine)),
     )
 
 

@@ -16,6 +16,7 @@ from penstock.errors import PenstockError
 from penstock.ir import Graph
 from penstock.machine import reasons
 from penstock.machine.candidates import (
+    WITHIN,
     Candidate,
     counts,
     explore,
@@ -23,6 +24,7 @@ from penstock.machine.candidates import (
     of_count,
     preferred,
 )
+from penstock.machine.choose_banks import in_banks
 from penstock.machine.machine import Machine, describe, io_bits
 from penstock.machine.resources import Verdict
 from penstock.schedule import Schedule, schedule
@@ -32,6 +34,7 @@ from penstock.settings import Hardware
 
 WIDEST_PORT = 512
 ESE_PES = 32
+AUTO = "auto"
 MOST_UNNAMED = 32
 """PEs where no device was named."""
 
@@ -47,7 +50,12 @@ def choose(
     balanced_for: PEs that are taken if none are given and they fit. plan: makes the schedules.
     Raises PenstockError for what can't be built, and if PEs are left open and no number fits.
     """
+    if hardware.dataflow == AUTO:
+        return _best_dataflow(graph, hardware, balanced_for, plan)
     hardware, notes = wide_enough(graph, hardware)
+    if hardware.is_bank:
+        machine, more = in_banks(graph, hardware)
+        return machine, [*notes, *more]
     if hardware.is_broadcast:
         machine, more = _broadcast(graph, hardware, balanced_for, plan)
         return machine, [*notes, *more]
@@ -67,6 +75,30 @@ def choose(
     machine, more, best, found = _scheduled(outline, hardware, most, plan)
     why = reasons.why_no_more(outline, hardware, best, found, most)
     return machine, [*notes, reasons.what(best, hardware, why), *more]
+
+
+def _best_dataflow(
+    graph: Graph, hardware: Hardware, balanced_for: int | None, plan: Plan
+) -> tuple[Machine, list[str]]:
+    """Gather or bank: what fits before what may not, then the faster; of about equals, gather."""
+    found: dict[str, tuple[Machine, list[str]]] = {}
+    refused: dict[str, PenstockError] = {}
+    for dataflow in ("gather", "bank"):
+        try:
+            found[dataflow] = choose(
+                graph, replace(hardware, dataflow=dataflow), balanced_for, plan
+            )
+        except PenstockError as error:
+            refused[dataflow] = error
+    if not found:
+        raise refused["gather"]
+    both = {dataflow: Candidate(machine) for dataflow, (machine, _) in found.items()}
+    best = max(both, key=lambda name: (both[name].room, -both[name].cycles, name == "gather"))
+    if len(both) == 2 and both["gather"].room == both["bank"].room:
+        is_worth_it = both["bank"].cycles < (1 - WITHIN) * both["gather"].cycles
+        best = "bank" if is_worth_it else "gather"
+    machine, notes = found[best]
+    return machine, [reasons.dataflow(best, both, refused), *notes]
 
 
 def _broadcast(

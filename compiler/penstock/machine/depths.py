@@ -29,6 +29,14 @@ PARTS_INTERVAL = 2
 ADDER_TREE_CYCLES = 3
 """Selecting the PE (1), reading its sums and leaving zeros (1), beside one cycle for each level of
 the tree, and bringing what comes out to all copies of the memory (1)."""
+BANK_DEPTH = 7
+"""From a word's activations to what can be read of a unit that takes its sums, beside the adder
+tree and the unit: activation (1), product (3), sum of a turn (1), chosen (1), written to all copies
+(1)."""
+PROGRAM_DEPTH = 4
+"""In front of it: the program (2), word and address (2)."""
+MOVE_DEPTH = 2
+"""A frame or a state that takes effect: read (1), written to all copies (1)."""
 STREAM_DEPTH = 3
 """A value from one stream to another through shifts and selections: read, shift, write."""
 READ_LATENCY = 100

@@ -136,7 +136,7 @@ def _parameters(machine: Machine) -> Iterator[Loop]:
 
 
 def _state_in(machine: Machine) -> Iterator[Loop]:
-    if not machine.hardware.overlaps:
+    if machine.hardware.dataflow != "bank" and not machine.hardware.overlaps:
         yield Loop("clear_slots", "", Process.COMPUTE, When.RELOAD, machine.rows.depth)
     states, units = machine.kept.states, machine.hardware.cell_units
     positions = sum(state.positions for state in states)
@@ -160,6 +160,10 @@ def _steps(machine: Machine) -> Iterator[Loop]:
         when = When.CALL if machine.is_once(sweep) else When.STEP
         return Loop(kind, subject, Process.COMPUTE, when, iterations * copies, copies=copies)
 
+    if machine.programs:
+        for sweep, program in machine.programs.items():
+            yield loop("cycles", f"sweep {sweep}", sweep, len(program.cycles))
+        return
     for load in machine.loads:
         yield loop("load", f"{load.vector}@{load.sweep}", load.sweep, load.positions // units)
     for sweep, runs in machine.runs.items():

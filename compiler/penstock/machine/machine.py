@@ -25,10 +25,11 @@ from penstock.machine.memories import (
     copy_pes,
     memories,
 )
-from penstock.machine.order import Order, issue_order
+from penstock.machine.order import Order, issue_order, program_order
 from penstock.machine.parts import Parts, parts
 from penstock.machine.phases import Load, Phase, loads, phases
 from penstock.machine.ports import Port, group, kernel_ports, most_weight_ports
+from penstock.machine.program import Program, programs
 from penstock.machine.runs import (
     RUN_CYCLES,
     Run,
@@ -76,7 +77,8 @@ class Machine:
     results: the vectors of the output in the order in which they arrive; output_order: of each
     element of the output, its place among them; result_chunk: elements that leave in one cycle.
     on_chip: the weights stay in memories of the groups, and are loaded with the parameters;
-    copy_pes: PEs that read one copy of the activation memory.
+    copy_pes: PEs that read one copy of the activation memory. programs: of every sweep, what its
+    pipeline does, in the bank dataflow.
     """
 
     graph: Graph
@@ -97,6 +99,7 @@ class Machine:
     result_chunk: int
     on_chip: bool
     copy_pes: int
+    programs: dict[int, Program]
 
     @property
     def hardware(self) -> Hardware:
@@ -271,6 +274,18 @@ class Machine:
         return self.groups.in_arrays(max(product.code.siblings for product in self.plan.products))
 
     @property
+    def regions_read(self) -> tuple[int, ...]:
+        """Of each product phase, the region that its words gather from, in the bank dataflow."""
+        if not self.programs:
+            return ()
+        found = []
+        for phase in self.products:
+            segment = self.kept.segment(phase.sweep, phase.nodes.operands[0])
+            assert segment is not None
+            found.append(self.kept.activations.region_of(segment))
+        return tuple(found)
+
+    @property
     def shared_banks(self) -> int:
         """Accumulator banks that hold parts of shared rows, in any phase."""
         return max((p.code.banks for p in self.plan.products if p.code.shared), default=0)
@@ -339,14 +354,16 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     kept = store(graph, plan, beats)
     others = len(kernel_ports(graph, plan, beats, 0, 0, kept.states))
     groups = group(
-        plan.products, hardware.pes, hardware.beat_bits, hardware.cell_units, on_chip,
+        plan.products, hardware.pes, hardware.beat_bits,
+        1 if hardware.is_bank else hardware.cell_units, on_chip,
         most_weight_ports(hardware.device.memory, others),
     )  # fmt: skip
     stages, frames = phases(kept), loads(kept)
     runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.beat_bits)
     rows = accumulator_rows(kept, runs)
     shared = copy_pes(kept, [stage.unit for stage in stages])
-    order = issue_order(
+    found = programs(kept, stages, frames) if hardware.is_bank else {}
+    order = program_order(graph, found, stages) if found else issue_order(
         graph, [*frames], [*stages], kept.states, runs, hardware.overlaps,
         rows.depth + COPY_DEPTH + LOOP_CYCLES, hardware.cell_units,
         RUN_CYCLES + BROADCAST_DEPTH * hardware.is_broadcast,
@@ -371,7 +388,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
             kept, groups, beats, between, ports, positions, chunk, rows,
             sum(run.words for run in in_file) if on_chip else 0, shared,
         ),
-        results, output_order, chunk, on_chip, shared,
+        results, output_order, chunk, on_chip, shared, found,
     )  # fmt: skip
     return fitted(machine)
 

@@ -21,6 +21,8 @@ from penstock.packing.vectors import Ports
 
 LUTRAM_DEPTH = 64
 """Memories no deeper than this stand in LUTs."""
+BANK_LUTRAM_DEPTH = 256
+"""The same where each multiplier has its own: block RAMs are too few."""
 URAM_DEPTH = 2048
 """Memories no shallower than this stand in URAM, where the device has any: 4,096 x 72 bits."""
 
@@ -148,6 +150,9 @@ def _of_the_array(
 ) -> Iterator[Memory]:
     """The activation memory's copies, in cyclic banks; each PE's accumulators."""
     plan, hardware = kept.plan, kept.plan.hardware
+    if hardware.banks is not None:
+        yield from _of_regions(kept, hardware.banks)
+        return
     copies = 1 if hardware.is_broadcast else groups.groups * -(-groups.group_pes // shared)
     if hardware.overlaps:
         copied = hardware.copied_elements
@@ -180,6 +185,22 @@ def _of_the_array(
                          positions // hardware.cell_units,
                          activation_bits(kept) * hardware.lanes * hardware.cell_units,
                          impl=impl_of(positions // hardware.cell_units))  # fmt: skip
+
+
+def _of_regions(kept: Storage, banks: int) -> Iterator[Memory]:
+    """Of each region of the activation memory, a memory for every multiplier."""
+    hardware = kept.plan.hardware
+    for number, region in enumerate(kept.activations.regions):
+        depth = max(
+            kept.activations.base[name] + kept.plan.positions(kept.source_of(name))
+            for name in region
+        )
+        depth = -(-depth // banks)
+        yield Memory(
+            f"activation memory {number}", "activations", hardware.pes, depth,
+            activation_bits(kept) * hardware.lanes,
+            impl="lutram" if depth <= BANK_LUTRAM_DEPTH else "bram",
+        )  # fmt: skip
 
 
 def _of_vectors(

@@ -13,6 +13,7 @@ from enum import StrEnum
 from penstock.ir import Direction, Graph
 from penstock.machine.depths import CALL_CYCLES, COPY_DEPTH, DRAIN_DEPTH, LOOP_CYCLES
 from penstock.machine.phases import Load, Phase
+from penstock.machine.program import Program
 from penstock.machine.runs import Run, SweepRuns
 from penstock.machine.states import State
 
@@ -27,6 +28,8 @@ class Work(StrEnum):
     CELLS = "cells"  # the element-wise unit over a phase's rows
     COMMIT = "commit"  # a deferred state's new value takes effect
     CLEAR = "clear"  # the accumulators
+    PROGRAM = "program"  # a step of a sweep in one pipeline
+    DRAIN_PIPELINE = "end of pipeline"  # behind the last step
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Order:
     def idle_cycles(self) -> int:
         """Cycles of a step behind its last product and before its first one."""
         spans = self.of_step
-        busy = [index for index, one in enumerate(spans) if one.work is Work.SPMV]
+        busy = [n for n, one in enumerate(spans) if one.work in (Work.SPMV, Work.PROGRAM)]
         if not busy:
             return 0
         return max(_length(spans[: busy[0]]) + _length(spans) - _length(spans[: busy[-1] + 1]), 0)
@@ -159,6 +162,21 @@ def issue_order(
             if state.is_deferred and graph[state.read].sweep == sweep:
                 cycles = state.positions // per_cycle + COPY_DEPTH + LOOP_CYCLES
                 writer.issue(Work.COMMIT, state.name, sweep, cycles)
+    once = {index for index, way in enumerate(graph.sweeps) if way is Direction.ONCE}
+    return Order(tuple(writer.issues), frozenset(once))
+
+
+def program_order(
+    graph: Graph, programs: dict[int, Program], phases: Iterable[Phase]
+) -> Order:  # fmt: skip
+    """Sweep after sweep: its program in every step, then what is left in the pipeline."""
+    writer = _Writer(0)
+    for sweep, program in programs.items():
+        mine = [phase.product for phase in phases if phase.sweep == sweep]
+        bound = sum(product.bound for product in mine if product is not None)
+        ends = program.depth + LOOP_CYCLES + CALL_CYCLES
+        writer.issue(Work.DRAIN_PIPELINE, f"sweep {sweep}", sweep, ends, first=True)
+        writer.issue(Work.PROGRAM, f"sweep {sweep}", sweep, len(program.cycles), bound)
     once = {index for index, way in enumerate(graph.sweeps) if way is Direction.ONCE}
     return Order(tuple(writer.issues), frozenset(once))
 

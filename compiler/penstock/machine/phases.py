@@ -8,8 +8,10 @@ from penstock.machine import arrays
 from penstock.machine.arrays import Array
 from penstock.machine.depths import (
     ADDER_TREE_CYCLES,
+    BANK_DEPTH,
     CALL_CYCLES,
     LOOP_CYCLES,
+    MOVE_DEPTH,
     PARTS_DEPTH,
     PARTS_INTERVAL,
 )
@@ -156,18 +158,21 @@ def phases(kept: Storage) -> tuple[Phase, ...]:
         positions = plan.positions((*nodes.nodes, *nodes.results)[0])
         unit = build_unit(kept, nodes, positions // plan.hardware.pes)
         if nodes.name not in products:
-            depth = unit.depth + ADDER_TREE_CYCLES
+            depth = unit.depth + (MOVE_DEPTH if plan.hardware.is_bank else ADDER_TREE_CYCLES)
             interval = _interval(kept, unit)
             found.append(Phase(index, nodes, None, unit, positions, per_cycle, interval, depth))
             continue
         number = products[nodes.name]
         product = plan.products[number]
         levels = product.code.ways.bit_length() - 1
+        depth = unit.depth + levels + ADDER_TREE_CYCLES
+        if plan.hardware.is_bank:
+            depth = unit.depth + tree_levels(plan.hardware.shape[1]) + BANK_DEPTH
         ends, bases = _columns(kept, nodes)
         found.append(
             Phase(
                 index, nodes, product, unit, positions, per_cycle, _interval(kept, unit),
-                unit.depth + levels + ADDER_TREE_CYCLES, _aligns(kept, nodes), ends, bases,
+                depth, _aligns(kept, nodes), ends, bases,
             )
         )  # fmt: skip
     return tuple(found)
@@ -194,10 +199,11 @@ def _aligns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], ...]:
 
 def _columns(kept: Storage, nodes: PhaseNodes) -> tuple[tuple[int, ...], tuple[int, ...]]:
     ends, bases, column = [], [], 0
+    banks = kept.plan.hardware.shape[1]
     for source in nodes.operands:
         segment = kept.segment(nodes.sweep, source)
         assert segment is not None, f"{source} is gathered, and has no segment"
-        bases.append(kept.activations.base[segment] - column)
-        column += kept.plan.layout(source).columns
+        bases.append(kept.activations.base[segment] // banks - column)
+        column += -(-kept.plan.layout(source).columns // banks)
         ends.append(column)
     return tuple(ends), tuple(bases)

@@ -73,6 +73,48 @@ def broadcast(pes: int, usual: int, larger: list[Candidate]) -> str:
     return f"for the broadcast dataflow, the compiler chose {_pes(pes)}: {why}"
 
 
+def dataflow(
+    best: str, both: dict[str, Candidate], refused: dict[str, PenstockError]
+) -> str:  # fmt: skip
+    """Why this dataflow and not the other."""
+    told = {name: _costs(one) for name, one in both.items()}
+    told |= {name: f"{name} is refused: {error.what}" for name, error in refused.items()}
+    other = "gather" if best == "bank" else "bank"
+    return f"the compiler chose the dataflow {best}: {told[best]}; {told[other]}"
+
+
+def _costs(found: Candidate) -> str:
+    verdict = {Verdict.FITS: "fits", Verdict.UNSURE: "may fit"}.get(found.verdict, "does not fit")
+    dataflow = found.machine.hardware.dataflow
+    dsp = found.resources.fits["dsp"].used
+    return f"{dataflow} takes {found.step:,} cycles a step on {dsp:,} multipliers and {verdict}"
+
+
+def banks(chosen: Candidate, asked: Hardware, found: list[Candidate]) -> str:
+    """``for u55c, the compiler chose 64 rows of 16 banks, weights on chip: why``."""
+    hardware = chosen.machine.hardware
+    more = [one for one in found if one.pes > chosen.pes]
+    fitting = [one.cycles for one in more if one.verdict is Verdict.FITS]
+    if fitting:
+        saved = 1 - min(fitting) / chosen.cycles
+        saves = (
+            f"would save {_percent(saved, 1)} of the time at most" if saved > 0 else "save no time"
+        )
+        why = f"more {saves}, and must save {_percent(WITHIN, 0)}"
+    elif more:
+        nearest = min(more, key=attrgetter("most_share"))
+        shape = nearest.machine.hardware
+        why = f"{shape.rows} rows of {shape.banks} banks would not fit with room; "
+        why += _shortage(nearest)
+    else:
+        why = "no more are tried"
+    place = "on chip" if chosen.machine.on_chip else "streamed"
+    return (
+        f"for {_device(asked)}, the compiler chose {hardware.rows} rows of {hardware.banks} banks, "
+        f"{_units(hardware.cell_units)}, weights {place}: {why}"
+    )
+
+
 def too_large(machine: Machine) -> str:
     """Why what is chosen by default was not."""
     units, overlap = machine.hardware.cell_units, "with" if machine.hardware.overlaps else "without"

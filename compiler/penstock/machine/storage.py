@@ -66,6 +66,13 @@ class Storage:
         """The array of ``kept`` that holds a node's value, if there is one."""
         return next((array for array in kept if array.name == node.name), None)
 
+    def source_of(self, segment: str) -> str:
+        """A vector that is gathered from a segment."""
+        return next(
+            source for phase in self.plan.phases for source in phase.operands
+            if self.segment(phase.sweep, source) == segment
+        )  # fmt: skip
+
     def packets(self) -> dict[str, int]:
         """Segments of the activation memory -> positions: each is written from packets."""
         found: dict[str, int] = {}
@@ -90,7 +97,7 @@ class Storage:
 
 def store(graph: Graph, plan: Schedule, ports: Ports) -> Storage:
     """Decide where every vector is kept."""
-    deferred = deferred_states(graph, plan.phases)
+    deferred = deferred_states(graph, plan.phases, plan.hardware.is_bank)
     memory = allocate(graph, plan, deferred)
 
     def kept(role: Role, nodes: list[Node]) -> tuple[Array, ...]:
@@ -123,7 +130,8 @@ def _states(
             State(
                 name, node.name, node.tensor.type, layout, first, ports.beats(layout.positions),
                 # A word holds every lane, and lanes without the step keep what they have.
-                has_array=is_read_by_units or not is_gathered or plan.hardware.lanes > 1,
+                has_array=is_read_by_units or not is_gathered or plan.hardware.lanes > 1
+                or plan.hardware.is_bank,
                 segment=name if is_gathered else None,
                 is_deferred=name in deferred,
             )

@@ -10,6 +10,12 @@ from penstock.bounds import MOST_PARTITIONS
 from penstock.fixed import IntArray
 
 
+def in_blocks(count: int, memories: int) -> list[range]:
+    """So many parts of so many memories each, in arrays that tools take: the parts of each."""
+    size = max(MOST_PARTITIONS // memories, 1)
+    return [range(first, min(first + size, count)) for first in range(0, count, size)]
+
+
 @dataclass(frozen=True)
 class PeGroups:
     """PEs in groups, each with its own weight port, word stream and loop.
@@ -40,10 +46,7 @@ class PeGroups:
 
         One array for all groups, if that is not cut into more memories than tools take.
         """
-        size = max(MOST_PARTITIONS // (self.group_pes * memories), 1)
-        return [
-            range(first, min(first + size, self.groups)) for first in range(0, self.groups, size)
-        ]
+        return in_blocks(self.groups, self.group_pes * memories)
 
     def members(self, group: int) -> IntArray:
         """The PEs of a group, in the order of their entries in its words.  -> (group_pes)"""

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from penstock.formats import Entries, Layout, PhaseCode, Relative
+from penstock.formats import Bank, Entries, Layout, PhaseCode, Relative
 from penstock.formats.protocol import Matrices
 from penstock.packing.groups import PeGroups
 from penstock.packing.schema import (
@@ -77,7 +77,10 @@ class Manifest:
     @property
     def pe_groups(self) -> PeGroups:
         """Which PEs are behind which port."""
-        return PeGroups(self.groups, self.group_pes, self.kernel.elements_per_cycle)
+        is_bank = isinstance(self.phases[0].format, Bank)
+        return PeGroups(
+            self.groups, self.group_pes, 1 if is_bank else self.kernel.elements_per_cycle
+        )
 
     @property
     def queue_depth(self) -> int | None:

@@ -15,8 +15,16 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from penstock.bounds import LANE_CHOICES, MAX_CELL_UNITS, MAX_LENGTH, MAX_PES, MAX_STEPS
+from penstock.bounds import (
+    LANE_CHOICES,
+    MAX_CELL_UNITS,
+    MAX_LENGTH,
+    MAX_MULTIPLIERS,
+    MAX_STEPS,
+)
+from penstock.formats import Bank
 from penstock.formats.known import AnyFormat
+from penstock.formats.phase import siblings_of
 
 SCHEMA: Final = 3
 MAX_WORDS = 1 << 31
@@ -46,7 +54,7 @@ class PhaseFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gathers: Annotated[tuple[tuple[Operand, ...], ...], Meta(min_length=1, max_length=16)]
     weight_bits: Annotated[int, Meta(ge=1, le=18)]
     format: AnyFormat
-    banks: Literal[4, 8, 16]
+    banks: Literal[0, 4, 8, 16]
     words: Annotated[int, Meta(ge=1, le=MAX_WORDS)]
     starts: Annotated[tuple[Base, ...], Meta(max_length=1 << 10)]
     packet: Annotated[int, Meta(ge=0, le=MAX_CELL_UNITS)]
@@ -81,6 +89,33 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input_exponents: Annotated[tuple[Exponent, ...], Meta(max_length=MAX_LENGTH)]
 
 
+MOST_CYCLES = 1 << 24
+Column = Annotated[tuple[Annotated[int, Meta(ge=0, le=MAX_LENGTH)], ...],
+                   Meta(min_length=1, max_length=MOST_CYCLES)]  # fmt: skip
+
+
+class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the pipeline of a sweep does in each cycle of a step; see ``machine.program``.
+
+    phase: 1 + the number of the phase whose word is multiplied; ends: it is the last of its turn;
+    acting: 1 + the number of the unit that takes sums, of those of the sweep, part: which of the
+    turn's; move: 1 + the number of what comes in or takes effect; index: of which elements, as many
+    as there are cell units; 0 for nothing. units, moves: the segments that each of them writes.
+    promises: of each region and array, the cycles between a write and the first read of it that the
+    kernel promises the synthesis tool.
+    """
+
+    phase: Column
+    ends: Column
+    acting: Column
+    part: Column
+    move: Column
+    index: Column
+    units: tuple[tuple[Name, ...], ...]
+    moves: tuple[tuple[Name, ...], ...]
+    promises: dict[Name, Annotated[int, Meta(ge=1, le=1 << 16)]]
+
+
 class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the kernel is built with that follows neither from the graph nor from the weights.
 
@@ -92,7 +127,8 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vectors of the output, in the order in which they arrive. accumulator_rows: of each PE;
     first_rows: where those of each phase begin. runs, if any overlap: name -> its phase, first
     word, words, packets, the place of the first packet, cycles before the first word, and which of
-    the kept places it goes on from.
+    the kept places it goes on from. regions: segments that share memories, where each multiplier
+    has its own; reads: which of them the words of each phase do; programs: of each sweep there.
     """
 
     hazard_distance: Annotated[int, Meta(ge=2, le=16)]
@@ -108,6 +144,9 @@ class KernelChoices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accumulator_rows: Length
     first_rows: tuple[Address, ...]
     runs: dict[Name, Annotated[tuple[Address, ...], Meta(min_length=7, max_length=7)]]
+    regions: tuple[tuple[Name, ...], ...] = ()
+    reads: tuple[Annotated[int, Meta(ge=0, lt=1 << 10)], ...] = ()
+    programs: tuple[ProgramFields, ...] = ()
 
 
 class When(StrEnum):
@@ -145,8 +184,8 @@ class ManifestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; see ``manifest.Manifest``."""
 
     schema: Literal[3]
-    pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
-    group_pes: Annotated[int, Meta(ge=1, le=MAX_PES)]
+    pes: Annotated[int, Meta(ge=1, le=MAX_MULTIPLIERS)]
+    group_pes: Annotated[int, Meta(ge=1, le=MAX_MULTIPLIERS)]
     port_bits: Annotated[int, Meta(ge=64, le=512)]
     weights: Literal["stream", "onchip"]
     entry: str
@@ -215,7 +254,7 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
     known = {name: len(order) for name, order in fields.layouts.items()}
     return {
         f"the rows of phase {phase.name} are not those of its layout": (
-            known.get(phase.rows) == phase.rows_per_pe * fields.pes
+            known.get(phase.rows) == phase.rows_per_pe * _owners(fields, phase)
         ),
         f"the operands of phase {phase.name} are not those of their layouts": all(
             name in known and _columns(fields.layouts[name]) == count
@@ -226,7 +265,7 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
             and set(phase.shared) <= set(fields.layouts.get(phase.rows, ()))
         ),
         f"phase {phase.name} has more accumulators than a vector elements": (
-            (phase.rows_per_pe + len(phase.shared)) * fields.pes <= MAX_LENGTH
+            (phase.rows_per_pe + len(phase.shared)) * _owners(fields, phase) <= MAX_LENGTH
         ),
         f"the starts of phase {phase.name} are not those of its operands, in their order": (
             not phase.starts
@@ -236,12 +275,28 @@ def _phase_claims(fields: ManifestFields, phase: PhaseFields) -> dict[str, bool]
                 and sorted(phase.starts) == list(phase.starts)
             )
         ),
-        f"phase {phase.name} has more matrices than banks": len(phase.matvecs) <= phase.banks,
+        f"phase {phase.name} has more matrices than banks": (
+            len(phase.matvecs) <= phase.banks or isinstance(phase.format, Bank)
+        ),
+        f"phase {phase.name} has accumulators where there are none, or none where there are": (
+            (phase.banks == 0) == isinstance(phase.format, Bank)
+        ),
+        f"the multipliers of phase {phase.name} are not the kernel's": (
+            not isinstance(phase.format, Bank)
+            or phase.format.rows * phase.format.banks == fields.pes
+        ),
         f"a product of phase {phase.name} gathers what is no operand": (
             len(phase.gathers) == len(phase.matvecs)
             and all(0 <= k < len(phase.operands) for own in phase.gathers for k in own)
         ),
     }
+
+
+def _owners(fields: ManifestFields, phase: PhaseFields) -> int:
+    """See ``Format.owners``."""
+    form = phase.format
+    siblings = siblings_of(len(phase.matvecs))
+    return max(form.rows // siblings, 1) if isinstance(form, Bank) else fields.pes
 
 
 def _covers(fields: ManifestFields, phase: int) -> bool:

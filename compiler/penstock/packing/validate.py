@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from penstock.formats import PhaseCode
+from penstock.formats import Bank, PhaseCode
 from penstock.formats.rows import CHAIN_DISTANCE
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
 from penstock.packing.manifest import Manifest, unpack_phase
+from penstock.packing.programs import prove_programs
 
 BANKS = (4, 8, 16)
 
@@ -56,6 +57,8 @@ def validate(graph: Graph, manifest: Manifest, files: list[bytes], hazard_distan
         weights += len(nonzeros.pe)
         words += phase.words
     _validate_packets(manifest)
+    if any(isinstance(phase.format, Bank) for phase in manifest.phases):
+        prove_programs(manifest, files)
     read = [name for node in graph.of_kind("matvec") for name in node.inputs[1::2]]
     if sorted(covered) != sorted(read):
         raise AssertionError("a matrix is not packed, or packed more often than it is read")
@@ -110,8 +113,15 @@ def _validate_packets(manifest: Manifest) -> None:
 def _validate_phase(graph: Graph, manifest: Manifest, phase: PhaseCode) -> None:
     """The phase's code describes the products that the graph has, as the kernel computes them."""
     rows = manifest.layouts[phase.rows]
-    _demand(phase.banks in BANKS and phase.siblings <= phase.banks, phase.name, "impossible banks")
-    _demand(rows.positions == phase.rows_per_pe * manifest.pes, phase.name, "rows are misplaced")
+    form = phase.format
+    if isinstance(form, Bank):
+        is_whole = form.rows * form.banks == manifest.pes and form.rows % phase.siblings == 0
+        _demand(is_whole and phase.banks == 0, phase.name, "impossible rows and banks")
+    else:
+        is_possible = phase.banks in BANKS and phase.siblings <= phase.banks
+        _demand(is_possible, phase.name, "impossible banks")
+    owners = form.owners(phase, manifest.pes)
+    _demand(rows.positions == phase.rows_per_pe * owners, phase.name, "rows are misplaced")
     ascends = all(row < following for row, following in pairwise(phase.shared))
     is_there = set(phase.shared) <= set(range(rows.length))
     _demand(ascends and is_there, phase.name, "the shared rows are not rows, each once")

@@ -98,11 +98,12 @@ def _tensor(one: TensorError) -> dict[str, Any]:
     return {
         "name": one.name, "type": str(one.type), **_figures(one.errors),
         "values": one.errors.count,
-        "histogram": None if one.histogram is None else _histogram(one.histogram),
+        "histogram": None if one.histogram is None else histogram_row(one.histogram),
     }  # fmt: skip
 
 
-def _histogram(found: Histogram) -> dict[str, Any]:
+def histogram_row(found: Histogram) -> dict[str, Any]:
+    """``lo`` and ``hi`` of the type, ``counts`` between them, ``below``, ``above``, ``peak``."""
     lo, hi = found.ends
     return {
         "lo": lo, "hi": hi, "counts": [int(count) for count in found.counts],

@@ -56,10 +56,14 @@ def _dense_size(layer: Layer) -> int:
 
 
 def tensors_section(machine: Machine) -> list[dict[str, Any]]:
-    """Every value of the graph: its type, and the interval that it provably never leaves."""
+    """Every value of the graph: its type, where it comes from, and the interval that it provably
+    never leaves."""
+    phase_of = {name: phase.name for phase in machine.phases for name in phase.nodes.nodes}
     return [
         {
             "name": node.name, "operation": node.op.kind, "sweep": node.sweep,
+            "phase": phase_of.get(node.name), "inputs": list(node.inputs),
+            "state": node.op.reads or node.op.writes,
             "shape": list(node.tensor.shape),
             "type": str(dtype), "rounding": dtype.rounding.name, "overflow": dtype.overflow.name,
             "lo": node.tensor.lo, "hi": node.tensor.hi,

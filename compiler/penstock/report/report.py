@@ -1,7 +1,7 @@
 """report.json: everything that the compiler found out about one network on one hardware.
 
 Plain JSON in a stable order; the same compile gives the same bytes. ``render_report`` makes
-report.html from it and from nothing else. Schema 3:
+report.html from it, and from pictures of the matrices. Schema 3:
 
 schema, penstock (version)
 network     name, inputs, outputs, input_exponents (k_j of each input, whose raw integer stands for
@@ -13,7 +13,9 @@ network     name, inputs, outputs, input_exponents (k_j of each input, whose raw
 hardware    the settings, with what the compiler chose in place of what was left open; chosen (the
             names of those); and what follows: queue_depth (null: no queues), groups, group_pes,
             banks
-tensors     every value: name, operation, sweep, shape, type (s16.12 = signed, 16 bits, 12 of them
+tensors     every value: name, operation, sweep, phase (that computes it; null: none), inputs (names
+            of what it reads, in the operation's order), state (that it reads or writes, or null),
+            shape, type (s16.12 = signed, 16 bits, 12 of them
             fraction), rounding, overflow (the modes of ap_fixed), proven raw interval lo..hi, the
             same as values value_lo..value_hi
 proof       accumulators [name, matrices, lo, hi, value_lo, value_hi, proven_width, chosen_width],
@@ -63,8 +65,13 @@ error       null without a float network; else, both compared on frames {source,
             to hi), below, above, peak} or null]; clipped {count, of}: values out of range, without
             tables' inputs; saturations [name, kind (input frame, value, table input), count, of,
             first_step]; warnings. Measured figures have four significant digits
+sparsity    of every matrix: name, phase, shape, nonzeros, density; by_row, by_column, by_pe {least,
+            mean, most, empty (how many have none)} non-zeros; shared_rows (whose non-zeros all PEs
+            share; they count for no PE in by_pe)
 quantization  [of (name in the model), columns of it, name, shape, type, step, peak, max_abs_error,
-            rms_error, snr_db, float_nonzeros, nonzeros]: dequantized minus float weights
+            rms_error, snr_db, float_nonzeros, nonzeros, histogram (as of error, of the float
+            non-zeros as they are stored, so times 2**e where rows have exponents)]: dequantized
+            minus float weights
 notes       sentences
 
 Utilizations, densities and shares are fractions of 1; a null ratio has nothing to divide by.
@@ -73,7 +80,7 @@ Utilizations, densities and shares are fractions of 1; a null ratio has nothing 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -88,6 +95,7 @@ from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
 from penstock.report.resources import fit_notes, resources_section
+from penstock.report.sparsity import Picture, placed_matrices, sparsity_section
 from penstock.report.timing import stream_notes, timeline_section, timing_notes
 from penstock.reported import SCHEMA
 from penstock.version import __version__
@@ -124,6 +132,7 @@ def build_report(
         "timeline": timeline,
         "resources": resources,
         "error": error_section(error),
+        "sparsity": sparsity_section(placed_matrices(machine)),
         "quantization": quantization_section(machine.graph, float_weights),
         "notes": [
             *notes,
@@ -150,9 +159,9 @@ def _hardware(machine: Machine, chosen: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def render_report(report: dict[str, Any]) -> dict[str, str]:
-    """File name -> text: report.json, and report.html for people."""
-    return {"report.json": f"{_json(report)}\n", "report.html": render_page(report)}
+def render_report(report: dict[str, Any], pictures: Mapping[str, Picture]) -> dict[str, str]:
+    """File name -> text: report.json, and report.html for people. pictures: of the matrices."""
+    return {"report.json": f"{_json(report)}\n", "report.html": render_page(report, pictures)}
 
 
 def _json(value: Any, indent: str = "") -> str:

@@ -1,38 +1,16 @@
-"""The page's tables, as text."""
+"""The page's tables of time, of what the PEs do, and of the network."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.ir.saturation import Kind
-from penstock.report.charts import KINDS
+from penstock.report.drawing.timeline import KINDS
 from penstock.report.phases import FLOAT_BYTES
-from penstock.report.text import (
-    NOTHING,
-    TIMES,
-    interval,
-    number,
-    percent,
-    plural,
-    ratio,
-    shape,
-    significant,
-)
+from penstock.report.table import Table
+from penstock.report.text import NOTHING, TIMES, number, percent, ratio, shape
 
-
-@dataclass(frozen=True)
-class Table:
-    """columns: heading -> ``text``, ``name`` (monospaced) or ``number`` (right-aligned)."""
-
-    columns: dict[str, str]
-    rows: list[list[str]]
-    total: list[str] = field(default_factory=list)
-
-    @property
-    def kinds(self) -> list[str]:
-        """The kind of each column, in order."""
-        return list(self.columns.values())
+LENGTHS = (1, 10, 100, 1000)
+"""Steps of the sequences whose cycles are told."""
 
 
 def spans_table(timeline: dict[str, Any]) -> Table:
@@ -75,6 +53,22 @@ def call_table(timeline: dict[str, Any]) -> Table:
     }  # fmt: skip
     rows = [[text, number(call[name])] for name, text in names.items() if call[name]]
     return Table({"Beside the steps": "text", "Cycles": "number"}, rows)
+
+
+def lengths_table(timeline: dict[str, Any]) -> Table:
+    """What sequences of some lengths take, and how much of it is beside the steps."""
+    call, step = timeline["call"], timeline["cycles_per_step"]
+    beside = sum(call[name] for name in ("begin", "zero", "once", "store", "end"))
+    columns = {
+        "Steps": "number", "Cycles": "number", "Microseconds": "number",
+        "Beside the steps": "number",
+    }  # fmt: skip
+    rows = []
+    for steps in LENGTHS:
+        cycles = beside + steps * step
+        microseconds = number(cycles / timeline["clock_mhz"], 1)
+        rows.append([number(steps), number(cycles), microseconds, percent(beside / cycles)])
+    return Table(columns, rows)
 
 
 def phases_table(phases: list[dict[str, Any]], totals: dict[str, Any]) -> Table:
@@ -149,168 +143,20 @@ def _kind(row: dict[str, Any]) -> str:
     )
 
 
-def accumulators_table(proof: dict[str, Any]) -> Table:
-    """The proof that nothing overflows."""
+def sparsity_table(matrices: list[dict[str, Any]]) -> Table:
+    """How the non-zeros of each matrix lie over its rows, its columns and the PEs."""
     columns = {
-        "Accumulator": "name", "Proven interval, raw": "number", "As values": "number",
-        "Bits proven": "number", "Bits chosen": "number",
+        "Matrix": "name", "Shape": "number", "Non-zeros": "number", "Density": "number",
+        "In a row": "number", "Empty rows": "number", "In a column": "number",
+        "Empty columns": "number", "On a PE": "number", "Shared rows": "number",
     }  # fmt: skip
-    rows = [
-        [row["name"], interval(row["lo"], row["hi"]), interval(row["value_lo"], row["value_hi"]),
-         number(row["proven_width"]), number(row["chosen_width"])]
-        for row in proof["accumulators"]
-    ]  # fmt: skip
-    return Table(columns, rows)
-
-
-def kinds_table(resources: dict[str, Any]) -> Table:
-    """Memories summed up by what they hold."""
-    columns = {
-        "Memories by kind": "text",
-        "How many": "number",
-        "BRAM18": "number",
-        "URAM": "number",
-        "LUT": "number",
-    }
-    sums: dict[str, list[int]] = {}
-    for row in resources["memories"]:
-        of_kind = sums.setdefault(row["kind"], [0, 0, 0, 0])
-        for index, key in enumerate(("count", "bram18", "uram", "lut")):
-            of_kind[index] += row[key]
-    return Table(columns, [[kind, *map(number, counts)] for kind, counts in sums.items()])
-
-
-def memories_table(resources: dict[str, Any]) -> Table:
-    """Every memory of the kernel."""
-    columns = {
-        "Memory": "name", "Kind": "text", "How many": "number", "Each": "number", "In": "text",
-        "BRAM18": "number", "URAM": "number", "LUT": "number",
-    }  # fmt: skip
-    storage = {
-        "bram": "BRAM", "bram_t2p": "BRAM, dual port", "lutram": "LUTs", "rom": "BRAM (ROM)",
-        "uram": "URAM",
-    }  # fmt: skip
-    rows = [
-        [row["name"], row["kind"], number(row["count"]),
-         f"{number(row['depth'])} {TIMES} {plural(row['width'], 'bit')}", storage[row["storage"]],
-         *(number(row[key]) for key in ("bram18", "uram", "lut"))]
-        for row in resources["memories"]
-    ]  # fmt: skip
-    sums = {
-        key: sum(row[key] for row in resources["memories"]) for key in ("bram18", "uram", "lut")
-    }
-    used = [number(value) for value in sums.values()]
-    return Table(columns, rows, ["All memories", "", "", "", "", *used])
-
-
-def blocks_table(resources: dict[str, Any]) -> Table:
-    """The logic around the memories, block by block."""
-    columns = {
-        "Logic": "name", "How many": "number", "LUT each": "number", "LUT": "number",
-        "FF": "number",
-    }  # fmt: skip
-    keys = ("count", "lut_each", "lut", "ff")
-    rows = [[row["name"], *(number(row[key]) for key in keys)] for row in resources["blocks"]]
-    used = [number(sum(row[key] for row in resources["blocks"])) for key in ("lut", "ff")]
-    return Table(columns, rows, ["All logic", "", "", *used])
-
-
-def ports_table(resources: dict[str, Any]) -> Table:
-    """The bandwidth of every memory port."""
-    columns = {
-        "Port": "name", "Channel": "number", "GB/s, a beat a cycle": "number",
-        "while its reader runs": "number", "mean of a step": "number", "offered": "number",
-    }  # fmt: skip
-    keys = ("beats", "streaming", "mean", "offered")
     return Table(columns, [
-        [row["name"], number(row["channel"]), *(number(row[f"gb_per_s_{key}"], 2) for key in keys)]
-        for row in resources["ports"]["each"]
+        [row["name"], shape(row["shape"]), number(row["nonzeros"]), percent(row["density"]),
+         _spread(row["by_row"]), number(row["by_row"]["empty"]), _spread(row["by_column"]),
+         number(row["by_column"]["empty"]), _spread(row["by_pe"]), number(row["shared_rows"])]
+        for row in matrices
     ])  # fmt: skip
 
 
-def multipliers_table(resources: dict[str, Any]) -> Table:
-    """Where the DSPs are."""
-    columns = {"Multipliers": "name", "How many": "number", "DSP each": "number", "DSP": "number"}
-    rows = [
-        [row["name"], number(row["count"]), number(row["dsp_each"]), number(row["dsp"])]
-        for row in resources["multipliers"]
-    ]
-    used = number(resources["totals"]["dsp"]["used"])
-    return Table(columns, rows, ["All multipliers", "", "", used])
-
-
-def quantization_table(rows: list[dict[str, Any]]) -> Table:
-    """Errors of the weight matrices."""
-    columns = {
-        "Matrix": "name", "Shape": "number", "Type": "name", "Step": "number", "Peak": "number",
-        "Max error": "number", "RMS error": "number", "Signal / noise": "number",
-        "Rounded to zero": "number",
-    }  # fmt: skip
-    return Table(columns, [
-        [row["name"], shape(row["shape"]), row["type"], significant(row["step"], 3),
-         significant(row["peak"], 3), significant(row["max_abs_error"], 3),
-         significant(row["rms_error"], 3),
-         NOTHING if row["snr_db"] is None else f"{row['snr_db']:.1f} dB",
-         number(row["float_nonzeros"] - row["nonzeros"])]
-        for row in rows
-    ])  # fmt: skip
-
-
-def errors_table(error: dict[str, Any]) -> Table:
-    """Every tensor that both networks have."""
-    columns = {
-        "Tensor": "name", "Type": "name", "Max error": "number", "RMS error": "number",
-        "Float RMS": "number", "Relative error": "number", "Out of range": "number",
-        "First at step": "number",
-    }  # fmt: skip
-    lost = {row["name"]: row for row in error["saturations"] if row["kind"] != Kind.TABLE}
-    return Table(columns, [
-        [row["name"], row["type"], *(
-            significant(row[key], 3) for key in ("max_abs_error", "rms_error", "float_rms")
-        ), percent(row["relative_error"], 2), *_lost(lost.get(row["name"]))]
-        for row in error["tensors"]
-    ])  # fmt: skip
-
-
-def _lost(row: dict[str, Any] | None) -> list[str]:
-    """A dash for what provably fits."""
-    if row is None:
-        return [NOTHING, NOTHING]
-    return [f"{number(row['count'])} of {number(row['of'])}", number(row["first_step"])]
-
-
-def outputs_table(error: dict[str, Any]) -> Table:
-    """Every output, or those of the greatest error."""
-    columns = {"Output": "number", "Max error": "number", "RMS error": "number"}
-    return Table(columns, [
-        [number(row["output"]), *(significant(row[key], 3) for key in ("max_abs_error",
-                                                                       "rms_error"))]
-        for row in error["output"]["each"]
-    ])  # fmt: skip
-
-
-def saturations_table(error: dict[str, Any]) -> Table:
-    """Whatever can be out of range, and was, or was not."""
-    columns = {
-        "Tensor": "name", "What": "text", "Out of range": "number", "Of": "number",
-        "First at step": "number",
-    }  # fmt: skip
-    return Table(columns, [
-        [row["name"], row["kind"], number(row["count"]), number(row["of"]),
-         number(row["first_step"])]
-        for row in error["saturations"]
-    ])  # fmt: skip
-
-
-def tensors_table(tensors: list[dict[str, Any]]) -> Table:
-    """Every value of the graph."""
-    columns = {
-        "Tensor": "name", "Operation": "text", "Shape": "number", "Type": "name",
-        "Proven interval, raw": "number", "As values": "number", "Modes": "name",
-    }  # fmt: skip
-    return Table(columns, [
-        [row["name"], row["operation"], shape(row["shape"]), row["type"],
-         interval(row["lo"], row["hi"]), interval(row["value_lo"], row["value_hi"]),
-         f"{row['rounding']}, {row['overflow']}"]
-        for row in tensors
-    ])  # fmt: skip
+def _spread(counts: dict[str, Any]) -> str:
+    return f"{number(counts['least'])} … {number(counts['most'])}"

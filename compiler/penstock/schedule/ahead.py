@@ -14,12 +14,20 @@ from penstock.ir import Direction, Graph, Node
 from penstock.schedule.partition import PhaseNodes, is_loaded, result_vectors
 
 
-def deferred_states(graph: Graph, phases: Sequence[PhaseNodes]) -> frozenset[str]:
-    """States whose old value is read in a later phase than the one that writes the new one."""
+def deferred_states(
+    graph: Graph, phases: Sequence[PhaseNodes], in_pipeline: bool = False
+) -> frozenset[str]:
+    """States whose old value is read in a later phase than the one that writes the new one.
+
+    in_pipeline: or in the same, where products go on while the unit writes.
+    """
     computed_in = {name: index for index, phase in enumerate(phases) for name in phase.nodes}
     late = set()
     for name, state in graph.states().items():
-        for phase in phases[computed_in[state.write.name] + 1 :]:
+        own = computed_in[state.write.name]
+        if in_pipeline and state.read.name in phases[own].operands:
+            late.add(name)
+        for phase in phases[own + 1 :]:
             reads = {source for node in phase.nodes for source in graph[node].inputs}
             if phase.sweep == state.read.sweep and state.read.name in reads | set(phase.results):
                 late.add(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from penstock.fixed import IntArray
-from penstock.formats import Format, Gap, NonZeros, PhaseCode, Relative
+from penstock.formats import Bank, Format, Gap, NonZeros, PhaseCode, Relative
 from penstock.formats.relative import ESE_INDEX_BITS
 from penstock.ir.matrix import Matrix
 from penstock.settings import Hardware
@@ -13,6 +13,8 @@ from penstock.settings import Hardware
 
 def choose_format(phase: PhaseCode, nonzeros: NonZeros, hardware: Hardware) -> Format:
     """The code of the dataflow, of the width that was asked for, else of the cheapest or ESE's."""
+    if isinstance(phase.format, Bank):
+        return Bank.of(phase, nonzeros, phase.format.rows, phase.format.banks)
     if hardware.is_broadcast:
         return Relative(hardware.index_bits or ESE_INDEX_BITS, hardware.activation_queue)
     if hardware.index_bits is not None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from penstock.errors import PenstockError
 from penstock.fixed import IntArray
-from penstock.formats import Entries, Gap, Layout, NonZeros, PhaseCode
+from penstock.formats import Bank, Entries, Format, Gap, Layout, NonZeros, PhaseCode
 from penstock.formats.phase import siblings_of
 from penstock.formats.protocol import Matrices
 from penstock.formats.rows import latest_starts
@@ -74,6 +74,8 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     be able to sum their parts, and that of the broadcast dataflow is not. Raises PenstockError if
     the PEs do not suit the network, or no phase can hold one of its nodes.
     """
+    if hardware.is_bank:
+        return _in_banks(graph, hardware)
     may_share = share and not hardware.is_broadcast
     parts, rows = phases_and_rows(graph, hardware)
     arranged = {order: arrange(own, hardware, may_share) for order, own in rows.items()}
@@ -107,6 +109,61 @@ def schedule(graph: Graph, hardware: Hardware, share: bool = False) -> Schedule:
     )
     banks = max(code.banks for code in codes.values())
     return Schedule(hardware, banks, parts.phases, done, layouts, parts.order_of)
+
+
+def _in_banks(graph: Graph, hardware: Hardware) -> Schedule:
+    """The schedule of the bank dataflow: rows and columns stay in their order, which the mask was
+    made for."""
+    parts, rows = phases_and_rows(graph, hardware)
+    _check_banks(parts, hardware)
+    layouts = _plain_layouts(graph, rows, parts, hardware)
+    done = []
+    for phase in parts.phases:
+        if not phase.matvecs:
+            continue
+        code = blank_code(graph, phase, layouts, parts.order_of, hardware)
+        nonzeros = code.format.place(
+            code, layouts, hardware.pes, weight_matrices(graph, phase.matvecs)
+        )
+        code = replace(code, format=choose_format(code, nonzeros, hardware))
+        entries = code.format.encode(code, hardware.pes, nonzeros, hardware.hazard_distance)
+        done.append(_product(phase, code, entries, len(nonzeros.pe), hardware))
+    return Schedule(hardware, 0, parts.phases, tuple(done), layouts, parts.order_of)
+
+
+def _plain_layouts(
+    graph: Graph, rows: dict[str, Rows], parts: Partition, hardware: Hardware
+) -> dict[str, Layout]:
+    """Every vector in its own order, filled up to whole turns of all phases that compute it."""
+    units = hardware.cell_units
+    layouts = {
+        parts.order_of[node.name]: Layout.plain(node.tensor.length, units)
+        for node in graph.of_kind("input")
+    }
+    for order, own in rows.items():
+        turn = max((hardware.shape[0] // siblings for siblings in own.siblings), default=units)
+        layouts[order] = Layout.plain(own.count, turn)
+    return layouts
+
+
+def _check_banks(parts: Partition, hardware: Hardware) -> None:
+    """Refuse what no turn of rows can be made of, or no bank be written from."""
+    units, (at_a_time, banks) = hardware.cell_units, hardware.shape
+    for phase in parts.phases:
+        siblings = siblings_of(len(phase.matvecs)) if phase.matvecs else 1
+        if at_a_time % (siblings * units):
+            raise PenstockError(
+                f"{at_a_time} rows at a time are not whole cells of {phase.name}: "
+                f"{siblings} rows each, {units} cells a cycle",
+                "hardware settings",
+                f"choose a multiple of {siblings * units} (--rows), or fewer --elements-per-cycle",
+            )
+    if banks % units:
+        raise PenstockError(
+            f"{units} elements per cycle do not go to {banks} banks, one to each",
+            "hardware settings",
+            f"choose --banks {units} or more, or fewer --elements-per-cycle",
+        )
 
 
 def weight_matrices(graph: Graph, matvecs: tuple[str, ...]) -> Matrices:
@@ -198,11 +255,16 @@ def blank_code(
         for name in phase.matvecs
         for weights in graph[name].inputs[1::2]
     )
-    return PhaseCode(
-        phase.name, phase.sweep, phase.matvecs, rows, layouts[rows].positions // hardware.pes,
-        operands, phase.gathers, weight_bits, Gap(index_bits=1),
-        banks=hardware.accumulator_banks or BANK_CHOICES[0], words=0,
+    form: Format = Gap(index_bits=1)
+    banks = hardware.accumulator_banks or BANK_CHOICES[0]
+    if hardware.is_bank:
+        form, banks = Bank(*hardware.shape, 1, (1,)), 0
+    code = PhaseCode(
+        phase.name, phase.sweep, phase.matvecs, rows, 1, operands, phase.gathers, weight_bits, form,
+        banks=banks, words=0,
     )  # fmt: skip
+    owners = form.owners(code, hardware.pes)
+    return replace(code, rows_per_pe=layouts[rows].positions // owners)
 
 
 def _encode_all(

@@ -6,6 +6,7 @@ import math
 from itertools import accumulate, pairwise
 from typing import Any
 
+from penstock.codegen.hls.bank import bank_code, no_bank, program_texts
 from penstock.codegen.hls.group_arrays import (
     GroupArray,
     acc_arrays,
@@ -16,11 +17,14 @@ from penstock.codegen.hls.group_arrays import (
 from penstock.codegen.hls.names import Names, lengths_of_lanes, one_line, plain_cpp
 from penstock.codegen.hls.steps import (
     StateCode,
+    has_packets,
+    packets_code,
     parts_codes,
     phase_code,
     run_codes,
     storage_code,
     sweep_code,
+    write_code,
 )
 from penstock.codegen.hls.tables import numbers, table_functions, table_texts
 from penstock.codegen.hls.units import unit_code
@@ -60,6 +64,7 @@ def emit_kernel(machine: Machine, golden_steps: int) -> dict[str, str]:
         if not all(state.filled):
             path = f"kernel/tables/{names.state(state.name).lower()}_filled.inc"
             files[path] = numbers([int(filled) for filled in state.filled])
+    files |= program_texts(machine)
     if context["output_order"]:
         files["kernel/tables/output_order.inc"] = numbers(context["output_order"])
     return files
@@ -116,22 +121,26 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
     }  # fmt: skip
     context |= _widths(machine) | _operands(machine) | _ends(machine, golden_steps)
     context |= _chunks(machine) | _stored(machine)
+    context |= bank_code(machine, names, units, states) if machine.programs else no_bank()
     return context | {"constant_names": _constant_names(context)}
 
 
 def _constant_names(context: dict[str, Any]) -> list[str]:
     """The constants of config.h and ports.h that have one name in every kernel."""
     names = [
-        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "VECTOR_DEPTH", "IO_CHUNK",
+        "PES", "GROUP_PES", "GROUPS", "LANES", "CELL_UNITS", "IO_CHUNK",
         "PARAMETER_CHUNK", "RESULT_CHUNK", "RESULT_POSITIONS",
         "STATE_BEATS", "PARAMETER_BEATS", "STATE_STREAM_DEPTH", "PARAMETER_STREAM_DEPTH",
-        "BANKS", "ACC_DEPTH", "BEAT_BITS", "PART_BITS", "BEAT_PARTS", "ENTRY_BITS", "IO_BITS",
+        "BANKS", "BEAT_BITS", "PART_BITS", "BEAT_PARTS", "ENTRY_BITS", "IO_BITS",
         "IO_PER_BEAT", "PARAMETER_BITS", "PARAMETERS_PER_BEAT", "INPUTS", "INPUT_POSITIONS",
         "OUTPUTS", "X_BEATS", "Y_BEATS", "BEAT_STREAM_DEPTH", "WORD_STREAM_DEPTH",
         "FRAME_STREAM_DEPTH", "RESULT_STREAM_DEPTH", "START_ZERO", "START_GIVEN", "START_CARRIED",
         "PHASES",
     ]  # fmt: skip
     form: KernelFormat = context["format"]
+    if context["is_bank"]:
+        return names + _constants_of_banks(context)
+    names += ["VECTOR_DEPTH", "ACC_DEPTH"]
     names += [f"{form.name}_{table}".upper() for table in form.tables[0]]
     is_broadcast = context["is_broadcast"]
     names += ["QUEUE_DEPTH", "FEED_DEPTH"] if is_broadcast else ["COPY_PES", "GROUP_COPIES"]
@@ -143,11 +152,26 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     names += (
         ["SHARED_ROWS", "SHARED_BANKS", "LEVELS", "OWNER", "OWN_ROW"] if context["parts"] else []
     )
-    has_operands = context["is_aligned"] or context["is_scattered"]
-    names += ["OPERANDS", "OPERAND_END"] if has_operands else []
-    names += ["ALIGN"] if context["is_aligned"] else []
-    names += ["OPERAND_BASE"] if context["is_scattered"] else []
+    names += _names_of_operands(context)
     return names + (["POSITION_OF"] if context["output_order"] else [])
+
+
+def _constants_of_banks(context: dict[str, Any]) -> list[str]:
+    names = ["ROWS", *(region["constant"] for region in context["regions"])]
+    for sweep in context["programs"]:
+        names += [sweep["constant"], *(table["name"] for table in sweep["tables"])]
+    names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
+    names += ["MAX_STEPS"] if context["buffers_frames"] else []
+    names += _names_of_operands(context)
+    names += ["SIBLINGS_OF"] if context["is_aligned"] else []
+    return names + (["POSITION_OF"] if context["output_order"] else [])
+
+
+def _names_of_operands(context: dict[str, Any]) -> list[str]:
+    has_operands = context["is_aligned"] or context["is_scattered"]
+    names = ["OPERANDS", "OPERAND_END"] if has_operands else []
+    names += ["ALIGN"] if context["is_aligned"] else []
+    return names + (["OPERAND_BASE"] if context["is_scattered"] else [])
 
 
 def _step_arrays(machine: Machine, names: Names) -> list[dict[str, Any]]:
@@ -191,7 +215,10 @@ def _captures(machine: Machine, names: Names) -> list[dict[str, Any]]:
             "base": base, "array": array, "label": base or array,
             "positions": machine.plan.positions(node.name), "empty": empty_capture(node),
             "cpp": plain_cpp(node.tensor.type), "loop": names.loop("clear", node.name),
-            "packets": names.packets(segment) if machine.hardware.overlaps and segment else None,
+            "packets": packets_code(machine, names, segment)
+            if has_packets(machine) and segment else None,
+            "write": write_code(machine, segment)
+            if machine.hardware.is_bank and segment else None,
         })  # fmt: skip
     return found
 
@@ -221,7 +248,6 @@ def _widths(machine: Machine) -> dict[str, Any]:
         "proof": {"name": one_line(deepest.name), "lo": deepest.tensor.lo, "hi": deepest.tensor.hi},
         "vector_depth": machine.kept.activations.depth,
         "acc_depth": machine.rows.depth,
-        "acc_storage": storage_code(machine.memory("accumulators")),
         **_arrays_of_groups(machine),
         "streams_in_luts": [
             memory.name for memory in machine.memories_of("streams") if memory.impl == "lutram"
@@ -271,9 +297,12 @@ def _stored(machine: Machine) -> dict[str, Any]:
 
 def _arrays_of_groups(machine: Machine) -> dict[str, Any]:
     """Copies of the activations and accumulators: each group has its own."""
+    if machine.hardware.is_bank:
+        return {"vectors": [], "acc_arrays": []}
     vectors, accs = _vectors(machine), acc_arrays(machine)
     return {
         "vectors": vectors, "vector_storage": _vector_storage(machine),
+        "acc_storage": storage_code(machine.memory("accumulators")),
         "spans": spans_of(machine.groups.groups, vectors, accs), **arrays_code("acc", accs),
     }  # fmt: skip
 

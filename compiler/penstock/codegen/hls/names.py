@@ -40,6 +40,14 @@ BROADCAST = _words("""
     place queue queued queued_t queues spmv_pe FEED_DEPTH LAST_BITS QUEUE_DEPTH
 """)
 """Names of the kernel that only the broadcast dataflow has; part of those below."""
+BANKED = _words("""
+    acting address at base begins chosen cycle ends every_cycle half held index index_of move more
+    nothing of_group operand operands operands_t part phase row siblings so_far step sum_of_row
+    writing written written_t
+""")
+"""Names that only the bank dataflow has."""
+OF_REGIONS = ("into", "run_sweep", "vector", "write")
+MOST_REGIONS = 64
 MOST_ARRAYS = MAX_PES * max(BANK_CHOICES) // MOST_PARTITIONS
 """Of one kind, see ``group_arrays``."""
 KERNEL = (
@@ -64,6 +72,9 @@ KERNEL = (
     weight_beats weight_t widened word word_stream word_t words x_beats y_beats zeros
 """)
     | {f"{kind}_{number}" for kind in ("acc", "sums") for number in range(MOST_ARRAYS)}
+    | {f"{kind}_{number}" for kind in OF_REGIONS for number in range(MOST_REGIONS)}
+    | {f"vector_{number}_{block}" for number in range(MOST_REGIONS) for block in range(MOST_ARRAYS)}
+    | BANKED
 )
 """Names that the kernel and the test bench give to functions, types and variables; AMD's types."""
 COUNTERS = _words("g group k n")
@@ -79,7 +90,14 @@ LAYERED = re.compile(r"(l\d+(_reverse)?|head)\.")
 """The names of a layer's nodes; the names of no macro begin like theirs."""
 MACROS = ("M_", "L_", "P_")
 """How macros of <cmath> and <cstdio> begin that are not in capitals throughout."""
-CONSTANTS = _words("""
+CONSTANTS = frozenset(
+    {f"REGION_{number}_DEPTH" for number in range(MOST_REGIONS)}
+    | {
+        f"SWEEP_{number}_{field}"
+        for number in range(MOST_REGIONS)
+        for field in ("CYCLES", "PHASE", "ENDS", "ACTING", "PART", "MOVE", "INDEX")
+    }
+) | _words("""
     ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_BYTES BEAT_PARTS BEAT_STREAM_DEPTH BITS CELL_UNITS
     CHUNKS CHUNKS_OF_BEAT CHUNK_BITS COPIED COPY_PES COUNT DATAFLOW_BEGIN DATAFLOW_END EMPTY
     ENTRY_BITS EOF FILE FIRST FIRST_BANK FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS
@@ -87,9 +105,9 @@ CONSTANTS = _words("""
     IS_SIGNED KEPT LANES LEVELS LOOPS MAGIC MAX_PACKETS MAX_STEPS NULL OPERANDS OPERAND_BASE
     OPERAND_END OUTPUTS OWN OWNER OWN_BITS OWN_ROW PACKET PARAMETERS_PER_BEAT PARAMETER_BEATS
     PARAMETER_BITS PARAMETER_CHUNK PARAMETER_STREAM_DEPTH PARTS PART_BITS PES PHASES PLACES
-    POSITIONS POSITION_OF PROCESS RESULT_CHUNK RESULT_POSITIONS RESULT_STREAM_DEPTH RISE
-    SHARED_BANKS SHARED_ROWS SIBLING SIBLINGS START_CARRIED START_GIVEN START_ZERO STATE_BEATS
-    STATE_STREAM_DEPTH STORED_WORDS SUM_ROWS TABLE TRACE UNIT_BITS VECTOR_DEPTH WAYS
+    POSITIONS POSITION_OF PROCESS RESULT_CHUNK RESULT_POSITIONS RESULT_STREAM_DEPTH RISE ROWS
+    SHARED_BANKS SHARED_ROWS SIBLING SIBLINGS SIBLINGS_OF START_CARRIED START_GIVEN START_ZERO
+    STATE_BEATS STATE_STREAM_DEPTH STORED_WORDS SUM_ROWS TABLE TRACE UNIT_BITS VECTOR_DEPTH WAYS
     WEIGHT_BEATS WEIGHT_BITS WEIGHT_PORTS WIDEST WORD_BITS WORD_STREAM_DEPTH X_BEATS Y_BEATS
 """)
 """Names of its constants and macros."""

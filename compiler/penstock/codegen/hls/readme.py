@@ -17,7 +17,8 @@ from penstock.packing.vectors import parameter_offsets
 WORK = {
     Work.LOAD: "load of {}", Work.SPMV: "{}: SpMV", Work.CELLS: "{}: cell unit",
     Work.COMMIT: "{} takes effect", Work.DRAIN: "{}: sums", Work.CLEAR: "{} cleared",
-    Work.PARTS: "{}: shared rows",
+    Work.PARTS: "{}: shared rows", Work.PROGRAM: "program of {}",
+    Work.DRAIN_PIPELINE: "end of the pipeline of {}",
 }  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def _issue(machine: Machine, issue: Issue) -> dict[str, Any]:
         f"{', before the first step' if issue.is_first else ''}",
         "cycles": issue.cycles,
         "sweep": f"{issue.sweep}, {machine.graph.sweeps[issue.sweep]}",
-        "bound": issue.bound if issue.work is Work.SPMV else "",
+        "bound": issue.bound if issue.work in (Work.SPMV, Work.PROGRAM) else "",
     }  # fmt: skip
 
 

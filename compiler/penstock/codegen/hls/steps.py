@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.codegen.hls.group_arrays import arrays_code, sums_arrays
+from penstock.codegen.hls.group_arrays import arrays_code, group_arrays, sums_arrays
 from penstock.codegen.hls.names import Names, one_line, plain_cpp
 from penstock.codegen.hls.units import UnitCode
 from penstock.formats.rows import CHAIN_DISTANCE
@@ -16,6 +16,7 @@ from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Load, Phase
 from penstock.machine.runs import Run
 from penstock.machine.states import State
+from penstock.packing.groups import in_blocks
 
 
 def storage_code(memory: Memory) -> dict[str, Any] | None:
@@ -25,6 +26,24 @@ def storage_code(memory: Memory) -> dict[str, Any] | None:
     is_shared = memory.access is Access.TWO_READ_OR_WRITE
     return {"type": "ram_t2p" if is_shared else "ram_s2p", "impl": memory.impl,
             "latency": 2 if is_shared or memory.impl == "uram" else 1}  # fmt: skip
+
+
+def has_packets(machine: Machine) -> bool:
+    """True if neighbouring elements go to the activation memory together."""
+    return machine.hardware.overlaps or machine.hardware.is_bank
+
+
+def packets_code(machine: Machine, names: Names, segment: str) -> str:
+    """Where the packets of a segment go: an array of them, or its place in the memory itself."""
+    return names.segment(segment) if machine.hardware.is_bank else names.packets(segment)
+
+
+def write_code(machine: Machine, segment: str) -> str:
+    """The beginning of a call that writes into the region of a segment."""
+    number = machine.kept.activations.region_of(segment)
+    blocks = in_blocks(*machine.hardware.shape)
+    arrays = ", ".join(array.name for array in group_arrays(f"vector_{number}", blocks))
+    return f"write_{number}({arrays}"
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,7 @@ class StateCode:
     next: str | None
     base: str | None
     packets: str | None
+    write: str | None
     has_empty: bool
     loops: dict[str, str]
 
@@ -51,7 +71,9 @@ class StateCode:
             array=names.array(kept.array_of(state)) if state.has_array else None,
             next=names.array(kept.next_of(state)) if state.is_deferred else None,
             base=names.segment(segment) if segment is not None else None,
-            packets=names.packets(segment) if segment and machine.hardware.overlaps else None,
+            packets=packets_code(machine, names, segment)
+            if segment and has_packets(machine) else None,
+            write=write_code(machine, segment) if segment and machine.hardware.is_bank else None,
             has_empty=not all(state.filled),
             loops={
                 loop.kind: names.loop(loop.kind, loop.subject)
@@ -111,7 +133,7 @@ def run_codes(machine: Machine, names: Names) -> dict[str, Any]:
             "to": machine.kept.activations.depth.bit_length(),
             "kept": len(machine.pausing).bit_length() or 1,
         },
-        "loads_ahead": [_load(machine, names, load) for load in machine.loads if load.is_ahead],
+        "loads_ahead": [load_code(machine, names, load) for load in machine.loads if load.is_ahead],
         "drains": [
             {"function": names.drain(drain.ways), "ways": drain.ways, "siblings": drain.siblings,
              "rows": drain.rows, "loop": names.loop("drain", f"{drain.ways} ways")}
@@ -159,7 +181,7 @@ def sweep_code(
     """One sweep: what comes before its first step, and what each step issues."""
     issues: list[dict[str, Any]] = []
     before: list[dict[str, Any]] = []
-    for issue in machine.order.of_sweep(sweep):
+    for issue in machine.order.of_sweep(sweep) if not machine.programs else ():
         subject = _issue(machine, names, units, states, issue)
         if issue.is_beside:
             (before if issue.is_first else issues)[-1]["beside"].append(subject)
@@ -196,7 +218,7 @@ def _issue(
         case Work.LOAD:
             load = next(load for load in machine.loads
                         if (load.vector, load.sweep) == (issue.name, issue.sweep))  # fmt: skip
-            subject |= _load(machine, names, load) | _arguments(machine, names, load, issue)
+            subject |= load_code(machine, names, load) | _arguments(machine, names, load, issue)
         case Work.SPMV:
             assert issue.run is not None
             subject |= _spmv(machine, names, issue.run)
@@ -227,20 +249,21 @@ def _spmv(machine: Machine, names: Names, run: Run) -> dict[str, Any]:
     return {"run": names.run(run), "packets": names.packets(run.segment or machine.idle(run))}
 
 
-def _load(machine: Machine, names: Names, load: Load) -> dict[str, Any]:
+def load_code(machine: Machine, names: Names, load: Load) -> dict[str, Any]:
     """A frame comes in: from the input port or a buffer, to the activation memory or further."""
     array = names.array(load.source) if load.source else None
     frames = names.array(load.to_frames) if load.to_frames else None
-    packets = load.to_segment is not None and machine.hardware.overlaps
+    packets = load.to_segment is not None and has_packets(machine)
     return {
         "label": f"{names.load(load)}", "positions": load.positions,
-        "loop": names.loop("load", f"{load.vector}@{load.sweep}"),
+        "loop": "" if machine.programs else names.loop("load", f"{load.vector}@{load.sweep}"),
         "is_input": load.source is None, "is_ahead": load.is_ahead, "about": one_line(load.vector),
         "array": array, "to_array": frames,
         "to_step": names.array(load.to_carry) if load.to_carry else None,
         "to_step_cpp": plain_cpp(load.to_carry.type) if load.to_carry else None,
         "to_base": names.segment(load.to_segment) if load.to_segment else None,
-        "packets": names.packets(load.to_segment) if packets and load.to_segment else None,
+        "packets": packets_code(machine, names, load.to_segment)
+        if packets and load.to_segment else None,
         "to_results": load.to_results, "function": names.loader(load),
         "parameters": _parameters(machine, names, load),
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.codegen.hls.group_arrays import acc_arrays, parameters_of, sums_arrays
+from penstock.codegen.hls.group_arrays import GroupArray, acc_arrays, parameters_of, sums_arrays
 from penstock.codegen.hls.names import Names, cpp, one_line, plain_cpp, short
 from penstock.fixed import Fixed
 from penstock.ir import Node, Tensor
@@ -61,10 +61,16 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
         for line, word in zip(phase.unit.lines, names.words_of(phase), strict=True)
     ]
     overlaps = machine.hardware.overlaps
-    sums = sums_arrays(machine) if overlaps else acc_arrays(machine)  # drained before, or by it
+    sums: list[GroupArray] = []
+    if machine.hardware.is_bank:
+        uses = tuple(use for use in uses if isinstance(use, Array))  # all else is the sweep's own
+    else:
+        sums = sums_arrays(machine) if overlaps else acc_arrays(machine)  # drained before, or by it
     constant = "const " if overlaps else ""
     other = BROADCAST if machine.hardware.is_broadcast else {}
-    published = _published(names, phase, lines) if overlaps else []
+    published = []
+    if overlaps or machine.hardware.is_bank:
+        published = _published(machine, names, phase, lines)
     packets = [one["packets"] for one in published]
     return UnitCode(
         function=names.unit(phase.name),
@@ -75,7 +81,7 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
             text
             for use in uses
             for text in (
-                [_declaration(machine, names, use)] if isinstance(use, Array)
+                [declaration(machine, names, use)] if isinstance(use, Array)
                 else [f"gathered_t {name}[GROUPS][MAX_PACKETS]" for name in packets]
                 if overlaps and use is Need.ACTIVATIONS
                 else [constant + one for one in parameters_of(sums)] if use is Need.SUMS
@@ -98,11 +104,13 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
         writes_results=phase.unit.writes_results, interval=phase.interval,
         uses_position=any(line.array or line.segment or line.action is Action.SUM
                           for line in phase.unit.lines),
-        loop=names.loop("cells", phase.name),
+        loop="" if machine.programs else names.loop("cells", phase.name),
     )  # fmt: skip
 
 
-def _published(names: Names, phase: Phase, lines: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _published(
+    machine: Machine, names: Names, phase: Phase, lines: list[dict[str, Any]]
+) -> list[dict[str, str]]:
     """The packets of a unit; marks the lines that fill them."""
     found: dict[str, dict[str, str]] = {}
     for line, code in zip(phase.unit.lines, lines, strict=True):
@@ -112,6 +120,11 @@ def _published(names: Names, phase: Phase, lines: list[dict[str, Any]]) -> list[
             found[packets] = {
                 "packets": packets, "packet": code["packet"], "condition": code["condition"],
             }  # fmt: skip
+            if machine.hardware.is_bank:
+                region = machine.kept.activations.region_of(line.segment)
+                found[packets] |= {
+                    "packets": names.segment(line.segment), "written": f"into_{region}",
+                }  # fmt: skip
     return list(found.values())
 
 
@@ -124,7 +137,8 @@ def _comment(phase: Phase) -> str:
     return f"{name}: {sums} are the sums over {sources}."
 
 
-def _declaration(machine: Machine, names: Names, array: Array) -> str:
+def declaration(machine: Machine, names: Names, array: Array) -> str:
+    """An array as the parameter of a function."""
     name = names.array(array)
     if array.role is Role.PARAMETER:
         return f"const {plain_cpp(array.type)} {name}[{array.positions}]"
@@ -152,7 +166,7 @@ def _line(
             ways = phase.product.code.ways
             code |= {"template": "ops/matvec.h.j2", "before": "words/take.h.j2",
                      "ways": ways, "first_bank": line.sibling * ways,
-                     "sibling": line.sibling}  # fmt: skip
+                     "sibling": line.sibling, "siblings": phase.product.code.siblings}  # fmt: skip
         case Action.READ:
             code |= _read(line, node)
         case Action.RESULT:

@@ -1,0 +1,230 @@
+"""The bank dataflow in C++: regions of the activation memory, and the program of each sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.codegen.hls.group_arrays import GroupArray, group_arrays, spans_of
+from penstock.codegen.hls.names import Names, one_line
+from penstock.codegen.hls.steps import StateCode, load_code, storage_code
+from penstock.codegen.hls.tables import numbers
+from penstock.codegen.hls.units import UnitCode, declaration
+from penstock.machine import Machine
+from penstock.machine.phases import Load
+from penstock.machine.program import Program
+from penstock.machine.units import Need
+from penstock.packing.groups import in_blocks
+
+FIELDS = {
+    "phase": "whose word is multiplied, from 1 on; 0: none",
+    "ends": "whether that is the last of its turn",
+    "acting": "whose unit takes sums",
+    "part": "which of the turn's",
+    "move": "what comes in or takes effect",
+    "index": "of which elements, CELL_UNITS each",
+}
+"""Fields of a cycle as the kernel calls them, and what they say."""
+
+
+def no_bank() -> dict[str, Any]:
+    """What templates are told where there is none of it."""
+    return {"is_bank": False, "regions": [], "programs": []}
+
+
+def bank_code(
+    machine: Machine, names: Names, units: dict[str, UnitCode], states: list[StateCode]
+) -> dict[str, Any]:
+    """What templates are told of regions and programs."""
+    regions = region_codes(machine)
+    programs = [
+        _program(machine, names, program, units, states, regions)
+        for program in machine.programs.values()
+    ]
+    parts = [cycle.part for program in machine.programs.values() for cycle in program.cycles]
+    return {
+        "is_bank": True, "regions": regions, "programs": programs,
+        "most_parts": 1 + max(parts, default=0),
+    }  # fmt: skip
+
+
+def program_texts(machine: Machine) -> dict[str, str]:
+    """path -> text of every table of every program."""
+    return {
+        f"kernel/tables/{_file(sweep, field)}": numbers(list(values))
+        for sweep, program in machine.programs.items()
+        for field, values in columns_of(program).items() if any(values)
+    }  # fmt: skip
+
+
+def columns_of(program: Program) -> dict[str, tuple[int, ...]]:
+    """Field, as the kernel calls it -> its value in every cycle."""
+    return dict(zip(FIELDS, zip(*program.cycles, strict=True), strict=True))
+
+
+def region_codes(machine: Machine) -> list[dict[str, Any]]:
+    """Each region: its arrays, rows of multipliers in each, and how deep they are."""
+    hardware, activations = machine.hardware, machine.kept.activations
+    blocks = in_blocks(*hardware.shape)
+    found = []
+    memories = machine.memories_of("activations")
+    for number, (segments, memory) in enumerate(zip(activations.regions, memories, strict=True)):
+        arrays = group_arrays(f"vector_{number}", blocks)
+        if len(arrays) == 1:
+            arrays = [GroupArray(f"vector_{number}", 0, hardware.shape[0], "ROWS")]
+        found.append({
+            "number": number, "constant": f"REGION_{number}_DEPTH", "depth": memory.depth,
+            "arrays": arrays, "storage": storage_code(memory),
+            "about": ", ".join(map(one_line, segments)),
+        })  # fmt: skip
+    return found
+
+
+def _program(
+    machine: Machine, names: Names, program: Program, units: dict[str, UnitCode],
+    states: list[StateCode], regions: list[dict[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
+    sweep, own = program.sweep, f"SWEEP_{program.sweep}"
+    columns = {name: own for name, own in columns_of(program).items() if any(own)}
+    tables = [
+        {"name": f"{own}_{field.upper()}", "local": field, "about": FIELDS[field],
+         "file": _file(sweep, field),
+         "type": "unsigned char" if max(values) < 1 << 8 else "unsigned short"}
+        for field, values in columns.items()
+    ]  # fmt: skip
+    parameters = _parameters(machine, names, program, units, regions)
+    numbered = {phase.name: n for n, phase in enumerate(machine.products, 1)}
+    products = [phase for phase in program.phases if phase.product is not None]
+    reads = {
+        phase.name: machine.kept.activations.region_of(_segment(machine, phase.nodes.operands[0],
+                                                                sweep))
+        for phase in products
+    }  # fmt: skip
+    read = [region for region in regions if region["number"] in reads.values()]
+    loads = [
+        {**load_code(machine, names, move), "number": n, "written": _into(machine, move.to_segment)}
+        for n, move in enumerate(program.moves, 1) if isinstance(move, Load)
+    ]  # fmt: skip
+    commits = [
+        {"state": next(s for s in states if s.constant == names.state(move.name)), "number": n,
+         "written": _into(machine, move.segment),
+         "base": names.segment(move.segment) if move.segment else None}
+        for n, move in enumerate(program.moves, 1) if not isinstance(move, Load)
+    ]  # fmt: skip
+    run = machine.stored_words
+    return {
+        "index": sweep, "constant": f"{own}_CYCLES", "cycles": len(program.cycles),
+        "words": program.words, "function": f"run_sweep_{sweep}",
+        "label": f"CYCLES_OF_SWEEP_{sweep}",
+        "direction": str(machine.graph.sweeps[sweep]), "is_once": machine.is_once(sweep),
+        "tables": tables, "absent": [field for field in ("part", "index") if field not in columns],
+        "parameters": list(parameters), "arguments": list(parameters.values()),
+        "at": min((run[phase.name, 0] for phase in products), default=0),
+        "interval": max((phase.interval for phase in program.phases), default=1),
+        "promises": promises(machine, names, program),
+        "loop": names.loop("cycles", f"sweep {sweep}"),
+        "needs_valid": needs_lanes(machine, program),
+        "needs_last": any(Need.LAST in phase.unit.uses for phase in program.phases),
+        "written": [region for region in regions if region["number"] in _written(machine, program)],
+        "regions": [
+            {**region, "condition": " || ".join(
+                f"phase == {numbered[name]}" for name, number in reads.items()
+                if number == region["number"])}
+            for region in read
+        ],
+        "bases": [
+            {"number": numbered[phase.name], "base": phase.operand_bases[0]}
+            for phase in products if phase.operand_bases[0] and not any(
+                one.is_scattered for one in machine.products)
+        ],
+        "spans": spans_of(machine.hardware.shape[0], *(region["arrays"] for region in read)),
+        "units": [
+            {**vars(units[phase.name]), "number": n} for n, phase in enumerate(program.phases, 1)
+        ],
+        "loads": loads, "commits": commits,
+    }  # fmt: skip
+
+
+def _parameters(
+    machine: Machine, names: Names, program: Program, units: dict[str, UnitCode],
+    regions: list[dict[str, Any]],
+) -> dict[str, str]:  # fmt: skip
+    """Declaration -> argument of all that a sweep's function works with; what it works out itself
+    is marked by its own name.
+    """
+    found: dict[str, str] = {}
+    if any(isinstance(move, Load) and move.source is None for move in program.moves):
+        found["frame_stream &frames"] = "frames"
+    if program.words:
+        kept = "const word_t stored[GROUPS][STORED_WORDS]"
+        found[kept if machine.on_chip else "word_stream words[GROUPS]"] = (
+            "stored" if machine.on_chip else "words"
+        )
+    for region in regions:
+        if region["number"] in _written(machine, program) | _read(machine, program):
+            for array in region["arrays"]:
+                shape = f"[{array.groups}][BANKS][{region['constant']}]"
+                found[f"activations_t {array.name}{shape}"] = array.name
+    for array in program.arrays:
+        found[declaration(machine, names, array)] = names.array(array)
+    needs = {use for phase in program.phases for use in phase.unit.uses}
+    if needs & {Need.VALID, Need.LAST, Need.LENGTH} or needs_lanes(machine, program):
+        found["const unsigned length[LANES]"] = "length"
+    if Need.RESULTS in needs or any(
+        isinstance(move, Load) and move.to_results for move in program.moves
+    ):
+        found["result_stream &results"] = "results"
+    if not machine.is_once(program.sweep):
+        found["unsigned steps"] = "steps"
+    return found
+
+
+def needs_lanes(machine: Machine, program: Program) -> bool:
+    """True if something is done only in lanes that have the step."""
+    uses = {use for phase in program.phases for use in phase.unit.uses}
+    moves = any(not isinstance(move, Load) or move.to_results for move in program.moves)
+    return Need.VALID in uses or moves
+
+
+def promises(machine: Machine, names: Names, program: Program) -> list[dict[str, Any]]:
+    """Of each array that is written and read, cycles from a write to the first read of it."""
+    found = []
+    for region in region_codes(machine):
+        distance = program.distances.get(region["number"])
+        if distance is not None and region["number"] in _read(machine, program):
+            found += [{"array": array.name, "distance": distance} for array in region["arrays"]]
+    for array, distance in program.array_distances.items():
+        found.append({"array": names.array(array), "distance": distance})
+    return found
+
+
+def _file(sweep: int, field: str) -> str:
+    return f"sweep_{sweep}_{field}.inc"
+
+
+def _into(machine: Machine, segment: str | None) -> str | None:
+    if segment is None:
+        return None
+    return f"into_{machine.kept.activations.region_of(segment)}"
+
+
+def _segment(machine: Machine, source: str, sweep: int) -> str:
+    segment = machine.kept.segment(sweep, source)
+    assert segment is not None
+    return segment
+
+
+def _written(machine: Machine, program: Program) -> set[int]:
+    """The regions that a sweep's program writes."""
+    segments = {segment for phase in program.phases for segment in phase.unit.segments}
+    for move in program.moves:
+        own = move.to_segment if isinstance(move, Load) else move.segment
+        segments |= {own} if own else set()
+    return {machine.kept.activations.region_of(segment) for segment in segments}
+
+
+def _read(machine: Machine, program: Program) -> set[int]:
+    """The regions that its words gather from."""
+    return {
+        machine.kept.activations.region_of(_segment(machine, source, program.sweep))
+        for phase in program.phases for source in phase.nodes.operands
+    }  # fmt: skip

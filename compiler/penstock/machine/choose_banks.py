@@ -1,0 +1,113 @@
+"""Rows and banks where the user leaves them open, and where the weights of the bank dataflow stay.
+
+A mask that is balanced for so many banks is so for half as many, too; what is best only trying can
+tell, and a schedule in this dataflow only counts. The rule is that of ``choose``: of what fits with
+room, the fastest sets the time; of all that take at most 5 % more, the fewest multipliers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from penstock.errors import PenstockError
+from penstock.formats.bank import UNBALANCED
+from penstock.ir import Graph
+from penstock.machine import reasons
+from penstock.machine.candidates import WITHIN, Candidate
+from penstock.machine.machine import Machine, describe
+from penstock.machine.resources import Verdict
+from penstock.schedule import schedule
+from penstock.settings import GATES, Hardware
+
+BANKS = (1, 2, 4, 8, 16, 32, 64)
+MOST_MULTIPLIERS, MOST_UNNAMED = 4096, 1024
+"""That are tried for a device that is named, and where none is."""
+WASTE_TOLERATED = 0.1
+"""Share of all entries that are empty, above which gather is proposed."""
+
+
+def in_banks(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+    """The machine with rows and banks as they are given, or chosen; and what to say of it.
+
+    Raises PenstockError for what can't be built, and if rows or banks are open and nothing fits.
+    """
+    if hardware.rows is not None and hardware.banks is not None:
+        machine = _kept(graph, hardware)
+        return machine, _notes(machine)
+    found = list(_tried(graph, hardware))
+    fitting = [one for one in found if one.verdict is Verdict.FITS]
+    if not fitting:
+        if not found:
+            raise PenstockError(
+                "no rows and banks suit the network", graph.name,
+                "give --rows, a multiple of the gates of a cell, and --banks, a power of two",
+            )  # fmt: skip
+        raise reasons.nothing_fits(graph, found, hardware)
+    fastest = min(one.cycles for one in fitting)
+    near = [one for one in fitting if one.cycles <= (1 + WITHIN) * fastest]
+    best = min(near, key=lambda one: (one.pes, one.cycles, one.machine.plan.hardware.banks))
+    told = reasons.banks(best, hardware, found)
+    return best.machine, [told, *_notes(best.machine)]
+
+
+def _tried(graph: Graph, hardware: Hardware) -> Iterator[Candidate]:
+    """Candidates, the most multipliers first, until fewer would not be preferred any more."""
+    most = MOST_MULTIPLIERS if hardware.names_device else MOST_UNNAMED
+    count, fastest = most, None
+    while count >= 1:
+        found = list(_splits(graph, hardware, count))
+        yield from found
+        fitting = [one.cycles for one in found if one.verdict is Verdict.FITS]
+        if fastest is not None and fitting and min(fitting) > (1 + WITHIN) * fastest:
+            return
+        if fitting:
+            fastest = min(fitting) if fastest is None else min(fastest, *fitting)
+        count //= 2
+
+
+def _splits(graph: Graph, hardware: Hardware, count: int) -> Iterator[Candidate]:
+    """So many multipliers, in every way that the network allows."""
+    for banks in (hardware.banks,) if hardware.banks else BANKS:
+        rows = hardware.rows or count // banks
+        if hardware.pes not in (None, rows * banks) or rows * banks != count:
+            continue
+        if rows % GATES and hardware.rows is None:
+            continue
+        try:
+            yield Candidate(_kept(graph, replace(hardware, rows=rows, banks=banks)))
+        except PenstockError:  # rows that are not whole cells, units that no bank takes
+            continue
+
+
+def _kept(graph: Graph, hardware: Hardware) -> Machine:
+    """With its weights on chip, if nothing else was asked for and they fit, or do not either way.
+
+    A word feeds all multipliers, so few memories could stream it.
+    """
+    plan = schedule(graph, hardware)
+    if hardware.weight_storage != "auto":
+        return describe(graph, plan, on_chip=hardware.weight_storage == "onchip")
+    kept = describe(graph, plan, on_chip=True)
+    if Candidate(kept).room:
+        return kept
+    streamed = describe(graph, plan)
+    return streamed if Candidate(streamed).room else kept
+
+
+def waste_of(machine: Machine) -> float:
+    """Share of all entries that hold no non-zero."""
+    empty = sum(product.waste[UNBALANCED] for product in machine.plan.products)
+    words = sum(product.code.words for product in machine.plan.products)
+    return empty / (words * machine.hardware.pes)
+
+
+def _notes(machine: Machine) -> list[str]:
+    waste = waste_of(machine)
+    if waste <= WASTE_TOLERATED:
+        return []
+    return [
+        f"{100 * waste:.0f} % of all entries hold no weight, for the mask is not balanced for "
+        f"{machine.hardware.banks} banks: prune it for them (pattern bank_balanced), or see what "
+        "--dataflow gather takes"
+    ]

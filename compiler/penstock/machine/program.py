@@ -1,0 +1,285 @@
+"""The program of the bank dataflow: what the one pipeline does in every cycle of a step.
+
+Products and element-wise units share a pipeline that takes a step of its loop in every cycle. What
+happens in a cycle is decided here, once for all steps of a sweep: which word is multiplied, which
+unit takes sums, which frame comes in. Where a vector is read before it can be there, the program
+waits. So a step takes as many cycles as its program has, and nothing is decided while it runs.
+
+Pipeline depths are estimates (``depths``). They are what the program waits for, and what the kernel
+promises the synthesis tool as the distance between a write and the reads of it; a tool that needs
+more says so, for then a cycle of the loop takes more than one of the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from penstock.formats import Bank
+from penstock.machine.arrays import Array, Role
+from penstock.machine.depths import MOVE_DEPTH, PROGRAM_DEPTH
+from penstock.machine.phases import Load, Phase
+from penstock.machine.states import State
+from penstock.machine.storage import Storage
+from penstock.machine.units import Action
+
+
+class Cycle(NamedTuple):
+    """One cycle. phase: of the word that is multiplied, 1 + its number among all products; last: it
+    is the last of its turn. unit: 1 + the number of the phase in its sweep whose unit takes sums;
+    part: which of the turn's, as many as there are units. move: 1 + the number of what is loaded or
+    takes effect. elements: which of them unit or move take, as many as there are units. 0: nothing.
+    """
+
+    phase: int = 0
+    last: int = 0
+    unit: int = 0
+    part: int = 0
+    move: int = 0
+    elements: int = 0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A sweep's program. moves: loads, then states that take effect; cycles: of one step.
+
+    depth: cycles from the last one of the last step to the end of the pipeline. arrays: all that it
+    works with. distances, array_distances: of each region and of each array that is written and
+    read, cycles between a write and the first read of it, at the least.
+    """
+
+    sweep: int
+    phases: tuple[Phase, ...]
+    moves: tuple[Load | State, ...]
+    cycles: tuple[Cycle, ...]
+    depth: int
+    distances: dict[int, int]
+    arrays: tuple[Array, ...]
+    array_distances: dict[Array, int]
+
+    @property
+    def segments_of_moves(self) -> list[tuple[str, ...]]:
+        """The segment that each move writes, if any."""
+        own = [move.to_segment if isinstance(move, Load) else move.segment for move in self.moves]
+        return [(segment,) if segment else () for segment in own]
+
+    @property
+    def words(self) -> int:
+        """Words of all products of a step."""
+        return sum(cycle.phase > 0 for cycle in self.cycles)
+
+
+Key = str | Array
+"""What is read and written: a region's segment, or an array."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One thing to place. turns: words of each turn, if it has products; ops: cycles in which the
+    unit or the move works, ``parts`` for each turn. gathered: what the words read; read, written:
+    what the unit does. depth: cycles from an op's word until what it writes can be read.
+    """
+
+    number: int
+    is_move: bool
+    turns: tuple[int, ...]
+    ops: int
+    parts: int
+    gathered: frozenset[Key]
+    read: frozenset[Key]
+    written: frozenset[Key]
+    depth: int
+    phase: int = 0
+
+
+@dataclass
+class _Known:
+    """What is known of a vector as the program is written."""
+
+    ready: int = 0  # the first cycle that may read it
+    first_read: int | None = None
+    last_read: int = -1
+    last_write: int | None = None
+    depth: int = 0
+
+
+@dataclass
+class _Writer:
+    known: dict[Key, _Known] = field(default_factory=dict)
+    cycles: dict[int, dict[str, int]] = field(default_factory=dict)
+    next_word: int = 0
+    next_op: int = 0
+
+    def of(self, key: Key) -> _Known:
+        return self.known.setdefault(key, _Known())
+
+    def put(self, cycle: int, **fields: int) -> None:
+        self.cycles.setdefault(cycle, {}).update(fields)
+
+
+def programs(
+    kept: Storage, phases: tuple[Phase, ...], loads: tuple[Load, ...]
+) -> dict[int, Program]:
+    """The program of every sweep."""
+    return {sweep: _program(kept, phases, loads, sweep) for sweep in range(len(kept.graph.sweeps))}
+
+
+def _program(
+    kept: Storage, phases: tuple[Phase, ...], loads: tuple[Load, ...], sweep: int
+) -> Program:
+    mine = tuple(phase for phase in phases if phase.sweep == sweep)
+    moves: list[Load | State] = [load for load in loads if load.sweep == sweep]
+    commits = [s for s in kept.states if s.is_deferred and kept.graph[s.read].sweep == sweep]
+    numbers = {phase.name: n for n, phase in enumerate(p for p in phases if p.product is not None)}
+    items = [_of_move(kept, n, load) for n, load in enumerate(moves)]
+    items += [_of_phase(kept, n, phase, numbers.get(phase.name, -1) + 1)
+              for n, phase in enumerate(mine)]  # fmt: skip
+    items += [_of_move(kept, n, state) for n, state in enumerate(commits, len(moves))]
+    items = _with_common_depths(kept, items)
+    writer = _Writer()
+    for item in items:
+        _place(writer, item)
+    length = max(writer.next_word, writer.next_op, *_wraps(writer, items), 1)
+    found = tuple(Cycle(**writer.cycles.get(cycle, {})) for cycle in range(length))
+    depth = PROGRAM_DEPTH + max((item.depth for item in items), default=0)
+    distances: dict[int, int] = {}
+    array_distances: dict[Array, int] = {}
+    for item in items:
+        for key in item.written:
+            if isinstance(key, Array):
+                array_distances[key] = max(array_distances.get(key, 0), item.depth)
+            else:
+                region = kept.activations.region_of(key)
+                distances[region] = max(distances.get(region, 0), item.depth)
+    read = {key for item in items for key in item.read}
+    read |= {key for item in items for key in item.written if _is_updated(kept, key)}
+    arrays = dict.fromkeys(
+        key for item in items for key in sorted(item.read | item.written, key=str)
+        if isinstance(key, Array)
+    )  # fmt: skip
+    return Program(
+        sweep, mine, (*moves, *commits), found, depth, distances, tuple(arrays),
+        {array: array_distances[array] for array in arrays
+         if array in array_distances and array in read},
+    )  # fmt: skip
+
+
+def _is_updated(kept: Storage, key: Key) -> bool:
+    """True for arrays of which some lanes keep what they have, or what is compared or summed."""
+    if not isinstance(key, Array):
+        return False
+    is_state = key.role is Role.STATE and kept.plan.hardware.lanes > 1
+    return is_state or key.role is Role.CAPTURE
+
+
+def _of_move(kept: Storage, number: int, move: Load | State) -> _Item:
+    units = kept.plan.hardware.cell_units
+    read: set[Key] = set()
+    written: set[Key] = set()
+    if isinstance(move, Load):
+        read |= {move.source} if move.source is not None else set()
+        written |= {a for a in (move.to_frames, move.to_carry, move.to_segment) if a is not None}
+    else:
+        read |= {kept.next_of(move)}
+        written |= {kept.array_of(move)} | ({move.segment} if move.segment else set())
+    return _Item(
+        number, True, (), move.positions // units, 1, frozenset(), frozenset(read),
+        frozenset(written), MOVE_DEPTH,
+    )  # fmt: skip
+
+
+def _of_phase(kept: Storage, number: int, phase: Phase, product: int) -> _Item:
+    lines = phase.unit.lines
+    read = {line.array for line in lines if line.array is not None and line.action is Action.READ}
+    written: set[Key] = {
+        line.array for line in lines if line.array is not None and line.action is not Action.READ
+    }
+    written |= phase.unit.segments
+    gathered = {kept.segment(phase.sweep, source) for source in phase.nodes.operands}
+    turns: tuple[int, ...] = ()
+    if phase.product is not None:
+        form = phase.product.code.format
+        assert isinstance(form, Bank)
+        turns = form.lengths
+    ops = phase.positions // kept.plan.hardware.cell_units
+    parts = ops // len(turns) if turns else 1
+    return _Item(
+        number, False, turns, ops, parts, frozenset(s for s in gathered if s), frozenset(read),
+        frozenset(written), phase.depth, product,
+    )  # fmt: skip
+
+
+def _with_common_depths(kept: Storage, items: list[_Item]) -> list[_Item]:
+    """The memories of a region have one write port: all that is written comes as late as the last
+    of what may be.
+    """
+    deepest: dict[Key, int] = {}
+    region_of = {segment: n for n, own in enumerate(kept.activations.regions) for segment in own}
+    for item in items:
+        for key in item.written:
+            if isinstance(key, str) and key in region_of:
+                same = region_of[key]
+                for other, number in region_of.items():
+                    if number == same:
+                        deepest[other] = max(deepest.get(other, 0), item.depth)
+    found = []
+    for item in items:
+        depth = max([item.depth, *(deepest.get(key, 0) for key in item.written)])
+        found.append(replace(item, depth=depth))
+    return found
+
+
+def _place(writer: _Writer, item: _Item) -> None:
+    """As early as what it reads is there, and what it overwrites is no longer read."""
+    assert not item.gathered & item.written  # such states are deferred
+    soonest = max(
+        [writer.next_op, *(writer.of(key).ready for key in item.read),
+         *(writer.of(key).last_read + 1 for key in item.written)]
+    )  # fmt: skip
+    if item.turns:
+        start = max(
+            [writer.next_word, soonest - item.turns[0] + 1,
+             *(writer.of(key).ready for key in item.gathered)]
+        )  # fmt: skip
+        ends: list[int] = []
+        cycle = start
+        for words in item.turns:
+            for word in range(words):
+                if ends and word == words - 1:  # the units must have taken the sums before these
+                    cycle = max(cycle, ends[-1] + item.parts)
+                writer.put(cycle, phase=item.phase)
+                cycle += 1
+            writer.put(cycle - 1, last=1)
+            ends.append(cycle - 1)
+        _read(writer, item.gathered, start, cycle - 1)
+        writer.next_word = cycle
+        ops = [end + part for end in ends for part in range(item.parts)]
+    else:
+        ops = [soonest + n for n in range(item.ops)]
+    for index, cycle in enumerate(ops):
+        number = {"move" if item.is_move else "unit": item.number + 1}
+        writer.put(cycle, part=index % item.parts, elements=index, **number)
+    _read(writer, item.read - item.written, ops[0], ops[-1])
+    for key in item.written:
+        known = writer.of(key)
+        known.last_write, known.depth = ops[-1], item.depth
+        known.ready = ops[-1] + item.depth
+    writer.next_op = ops[-1] + 1
+
+
+def _read(writer: _Writer, keys: Iterable[Key], first: int, last: int) -> None:
+    for key in keys:
+        known = writer.of(key)
+        known.first_read = first if known.first_read is None else min(known.first_read, first)
+        known.last_read = max(known.last_read, last)
+
+
+def _wraps(writer: _Writer, items: list[_Item]) -> Iterator[int]:
+    """Cycles that a step must have, for what it writes is read early in the next."""
+    for known in writer.known.values():
+        if known.last_write is not None and known.first_read is not None:
+            yield known.last_write + known.depth - known.first_read
+    for item in items:  # what a unit itself reads again a step later, element by element
+        if any(isinstance(key, Array) for key in item.written):
+            yield item.depth

@@ -1,0 +1,158 @@
+"""The proof of the bank dataflow's programs, from the manifest and the packed words alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from penstock.fixed import IntArray
+from penstock.formats import Bank, PhaseCode
+from penstock.packing.manifest import Manifest, unpack_phase
+from penstock.packing.schema import ProgramFields
+
+NEVER = -1
+
+
+def prove_programs(manifest: Manifest, files: list[bytes]) -> None:
+    """Prove that each word is multiplied once and in order, that units take each turn's sums before
+    the next one's are there, and that no word reads an activation sooner than the kernel promises.
+
+    Raises AssertionError.
+    """
+    by_sweep: dict[int, list[int]] = {}
+    for index, phase in enumerate(manifest.phases):
+        by_sweep.setdefault(phase.sweep, []).append(index)
+    programs = manifest.kernel.programs
+    _demand(set(by_sweep) <= set(range(len(programs))), "a sweep has no program")
+    for sweep, program in enumerate(programs):
+        mine = by_sweep.get(sweep, [])
+        _lengths(program)
+        _prove_words(manifest, program, mine)
+        _prove_units(manifest, program)
+        for index in mine:
+            _prove_reads(manifest, files, program, index)
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)
+
+
+def _lengths(program: ProgramFields) -> None:
+    columns = (program.phase, program.ends, program.acting, program.part, program.move,
+               program.index)  # fmt: skip
+    _demand(len({len(column) for column in columns}) == 1, "a program's columns differ in length")
+
+
+def _prove_words(manifest: Manifest, program: ProgramFields, mine: list[int]) -> None:
+    """Each phase's words follow one another, and a turn ends where its format says."""
+    phase, ends = np.array(program.phase), np.array(program.ends)
+    _demand(set(phase[phase > 0].tolist()) == {index + 1 for index in mine},
+            "a program has words of another sweep")  # fmt: skip
+    _demand(not ends[phase == 0].any(), "a turn ends without a word")
+    order = [value for value, _ in _runs(phase[phase > 0])]
+    _demand(
+        order == [index + 1 for index in mine], "the words of a phase do not follow one another"
+    )
+    for index in mine:
+        form = manifest.phases[index].format
+        assert isinstance(form, Bank)
+        last = np.zeros(sum(form.lengths), dtype=np.int64)
+        last[np.cumsum(form.lengths) - 1] = 1
+        same = np.array_equal(ends[phase == index + 1], last)
+        _demand(same, f"phase {manifest.phases[index].name}: its turns end elsewhere")
+
+
+def _prove_units(manifest: Manifest, program: ProgramFields) -> None:
+    """A unit that takes sums finds those of its turn: no other turn has ended meanwhile."""
+    units = manifest.kernel.elements_per_cycle
+    phase, acting = np.array(program.phase), np.array(program.acting)
+    part, index = np.array(program.part), np.array(program.index)
+    ended = np.flatnonzero(program.ends)
+    for unit in sorted(set(acting[acting > 0].tolist())):
+        at = np.flatnonzero(acting == unit)
+        _demand(np.array_equal(index[at], np.arange(len(at))), "a unit skips elements")
+        before = np.searchsorted(ended, at, side="right") - 1
+        if not part[at].any() and (before < 0).any():
+            continue  # element by element, without a product
+        taken = phase[ended[before]]
+        number = int(taken[0])
+        code = manifest.phases[number - 1]
+        parts = code.format.owners(code, manifest.pes) // units
+        if len(at) != code.rows_per_pe * parts or (taken != number).any():
+            _demand(not part[at].any(), "a unit takes the sums of another phase")
+            continue
+        turn = before - int(np.flatnonzero(phase[ended] == number)[0])
+        _demand(np.array_equal(turn, index[at] // parts), "a unit takes the sums of another turn")
+        _demand(np.array_equal(part[at], index[at] % parts), "a unit takes another part of a turn")
+
+
+def _prove_reads(
+    manifest: Manifest, files: list[bytes], program: ProgramFields, number: int
+) -> None:
+    """No word of the phase gathers what was written less than the promised distance before it."""
+    code, kernel = manifest.phases[number], manifest.kernel
+    form = code.format
+    assert isinstance(form, Bank)
+    segments = {_segment(kernel.regions, name) for own in (*program.units, *program.moves)
+                for name in own}  # fmt: skip
+    entries = unpack_phase(manifest, files, number)
+    word, pe = np.nonzero(entries["weight"])
+    local = entries["index"][word, pe].astype(np.int64)
+    region, address = _addresses(manifest, code, number, local, form)
+    if region not in segments:
+        return
+    cycle = np.flatnonzero(np.array(program.phase) == number + 1)[word]
+    position = address * form.banks + pe % form.banks
+    written = _write_cycles(manifest, program, region, int(position.max(initial=0)) + 1)
+    at = written[position]
+    distance = np.where(cycle > at, cycle - at, cycle + len(program.phase) - at)
+    closest = int(distance[at != NEVER].min(initial=1 << 30))
+    promised = [value for name, value in program.promises.items() if _is_of(name, region)]
+    _demand(bool(promised), f"phase {code.name}: nothing is promised of what it reads")
+    _demand(closest >= max(promised), f"phase {code.name} reads an activation too soon")
+
+
+def _addresses(
+    manifest: Manifest, code: PhaseCode, number: int, local: IntArray, form: Bank
+) -> tuple[int, IntArray]:
+    """The region that a phase reads, and the address of each column of a bank there."""
+    ends = np.cumsum([-(-columns // form.banks) for _, columns in code.operands])
+    bases = np.array(manifest.kernel.operand_bases[number])
+    operand = np.minimum(np.searchsorted(ends, local, side="right"), len(bases) - 1)
+    return manifest.kernel.reads[number], bases[operand] + local
+
+
+def _segment(regions: tuple[tuple[str, ...], ...], name: str) -> int:
+    return next((n for n, own in enumerate(regions) if name in own), NEVER)
+
+
+def _is_of(name: str, region: int) -> bool:
+    """True for the arrays of a region: ``vector_1``, or ``vector_1_0`` where it has several."""
+    return name == f"vector_{region}" or name.startswith(f"vector_{region}_")
+
+
+def _write_cycles(manifest: Manifest, program: ProgramFields, region: int, least: int) -> IntArray:
+    """The cycle in which each position of a region is written, NEVER if in none."""
+    kernel, units = manifest.kernel, manifest.kernel.elements_per_cycle
+    own = kernel.regions[region]
+    writers = [("acting", n, name) for n, names in enumerate(program.units, 1) for name in names]
+    writers += [("move", n, name) for n, names in enumerate(program.moves, 1) for name in names]
+    found = np.full(least, NEVER)
+    index = np.array(program.index)
+    for column, number, name in writers:
+        if name not in own:
+            continue
+        at = np.flatnonzero(np.array(getattr(program, column)) == number)
+        first = kernel.segments[name] + index[at] * units
+        end = int(first.max(initial=0)) + units
+        if end > len(found):
+            found = np.concatenate([found, np.full(end - len(found), NEVER)])
+        for unit in range(units):
+            found[first + unit] = at
+    return found
+
+
+def _runs(values: IntArray) -> list[tuple[int, int]]:
+    """(value, how often) of equal values in a row."""
+    starts = np.flatnonzero(np.diff(values, prepend=-1))
+    return [(int(values[start]), 0) for start in starts]

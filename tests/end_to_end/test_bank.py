@@ -1,0 +1,290 @@
+"""The bank dataflow: bit-true in C simulation, free of what lint finds, its program proven."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import batch
+import msgspec
+import pytest
+from support import random_model
+
+from penstock import Hardware, PenstockError, Precision
+from penstock.calibration import calibrate
+from penstock.driver import compile_model
+from penstock.lowering import lower
+from penstock.machine import describe
+from penstock.machine.choose import choose
+from penstock.packing import groups
+from penstock.packing.validate import validate
+from penstock.schedule import schedule
+from penstock_runtime import load_project
+from penstock_runtime.compare import check
+from penstock_runtime.csim import build, run_testbench
+from penstock_runtime.kernel_constants import wrong_pragmas
+from penstock_runtime.lint import lint
+
+MATRIX = {
+    "a layer whose state waits for the end of the step": ({"cells": (10,)}, (8, 2), {}, {}),
+    "one cell, one bank, one input": ({"inputs": 1, "cells": (1,), "density": 1}, (4, 1), {}, {}),
+    "projection and peepholes, 4 lanes": (
+        {"cells": (13,), "outputs": 6, "peephole": True}, (8, 4), {"lanes": 4}, {},
+    ),
+    "two layers, a head at every step, 2 lanes": (
+        {"cells": (9, 6), "head": 11, "at": "step", "activation": "argmax"}, (4, 4),
+        {"lanes": 2}, {},
+    ),
+    "bidirectional below, forward above, 4 lanes": (
+        {"cells": (6, 8), "bidirectional": [True, False], "head": 5}, (16, 2), {"lanes": 4}, {},
+    ),
+    "a unit for every cell of a turn": (
+        {"cells": (30,), "density": 0.2}, (32, 8), {"elements_per_cycle": 8}, {},
+    ),
+    "one unit for all of a turn": (
+        {"cells": (30,), "outputs": 10, "density": 0.2}, (32, 8), {"elements_per_cycle": 1}, {},
+    ),
+    "every row has a scale of its own": (
+        {"cells": (12, 6), "outputs": 5, "peephole": True, "head": 3, "at": "step"}, (8, 4),
+        {"lanes": 2}, {"weights": 4, "inputs": 8, "outputs": 8, "row_scales": True},
+    ),
+    "32 lanes": ({"cells": (9,), "outputs": 6, "head": 3}, (8, 2), {"lanes": 32}, {}),
+    "weights streamed": (
+        {"cells": (9,), "outputs": 6, "head": 3}, (8, 4),
+        {"weight_storage": "stream", "port_bits": 128}, {},
+    ),
+    "frames and results as AXI streams": (
+        {"inputs": 7, "cells": (8,), "head": 3, "at": "step"}, (8, 4),
+        {"io": "stream", "port_bits": 64}, {},
+    ),
+    "no weight at all": ({"cells": (4,), "outputs": 3, "density": 0}, (4, 2), {}, {}),
+    "the mean over the steps, 4 lanes": (
+        {"cells": (9,), "head": 3, "at": "mean"}, (8, 2), {"lanes": 4}, {},
+    ),
+    "the max over the steps of both directions, 4 lanes": (
+        {"cells": (6,), "bidirectional": True, "head": 3, "at": "max"}, (4, 2), {"lanes": 4}, {},
+    ),
+    "twelve rows at a time": (
+        {"cells": (10,), "outputs": 7}, (12, 4), {"elements_per_cycle": 1}, {},
+    ),
+}  # fmt: skip
+"""(network, (rows, banks), other settings, precision)"""
+
+
+def settings(shape, **more):
+    rows, banks = shape
+    return Hardware(dataflow="bank", rows=rows, banks=banks,
+                    **{"weight_storage": "onchip", **more})  # fmt: skip
+
+
+def compiled(folder, model, shape, hardware, precision, seed=3):
+    network = random_model(**model, seed=seed)
+    made = compile_model(network, None, settings(shape, **hardware), Precision(**precision))
+    return load_project(made.write(folder))
+
+
+def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
+    """Built as one program, in which a warning is an error; loops are counted by check."""
+    projects = {
+        name: compiled(tmp_path / str(number), *case)
+        for number, (name, case) in enumerate(MATRIX.items())
+    }
+    done = list(batch.checked(projects, tmp_path))
+    assert [result.calls for _, _, result in done] == [14] * len(MATRIX)
+    assert all(result.wrong_constants == () and result.constants for _, _, result in done)
+
+
+RULES = ["bidirectional below, forward above, 4 lanes", "every row has a scale of its own",
+         "a unit for every cell of a turn", "weights streamed"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_kernel_breaks_no_rule(name, tmp_path):
+    report = lint(compiled(tmp_path / "project", *MATRIX[name]).folder)
+    assert [finding.line() for finding in report.findings] == []
+    rows = [row for row in report.table if row.function.startswith("run_sweep")]
+    reads = {(r.kind, r.reads, r.writes) for r in rows if r.array.startswith("vector_")}
+    most = {("ram_s2p", 1, 1), ("ram_s2p", 1, 0), ("ram_s2p", 0, 1)}
+    assert ("ram_s2p", 1, 1) in reads and reads <= most
+
+
+def test_no_index_leaves_its_array(cpp_flags, tmp_path):
+    """C simulation may hide an index out of range; the sanitizers do not."""
+    project = compiled(tmp_path / "project", *MATRIX["twelve rows at a time"])
+    sanitizers = ("-g", "-O0", "-fsanitize=address,bounds", "-fno-sanitize-recover=all")
+    done = run_testbench(project.folder, build(project.folder, sanitizers))
+    assert done.passed and "0 different" in done.output, done.output
+
+
+def test_more_multipliers_than_an_array_has_memories(cpp_flags, tmp_path, monkeypatch):
+    monkeypatch.setattr(groups, "MOST_PARTITIONS", 8)
+    case = {"cells": (13,), "outputs": 6, "peephole": True}, (8, 4), {}, {}
+    project = compiled(tmp_path / "project", *case)
+    text = (project.folder / "kernel/cell_unit.h").read_text()
+    assert "vector_1_3[2][BANKS]" in text and "vector_0_0[2][BANKS]" in text
+    ((_, _, result),) = batch.checked({"four arrays": project}, tmp_path)
+    assert result.wrong_constants == ()
+    assert [finding.line() for finding in lint(project.folder).findings] == []
+
+
+FAULTS = {
+    "a bank that is left out": ("kernel/pe_array.h", "half > 0", "half > 1"),
+    "sums of a turn that go on": ("kernel/cell_unit.h", "begins = ends != 0;", "begins = false;"),
+    "another part of a turn": ("kernel/pe_array.h", "if (part == unsigned(p))",
+                               "if (part == unsigned(p + 1))"),
+    "an element in its neighbour's bank": (
+        "kernel/pe_array.h", "written.packet.element[bank % CELL_UNITS]",
+        "written.packet.element[(bank + 1) % CELL_UNITS]",
+    ),
+    "words that do not begin again": ("kernel/cell_unit.h", "      at = 0;\n", ""),
+    "a state that takes effect too soon": (
+        "kernel/cell_unit.h", "into_0 = writing(L0_Y_BASE", "into_0 = writing(X_0_BASE",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sound(cpp_flags, tmp_path_factory):
+    model = {"cells": (9,), "head": 3, "at": "step"}
+    return compiled(tmp_path_factory.mktemp("bank") / "sound", model, (16, 4),
+                    {"elements_per_cycle": 2}, {})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_found(name, sound, tmp_path):
+    file, old, new = FAULTS[name]
+    folder = shutil.copytree(sound.folder, tmp_path / "project")
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1))
+    assert check(load_project(folder)).difference is not None
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("RAW distance=", "RAW distance=1"),
+    ("variable=vector_0 inter RAW", "variable=vector_0 intra RAW"),
+    ("variable=l0_c inter", "variable=held inter"),
+])  # fmt: skip
+def test_a_false_promise_to_the_synthesis_tool_is_found(old, new, sound, tmp_path):
+    folder = shutil.copytree(sound.folder, tmp_path / "project")
+    path = folder / "kernel/cell_unit.h"
+    assert wrong_pragmas(folder, sound.manifest) == []
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    found = wrong_pragmas(folder, sound.manifest)
+    assert found and found[0].name.endswith("in run_sweep_0, kernel/cell_unit.h")
+
+
+def changed(program, **columns):
+    return msgspec.structs.replace(program, **columns)
+
+
+PROGRAMS = {
+    "a word too few": (
+        lambda p: {"phase": tuple(0 if n == p.phase.index(1) else v
+                                  for n, v in enumerate(p.phase))},
+        "its turns end elsewhere",
+    ),
+    "a turn that ends early": (
+        lambda p: {"ends": (*p.ends[1:], 0)}, "a turn ends without a word|its turns end elsewhere",
+    ),
+    "a unit that takes the same twice": (
+        lambda p: {"index": tuple(0 if a == 1 else i
+                                  for a, i in zip(p.acting, p.index, strict=True))},
+        "a unit skips elements",
+    ),
+    "a unit that takes another part": (
+        lambda p: {"part": tuple(1 - q if a == 1 else q
+                                 for a, q in zip(p.acting, p.part, strict=True))},
+        "another part of a turn",
+    ),
+    "a column that is shorter": (lambda p: {"move": p.move[1:]}, "columns differ in length"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_that_does_something_else_is_refused(name, sound):
+    change, told = PROGRAMS[name]
+    program = sound.manifest.kernel.programs[0]
+    kernel = msgspec.structs.replace(
+        sound.manifest.kernel, programs=(changed(program, **change(program)),)
+    )
+    manifest = replace(sound.manifest, kernel=kernel)
+    files = [(sound.folder / name).read_bytes() for name in manifest.file_bytes()]
+    validate(sound.graph, sound.manifest, files, 4)
+    with pytest.raises(AssertionError, match=told):
+        validate(sound.graph, manifest, files, 4)
+
+
+def test_a_distance_that_the_program_does_not_keep_is_refused(sound):
+    """The proof finds the closest read of what a step writes, and no distance beyond it."""
+    kernel = sound.manifest.kernel
+    program = kernel.programs[0]
+    files = [(sound.folder / name).read_bytes() for name in sound.manifest.file_bytes()]
+    promises = program.promises | {"vector_0": program.promises["vector_0"] + len(program.phase)}
+    own = msgspec.structs.replace(kernel, programs=(changed(program, promises=promises),))
+    with pytest.raises(AssertionError, match="reads an activation too soon"):
+        validate(sound.graph, replace(sound.manifest, kernel=own), files, 4)
+
+
+REFUSED = {
+    "rows that are no whole cells": ({"rows": 6, "banks": 2, "elements_per_cycle": 1},
+                                     "6 rows at a time are not whole cells of l0.gates"),
+    "banks that are no power of two": ({"rows": 8, "banks": 3}, "3 banks"),
+    "more units than banks": ({"rows": 32, "banks": 2, "elements_per_cycle": 8},
+                              "8 elements per cycle do not go to 2 banks"),
+    "PEs that are not rows times banks": ({"rows": 8, "banks": 2, "pes": 8},
+                                          "8 rows of 2 banks are not 8 PEs"),
+    "overlap": ({"rows": 8, "banks": 2, "overlap": True}, "overlap with the bank dataflow"),
+    "index bits": ({"rows": 8, "banks": 2, "index_bits": 4}, "index bits with the bank dataflow"),
+    "rows with another dataflow": ({"rows": 8, "dataflow": "gather"},
+                                   "rows and banks with the gather dataflow"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_can_not_be_built_is_refused_in_one_line(name):
+    asked, told = REFUSED[name]
+    with pytest.raises(PenstockError, match=told) as caught:
+        compile_model(random_model(cells=(10,)), None, Hardware(**{"dataflow": "bank", **asked}))
+    assert caught.value.hint
+
+
+def test_a_step_takes_the_words_and_what_its_two_products_wait_for_one_another():
+    graph = lower(
+        network := random_model(inputs=16, cells=(64,), outputs=32, density=0.3),
+        calibrate(network, None), Precision(),
+    )  # fmt: skip
+    machine = describe(graph, schedule(graph, settings((16, 8))), True)
+    program = machine.programs[0]
+    words = sum(product.code.words for product in machine.plan.products)
+    gates, projection = (phase for phase in program.phases)
+    assert program.words == words
+    waits = gates.depth + projection.depth
+    assert words < machine.order.step_cycles <= words + waits + 8
+    assert machine.timeline.call(1, "carried") > machine.timeline.step
+
+
+def test_rows_and_banks_are_chosen_for_the_device_and_auto_says_why():
+    network = random_model(inputs=32, cells=(128,), density=0.2)
+    graph = lower(network, calibrate(network, None), Precision())
+    machine, (note, *_) = choose(graph, Hardware(dataflow="bank", board="kv260"))
+    hardware = machine.hardware
+    assert note.startswith(
+        f"for kv260, the compiler chose {hardware.rows} rows of {hardware.banks} banks, "
+    )
+    best, (why, *_) = choose(graph, Hardware(dataflow="auto", board="kv260"))
+    gather, _ = choose(graph, Hardware(board="kv260"))
+    faster = min((machine, gather), key=lambda one: one.timeline.step)
+    assert best.hardware.dataflow == faster.hardware.dataflow
+    assert why.startswith(f"the compiler chose the dataflow {best.hardware.dataflow}: ")
+    assert f"gather takes {gather.timeline.step:,} cycles a step" in why
+
+
+def test_a_mask_that_is_not_balanced_compiles_and_is_told():
+    network = random_model(inputs=32, cells=(128,), density=0.1)
+    graph = lower(network, calibrate(network, None), Precision())
+    _, notes = choose(graph, settings((32, 16), board="u55c"))
+    (note,) = [note for note in notes if "not balanced" in note]
+    assert "pattern bank_balanced" in note and "--dataflow gather" in note
