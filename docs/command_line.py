@@ -23,6 +23,7 @@ from penstock.cli.run import run_values
 from penstock.cli.summary import compile_values
 from penstock.config import TABLES
 from penstock.differences import Differences
+from penstock.exploration.values import as_values
 from penstock.inspection import Inspection
 from penstock.option import REPEATED, Kind, Setting, settings_of
 from penstock.report import report
@@ -43,6 +44,7 @@ SCHEMAS = {
     "report DIR --json": report.__doc__,
     "report DIR --synthesis FOLDER --json": values.__doc__,
     "diff A B --json": Differences.as_values.__doc__,
+    "explore FILE --json": as_values.__doc__,
     "bench DIR --json": table.__doc__,
     "doctor --json": Environment.as_values.__doc__,
     "completion SHELL --json": completion_values.__doc__,

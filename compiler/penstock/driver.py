@@ -19,14 +19,14 @@ from penstock.config import CONFIG, Origin, config_text
 from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
-from penstock.folding import fold_inputs
+from penstock.folding import Folded, fold_inputs
 from penstock.golden import GOLDEN_STARTS, golden_steps, golden_vectors
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph
 from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.machine import Machine
-from penstock.machine.choose import choose
+from penstock.machine.choose import Plan, choose
 from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.machine.runs import word_runs
 from penstock.model import RecurrentModel
@@ -38,7 +38,7 @@ from penstock.project import write_project
 from penstock.report.notebook import compiled_line, compiled_table
 from penstock.report.report import build_report, render_report
 from penstock.report.sparsity import pictures, placed_matrices
-from penstock.schedule import Schedule
+from penstock.schedule import Schedule, schedule
 from penstock.schedule.plan import constant_of
 from penstock.settings import Hardware, Precision
 from penstock.stages import Tell, tell_nobody, tell_stage
@@ -119,20 +119,11 @@ def compile_model(
     origin = origin or Origin(network=Network(strict=strict), precision=precision or Precision())
     tell_stage(tell, "calibrating")
     about = (calibration_lengths, calibration_states)
-    ranges = _ranges(model, calibration, calibration_name, *about)
-    precision = precision or Precision()
-    folded = fold_inputs(model, ranges, precision)
+    ranges = ranges_of(model, calibration, calibration_name, *about)
     trial = trial_of(model, calibration, calibration_lengths, validation, calibration_name)
-    trial = trial.scaled(folded.exponents)
     tell_stage(tell, "choosing types")
-    try:
-        graph = lower(folded.model, folded.ranges, precision)
-    except ValueError as error:
-        raise PenstockError(
-            f"these number formats can't be combined: {error}",
-            calibration_name,
-            "choose other widths or types, or calibrate on typical frames",
-        ) from error
+    folded, graph = quantize(model, ranges, precision or Precision(), calibration_name)
+    trial = trial.scaled(folded.exponents)
     notes = [*model.notes, *_notes(model, ranges), *folded.notes]
     compiled = compile_graph(
         graph,
@@ -150,13 +141,14 @@ def compile_model(
     return compiled
 
 
-def _ranges(
+def ranges_of(
     model: RecurrentModel,
     calibration: FloatArray | Ranges | None,
     where: str,
     lengths: IntArray | None,
     states: Any,
 ) -> Ranges:
+    """The ranges that are given, or those of the frames that are. Raises PenstockError."""
     is_frames = calibration is not None and not isinstance(calibration, Ranges)
     if not is_frames and (lengths is not None or states is not None):
         raise PenstockError(
@@ -168,6 +160,21 @@ def _ranges(
         check_ranges(model, calibration, where)
         return calibration
     return calibrate(model, frames_of(model, calibration, where), where, lengths, states)
+
+
+def quantize(
+    model: RecurrentModel, ranges: Ranges, precision: Precision, where: str
+) -> tuple[Folded, Graph]:
+    """The network with its inputs scaled, and the graph that it becomes. Raises PenstockError."""
+    folded = fold_inputs(model, ranges, precision)
+    try:
+        return folded, lower(folded.model, folded.ranges, precision)
+    except ValueError as error:
+        raise PenstockError(
+            f"these number formats can't be combined: {error}",
+            where,
+            "choose other widths or types, or calibrate on typical frames",
+        ) from error
 
 
 def _judge(compiled: Compiled, where: str, strict: bool) -> None:
@@ -203,18 +210,10 @@ def compile_graph(
     well formed, or that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
-    try:
-        verify(graph)
-    except ValueError as error:
-        raise PenstockError(
-            f"the graph is not well formed: {error}", graph.name, "see penstock.ir.verify"
-        ) from error
-    check_shapes(graph)
-    check_types(graph)
+    check_graph(graph)
     origin = replace(origin or Origin(), hardware=hardware)
     tell_stage(tell, "choosing hardware and scheduling")
-    machine, chosen = choose(graph, hardware, balanced_for)
-    check_memories(machine)
+    machine, chosen = build_machine(graph, hardware, balanced_for)
     tell_stage(tell, "packing")
     manifest, weights = pack(machine, batch_first, input_exponents)
     tell_stage(tell, "proving the packed weights")
@@ -243,6 +242,27 @@ def compile_graph(
     files = binaries | {name: text.encode() for name, text in texts.items()}
     files = dict(sorted(files.items()))
     return Compiled(machine, manifest, proof, report, report["notes"], compared, files)
+
+
+def check_graph(graph: Graph) -> None:
+    """Raise PenstockError for a graph that no accelerator is made of."""
+    try:
+        verify(graph)
+    except ValueError as error:
+        raise PenstockError(
+            f"the graph is not well formed: {error}", graph.name, "see penstock.ir.verify"
+        ) from error
+    check_shapes(graph)
+    check_types(graph)
+
+
+def build_machine(
+    graph: Graph, hardware: Hardware, balanced_for: int | None = None, plan: Plan = schedule
+) -> tuple[Machine, list[str]]:
+    """The accelerator of a graph that was checked, and what was chosen: see ``choose``."""
+    machine, chosen = choose(graph, hardware, balanced_for, plan)
+    check_memories(machine)
+    return machine, chosen
 
 
 def pack(

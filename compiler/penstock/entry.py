@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -65,22 +65,62 @@ def compile(
     if isinstance(module, str | PathLike):
         more |= {"key": key, "only": only, "regression": regression}
         return compile_checkpoint(module, calibration, hardware, precision, head, **more)
-    if key is not None or only:
-        raise PenstockError(
-            "key and only choose in a checkpoint file", type(module).__name__, "leave them out"
-        )
     _check_settings(hardware, precision, head, validation)
-    frames = calibration
-    if frames is not None and not isinstance(frames, Ranges):
-        frames = as_array(frames, "calibration")
-    model = model_of(module, head, None if isinstance(frames, Ranges) else frames)
-    model = replace(model, is_regression=regression or model.is_regression)
+    found = load(module, calibration, precision, head, key=key, only=only, regression=regression)
     origin = Origin(
         network=_network(head, regression=regression, strict=strict),
         precision=precision or Precision(),
         libraries=() if isinstance(module, RecurrentModel) else ("torch",),
     )
-    return compile_model(model, frames, hardware, precision, **more, origin=origin)
+    return compile_model(
+        found.model, found.calibration, hardware, found.precision, **more, origin=origin
+    )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network as ``compile_model`` takes it, with what a checkpoint says itself.
+
+    name: what errors call its frames. has_formats: the checkpoint has number formats of its own.
+    """
+
+    model: RecurrentModel
+    calibration: FloatArray | Ranges | None
+    precision: Precision | None
+    balanced_for: int | None = None
+    name: str = "calibration"
+    has_formats: bool = False
+
+
+def load(
+    module: Any,
+    calibration: FloatArray | Ranges | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    batch_first: bool = True,
+    regression: bool = False,
+) -> Loaded:
+    """The network of whatever ``compile`` takes. batch_first: of a checkpoint. Raises
+    PenstockError.
+    """
+    if isinstance(module, str | PathLike):
+        return load_checkpoint(
+            module, calibration, precision, head, batch_first=batch_first, key=key, only=only,
+            regression=regression,
+        )  # fmt: skip
+    if key is not None or only:
+        raise PenstockError(
+            "key and only choose in a checkpoint file", type(module).__name__, "leave them out"
+        )
+    frames = calibration
+    if frames is not None and not isinstance(frames, Ranges):
+        frames = as_array(frames, "calibration")
+    model = model_of(module, head, None if isinstance(frames, Ranges) else frames)
+    model = replace(model, is_regression=regression or model.is_regression)
+    return Loaded(model, frames, precision)
 
 
 def _network(head: HeadOptions | None, **more: Any) -> Network:
@@ -125,10 +165,11 @@ def compile_checkpoint(
     also for formats given to a checkpoint that has its own.
     """
     _check_settings(hardware, precision, head, validation)
-    if not isinstance(path, str | PathLike):
-        raise PenstockError(
-            f"{kind_of(path)} is not a path", "compile_checkpoint", "use penstock.compile"
-        )
+    tell_stage(tell, "reading the network")
+    found = load_checkpoint(
+        path, calibration, precision, head, batch_first=batch_first, name=name,
+        calibration_name=calibration_name, key=key, only=only, regression=regression,
+    )  # fmt: skip
     path, sources = Path(path), dict(sources or {})
     arrays = {
         "calibration": calibration, "calibration_lengths": calibration_lengths,
@@ -140,17 +181,38 @@ def compile_checkpoint(
             head, key=key, only=tuple(only), time_first=not batch_first, regression=regression,
             strict=strict,
         ),
-        precision=precision or Precision(),
+        precision=None if found.has_formats else precision or Precision(),
         is_whole=not is_named and sources.keys() >= {
             key for key, value in arrays.items() if value is not None
         },
     )  # fmt: skip
-    more: dict[str, Any] = {
-        "calibration_name": calibration_name or str(path),
-        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
-        "validation": validation, "strict": strict, "tell": tell,
-    }  # fmt: skip
-    tell_stage(tell, "reading the network")
+    return compile_model(
+        found.model, found.calibration, hardware, found.precision, found.name,
+        calibration_lengths, calibration_states, validation, strict, found.balanced_for,
+        _of_files(origin, path, sources), tell,
+    )  # fmt: skip
+
+
+def load_checkpoint(
+    path: str | PathLike[str],
+    calibration: FloatArray | Ranges | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    batch_first: bool = True,
+    name: str | None = None,
+    calibration_name: str | None = None,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    regression: bool = False,
+) -> Loaded:
+    """The network of a checkpoint file: see ``compile_checkpoint``. Raises PenstockError."""
+    if not isinstance(path, str | PathLike):
+        raise PenstockError(
+            f"{kind_of(path)} is not a path", "compile_checkpoint", "use penstock.compile"
+        )
+    path = Path(path)
+    where = calibration_name or str(path)
     if is_program(path):
         _refuse_choices(path, batch_first, key, only, "a program")
         frames = calibration
@@ -158,8 +220,7 @@ def compile_checkpoint(
             frames = as_array(frames, calibration_name or "calibration")
         model = follow_program(path, head, None if isinstance(frames, Ranges) else frames, name)
         model = replace(model, is_regression=regression)
-        origin = _of_files(origin, path, sources)
-        return compile_model(model, frames, hardware, precision, **more, origin=origin)
+        return Loaded(model, frames, precision, None, where)
     formats = load_formats(path)
     if formats is not None:
         if calibration is not None or precision is not None:
@@ -169,15 +230,13 @@ def compile_checkpoint(
                 "leave out --calibration and the options for bits and tables",
             )
         calibration, precision = formats.ranges, formats.precision
-        more["balanced_for"] = formats.pes
-        origin = replace(origin, precision=None)
     tensors = read_checkpoint(path, key, keeps_narrow=True)
     model = model_of_tensors(
         tensors, path, formats, head, batch_first=batch_first, name=name, only=only
     )
     model = replace(model, is_regression=regression or model.is_regression)
-    origin = _of_files(origin, path, sources)
-    return compile_model(model, calibration, hardware, precision, **more, origin=origin)
+    balanced_for = None if formats is None else formats.pes
+    return Loaded(model, calibration, precision, balanced_for, where, formats is not None)
 
 
 def _of_files(origin: Origin, path: Path, sources: Mapping[str, Source]) -> Origin:

@@ -32,6 +32,7 @@ WORDS = {
     "diff": (("diff", "project", "project"), None),
     "bench": (("bench", "project", "--no-cpu"), None),
     "doctor": (("doctor",), None),
+    "explore": (("explore", "model.safetensors", "--pes", "2,4"), None),
     "completion": (("completion", "fish"), completion.completion_values),
 }  # fmt: skip
 """Command -> how it is called, and who describes its JSON, if no other test looks."""

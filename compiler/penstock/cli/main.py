@@ -72,6 +72,10 @@ COMMANDS = {
         "report",
         "Print what a compile found out, or hold it against the reports of Vitis HLS.",
     ),
+    "explore": (
+        "explore",
+        "Price many settings as compile would, and print those that no other betters.",
+    ),
     "diff": (
         "diff",
         "Print what differs between two projects: settings, formats, cycles, bits, fit, error.",
@@ -98,8 +102,9 @@ BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 EXIT_STATUS = (
     "Exit status: 0 done; 1 the answer is no: bits, rules or projects differ (csim, check, lint, "
-    "report, diff), a file does not compile (inspect), a basic part is missing (doctor); 2 bad "
-    "input, said in one line; 130 interrupted, nothing half-written."
+    "report, diff), a file does not compile (inspect), no point meets the constraints (explore), "
+    "a basic part is missing (doctor); 2 bad input, said in one line; 130 interrupted, nothing "
+    "half-written."
 )
 """Of every command, as the help says it."""
 
