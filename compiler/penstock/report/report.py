@@ -33,9 +33,9 @@ totals      weights (dense), nonzeros, density, words, bound, utilization (of th
             files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled,
             compiled_bytes, ratio, counted (what is counted, in words)}
 timeline    spans [name, kind (load, spmv, parts, drain, cells, commit, clear, program, flush),
-            sweep, direction, start, cycles, bound, is_beside (it begins with the span before), is_first (it comes
-            once, before the first step)] of the compute process, one step of every sweep after the
-            other; cycles_per_step (of the slowest of processes [name, cycles]), slowest (its name),
+            sweep, direction, start, cycles, bound, is_beside (it begins with the span before),
+            is_first (it comes once, before the first step)] of the compute process, one step of
+            every sweep after the other; cycles_per_step (of the slowest of processes [name, cycles]), slowest (its name),
             compute_cycles (of compute, if it need not wait), stall_cycles (its wait for words),
             cycles_by_kind, bound_per_step, utilization = bound / cycles;
             cycles_once (sweeps that run once a sequence); call {begin, once, end (of every call),
