@@ -3,13 +3,16 @@
 Plain SVG, whose colours follow the reader's light or dark theme. Coordinates are pixels.
 """
 
+# ruff: noqa: E501
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
 PICTURES = Path(__file__).with_name("pictures")
+BESIDE = 0.93
+"""Of pictures that stand three in a row."""
 STYLE = """
   .ground { fill: #fff } text { font: 13px system-ui, sans-serif; fill: #1f2933 }
   .small { font-size: 11.5px; fill: #52606d } .head { font-weight: 600; font-size: 14px }
@@ -28,11 +31,13 @@ STYLE = """
 
 
 class Drawing:
-    """An SVG picture in the making. title: what it shows, for those who can't see it."""
+    """An SVG picture in the making. title: what it shows, for those who can't see it. shown: how
+    large, so that three stand side by side."""
 
-    def __init__(self, width: int, height: int, title: str) -> None:
+    def __init__(self, width: int, height: int, title: str, shown: float = 1.0) -> None:
         self.parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+            '<svg xmlns="http://www.w3.org/2000/svg" '
+            f'width="{shown * width:g}" height="{shown * height:g}" '
             f'viewBox="0 0 {width} {height}" role="img">\n<title>{escape(title)}</title>\n'
             f"<style>{STYLE}</style>\n"
             '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
@@ -79,129 +84,136 @@ class Drawing:
 
 def flow() -> Drawing:
     """From a model to a project that is proven."""
-    found = Drawing(760, 330, "From a model to a checked project")
-    found.box(14, 20, 150, 62, "box", "model", "torch, ONNX, or weights")
-    found.box(14, 112, 150, 62, "box", "typical frames", "a calibration file")
-    found.box(212, 66, 150, 62, "store", "graph", "integers only, with types")
-    found.box(410, 66, 150, 62, "store", "schedule", "rows to PEs, words")
-    found.box(608, 66, 138, 62, "store", "machine", "memories, cycles")
-    found.arrow((164, 51), (188, 51), (188, 88), (210, 88))
-    found.arrow((164, 143), (188, 143), (188, 106), (210, 106))
-    found.arrow((362, 97), (408, 97))
-    found.arrow((560, 97), (606, 97))
-    found.text(287, 46, "floats end here", "small")
-    found.box(212, 196, 150, 62, "work", "interpreter", "runs the graph")
-    found.box(410, 196, 150, 62, "work", "C simulation", "runs the kernel")
-    found.box(608, 196, 138, 62, "work", "project folder", "C++, packed weights")
-    found.arrow((677, 128), (677, 194))
-    found.arrow((287, 128), (287, 194))
-    found.arrow((608, 227), (562, 227))
-    found.box(212, 284, 348, 34, "proof", "penstock check: every value of every step is equal")
-    found.arrow((287, 258), (287, 282))
-    found.arrow((485, 258), (485, 282))
+    found = Drawing(420, 452, "From a model to a checked project")
+    found.box(14, 16, 186, 48, "box", "model", "torch, ONNX, or weights")
+    found.box(220, 16, 186, 48, "box", "typical frames", "for calibration")
+    found.box(117, 96, 186, 48, "store", "graph", "integers, each with a type")
+    found.arrow((107, 64), (107, 80), (170, 80), (170, 94))
+    found.arrow((313, 64), (313, 80), (250, 80), (250, 94))
+    found.text(312, 124, "floats end here", "small", "start")
+    found.box(220, 176, 186, 48, "store", "schedule", "rows to PEs, and to words")
+    found.box(220, 250, 186, 48, "store", "machine", "memories, streams, cycles")
+    found.box(220, 324, 186, 48, "work", "project", "C++, weights, report")
+    found.box(14, 324, 186, 48, "work", "interpreter", "runs the graph")
+    found.arrow((270, 144), (270, 158), (313, 158), (313, 174))
+    found.arrow((313, 224), (313, 248))
+    found.arrow((313, 298), (313, 322))
+    found.arrow((150, 144), (150, 158), (107, 158), (107, 322))
+    found.box(14, 404, 392, 34, "proof", "penstock check: every value of every step is equal")
+    found.arrow((107, 372), (107, 402))
+    found.arrow((313, 372), (313, 402))
     return found
 
 
 def words() -> Drawing:
     """Rows of a sparse matrix, the PEs that own them, and the words that they become."""
-    found = Drawing(760, 300, "How a sparse matrix becomes words for four processing elements")
-    rows = ["x..x....", ".x....x.", "..x..x..", "x...x...", ".x.x....", "....x..x", "x....x..", "..x...x."]
-    found.text(96, 28, "8 rows, PE = row mod 4", "head")
+    found = Drawing(420, 502, "How a sparse matrix becomes words for four processing elements")
+    rows = [
+        "x..x....",
+        ".x....x.",
+        "..x..x..",
+        "x...x...",
+        ".x.x....",
+        "....x..x",
+        "x....x..",
+        "..x...x.",
+    ]
+    found.text(14, 26, "8 rows; row r belongs to PE r mod 4", "head", "start")
     taken: list[list[tuple[int, int]]] = [[] for _ in range(4)]
     for r, row in enumerate(rows):
-        found.text(22, 56 + 26 * r, f"PE {r % 4}", "small")
+        found.text(110, 56 + 26 * r, f"row {r}", "small", "end")
         for c, mark in enumerate(row):
             kind = f"c{r % 4}" if mark == "x" else "none"
-            found.cell(44 + 22 * c, 42 + 26 * r, 22, kind, str(c) if mark == "x" else "")
+            found.cell(122 + 26 * c, 40 + 26 * r, 26, kind, str(c) if mark == "x" else "")
             if mark == "x":
-                taken[r % 4].append((c, r // 4))
-    found.arrow((232, 146), (292, 146))
-    found.text(262, 136, "by column", "small")
-    found.text(520, 28, "4 words, one a cycle", "head")
-    for p, own in enumerate(taken):
-        found.text(322, 80 + 42 * p, f"PE {p}", "small")
-        for word, (column, slot) in enumerate(sorted(own)):
-            x, y = 350 + 98 * word, 60 + 42 * p
-            found.box(x, y, 90, 32, f"c{p}")
-            found.text(x + 45, y + 20, f"col {column}, row {4 * slot + p}", "on")
+                taken[r % 4].append((c, r))
+    found.arrow((224, 254), (224, 284))
+    found.text(236, 272, "each PE, column by column", "small", "start")
+    found.text(14, 308, "4 words, one a cycle", "head", "start")
     for word in range(4):
-        found.text(395 + 98 * word, 52, f"word {word}", "small")
-    found.text(544, 250, "An entry holds a weight, and how far it is from the one before.", "small")
-    found.text(544, 268, "The colour is the PE: all four take an entry in the same cycle.", "small")
+        found.text(97 + 90 * word, 330, f"word {word}", "small")
+    for p, own in enumerate(taken):
+        found.text(46, 358 + 36 * p, f"PE {p}", "small", "end")
+        for word, (column, row_number) in enumerate(sorted(own)):
+            x, y = 54 + 90 * word, 340 + 36 * p
+            found.box(x, y, 86, 28, f"c{p}")
+            found.text(x + 43, y + 18, f"c {column}, r {row_number}", "on")
     return found
 
 
 def gather() -> Drawing:
     """Each PE fetches the activations that it needs."""
-    found = Drawing(300, 330, "gather: every PE fetches activations from its copy")
-    found.text(150, 26, "gather", "head")
-    for p in range(3):
-        x = 14 + 94 * p
-        found.box(x, 44, 84, 36, "box", "word")
-        found.box(x, 110, 84, 44, "store", "copy of x")
-        found.box(x, 184, 84, 36, "work", "w * x")
-        found.box(x, 250, 84, 44, "store", "sums", f"rows of PE {p}")
-        found.arrow((x + 42, 80), (x + 42, 108))
-        found.arrow((x + 42, 154), (x + 42, 182))
-        found.arrow((x + 42, 220), (x + 42, 248))
-    found.text(150, 100, "which column", "small")
-    found.text(150, 316, "all PEs in lock step", "small")
+    found = Drawing(236, 330, "gather: every PE fetches activations from its copy", BESIDE)
+    found.text(118, 26, "gather", "head")
+    for p in range(2):
+        x = 14 + 108 * p
+        found.box(x, 44, 100, 34, "box", "word")
+        found.box(x, 110, 100, 44, "store", "copy of x", "its column")
+        found.box(x, 184, 100, 36, "work", "w x")
+        found.box(x, 250, 100, 44, "store", "sums", f"of PE {p}'s rows")
+        found.arrow((x + 50, 78), (x + 50, 108))
+        found.arrow((x + 50, 154), (x + 50, 182))
+        found.arrow((x + 50, 220), (x + 50, 248))
+    found.text(118, 316, "all PEs in lock step", "small")
     return found
 
 
 def broadcast() -> Drawing:
     """A column's activation goes to all PEs, which take it when they come to it."""
-    found = Drawing(300, 330, "broadcast: one activation goes to the queues of all PEs")
-    found.text(150, 26, "broadcast", "head")
-    found.box(90, 44, 120, 36, "store", "x, column by column")
-    for p in range(3):
-        x = 14 + 94 * p
-        found.arrow((150, 80), (150, 94), (x + 42, 94), (x + 42, 108))
-        found.box(x, 110, 84, 44, "store", "queue", "of 8")
-        found.box(x, 184, 84, 36, "work", "w * x")
-        found.box(x, 250, 84, 44, "store", "sums", f"rows of PE {p}")
-        found.arrow((x + 42, 154), (x + 42, 182))
-        found.arrow((x + 42, 220), (x + 42, 248))
-    found.text(150, 316, "no PE waits for another, until a queue is full", "small")
+    found = Drawing(236, 330, "broadcast: one activation goes to the queues of all PEs", BESIDE)
+    found.text(118, 26, "broadcast", "head")
+    found.box(43, 44, 150, 34, "store", "x, column by column")
+    for p in range(2):
+        x = 14 + 108 * p
+        found.arrow((118, 78), (118, 93), (x + 50, 93), (x + 50, 108))
+        found.box(x, 110, 100, 44, "store", "queue", "of 8")
+        found.box(x, 184, 100, 36, "work", "w x")
+        found.box(x, 250, 100, 44, "store", "sums", f"of PE {p}'s rows")
+        found.arrow((x + 50, 154), (x + 50, 182))
+        found.arrow((x + 50, 220), (x + 50, 248))
+    found.text(118, 316, "each PE at its own pace", "small")
     return found
 
 
 def bank() -> Drawing:
     """Each multiplier reads its own memory; a row's products are summed at once."""
-    found = Drawing(300, 330, "bank: every multiplier has its own memory; a tree sums a row")
-    found.text(150, 26, "bank", "head")
-    found.text(150, 50, "one row at a time, a multiplier for each bank", "small")
-    for b in range(4):
-        x = 10 + 71 * b
-        found.box(x, 66, 66, 44, "store", f"bank {b}", "of x")
-        found.box(x, 140, 66, 36, "work", "w * x")
-        found.arrow((x + 33, 110), (x + 33, 138))
-        found.arrow((x + 33, 176), (x + 33, 190), (150, 190), (150, 206))
-    found.box(80, 208, 140, 34, "work", "adder tree")
-    found.box(80, 264, 140, 34, "store", "sum, in a register")
-    found.arrow((150, 242), (150, 262))
-    found.text(150, 316, "and as many rows side by side as there is room", "small")
+    found = Drawing(
+        236, 330, "bank: every multiplier has its own memory; a tree sums a row", BESIDE
+    )
+    found.text(118, 26, "bank", "head")
+    for b in range(3):
+        x = 14 + 72 * b
+        found.box(x, 44, 64, 44, "store", f"bank {b}", "of x")
+        found.box(x, 118, 64, 36, "work", "w x")
+        found.arrow((x + 32, 88), (x + 32, 116))
+        found.arrow((x + 32, 154), (x + 32, 168), (118, 168), (118, 184))
+    found.box(43, 186, 150, 34, "work", "adder tree")
+    found.box(43, 250, 150, 44, "store", "the sum of a row", "in a register")
+    found.arrow((118, 220), (118, 248))
+    found.text(118, 316, "many rows side by side", "small")
     return found
 
 
 def numbers() -> Drawing:
     """What becomes of the bits of an LSTM's gate."""
-    found = Drawing(760, 200, "Where the bits of a gate go: exact, exact, then rounded once")
-    steps: Iterable[tuple[str, str, str]] = (
-        ("store", "weight", "s12.11"), ("work", "products", "exact"), ("work", "sum", "exact: s32.27"),
-        ("proof", "rounding", "to 11 bits"), ("store", "sigma table", "2,048 entries"),
-        ("store", "gate", "u16.15"),
-    )  # fmt: skip
-    for index, (kind, name, about) in enumerate(steps):
-        x = 14 + 124 * index
-        found.box(x, 62, 110, 58, kind, name, about)
-        if index:
-            found.arrow((x - 14, 91), (x - 1, 91))
-    found.box(14, 132, 110, 52, "store", "activation", "s16.13")
-    found.arrow((124, 158), (193, 158), (193, 122))
-    found.text(255, 44, "any order gives the same sum: nothing is dropped", "small")
-    found.text(441, 144, "the only place", "small")
-    found.text(441, 160, "where bits are lost", "small")
+    found = Drawing(420, 222, "Where the bits of a gate go: exact, exact, then rounded once")
+    for y, (kind, name, about) in zip(
+        (16, 76), (("store", "weights", "s12.11"), ("store", "activations", "s16.13")), strict=True
+    ):
+        found.box(14, y, 110, 48, kind, name, about)
+    found.box(155, 46, 110, 48, "work", "products", "exact: s28.24")
+    found.box(296, 46, 110, 48, "work", "their sum", "exact: s32.24")
+    found.arrow((124, 40), (140, 40), (140, 62), (153, 62))
+    found.arrow((124, 100), (140, 100), (140, 78), (153, 78))
+    found.arrow((265, 70), (294, 70))
+    found.text(335, 34, "in any order", "small")
+    found.box(296, 146, 110, 48, "proof", "rounding", "to 11 bits")
+    found.box(155, 146, 110, 48, "store", "sigma table", "2,048 entries")
+    found.box(14, 146, 110, 48, "store", "gate", "u16.15")
+    found.arrow((351, 94), (351, 144))
+    found.arrow((296, 170), (267, 170))
+    found.arrow((155, 170), (126, 170))
+    found.text(351, 212, "bits are lost here", "small")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What MkDocs is told beside mkdocs.yml: pages that lie outside of docs/, and which links are followed.
+"""What MkDocs is told beside mkdocs.yml: the pages outside of docs/, and what is wrong with a page.
 
 The Markdown of this repository is written for a forge, where a page in ``docs/`` says
 ``../examples/digits``. Pages of the site that lie outside of ``docs/`` keep their paths there, so
@@ -27,7 +27,9 @@ OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", *sorted(
 """Files of the site that are not in docs/, by their paths in the repository."""
 LINK = re.compile(r"(\]\()([^()\s]+)(\))")
 FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
-FETCHED = re.compile(r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=\"?((?:https?:)?//[^\s\">]+)")
+FETCHED = re.compile(
+    r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=\"?((?:https?:)?//[^\s\">]+)"
+)
 EXTERNAL = re.compile(r"<a\b[^>]*\bhref=\"(https?://[^\"]+)\"")
 log = logging.getLogger("mkdocs.hooks")
 found: dict[str, set[str]] = {}
@@ -55,8 +57,8 @@ def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> st
         place = posixpath.normpath(posixpath.join(posixpath.dirname(home), target))
         if (ROOT / place).is_dir():
             place += "/README.md"
-        place = place.removeprefix("docs/") if place != "README.md" else "index.md"
-        return f"{link[1]}{posixpath.relpath(place, posixpath.dirname(source))}{mark}{anchor}{link[3]}"
+        place = posixpath.relpath(place.removeprefix("docs/"), posixpath.dirname(source))
+        return f"{link[1]}{place}{mark}{anchor}{link[3]}"
 
     return "".join(part if part.startswith("```") else LINK.sub(renamed, part) for part in parts)
 

@@ -4,7 +4,7 @@ A page's blocks run in order, in a folder of their own. ``python`` with ``>>>`` 
 prints what the page says; other ``python`` is a script, ``sh`` runs in bash, and a block of either
 may have a file's name (``title="model.py"``) and is written there instead. A ``text`` block right
 behind one that runs is what it prints; ``...`` stands for anything. Pages of docs/extending are
-recipes: their files and ``diff`` blocks change a copy of the repository, in which their ``sh`` runs.
+recipes: their files and ``diff`` blocks change a copy of the repository, where their ``sh`` runs.
 What does not run says why: ``<!-- not run: reason -->`` in the line before.
 """
 
@@ -58,15 +58,22 @@ def blocks(text):
     return [Block(*(found[part] for part in parts)) for found in BLOCK.finditer(text)]
 
 
-@pytest.mark.parametrize("name", ["what_compiles", "command_line", "limits"])
-def test_a_page_is_what_the_code_says(name):
+def script_of_docs(name):
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["what_compiles", "command_line", "limits"])
+def test_a_page_is_what_the_code_says(name):
+    module = script_of_docs(name)
     assert module.PAGE.read_text() == module.page(), f"python docs/{name}.py --write"
 
 
-@pytest.mark.parametrize("page", sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")))
+@pytest.mark.parametrize(
+    "page", sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+)
 def test_every_block_says_what_it_is(page):
     """So that none is passed over because of how it is written."""
     text = (DOCS / page).read_text()
@@ -160,6 +167,15 @@ def matches(wanted, said):
     return doctest.OutputChecker().check_output(wanted, said, doctest.ELLIPSIS)
 
 
+def test_the_drawings_are_those_of_their_script():
+    """And each says what it shows."""
+    module = script_of_docs("drawings")
+    for name, draw in module.DRAWINGS.items():
+        text = (module.PICTURES / f"{name}.svg").read_text()
+        assert text == draw().done(), "python docs/drawings.py"
+        assert re.search("<title>[^<]+</title>", text)
+
+
 def test_a_wrong_output_and_a_wrong_change_are_noticed(tmp_path):
     assert matches("PASS: ...\n", "PASS: to the last bit\n")
     assert not matches("PASS\n", "FAIL\n")
@@ -205,7 +221,7 @@ def test_make_docs_takes_a_broken_link_for_an_error(tmp_path):
     for name in ("mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "docs/stray.md").write_text(
-        "# Stray\n\n[a](nowhere.md) [b](index.md#nothing)\n\n<img src=\"https://example.org/x.png\">\n"
+        '# Stray\n\n[a](nowhere.md) [b](index.md#nothing)\n\n<img src="https://example.org/x.png">\n'
     )
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
