@@ -33,7 +33,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 RUN = ("python", "sh", "diff")
-SHOWN = ("text", "jinja")
+SHOWN = ("text", "jinja", "toml")
 """Languages of blocks that show something; what is written down with a title is not among them."""
 COPIED = ("compiler", "runtime", "templates", "tests")
 PAGES = sorted(
