@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots docs fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -16,7 +16,7 @@ test: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Penstock needs Python 3.11"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,csim,plot,examples,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,csim,plot,examples,docs,dev]'
 	touch $@
 
 lint: $(READY)
@@ -108,6 +108,11 @@ example-transformer: $(READY)
 # The pictures of docs/report.md, of the page as Chromium shows it; half a minute.
 screenshots: $(READY)
 	$(BIN)/python docs/screenshots.py
+
+# The site of docs/, in build/site: a broken link, or a page in no menu, is an error. External links
+# are listed in build/external-links.txt, and not followed.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # Random graphs and networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

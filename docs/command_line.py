@@ -68,6 +68,7 @@ What takes longer than a second shows how far it is, and how fast, on standard e
 
 Commands, options and values are completed by
 
+<!-- not run: each line is for another shell, and belongs in its start-up file -->
 ```sh
 {completion}
 ```

@@ -17,9 +17,10 @@ TESTS = ROOT / "tests"
 def test_there_are_more_than_a_hundred_faults_in_every_part_of_the_product():
     faults = planted()
     assert len(faults) > 100
-    parts = {"/".join(fault.file.split("/")[:2]) for fault in faults}
+    parts = {"/".join(Path(fault.file).parent.parts[:2]) for fault in faults}
     assert parts == {
-        "compiler/penstock", "runtime/penstock_runtime", "templates/hls", "templates/report",
+        "compiler/penstock", "docs", "runtime/penstock_runtime", "templates/hls",
+        "templates/report",
     }  # fmt: skip
 
 
