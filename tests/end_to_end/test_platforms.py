@@ -94,9 +94,16 @@ def test_a_region_within_a_process_is_run_and_a_deadlock_is_named(run_cpp, fiber
 
 
 def test_threads_are_taken_only_where_they_are_asked_for(run_cpp):
-    taken = "#include <hls_stream.h>\nint main() {\n#ifdef PENSTOCK_FIBER_THREAD_H\nreturn 7;\n#endif\n}"
-    run_cpp(taken, *THREADS, status=7)
-    run_cpp(taken, status=0)
+    program = """
+        #include <hls_stream.h>
+        #ifdef PENSTOCK_FIBER_THREAD_H
+        int main() { return 7; }
+        #else
+        int main() { return 0; }
+        #endif
+        """
+    run_cpp(program, *THREADS, status=7)
+    run_cpp(program, status=0)
 
 
 def test_clang_compiles_without_a_warning_and_simulates_the_same_values(
