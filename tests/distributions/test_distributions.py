@@ -32,7 +32,8 @@ DECLARED = {
 }
 FORBID = """
 import sys
-THERE = {"msgspec", "numpy", "penstock", "penstock_runtime", "safetensors", *sys.stdlib_module_names}
+OWN = {"penstock", "penstock_runtime"}
+THERE = OWN | {"msgspec", "numpy", "safetensors", *sys.stdlib_module_names}
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] not in THERE:
