@@ -260,8 +260,10 @@ def formats_panel(axis: Any, task: Task, runs: Runs) -> None:
     axis.axvspan(*dense_band(runs), **BAND)
     names = sorted(quantized(runs), key=lambda name: of(runs, name, "ratio").mean())
     lines = np.arange(len(names))
-    for key, marker, label, aside in (("post_training", "x", "post-training", 0.15),
-                                      ("trained", "o", "trained in fixed point", -0.15)):  # fmt: skip
+    for key, marker, label, aside in (
+        ("post_training", "x", "post-training", 0.15),
+        ("trained", "o", "trained in fixed point", -0.15),
+    ):
         error = [100 * of(runs, name, key, "error") for name in names]
         axis.errorbar([values.mean() for values in error], lines + aside,
                       xerr=[spread(values) for values in error], fmt=marker, ms=5, lw=1, capsize=2,
