@@ -202,17 +202,18 @@ def draw() -> None:
     PICTURES.mkdir(exist_ok=True)
     runs = {task.name: load(task) for task in TASKS.values()}
     heights = [len(quantized(found)) + 2 for found in runs.values()]
-    density = pyplot.subplots(1, len(TASKS), figsize=(11, 4.4), layout="constrained")
+    shape: dict[str, Any] = {"squeeze": False, "layout": "constrained"}
+    density = pyplot.subplots(1, len(TASKS), figsize=(11, 4.4), **shape)
     formats = pyplot.subplots(
-        len(TASKS), 1, figsize=(9, 0.28 * sum(heights)), height_ratios=heights, layout="constrained"
+        len(TASKS), 1, figsize=(9, 0.28 * sum(heights)), height_ratios=heights, **shape
     )
     for name, panel, (figure, axes) in (("density", density_panel, density),
                                         ("formats", formats_panel, formats)):  # fmt: skip
-        for axis, task in zip(axes, TASKS.values(), strict=True):
+        for axis, task in zip(axes.flat, TASKS.values(), strict=True):
             panel(axis, task, runs[task.name])
             axis.set_title(task.title)
             axis.grid(alpha=0.3)
-        handles, labels = axes[0].get_legend_handles_labels()
+        handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
         figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
         pyplot.close(figure)
