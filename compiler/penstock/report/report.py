@@ -35,12 +35,12 @@ totals      weights (dense), nonzeros, density, words, bound, utilization (of th
 timeline    spans [name, kind (load, spmv, parts, drain, cells, commit, clear, program, flush),
             sweep, direction, start, cycles, bound, is_beside (it begins with the span before),
             is_first (it comes once, before the first step)] of the compute process, one step of
-            every sweep after the other; cycles_per_step (of the slowest of processes [name, cycles]), slowest (its name),
-            compute_cycles (of compute, if it need not wait), stall_cycles (its wait for words),
-            cycles_by_kind, bound_per_step, utilization = bound / cycles;
-            cycles_once (sweeps that run once a sequence); call {begin, once, end (of every call),
-            reload, given, zero, store (of those that do so), first (one step, parameters loaded),
-            one_step (carried, state not given back), long (of long_steps steps)};
+            every sweep after the other; cycles_per_step (of the slowest of processes [name,
+            cycles]), slowest (its name), compute_cycles (of compute, if it need not wait),
+            stall_cycles (its wait for words), cycles_by_kind, bound_per_step, utilization = bound /
+            cycles; cycles_once (sweeps that run once a sequence); call {begin, once, end (of every
+            call), reload, given, zero, store (of those that do so), first (one step, parameters
+            loaded), one_step (carried, state not given back), long (of long_steps steps)};
             clock_mhz, microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
             weight_gb_per_s_peak (one word a cycle), weight_gb_per_s_mean (10**9 bytes)
 resources   label, rules (in words), logic_error (relative, of LUT and FF), device, its memory's
