@@ -244,6 +244,7 @@ def draw_load(report: dict[str, Any], path: Path) -> None:
         axis.set_title(f"{phase['name']}: {phase['utilization']:.1%} of {phase['words']:,} words",
                        fontsize="medium")  # fmt: skip
         axis.set_xlim(-0.6, len(pes) - 0.4)
+        axis.set_ylim(0, 1.08 * phase["words"])
         axis.set_xlabel("PE")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.yaxis.set_major_formatter("{x:,.0f}")
