@@ -40,14 +40,14 @@ def pythons() -> dict[str, Path]:
     return found
 
 
-def run(python: Path, *words: object) -> str:
-    """What it prints; a failure ends the program with the words that failed."""
+def run(program: Path, *words: object) -> str:
+    """What it prints; a failure ends this program with the words that failed."""
     done = subprocess.run(
-        [python, *map(str, words)],
+        [program, *map(str, words)],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ""},
     )  # fmt: skip
     if done.returncode:
-        sys.exit(f"FAIL: {python} {' '.join(map(str, words))}\n{done.stdout}")
+        sys.exit(f"FAIL: {program} {' '.join(map(str, words))}\n{done.stdout}")
     return done.stdout.strip()
 
 
@@ -79,6 +79,7 @@ def main(target: Path) -> None:
     for version, python in pythons().items():
         own = environment(python, target / f"compiler-{version}")
         pip(own, "install", wheels["penstock"])
+        run(own.with_name("penstock"), "--version")
         (given := target / f"compiled-{version}").mkdir()
         digests.add(run(own, scripts / "compile_and_run.py", given))
         alone = environment(python, target / f"runtime-{version}")
