@@ -1,6 +1,7 @@
 """In an environment with ``penstock``, without torch: compile into a folder, run, keep the results.
 
-Run by ``distributions.py``. Prints a digest of the project without its report, the same with every Python.
+Run by ``distributions.py``. Prints a digest of the project without its report: the same with every
+Python.
 """
 
 import hashlib
