@@ -137,13 +137,10 @@ fuzz-modules: $(READY)
 fuzz-loaders: $(READY)
 	$(BIN)/python tests/fuzz/loaders.py --seconds $(FUZZ_SECONDS) $(ARGS)
 
-# A built wheel, in an environment of its own, without the checkout.
+# sdist and wheel of penstock and of penstock-runtime, tried without the checkout in environments of
+# their own, with every supported Python that is here.
 wheel: $(READY)
-	rm -rf build/wheel
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
-	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/python -m pip install --quiet build/wheel/penstock-*.whl
-	cd build/wheel && venv/bin/penstock --version && venv/bin/python ../../tests/wheel_smoke.py
+	$(BIN)/python tests/distributions/distributions.py build/wheel
 
 clean:
 	rm -rf build $(VENV)

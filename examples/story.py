@@ -99,7 +99,7 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
     """The options, and as ``command`` what was typed: DATA for the folder, nothing for --output."""
     parser.add_argument("--write", action="store_true", help="put the table into README and docs")
     options = parser.parse_args(arguments)
-    if options.write and options.data is None:
+    if options.write and vars(options).get("data", "its own") is None:
         parser.error("--write is for figures on real data: give --data")
     words = [parser.prog]
     for name, value in vars(options).items():
@@ -229,19 +229,31 @@ def draw_load(report: dict[str, Any], path: Path) -> None:
     """Entries of every PE, phase by phase: non-zeros, and the padding that the gaps cost."""
     _style()
     phases = report["phases"]
+    columns = min(2, len(phases))
+    rows = -(-len(phases) // columns)
     figure, axes = pyplot.subplots(
-        1, len(phases), figsize=(4.5 * len(phases), 3), squeeze=False, layout="constrained"
+        rows, columns, figsize=(9, 0.5 + 2.6 * rows), squeeze=False, layout="constrained"
     )
-    for axis, phase in zip(axes[0], phases, strict=True):
+    for axis, phase in zip(axes.flat, phases, strict=False):
         pes = np.arange(len(phase["pe_nonzeros"]))
         nonzeros, entries = np.array(phase["pe_nonzeros"]), np.array(phase["pe_entries"])
-        axis.bar(pes, nonzeros, width=0.9, label="non-zeros")
-        axis.bar(pes, entries - nonzeros, bottom=nonzeros, width=0.9, label="padding")
+        width = 0.8 if len(pes) <= 16 else 1.0  # of many bars the gaps would be all that is seen
+        axis.bar(pes, nonzeros, width=width, label="non-zeros")
+        axis.bar(pes, entries - nonzeros, bottom=nonzeros, width=width, label="padding")
         axis.axhline(phase["words"], color="black", lw=1, label="words of the phase")
-        axis.set_title(f"{phase['name']}: {phase['utilization']:.1%} of {phase['words']:,} words")
+        axis.set_title(f"{phase['name']}: {phase['utilization']:.1%} of {phase['words']:,} words",
+                       fontsize="medium")  # fmt: skip
+        axis.set_xlim(-0.6, len(pes) - 0.4)
+        axis.set_ylim(0, 1.08 * phase["words"])
         axis.set_xlabel("PE")
-    axes[0, 0].set_ylabel("entries")
-    axes[0, 0].legend(fontsize="small", loc="lower left")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.yaxis.set_major_formatter("{x:,.0f}")
+    for axis in axes.flat[len(phases) :]:
+        axis.set_visible(False)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("entries")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
@@ -259,6 +271,7 @@ def draw_timeline(report: dict[str, Any], path: Path) -> None:
         axis.annotate(f" {row['name']}, {row['kind']}: {row['cycles']:,} ", (row["start"], number),
                       va="center", ha="right" if is_late else "left", fontsize=8)  # fmt: skip
     axis.set_yticks([])
+    axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.invert_yaxis()
     axis.set_xlabel("cycles; a head at the end runs once, behind the last step")
     figure.savefig(path, metadata={"Date": None})

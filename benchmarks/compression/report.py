@@ -24,10 +24,6 @@ from story import replace_section  # isort: skip
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 PICTURES = ROOT / "docs/pictures"
-SHORT = {" bits": "b", ", scale a row": " r", ", learned ranges": " l", ", retrained longer": " L"}
-RATIOS = (10, 15, 20, 25, 30, 40, 50, 60)
-NEAR = 1.1
-"""Formats whose compression is nearer than this share a place for their names in the picture."""
 DENSE, MORE = "dense", "dense, trained on"
 Runs = list[dict[str, dict[str, Any]]]
 """Of each seed, results by their names."""
@@ -191,8 +187,8 @@ def text() -> str:
     machines = ", ".join(sorted({line["machine"] for line in lines}))
     parts = [summary_table(), "![error against density](pictures/density.svg)",
              "![error against compression](pictures/formats.svg)",
-             "In the second picture b stands for bits, r for a scale of each row, l for learned "
-             "ranges, L for networks retrained longer.",
+             "A line of the second picture is a density and a number format, with the compression "
+             "that it comes to, everything counted.",
              *(section(task) for task in TASKS.values()),
              f"Measured by `python benchmarks/compression/run.py` on {' to '.join(dates)}, "
              f"{machines}; printed by `python benchmarks/compression/report.py`."]  # fmt: skip
@@ -204,27 +200,38 @@ def draw() -> None:
     mpl.use("agg")
     mpl.rcParams["svg.hashsalt"] = "penstock"
     PICTURES.mkdir(exist_ok=True)
-    for name, panel, place in (("density", density_panel, "best"),
-                               ("formats", formats_panel, "lower right")):  # fmt: skip
-        figure, axes = pyplot.subplots(
-            1, len(TASKS), figsize=(15, 5), squeeze=False, layout="constrained"
-        )
-        for axis, task in zip(axes[0], TASKS.values(), strict=True):
-            runs = load(task)
-            error, limit = of(runs, DENSE, "error"), of(runs, DENSE, "standard_error").mean()
-            low, high = 100 * (error.mean() - limit), 100 * (error.mean() + limit)
-            axis.axhspan(low, high, color="gray", alpha=0.2, lw=0,
-                         label="dense +- one standard error")  # fmt: skip
-            panel(axis, task, runs)
+    runs = {task.name: load(task) for task in TASKS.values()}
+    heights = [len(quantized(found)) + 2 for found in runs.values()]
+    shape: dict[str, Any] = {"squeeze": False, "layout": "constrained"}
+    density = pyplot.subplots(1, len(TASKS), figsize=(11, 4.4), **shape)
+    formats = pyplot.subplots(
+        len(TASKS), 1, figsize=(9, 0.28 * sum(heights)), height_ratios=heights, **shape
+    )
+    for name, panel, (figure, axes) in (("density", density_panel, density),
+                                        ("formats", formats_panel, formats)):  # fmt: skip
+        for axis, task in zip(axes.flat, TASKS.values(), strict=True):
+            panel(axis, task, runs[task.name])
             axis.set_title(task.title)
             axis.grid(alpha=0.3)
-        axes[0, 0].set_ylabel("error, %")
-        axes[0, 0].legend(fontsize="small", loc=place)
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
         figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
         pyplot.close(figure)
 
 
+def dense_band(runs: Runs) -> tuple[float, float]:
+    """What the dense network's error is, in %, give or take one standard error."""
+    error, limit = of(runs, DENSE, "error"), of(runs, DENSE, "standard_error").mean()
+    return 100 * (error.mean() - limit), 100 * (error.mean() + limit)
+
+
+BAND: dict[str, Any] = {"color": "gray", "alpha": 0.2, "lw": 0,
+                        "label": "dense +- one standard error"}  # fmt: skip
+
+
 def density_panel(axis: Any, task: Task, runs: Runs) -> None:
+    """Error upwards, density to the right: a curve for each pattern."""
+    axis.axhspan(*dense_band(runs), **BAND)
     curves = [(pattern, pattern, task.levels, "o-") for pattern in task.patterns()]
     curves.append(("longer", "retrained longer", task.longer, "s--"))
     for offset, (run, label, densities, style) in zip(
@@ -245,43 +252,29 @@ def density_panel(axis: Any, task: Task, runs: Runs) -> None:
     axis.minorticks_off()
     axis.invert_xaxis()
     axis.set_xlabel("density, %")
+    if axis.get_subplotspec().is_first_col():
+        axis.set_ylabel("error, %")
 
 
 def formats_panel(axis: Any, task: Task, runs: Runs) -> None:
-    names = quantized(runs)
-    for key, marker, label in (("post_training", "x", "post-training"),
-                               ("trained", "o", "trained in fixed point")):  # fmt: skip
-        ratio = [of(runs, name, "ratio").mean() for name in names]
+    """Error to the right, a line for each format, the smallest network at the top."""
+    axis.axvspan(*dense_band(runs), **BAND)
+    names = sorted(quantized(runs), key=lambda name: of(runs, name, "ratio").mean())
+    lines = np.arange(len(names))
+    for key, marker, label, aside in (
+        ("post_training", "x", "post-training", 0.15),
+        ("trained", "o", "trained in fixed point", -0.15),
+    ):
         error = [100 * of(runs, name, key, "error") for name in names]
-        axis.errorbar(ratio, [values.mean() for values in error],
-                      [spread(values) for values in error], fmt=marker, ms=5, lw=1, capsize=2,
+        axis.errorbar([values.mean() for values in error], lines + aside,
+                      xerr=[spread(values) for values in error], fmt=marker, ms=5, lw=1, capsize=2,
                       label=label)  # fmt: skip
-    ends: list[tuple[float, float, list[str]]] = []
-    for name in sorted(names, key=lambda name: of(runs, name, "ratio").mean()):
-        ratio = of(runs, name, "ratio").mean()
-        errors = [100 * of(runs, name, key, "error") for key in ("post_training", "trained")]
-        top = max(values.mean() + spread(values) for values in errors)
-        if ends and ratio < NEAR * ends[-1][0]:
-            at, before, lines = ends.pop()
-            ends.append((at, max(before, top), [*lines, shortened(name)]))
-        else:
-            ends.append((ratio, top, [shortened(name)]))
-    for ratio, top, lines in ends:
-        axis.annotate("\n".join(lines), (ratio, top), fontsize=6, xytext=(0, 4), rotation=90,
-                      textcoords="offset points", ha="center", va="bottom")  # fmt: skip
-    axis.set_xscale("log")
-    axis.set_xticks(RATIOS, [f"{ratio}" for ratio in RATIOS])
-    axis.minorticks_off()
-    axis.margins(y=0.3)
-    axis.set_xlabel("compression, everything counted")
-
-
-def shortened(name: str) -> str:
-    """A format's name, as in the picture."""
-    words = name.removeprefix("quantized/")
-    for long, short in SHORT.items():
-        words = words.replace(long, short)
-    return words
+    ratios = [of(runs, name, "ratio").mean() for name in names]
+    titles = [f"{name.removeprefix('quantized/')}   {ratio:4.1f} x"
+              for name, ratio in zip(names, ratios, strict=True)]  # fmt: skip
+    axis.set_yticks(lines, titles)
+    axis.margins(y=1 / len(names))
+    axis.set_xlabel("error, %")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Penstock: trained, pruned recurrent networks -> sparse FPGA accelerators, proven bit-true.
 
 A name is imported when it is first asked for: who only runs a project (``penstock_runtime``), or
-asks the command line for help, does not load the compiler.
+asks the command line for help, does not load the compiler. ``penstock-runtime`` has none.
 """
 
 from importlib import import_module
@@ -38,11 +38,24 @@ _PACKAGES = (
 
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
-        return import_module(f"{__name__}.{name}")
+        return _imported(name, name)
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    found = globals()[name] = getattr(_imported(_MODULES[name], name), name)
     return found
+
+
+def _imported(part: str, name: str) -> Any:
+    """A part of Penstock, from which ``name`` was asked for."""
+    try:
+        return import_module(f"{__name__}.{part}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{part}":
+            raise
+        raise PenstockError(
+            f"penstock.{name} needs the compiler, which penstock-runtime does not have",
+            hint="pip uninstall penstock-runtime, then pip install penstock",
+        ) from None
 
 
 def __dir__() -> list[str]:

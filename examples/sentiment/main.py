@@ -52,7 +52,7 @@ from penstock_runtime import Interpreter
 DIMENSIONS, WINDOW, MIN_COUNT, PASSES = 250, 5, 5, 20
 CELLS, DROPOUT, PES = 150, 0.5, 8
 CHECKED = 3
-GENERATED = (3000, 600)
+GENERATED = (1000, 200)
 
 
 @dataclass(frozen=True)
@@ -179,21 +179,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weight-bits", type=int, default=6)
     parser.add_argument("--activation-bits", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="a few epochs of little text")
     options = parse(parser, arguments)
-    epochs = (8, 4, 1) if options.quick else (12, 10, 3)
+    is_made_up = options.data is None
+    epochs = (8, 4, 1) if is_made_up else (12, 10, 3)
     recipe = Recipe(
         pattern="pe_balanced", pes=PES, density=options.density, weight_bits=options.weight_bits,
         activation_bits=options.activation_bits, row_scales=True, dense_epochs=epochs[0],
-        prune_epochs=epochs[1], qat_epochs=epochs[2], rate=5e-3 if options.quick else 2e-3,
+        prune_epochs=epochs[1], qat_epochs=epochs[2], rate=5e-3 if is_made_up else 2e-3,
         batch=32, seed=options.seed,
     )  # fmt: skip
     title = "sentences, positive or negative"
     story = Story("sentiment", title, options.command, is_kept=options.write)
 
     def example() -> bool:
-        if options.data is None:
-            corpus = generated_corpus(*((1000, 200) if options.quick else GENERATED), options.seed)
+        if is_made_up:
+            corpus = generated_corpus(*GENERATED, options.seed)
         else:
             corpus = load_corpus(options.data)
         return run(corpus, recipe, options.output, story).passed

@@ -1,7 +1,7 @@
-"""C simulation without the vendor's tools: build a project with g++, run its test bench.
+"""C simulation without the vendor's tools: build a project with g++ or clang++, run its test bench.
 
 AMD's Apache-2.0 headers (ap_int.h, ap_fixed.h) come from the installed hls4ml wheel, or from the
-folder named by PENSTOCK_AP_INCLUDE; hls_stream.h is our own.
+folder named by PENSTOCK_AP_INCLUDE; hls_stream.h is our own. $CXX names the compiler.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ FLAGS = (
     "-O1", "-std=c++14", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-label",
     # AMD's ap_private.h reads members in its constructors before they are set.
     "-Wno-uninitialized", "-Wno-maybe-uninitialized",
+    "-Wno-unknown-warning-option",  # clang++ does not know the last
 )  # fmt: skip
 SOURCES = {"tb/lstm_constants.cpp": (), "tb/lstm_tb.cpp": ("-Dmain=lstm_testbench",)}
 """lstm_constants.cpp is the kernel (it includes it), and what prints its constants.

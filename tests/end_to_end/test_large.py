@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support import random_model
 
 from penstock import Hardware
@@ -37,9 +38,14 @@ def program(kilobytes):
         """
 
 
-def test_a_process_may_have_100_megabytes_on_its_stack(run_cpp):
-    assert run_cpp(program(100 << 10)) == "took 1"
+@pytest.fixture(params=[(), ("-DPENSTOCK_THREADS",)], ids=["contexts", "threads"])
+def fibers(request):
+    return request.param
 
 
-def test_a_process_that_needs_more_ends_before_it_writes_elsewhere(run_cpp):
-    assert run_cpp(program(129 << 10), status=-11) == ""
+def test_a_process_may_have_100_megabytes_on_its_stack(run_cpp, fibers):
+    assert run_cpp(program(100 << 10), *fibers) == "took 1"
+
+
+def test_a_process_that_needs_more_ends_before_it_writes_elsewhere(run_cpp, fibers):
+    assert run_cpp(program(129 << 10), *fibers, status=-11) == ""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.util
-import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import run_example
 from typer.testing import CliRunner
 
 from penstock.cli.main import app
@@ -23,8 +20,7 @@ from penstock_runtime.expected import Difference
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
-
-SCRIPT = Path(__file__).parents[2] / "examples/digits/main.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @dataclasses.dataclass
@@ -40,16 +36,12 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory, cpp_flags):
-    spec = importlib.util.spec_from_file_location("digits_example", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = script  # dataclasses look their module up
-    spec.loader.exec_module(script)
-    folder, printed, outcomes = tmp_path_factory.mktemp("digits"), io.StringIO(), []
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        run = script.run
-        patch.setattr(script, "run", lambda *given: outcomes.append(run(*given)) or outcomes[-1])
-        status = script.main(["--quick", "--output", str(folder)])
-    return Ran(script, status, printed.getvalue(), outcomes[0], folder)
+    folder = tmp_path_factory.mktemp("digits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXAMPLES))
+        import digits.main as script
+
+        yield Ran(script, *run_example(script, "--quick", "--output", str(folder)), folder)
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +79,26 @@ def test_it_fits_small_boards_with_room_with_no_other_option(board, ran, tmp_pat
 
 def test_a_failed_check_is_exit_status_1(ran, monkeypatch, capsys):
     failed = CheckResult(1, {"outputs": 1}, Difference("random", "y", 0, 0, 0, 3, 4))
-    outcome = dataclasses.replace(ran.outcome, checked=failed)
-    monkeypatch.setattr(ran.script, "run", lambda *given: outcome)
-    assert ran.script.main([]) == 1
-    printed = capsys.readouterr().out
-    assert "1 DIFFERENT" in printed
-    assert f"FAIL: first difference: {failed.difference}" in printed
+    monkeypatch.setattr("story.check", lambda *given, own: failed)
+    monkeypatch.setattr(ran.script, "train", lambda *given: None)
+    assert ran.script.main(["--output", str(ran.folder / "failed")]) == 1
+    assert "1 DIFFERENT: y, step 0, lane 0" in capsys.readouterr().out
+
+
+def test_the_table_has_what_the_readme_explains(ran):
+    rows = dict(ran.outcome.story.rows)
+    assert rows["PEs"] == "8" and "of 19,072 (15.1%)" in rows["non-zero weights"]
+    dense, packed, tables = (
+        int(rows[what].replace(",", ""))
+        for what in ("fp32, bytes", "compiled, everything counted, bytes",
+                     "of the compiled bytes, tables of sigma and tanh")
+    )  # fmt: skip
+    assert tables == 2 * 2048 * 2 > packed / 2
+    assert rows["compression"] == f"{dense / packed:.1f} x"
+    assert rows["compression without the tables"] == f"{dense / (packed - tables):.1f} x"
+    assert float(rows["CPU seconds"]) > 0
+    for row in rows.items():
+        assert all(text in ran.printed for text in row)
 
 
 def test_accuracy_is_far_above_chance(ran):
@@ -126,7 +132,8 @@ def test_every_pe_has_as_many_non_zeros_in_the_gates_phase(ran, project):
     code = project.manifest.phases[gates]
     nonzeros, _ = code.format.decode(code, unpack_phase(project.manifest, files, gates))
     counts = np.bincount(nonzeros.pe, minlength=8)
-    # Of each gate, a PE has 8 rows: 64 weights of W_x and 512 of W_r, of which 15 % are kept.
+    # Of each gate, a PE has 8 rows: 64 weights of W_x and 512 of W_r, of which 15 % are kept;
+    # of the training's few, none is so small that 12 bits make a zero of it.
     assert counts.tolist() == [4 * (10 + 77)] * 8
 
 

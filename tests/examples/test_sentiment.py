@@ -32,9 +32,9 @@ def example():
 
 @pytest.fixture(scope="module")
 def ran(example, tmp_path_factory, cpp_flags):
-    """(exit status, what was printed, outcome, folder) of a quick run."""
+    """(exit status, what was printed, outcome, folder) of a run."""
     folder = tmp_path_factory.mktemp("sentiment")
-    return *run_example(example.main, "--quick", "--output", str(folder)), folder
+    return *run_example(example.main, "--output", str(folder)), folder
 
 
 def words_of(example, count=12):
@@ -42,7 +42,7 @@ def words_of(example, count=12):
     return [words for _, words in corpus.test]
 
 
-def test_a_quick_run_learns_compiles_and_agrees_with_c_simulation(ran):
+def test_a_run_learns_compiles_and_agrees_with_c_simulation(ran):
     status, printed, outcome, folder = ran
     rows = dict(outcome.story.rows)
     assert status == 0 and outcome.passed

@@ -3,77 +3,20 @@
 //
 // Vitis C simulation runs the processes one after the other on unbounded streams, and so hides a
 // stream that is too shallow, a region that deadlocks, and values that nobody reads. Here each process
-// is a fiber; a read of an empty or a write to a full stream lets the others run. If none can go on,
-// the streams on which they wait are named and the program ends with status 3. So it does for a stream
-// that still holds values when it goes out of scope. Scheduling is deterministic. A process may run a
-// region of its own: its processes join the others until they have ended, and it waits for them.
-//
-// Platform: fibers are ucontext's and their stacks mmap's, so this needs POSIX with both (Linux; the
-// BSDs and macOS carry ucontext as deprecated). Arrays of a process, such as a frame of results, lie on
-// its stack. Pages are taken when they are touched; the lowest can't be, so a process that needs still
-// more ends at once instead of writing into another's memory.
+// is a fiber (penstock_fiber.h): a read of an empty or a write to a full stream lets the others run. If
+// none can go on, the streams on which they wait are named and the program ends with status 3. So it
+// does for a stream that still holds values when it goes out of scope. Scheduling is deterministic. A
+// process may run a region of its own: its processes join the others until they have ended, and it
+// waits for them.
 #ifndef PENSTOCK_HLS_STREAM_H
 #define PENSTOCK_HLS_STREAM_H
 
-#include <sys/mman.h>
-#include <ucontext.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "penstock_fiber.h"
+
 namespace penstock {
-
-[[noreturn]] inline void stop(const std::string &message) {
-  std::fflush(stdout);
-  std::fprintf(stderr, "ERROR: %s\n", message.c_str());
-  std::_Exit(3);
-}
-
-// A fiber's stack, with a guard page below it. One that is no longer needed is used again: a region
-// within a process comes and goes with every call.
-class Stack {
- public:
-  Stack() {
-    if (!spare().empty()) {
-      base_ = spare().back().first;
-      bytes_ = spare().back().second;
-      spare().pop_back();
-      return;
-    }
-    const std::size_t page = std::size_t(sysconf(_SC_PAGESIZE));
-    // Where address space is limited, less of it may do.
-    for (bytes_ = std::size_t(MOST_BYTES); bytes_ >= LEAST_BYTES; bytes_ /= 2) {
-      base_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-      if (base_ != MAP_FAILED) break;
-    }
-    if (base_ == MAP_FAILED || mprotect(base_, page, PROT_NONE) != 0) {
-      stop("there is no memory for the stack of a process");
-    }
-  }
-  Stack(const Stack &) = delete;
-  Stack &operator=(const Stack &) = delete;
-  ~Stack() { spare().push_back(std::make_pair(base_, bytes_)); }
-
-  void *base() const { return base_; }
-  std::size_t bytes() const { return bytes_; }
-
- private:
-  static const std::size_t MOST_BYTES = std::size_t(128) << 20;
-  static const std::size_t LEAST_BYTES = std::size_t(1) << 20;
-
-  static std::vector<std::pair<void *, std::size_t> > &spare() {
-    static std::vector<std::pair<void *, std::size_t> > stacks;
-    return stacks;
-  }
-
-  void *base_;
-  std::size_t bytes_;
-};
 
 // The processes of one dataflow region, run in turn until all have ended.
 class DataflowRegion {
@@ -100,7 +43,7 @@ class DataflowRegion {
     join(*this);
     while (left_ > 0) {
       active_ = next();
-      swapcontext(&scheduler_, &running_[active_]->context);  // until one has ended
+      scheduler_.switch_to(running_[active_]->fiber);  // until one has ended
     }
     current() = nullptr;
   }
@@ -114,7 +57,7 @@ class DataflowRegion {
     waiting.values = &values;
     waiting.too_many_or_few = values;
     active_ = next();
-    swapcontext(&waiting.context, &running_[active_]->context);
+    waiting.fiber.switch_to(running_[active_]->fiber);
   }
 
   static DataflowRegion *&current() {
@@ -127,8 +70,7 @@ class DataflowRegion {
     virtual ~Process() {}
     virtual void run() = 0;
 
-    Stack stack;
-    ucontext_t context;
+    Fiber fiber;
     const char *what = nullptr;
     const std::string *stream = nullptr;
     const std::size_t *values = nullptr;
@@ -146,18 +88,10 @@ class DataflowRegion {
     const Body body_;
   };
 
-  void prepare(Process &process) {
-    getcontext(&process.context);
-    process.context.uc_stack.ss_sp = process.stack.base();
-    process.context.uc_stack.ss_size = process.stack.bytes();
-    process.context.uc_link = &scheduler_;
-    makecontext(&process.context, &DataflowRegion::enter, 0);
-  }
-
   void join(DataflowRegion &region) {
     for (Process *process : region.processes_) {
       process->left = &region.left_;
-      prepare(*process);
+      process->fiber.prepare(&DataflowRegion::enter, scheduler_);
       running_.push_back(process);
     }
   }
@@ -205,7 +139,7 @@ class DataflowRegion {
   std::vector<Process *> processes_;
   std::vector<Process *> running_;  // of the outermost region: with those of regions inside
   std::size_t left_ = 0, active_ = 0;
-  ucontext_t scheduler_;
+  Fiber scheduler_;
 };
 
 }  // namespace penstock
