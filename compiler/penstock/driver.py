@@ -96,6 +96,7 @@ def compile_model(
     validation: Validation | None = None,
     strict: bool = False,
     balanced_for: int | None = None,
+    balanced_banks: int | None = None,
 ) -> Compiled:
     """Compile a float model into a project.
 
@@ -107,7 +108,8 @@ def compile_model(
     n), or PyTorch's (h_0, c_0). The graph is compared with the float network on these frames, or on
     those of ``validation``; beyond the limits of ``penstock.thresholds`` it warns (UserWarning),
     or, if ``strict``, refuses. balanced_for: PEs that the masks are made for, if that is known;
-    taken if none are given and they fit. Raises PenstockError for what the user can mend.
+    taken if none are given and they fit. balanced_banks: banks that they are made for; of the
+    dataflow bank, preferred where none are given. Raises PenstockError for what the user can mend.
     """
     about = (calibration_lengths, calibration_states)
     ranges = _ranges(model, calibration, calibration_name, *about)
@@ -133,6 +135,7 @@ def compile_model(
         folded.exponents,
         trial,
         balanced_for,
+        balanced_banks,
     )
     _judge(compiled, calibration_name, strict)
     return compiled
@@ -180,13 +183,14 @@ def compile_graph(
     input_exponents: tuple[int, ...] = (),
     trial: Trial | None = None,
     balanced_for: int | None = None,
+    balanced_banks: int | None = None,
 ) -> Compiled:
     """Compile a graph of typed integer operations into a project.
 
     model: the float network behind it, for the report; trial: what both are compared on.
     input_exponents: k_j of each input, or none: the graph's x_j stands for 2**k_j times as much.
-    balanced_for: see ``compile_model``. Raises PenstockError for a graph that is not well formed,
-    or that the accelerator can't hold.
+    balanced_for, balanced_banks: see ``compile_model``. Raises PenstockError for a graph that is
+    not well formed, or that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
     try:
@@ -197,7 +201,7 @@ def compile_graph(
         ) from error
     check_shapes(graph)
     check_types(graph)
-    machine, chosen = choose(graph, hardware, balanced_for)
+    machine, chosen = choose(graph, hardware, balanced_for, balanced_banks)
     check_memories(machine)
     manifest, weights = pack(machine, batch_first, input_exponents)
     proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)

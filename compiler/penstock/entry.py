@@ -101,7 +101,8 @@ def compile_checkpoint(
 ) -> Compiled:
     """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
 
-    Where PEs are left open, they are those that it is balanced for, if they fit. key: which of the
+    Where PEs are left open, they are those that it is balanced for, if they fit; so are the banks
+    of the dataflow bank, where none are faster. key: which of the
     dictionaries in the file. only: the prefixes of what is compiled. The program of an .onnx or
     .pt2 file says itself how its arrays are ordered. The rest is as in
     ``compile``. Raises PenstockError, also for formats given to a checkpoint that has its own.
@@ -134,7 +135,7 @@ def compile_checkpoint(
                 "leave out --calibration and the options for bits and tables",
             )
         calibration, precision = formats.ranges, formats.precision
-        more["balanced_for"] = formats.pes
+        more |= {"balanced_for": formats.pes, "balanced_banks": formats.banks}
     tensors = read_checkpoint(path, key, keeps_narrow=True)
     model = model_of_tensors(
         tensors, path, formats, head, batch_first=batch_first, name=name, only=only

@@ -39,19 +39,25 @@ MOST_UNNAMED = 32
 
 
 def choose(
-    graph: Graph, hardware: Hardware, balanced_for: int | None = None
+    graph: Graph,
+    hardware: Hardware,
+    balanced_for: int | None = None,
+    balanced_banks: int | None = None,
 ) -> tuple[Machine, list[str]]:
     """The machine with all that was left open chosen; what was chosen, and why, in sentences.
 
-    balanced_for: PEs that are taken if none are given and they fit. Raises PenstockError for what
-    can't be built, and if PEs are left open and no number fits.
+    balanced_for: PEs that are taken if none are given and they fit. balanced_banks: banks that are
+    preferred if none are given. Raises PenstockError for what can't be built, and if PEs are left
+    open and no number fits.
     """
     if hardware.dataflow == AUTO:
-        return _best_dataflow(graph, hardware, balanced_for)
+        return _best_dataflow(graph, hardware, balanced_for, balanced_banks)
     hardware, notes = _wide_enough(graph, hardware)
     if hardware.is_bank:
-        machine, more = in_banks(graph, hardware)
+        machine, more = in_banks(graph, hardware, balanced_banks)
         return machine, [*notes, *more]
+    if balanced_banks is not None:
+        notes = [*notes, reasons.only_in_banks(balanced_banks)]
     if hardware.is_broadcast:
         machine, more = _broadcast(graph, hardware, balanced_for)
         return machine, [*notes, *more]
@@ -74,14 +80,15 @@ def choose(
 
 
 def _best_dataflow(
-    graph: Graph, hardware: Hardware, balanced_for: int | None
+    graph: Graph, hardware: Hardware, balanced_for: int | None, balanced_banks: int | None
 ) -> tuple[Machine, list[str]]:
     """Gather or bank: what fits before what may not, then the faster; of about equals, gather."""
     found: dict[str, tuple[Machine, list[str]]] = {}
     refused: dict[str, PenstockError] = {}
     for dataflow in ("gather", "bank"):
         try:
-            found[dataflow] = choose(graph, replace(hardware, dataflow=dataflow), balanced_for)
+            given = replace(hardware, dataflow=dataflow)
+            found[dataflow] = choose(graph, given, balanced_for, balanced_banks)
         except PenstockError as error:
             refused[dataflow] = error
     if not found:
