@@ -102,7 +102,7 @@ def compile_checkpoint(
     """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
 
     Where PEs are left open, they are those that it is balanced for, if they fit; so are the banks
-    of the dataflow bank, where none are faster. key: which of the
+    of the dataflow bank, where none are much faster. key: which of the
     dictionaries in the file. only: the prefixes of what is compiled. The program of an .onnx or
     .pt2 file says itself how its arrays are ordered. The rest is as in
     ``compile``. Raises PenstockError, also for formats given to a checkpoint that has its own.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.compress.matrices import Matrix
 from penstock.compress.patterns import BankInterleaved, BoolArray, Pattern
@@ -62,28 +63,31 @@ class Group:
         rows, columns = matrix.weight.shape
         self.pattern.check(rows // len(matrix.gates), columns, density, self.title)
 
+    def side_by_side(self, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """The columns of all blocks. values: of each matrix, by its name."""
+        return np.concatenate(
+            [matrix.blocks(values[matrix.name])[gate] for matrix, gate in self.blocks], axis=1
+        )
+
     def masks(
         self, score_of: Mapping[str, FloatArray], density: float
     ) -> Iterator[tuple[Block, BoolArray]]:
         """Of every block, for this density over all. score_of: matrix -> (rows of all gates,
         columns)."""
-        scores = [matrix.blocks(score_of[matrix.name])[gate] for matrix, gate in self.blocks]
-        side_by_side = np.concatenate(scores, axis=1)
+        score = self.side_by_side(score_of)
         if isinstance(self.pattern, BankInterleaved):
-            mask = self.pattern.joint_mask(side_by_side, self.vectors, density)
+            mask = self.pattern.joint_mask(score, self.vectors, density)
         else:
-            mask = self.pattern.mask(side_by_side, density)
-        ends = np.cumsum([score.shape[1] for score in scores])
+            mask = self.pattern.mask(score, density)
+        ends = np.cumsum([sum(matrix.vectors) for matrix, _ in self.blocks])
         yield from zip(self.blocks, np.split(mask, ends[:-1], axis=1), strict=True)
 
     def in_banks(self) -> InBanks | None:
         """What there is in them now; None without such banks."""
         if not isinstance(self.pattern, BankInterleaved):
             return None
-        parts = [
-            matrix.blocks((matrix.weight != 0).cpu().numpy())[gate] for matrix, gate in self.blocks
-        ]
-        found = self.pattern.per_bank(np.concatenate(parts, axis=1), self.vectors)
+        is_nonzero = {m.name: (m.weight != 0).cpu().numpy() for m, _ in self.blocks}
+        found = self.pattern.per_bank(self.side_by_side(is_nonzero), self.vectors)
         names = tuple(matrix.name for matrix, _ in self.blocks)
         return InBanks(names, int(found.min()), int(found.max()))
 

@@ -101,7 +101,7 @@ class Pruner:
         self._groups = groups_of(self.matrices, self.patterns)
         self._check_shapes()
         self._attach(keep_zeros)
-        self._told = {m.name: np.zeros(len(m.mask), dtype=bool) for m in self.matrices}
+        self._told: dict[str, BoolArray] = {}
         self._prune_if_due()
         self._warn_of_empty_rows()
 
@@ -217,12 +217,13 @@ class Pruner:
 
     def _warn_of_empty_rows(self) -> None:
         """Of each row once."""
-        for matrix in self.matrices:
-            is_empty = ~matrix.kept().any(axis=1)
-            for gate, flags in matrix.blocks(is_empty & ~self._told[matrix.name]).items():
-                if flags.any():
-                    warn(f"{matrix.titled(gate)}: the mask leaves no weight in {_rows(flags)}")
-            self._told[matrix.name] |= is_empty
+        kept = {matrix.name: matrix.kept() for matrix in self.matrices}
+        for group in self._groups:
+            is_empty: BoolArray = ~group.side_by_side(kept).any(axis=1)
+            is_new: BoolArray = is_empty & ~self._told.get(group.title, np.zeros_like(is_empty))
+            if is_new.any():
+                warn(f"{group.title}: the mask leaves no weight in {_rows(is_new)}")
+            self._told[group.title] = is_empty
 
 
 def _patterns(

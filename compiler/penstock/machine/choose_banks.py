@@ -32,7 +32,8 @@ def in_banks(
 ) -> tuple[Machine, list[str]]:
     """The machine with rows and banks as they are given, or chosen; and what to say of it.
 
-    balanced: banks that the mask is made for: tried first, and taken where others are no better.
+    balanced: banks that the mask is made for, preferred among as many multipliers that are about
+    as fast.
     Raises PenstockError for what can't be built, and if rows or banks are open and nothing fits.
     """
     if hardware.rows is not None and hardware.banks is not None:
@@ -50,7 +51,7 @@ def in_banks(
     fastest = min(one.cycles for one in fitting)
     near = [one for one in fitting if one.cycles <= (1 + WITHIN) * fastest]
     best = min(near, key=lambda one: (
-        one.pes, one.cycles, one.machine.hardware.banks != balanced, one.machine.hardware.banks,
+        one.pes, one.machine.hardware.banks != balanced, one.cycles, one.machine.hardware.banks,
     ))  # fmt: skip
     told = [reasons.banks(best, hardware, found)]
     if balanced is not None and balanced == best.machine.hardware.banks:
