@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -75,6 +75,10 @@ bench-banks: $(READY)
 # What the compiler chooses for each board; ARGS: --board, --network, --write.
 bench-boards: $(READY)
 	$(BIN)/python benchmarks/boards.py $(ARGS)
+
+# Exploring ESE's layer: points a minute, and the front; two minutes. ARGS: --write.
+bench-explore: $(READY)
+	$(BIN)/python benchmarks/explore.py $(ARGS)
 
 # Error against density and number formats on the data in DATA; hours. What has been run stays.
 bench-compression: $(READY)

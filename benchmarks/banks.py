@@ -33,7 +33,7 @@ from penstock import Compiled, Hardware, compile_checkpoint
 BANKS, GATES_KEPT, PROJECTION_KEPT = 32, 2, 3
 SHAPES = ((32, 32), (64, 16), (64, 32), (128, 16), (128, 32))
 TITLES = ("rows x banks", "multipliers", "cells a cycle", "words", "cycles", "us",
-          "a call of one step", "bits a non-zero", "DSP", "BRAM18", "LUT", "FF", "fits")  # fmt: skip
+          "one step a call", "bits a non-zero", "DSP", "BRAM18", "LUT", "FF", "fits")  # fmt: skip
 SMALL = {"inputs": 39, "cells": 128, "projection": 64}
 SMALL_TITLES = ("dataflow", "PEs", "cell units", "words", "cycles", "us", "DSP", "BRAM18", "LUT",
                 "fits")  # fmt: skip

@@ -13,6 +13,7 @@ from penstock.version import __version__
 if TYPE_CHECKING:
     from penstock.driver import Compiled
     from penstock.entry import compile, compile_checkpoint
+    from penstock.exploration import explore
     from penstock.fidelity import Validation
     from penstock.fixed import Fixed, Overflow, Rounding
     from penstock.frontend import HeadOptions
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Compiled", "Fixed", "Hardware", "HeadOptions", "Overflow", "PenstockError", "Precision",
-    "Rounding", "Validation", "__version__", "compile", "compile_checkpoint",
+    "Rounding", "Validation", "__version__", "compile", "compile_checkpoint", "explore",
 ]  # fmt: skip
 
 _MODULES = {
     "Compiled": "driver", "Fixed": "fixed", "Hardware": "settings", "HeadOptions": "frontend",
     "Overflow": "fixed", "Precision": "settings", "Rounding": "fixed", "Validation": "fidelity",
-    "compile": "entry", "compile_checkpoint": "entry",
+    "compile": "entry", "compile_checkpoint": "entry", "explore": "exploration",
 }  # fmt: skip
 _PACKAGES = (
-    "compress", "driver", "entry", "export", "fidelity", "frontend", "ir", "layers", "model", "ops",
+    "compress", "driver", "entry", "exploration", "export", "fidelity", "frontend", "ir", "layers",
+    "model", "ops",
 )  # fmt: skip
 """Those that are there after ``import penstock`` alone, as if they had been imported."""
 

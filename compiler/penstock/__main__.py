@@ -1,6 +1,6 @@
 """``python -m penstock``."""
 
-from penstock.cli import main
+from penstock.program import main
 
 if __name__ == "__main__":
     main()

@@ -64,7 +64,7 @@ class Differences:
 
     def as_values(self, everything: bool = False) -> dict[str, Any]:
         """Plain values: schema (1), a, b (the folders), equal; sections [name, rows [name, a, b]]:
-        network, settings, formats, cycles, bits, fit, error, notes, files.
+        network, settings, formats, cycles, bits, fit, error, notes, provenance, files.
 
         A value is text, a number, true, false, or null where a project has none. Rows are those
         that differ; with ``everything`` (--all), all. Names are those of report.json and
@@ -111,6 +111,7 @@ def _sections(folder: Path) -> dict[str, dict[str, Scalar]]:
         "fit": _flat(_fit(report["resources"])),
         "error": _flat(_error(report["error"])),
         "notes": dict.fromkeys(report["notes"], True),
+        "provenance": _flat(report["provenance"]),
         FILES: dict(files),
     }
 

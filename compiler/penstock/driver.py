@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from penstock.calibration import Ranges, calibrate, check_ranges
 from penstock.calibration_data import frames_of
+from penstock.choices import Network
 from penstock.codegen.hls import emit_kernel, emit_project_files
 from penstock.codegen.hls.bank import columns_of, promises
 from penstock.codegen.hls.names import Names
 from penstock.codegen.hls.steps import run_fields
+from penstock.config import CONFIG, Origin, config_text
 from penstock.errors import PenstockError, kind_of, warn
 from penstock.fidelity import Fidelity, Trial, Validation, measure, trial_of
 from penstock.fixed import FloatArray, IntArray
-from penstock.folding import fold_inputs
+from penstock.folding import Folded, fold_inputs
 from penstock.golden import GOLDEN_STARTS, golden_steps, golden_vectors
 from penstock.ir import Graph
 from penstock.ir.io import dump_graph
 from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.machine import Machine
-from penstock.machine.choose import choose
+from penstock.machine.choose import Plan, choose
 from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.machine.runs import word_runs
 from penstock.model import RecurrentModel
@@ -36,9 +38,10 @@ from penstock.project import write_project
 from penstock.report.notebook import compiled_line, compiled_table
 from penstock.report.report import build_report, render_report
 from penstock.report.sparsity import pictures, placed_matrices
-from penstock.schedule import Schedule
+from penstock.schedule import Schedule, schedule
 from penstock.schedule.plan import constant_of
-from penstock.settings import Hardware, Precision
+from penstock.settings import Balance, Hardware, Precision
+from penstock.stages import Tell, tell_nobody, tell_stage
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,8 +98,9 @@ def compile_model(
     calibration_states: Any = None,
     validation: Validation | None = None,
     strict: bool = False,
-    balanced_for: int | None = None,
-    balanced_banks: int | None = None,
+    balanced_for: Balance | None = None,
+    origin: Origin | None = None,
+    tell: Tell = tell_nobody,
 ) -> Compiled:
     """Compile a float model into a project.
 
@@ -107,25 +111,19 @@ def compile_model(
     lies beyond is not looked at. calibration_states: where the sequences begin: name -> (sequences,
     n), or PyTorch's (h_0, c_0). The graph is compared with the float network on these frames, or on
     those of ``validation``; beyond the limits of ``penstock.thresholds`` it warns (UserWarning),
-    or, if ``strict``, refuses. balanced_for: PEs that the masks are made for, if that is known;
-    taken if none are given and they fit. balanced_banks: banks that they are made for; of the
-    dataflow bank, preferred where none are given and none are much faster. Raises PenstockError for
-    what the user can mend.
+    or, if ``strict``, refuses. balanced_for: what the masks are made for, if that is known; where
+    none are given, such PEs are taken if they fit, such banks if none are much faster. origin: the
+    files and settings behind the model, if it came from any. tell: takes the stage that begins, its
+    number, and how many there are. Raises PenstockError for what the user can mend.
     """
+    origin = origin or Origin(network=Network(strict=strict), precision=precision or Precision())
+    tell_stage(tell, "calibrating")
     about = (calibration_lengths, calibration_states)
-    ranges = _ranges(model, calibration, calibration_name, *about)
-    precision = precision or Precision()
-    folded = fold_inputs(model, ranges, precision)
+    ranges = ranges_of(model, calibration, calibration_name, *about)
     trial = trial_of(model, calibration, calibration_lengths, validation, calibration_name)
+    tell_stage(tell, "choosing types")
+    folded, graph = quantize(model, ranges, precision or Precision(), calibration_name)
     trial = trial.scaled(folded.exponents)
-    try:
-        graph = lower(folded.model, folded.ranges, precision)
-    except ValueError as error:
-        raise PenstockError(
-            f"these number formats can't be combined: {error}",
-            calibration_name,
-            "choose other widths or types, or calibrate on typical frames",
-        ) from error
     notes = [*model.notes, *_notes(model, ranges), *folded.notes]
     compiled = compile_graph(
         graph,
@@ -136,19 +134,21 @@ def compile_model(
         folded.exponents,
         trial,
         balanced_for,
-        balanced_banks,
+        origin,
+        tell,
     )
     _judge(compiled, calibration_name, strict)
     return compiled
 
 
-def _ranges(
+def ranges_of(
     model: RecurrentModel,
     calibration: FloatArray | Ranges | None,
     where: str,
     lengths: IntArray | None,
     states: Any,
 ) -> Ranges:
+    """The ranges that are given, or those of the frames that are. Raises PenstockError."""
     is_frames = calibration is not None and not isinstance(calibration, Ranges)
     if not is_frames and (lengths is not None or states is not None):
         raise PenstockError(
@@ -160,6 +160,21 @@ def _ranges(
         check_ranges(model, calibration, where)
         return calibration
     return calibrate(model, frames_of(model, calibration, where), where, lengths, states)
+
+
+def quantize(
+    model: RecurrentModel, ranges: Ranges, precision: Precision, where: str
+) -> tuple[Folded, Graph]:
+    """The network with its inputs scaled, and the graph that it becomes. Raises PenstockError."""
+    folded = fold_inputs(model, ranges, precision)
+    try:
+        return folded, lower(folded.model, folded.ranges, precision)
+    except ValueError as error:
+        raise PenstockError(
+            f"these number formats can't be combined: {error}",
+            where,
+            "choose other widths or types, or calibrate on typical frames",
+        ) from error
 
 
 def _judge(compiled: Compiled, where: str, strict: bool) -> None:
@@ -183,28 +198,25 @@ def compile_graph(
     notes: Sequence[str] = (),
     input_exponents: tuple[int, ...] = (),
     trial: Trial | None = None,
-    balanced_for: int | None = None,
-    balanced_banks: int | None = None,
+    balanced_for: Balance | None = None,
+    origin: Origin | None = None,
+    tell: Tell = tell_nobody,
 ) -> Compiled:
     """Compile a graph of typed integer operations into a project.
 
     model: the float network behind it, for the report; trial: what both are compared on.
     input_exponents: k_j of each input, or none: the graph's x_j stands for 2**k_j times as much.
-    balanced_for, balanced_banks: see ``compile_model``. Raises PenstockError for a graph that is
-    not well formed, or that the accelerator can't hold.
+    balanced_for, origin, tell: see ``compile_model``. Raises PenstockError for a graph that is not
+    well formed, or that the accelerator can't hold.
     """
     hardware = hardware or Hardware()
-    try:
-        verify(graph)
-    except ValueError as error:
-        raise PenstockError(
-            f"the graph is not well formed: {error}", graph.name, "see penstock.ir.verify"
-        ) from error
-    check_shapes(graph)
-    check_types(graph)
-    machine, chosen = choose(graph, hardware, balanced_for, balanced_banks)
-    check_memories(machine)
+    check_graph(graph)
+    origin = replace(origin or Origin(), hardware=hardware)
+    tell_stage(tell, "choosing hardware and scheduling")
+    machine, chosen = build_machine(graph, hardware, balanced_for)
+    tell_stage(tell, "packing")
     manifest, weights = pack(machine, batch_first, input_exponents)
+    tell_stage(tell, "proving the packed weights")
     proof = validate(graph, manifest, weights[:-1], hardware.hazard_distance)
     graph_json, graph_tensors = dump_graph(graph)
     binaries = dict(zip(manifest.file_bytes(), weights, strict=False))
@@ -213,18 +225,44 @@ def compile_graph(
     binaries["graph.safetensors"] = graph_tensors
     compared = None
     if model is not None and trial is not None:
+        tell_stage(tell, "comparing with the float network")
         compared = measure(model, graph, trial)
+    tell_stage(tell, "writing the sources")
     report = build_report(
-        machine, proof, model, [*notes, *chosen], input_exponents, compared, hardware.left_open
-    )
+        machine, proof, model, [*notes, *chosen], origin, input_exponents, compared,
+        hardware.left_open,
+    )  # fmt: skip
     texts = emit_kernel(machine, golden_steps(machine))
     texts |= emit_project_files(machine, texts, input_exponents)
     texts |= render_report(report, pictures(placed_matrices(machine)))
     texts["weights/manifest.json"] = manifest.to_json()
+    texts[CONFIG] = config_text(origin, report["hardware"])
+    tell_stage(tell, "golden vectors")
     binaries["tb/vectors.dat"] = golden_vectors(machine)
     files = binaries | {name: text.encode() for name, text in texts.items()}
     files = dict(sorted(files.items()))
     return Compiled(machine, manifest, proof, report, report["notes"], compared, files)
+
+
+def check_graph(graph: Graph) -> None:
+    """Raise PenstockError for a graph that no accelerator is made of."""
+    try:
+        verify(graph)
+    except ValueError as error:
+        raise PenstockError(
+            f"the graph is not well formed: {error}", graph.name, "see penstock.ir.verify"
+        ) from error
+    check_shapes(graph)
+    check_types(graph)
+
+
+def build_machine(
+    graph: Graph, hardware: Hardware, balanced_for: Balance | None = None, plan: Plan = schedule
+) -> tuple[Machine, list[str]]:
+    """The accelerator of a graph that was checked, and what was chosen: see ``choose``."""
+    machine, chosen = choose(graph, hardware, balanced_for, plan)
+    check_memories(machine)
+    return machine, chosen
 
 
 def pack(

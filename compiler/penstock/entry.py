@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from penstock.arrays import as_array
 from penstock.calibration import Ranges
+from penstock.choices import Network
 from penstock.compress.network_text import NetworkText
 from penstock.compress.saved import Formats, load_formats
+from penstock.config import Origin, Source
 from penstock.driver import Compiled, compile_model
 from penstock.errors import PenstockError, kind_of
 from penstock.fidelity import Validation
@@ -21,6 +23,7 @@ from penstock.frontend import (
     from_onnx,
     from_pt2,
     from_state_dict,
+    is_of_torch,
     is_onnx,
     is_pt2,
     read_checkpoint,
@@ -28,7 +31,8 @@ from penstock.frontend import (
 from penstock.frontend.given import check_arguments, model_of
 from penstock.frontend.module import with_head_options
 from penstock.model import RecurrentModel
-from penstock.settings import Hardware, Precision
+from penstock.settings import Balance, Hardware, Precision
+from penstock.stages import Tell, tell_nobody, tell_stage
 
 
 def compile(
@@ -61,17 +65,67 @@ def compile(
     if isinstance(module, str | PathLike):
         more |= {"key": key, "only": only, "regression": regression}
         return compile_checkpoint(module, calibration, hardware, precision, head, **more)
+    _check_settings(hardware, precision, head, validation)
+    found = load(module, calibration, precision, head, key=key, only=only, regression=regression)
+    origin = Origin(
+        network=_network(head, regression=regression, strict=strict),
+        precision=precision or Precision(),
+        libraries=() if isinstance(module, RecurrentModel) else ("torch",),
+    )
+    return compile_model(
+        found.model, found.calibration, hardware, found.precision, **more, origin=origin
+    )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network as ``compile_model`` takes it, with what a checkpoint says itself.
+
+    name: what errors call its frames. has_formats: the checkpoint has number formats of its own.
+    """
+
+    model: RecurrentModel
+    calibration: FloatArray | Ranges | None
+    precision: Precision | None
+    balanced_for: Balance | None = None
+    name: str = "calibration"
+    has_formats: bool = False
+
+
+def load(
+    module: Any,
+    calibration: FloatArray | Ranges | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    batch_first: bool = True,
+    regression: bool = False,
+) -> Loaded:
+    """The network of whatever ``compile`` takes. batch_first: of a checkpoint. Raises
+    PenstockError.
+    """
+    if isinstance(module, str | PathLike):
+        return load_checkpoint(
+            module, calibration, precision, head, batch_first=batch_first, key=key, only=only,
+            regression=regression,
+        )  # fmt: skip
     if key is not None or only:
         raise PenstockError(
             "key and only choose in a checkpoint file", type(module).__name__, "leave them out"
         )
-    _check_settings(hardware, precision, head, validation)
     frames = calibration
     if frames is not None and not isinstance(frames, Ranges):
         frames = as_array(frames, "calibration")
     model = model_of(module, head, None if isinstance(frames, Ranges) else frames)
     model = replace(model, is_regression=regression or model.is_regression)
-    return compile_model(model, frames, hardware, precision, **more)
+    return Loaded(model, frames, precision)
+
+
+def _network(head: HeadOptions | None, **more: Any) -> Network:
+    at, activation = (None, None) if head is None else (head.at, head.activation)
+    return Network(head=at, head_activation=activation, **more)
 
 
 def _check_settings(hardware: Any, precision: Any, head: Any, validation: Any) -> None:
@@ -98,26 +152,68 @@ def compile_checkpoint(
     validation: Validation | None = None,
     strict: bool = False,
     regression: bool = False,
+    sources: Mapping[str, Source] | None = None,
+    tell: Tell = tell_nobody,
 ) -> Compiled:
     """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
 
     Where PEs are left open, they are those that it is balanced for, if they fit; so are the banks
     of the dataflow bank, where none are much faster. key: which of the
     dictionaries in the file. only: the prefixes of what is compiled. The program of an .onnx or
-    .pt2 file says itself how its arrays are ordered. The rest is as in
-    ``compile``. Raises PenstockError, also for formats given to a checkpoint that has its own.
+    .pt2 file says itself how its arrays are ordered. sources: the files that the arrays were read
+    from, by the names of ``choices.Files``: with them the project can be made again from its
+    penstock.toml. tell: see ``compile_model``. The rest is as in ``compile``. Raises PenstockError,
+    also for formats given to a checkpoint that has its own.
     """
     _check_settings(hardware, precision, head, validation)
+    tell_stage(tell, "reading the network")
+    found = load_checkpoint(
+        path, calibration, precision, head, batch_first=batch_first, name=name,
+        calibration_name=calibration_name, key=key, only=only, regression=regression,
+    )  # fmt: skip
+    path, sources = Path(path), dict(sources or {})
+    arrays = {
+        "calibration": calibration, "calibration_lengths": calibration_lengths,
+        "calibration_state": calibration_states, "validate": validation,
+    }  # fmt: skip
+    is_named = name is not None and "model" not in sources
+    origin = Origin(
+        network=_network(
+            head, key=key, only=tuple(only), time_first=not batch_first, regression=regression,
+            strict=strict,
+        ),
+        precision=None if found.has_formats else precision or Precision(),
+        is_whole=not is_named and sources.keys() >= {
+            key for key, value in arrays.items() if value is not None
+        },
+    )  # fmt: skip
+    return compile_model(
+        found.model, found.calibration, hardware, found.precision, found.name,
+        calibration_lengths, calibration_states, validation, strict, found.balanced_for,
+        _of_files(origin, path, sources), tell,
+    )  # fmt: skip
+
+
+def load_checkpoint(
+    path: str | PathLike[str],
+    calibration: FloatArray | Ranges | None = None,
+    precision: Precision | None = None,
+    head: HeadOptions | None = None,
+    *,
+    batch_first: bool = True,
+    name: str | None = None,
+    calibration_name: str | None = None,
+    key: str | None = None,
+    only: Sequence[str] = (),
+    regression: bool = False,
+) -> Loaded:
+    """The network of a checkpoint file: see ``compile_checkpoint``. Raises PenstockError."""
     if not isinstance(path, str | PathLike):
         raise PenstockError(
             f"{kind_of(path)} is not a path", "compile_checkpoint", "use penstock.compile"
         )
     path = Path(path)
-    more: dict[str, Any] = {
-        "calibration_name": calibration_name or str(path),
-        "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
-        "validation": validation, "strict": strict,
-    }  # fmt: skip
+    where = calibration_name or str(path)
     if is_program(path):
         _refuse_choices(path, batch_first, key, only, "a program")
         frames = calibration
@@ -125,7 +221,7 @@ def compile_checkpoint(
             frames = as_array(frames, calibration_name or "calibration")
         model = follow_program(path, head, None if isinstance(frames, Ranges) else frames, name)
         model = replace(model, is_regression=regression)
-        return compile_model(model, frames, hardware, precision, **more)
+        return Loaded(model, frames, precision, None, where)
     formats = load_formats(path)
     if formats is not None:
         if calibration is not None or precision is not None:
@@ -135,13 +231,22 @@ def compile_checkpoint(
                 "leave out --calibration and the options for bits and tables",
             )
         calibration, precision = formats.ranges, formats.precision
-        more |= {"balanced_for": formats.pes, "balanced_banks": formats.banks}
     tensors = read_checkpoint(path, key, keeps_narrow=True)
     model = model_of_tensors(
         tensors, path, formats, head, batch_first=batch_first, name=name, only=only
     )
     model = replace(model, is_regression=regression or model.is_regression)
-    return compile_model(model, calibration, hardware, precision, **more)
+    balanced_for = None if formats is None else Balance(formats.pes, formats.banks)
+    return Loaded(model, calibration, precision, balanced_for, where, formats is not None)
+
+
+def _of_files(origin: Origin, path: Path, sources: Mapping[str, Source]) -> Origin:
+    """With the files: the network's own, which could be read, first."""
+    model = sources["model"] if "model" in sources else Source.of(path)
+    libraries: tuple[str, ...] = ("onnx",)
+    if not is_onnx(path):
+        libraries = ("torch",) if is_pt2(path) or is_of_torch(path) else ()
+    return replace(origin, files={"model": model, **sources}, libraries=libraries)
 
 
 def is_program(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from penstock.errors import PenstockError
 from penstock.marker import read_marker
 
-SCHEMA = 3
+SCHEMA = 4
 """Of report.json; its parts are listed in the text of ``penstock.report.report``."""
 REPORT, MANIFEST = "report.json", "weights/manifest.json"
 HINT = "compile the model again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from penstock.bounds import (
     DEEPEST_QUEUE,
@@ -17,12 +17,14 @@ from penstock.bounds import (
     MAX_STEPS,
     WIDEST,
 )
-from penstock.devices import Device, board_of, known_device
+from penstock.devices import BOARDS, Device, board_of, known_device
 from penstock.errors import PenstockError
 from penstock.fixed import Fixed
+from penstock.option import Option
 
 DATAFLOWS = ("gather", "broadcast", "bank", "auto")
 ASSIGNMENTS = ("best", "interleave", "balance", "search")
+WEIGHT_STORAGES, IOS = ("auto", "stream", "onchip"), ("memory", "stream")
 DEFAULT_PART, DEFAULT_MHZ = "xcu55c-fsvh2892-2L-e", 200.0
 USUAL_UNITS, MOST_UNITS, MOST_ELEMENTS = 8, 32, 64
 """Copies of the cell unit that are taken by default: eight, or one for eight PEs, where a step is
@@ -34,17 +36,11 @@ EIE_QUEUE_DEPTH = 8
 on ESE gives none."""
 MAX_BROADCAST_PES = 128
 """PEs whose queues are written in one cycle; ESE has 32 in a channel."""
+EXPONENT_BITS = 3
+"""A row of a matrix may be stored up to 2**7 times as great as it is."""
 GATES = 4
 """Rows of an LSTM's cell."""
 RANGE_METHODS = ("error", "peak", "percentile")
-
-
-@dataclass(frozen=True)
-class Option:
-    """What the command line says of a setting; name: of its option there, if it has another."""
-
-    help: str
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,10 @@ class Hardware:
     ] = 4
     dataflow: Annotated[
         str,
-        Option("How activations reach the PEs: gather, broadcast (ESE's queues), bank, or auto."),
+        Option(
+            "How activations reach the PEs: gather, broadcast (ESE's queues), bank, or auto.",
+            choices=DATAFLOWS,
+        ),
     ] = "gather"
     rows: Annotated[int | None, Option("Rows at a time of the bank dataflow. Default: chosen.")] = (
         None
@@ -132,17 +131,24 @@ class Hardware:
         bool | None,
         Option("Let products run beside the cell unit. Default: chosen."),
     ] = None
-    assign: Annotated[str, Option("How rows go to PEs: best, interleave, balance or search.")] = (
-        "best"
-    )
+    assign: Annotated[
+        str,
+        Option("How rows go to PEs: best, interleave, balance or search.", choices=ASSIGNMENTS),
+    ] = "best"
     index_bits: Annotated[
         int | None, Option("Bits of an index, 1 to 8. Default: chosen for each phase.")
     ] = None
     weight_storage: Annotated[
         str,
-        Option("Weights: stream, onchip, or auto: on chip where that is faster.", "--weights"),
+        Option(
+            "Weights: stream, onchip, or auto: on chip where that is faster.",
+            "--weights",
+            choices=WEIGHT_STORAGES,
+        ),
     ] = "auto"
-    io: Annotated[str, Option("Frames and results: memory, or stream (AXI streams).")] = "memory"
+    io: Annotated[
+        str, Option("Frames and results: memory, or stream (AXI streams).", choices=IOS)
+    ] = "memory"
     port_bits: Annotated[
         int | None, Option("Width of a memory port: 64, 128, 256 or 512. Default: the device's.")
     ] = None
@@ -155,7 +161,11 @@ class Hardware:
         Option(f"FPGA part, as Vivado writes it. Default: the board's, else {DEFAULT_PART}."),
     ] = None
     board: Annotated[
-        str | None, Option("Board, such as u55c, kv260 or pynq-z2: sets the part and the clock.")
+        str | None,
+        Option(
+            "Board, such as u55c, kv260 or pynq-z2: sets the part and the clock.",
+            choices=tuple(board.name for board in BOARDS),
+        ),
     ] = None
     part_resources: Annotated[
         str | None,
@@ -248,12 +258,12 @@ class Hardware:
                 "choose 1 to 8",
             ),
             (
-                self.weight_storage in ("auto", "stream", "onchip"),
+                self.weight_storage in WEIGHT_STORAGES,
                 f"weights {self.weight_storage!r}",
                 "choose auto, stream or onchip",
             ),
             (
-                self.io in ("memory", "stream"),
+                self.io in IOS,
                 f"io {self.io!r}",
                 "choose memory or stream",
             ),
@@ -400,6 +410,13 @@ class Hardware:
         return next(count for count in range(most, 0, -1) if self.cell_units % count == 0)
 
 
+class Balance(NamedTuple):
+    """What a network's masks are balanced for: so many PEs, or so many banks. None: not known."""
+
+    pes: int | None = None
+    banks: int | None = None
+
+
 @dataclass(frozen=True)
 class Precision:
     """Number formats. An int is a width whose binary point calibration places; a Fixed is taken as
@@ -435,10 +452,19 @@ class Precision:
         bool, Option("Give every row of a matrix its own power-of-two scale.")
     ] = False
     range_method: Annotated[
-        str, Option("What binary points are chosen by: error, peak or percentile.")
+        str,
+        Option(
+            "What binary points are chosen by: error, peak or percentile.", choices=RANGE_METHODS
+        ),
     ] = "error"
-    row_exponents: dict[str, list[int]] = field(default_factory=dict)
-    overrides: dict[str, Fixed] = field(default_factory=dict)
+    row_exponents: Annotated[
+        dict[str, list[int]],
+        Option("Power of two of each row of a matrix, such as l0.W_ix=0,2,1; may be repeated."),
+    ] = field(default_factory=dict)
+    overrides: Annotated[
+        dict[str, Fixed],
+        Option("Type of one tensor, such as l0.c=s16.12; may be repeated.", "--type"),
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         limits = {
@@ -458,6 +484,13 @@ class Precision:
                     f"{name} of {dtype.width} bits can't be built",
                     "precision",
                     f"choose 2 to {WIDEST}",
+                )
+        for name, exponents in self.row_exponents.items():
+            if not all(0 <= one < 1 << EXPONENT_BITS for one in exponents):
+                raise PenstockError(
+                    f"a row exponent of {name} can't be built",
+                    "precision",
+                    f"choose 0 to {(1 << EXPONENT_BITS) - 1}",
                 )
         entries = self.table_entries
         if not (64 <= entries <= 4096 and entries & (entries - 1) == 0):

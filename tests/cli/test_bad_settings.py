@@ -98,6 +98,29 @@ SETTINGS = {
     "--head-activation relu": (
         "a head can't end in 'relu' (head options); hint: choose one of none, sigmoid, argmax"
     ),
+    "--weight-bits many": (
+        "--weight-bits can't be read: 'many' is not a type such as s16.12 (command line); "
+        "hint: give INTEGER|TYPE"
+    ),
+    "--weight-bits s30.2": "weights of 30 bits can't be built (precision); hint: choose 2 to 18",
+    "--type l0.c": (
+        "--type can't be read: 'l0.c' has no name before an = (command line); "
+        "hint: give TENSOR=TYPE"
+    ),
+    "--type l0.c=s99.9": "--type can't be read: width 99 is outside 1..60",
+    "--type l0.c=s40.9": "l0.c of 40 bits can't be built (precision); hint: choose 2 to 24",
+    "--type l0.d=s16.9": "there is no tensor l0.d to override (precision)",
+    "--row-exponents l0.W_ix=a": "--row-exponents can't be read: 'a' is not a list of integers",
+    "--row-exponents l0.W_ix=1,2": (
+        "l0.W_ix has 6 rows, but 2 row exponents (precision); hint: give one for each row"
+    ),
+    "--row-exponents l0.W_ix=0,0,0,0,0,8": (
+        "a row exponent of l0.W_ix can't be built (precision); hint: choose 0 to 7"
+    ),
+    "--row-exponents l0.W_ix=1,1,1,1,1,1 --row-exponents l0.W_ir=0,1,1,1,1,1": (
+        "l0.W_ix and l0.W_ir have different row exponents, but one sum (precision); "
+        "hint: give them for one of the two"
+    ),
     "--pes many": "Invalid value for '--pes': ",
     "--pes 2.5": "Invalid value for '--pes': ",
     "--clock-mhz fast": "Invalid value for '--clock-mhz': ",
@@ -119,8 +142,12 @@ def test_a_setting_is_refused(words, refused):
     [
         ("frobnicate", "No such command 'frobnicate'.; hint: see penstock --help"),
         ("--frobnicate", "No such option: --frobnicate"),
-        ("compile", "Missing argument 'MODEL'.; hint: see penstock compile --help"),
-        ("compile model.safetensors", "Missing option '-o"),
+        ("compile", "there is nothing to compile (compile); hint: penstock compile MODEL -o DIR"),
+        (
+            "compile model.safetensors",
+            "there is no folder to write the project to (compile); hint: ",
+        ),
+        ("check", "Missing argument 'DIR'.; hint: see penstock check --help"),
         ("run project -o y.npy", "Missing option '-i"),
         ("run", "Missing argument 'DIR'.; hint: see penstock run --help"),
         ("check project --steps 0", "Invalid value for '--steps': "),
@@ -132,9 +159,9 @@ def test_a_command_that_is_not_understood_is_one_line_too(words, message, refuse
 
 
 def test_the_program_refuses_a_command_that_is_not_understood(refused_by_program):
-    line = refused_by_program("compile", "model.safetensors")
-    assert line.startswith("Missing option '-o") and line.endswith(
-        "; hint: see penstock compile --help"
+    line = refused_by_program("run", "project", "-o", "y.npy")
+    assert line.startswith("Missing option '-i") and line.endswith(
+        "; hint: see penstock run --help"
     )
 
 

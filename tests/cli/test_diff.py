@@ -107,7 +107,8 @@ def test_with_all_what_is_equal_is_told_too(diff):
     assert status == 0
     assert found["settings"]["pes"] == (2, 2) and found["files"]["report.json"][0]
     assert {*found} == {
-        "network", "settings", "formats", "cycles", "bits", "fit", "error", "notes", "files",
+        "network", "settings", "formats", "cycles", "bits", "fit", "error", "notes",
+        "provenance", "files",
     }  # fmt: skip
 
 

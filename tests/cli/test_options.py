@@ -3,46 +3,126 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from dataclasses import fields
 
 import pytest
 
-from penstock import Hardware, Precision
-from penstock.cli.options import with_settings
+from penstock import Fixed, Hardware, Precision
+from penstock.choices import Choices, Files, Network
+from penstock.cli.options import with_options
+from penstock.fixed import Overflow, Rounding
+from penstock.option import Kind, read_type, settings_of, type_text, words_of
+
+RND_SAT = {"rounding": Rounding.RND, "overflow": Overflow.SAT}
+CHANGED = {
+    Kind.FLAG: True, Kind.INTEGER: 2, Kind.NUMBER: 123.5, Kind.TEXTS: ("a", "b c"),
+    Kind.BITS: Fixed(14, 10, **RND_SAT), Kind.TYPES: {"l0.c": Fixed(16, 12), "a=b": Fixed(9, 3)},
+    Kind.EXPONENTS: {"l0.W_ix": [0, 2, 1]},
+}  # fmt: skip
+"""A value of each kind that is no default."""
+CHOSEN = {
+    "accumulator_banks": 8, "port_bits": 128, "overlap": False, "table_entries": 64,
+    "accumulators": 20, "part": "xczu7ev", "key": "net", "head": "step",
+    "head_activation": "argmax", "part_resources": "lut=1,ff=1,bram18=1,uram=0,dsp=1",
+    "queue_depth": 3, "interpolate_bits": 5, "rows": 8, "banks": 8,
+}  # fmt: skip
+"""Where not every value is possible."""
 
 
-@with_settings
-def command(*, hardware: Hardware, precision: Precision | None):
-    return hardware, precision
+def changed(owner, name):
+    """Settings with one that is not the default."""
+    setting = settings_of(owner)[name]
+    others = [one for one in setting.option.choices if one != setting.default]
+    value = CHOSEN.get(name, others[0] if others else CHANGED.get(setting.kind))
+    more = {"dataflow": "broadcast"} if name == "queue_depth" else {}
+    more |= {"dataflow": "bank"} if name in ("rows", "banks") else {}
+    more |= {"part": "xc7x"} if name == "part_resources" else {}
+    return owner(**{name: value} | more)
 
 
-def test_every_setting_of_the_hardware_and_every_width_has_an_option():
-    assert vars(Hardware()).keys() <= command.__annotations__.keys()
-    not_asked = {"row_exponents", "overrides"}
-    assert vars(Precision()).keys() - not_asked <= command.__annotations__.keys()
+@with_options(hardware=Hardware, precision=Precision, network=Network)
+def command(*, given):
+    return given
 
 
-def test_options_that_were_not_used_leave_the_settings_alone():
+def parse(words):
+    """What the command line makes of words: table -> field -> value."""
+    import typer
+    from typer.main import get_command
+
+    found = []
+    app = typer.Typer()
+
+    @app.command()
+    @with_options(hardware=Hardware, precision=Precision, network=Network)
+    def run(*, given):
+        found.append(given)
+
+    get_command(app)(words, standalone_mode=False)
+    return found[0]
+
+
+OWNERS = {"hardware": Hardware, "precision": Precision, "network": Network}
+SETTINGS = [(table, name) for table, owner in OWNERS.items() for name in settings_of(owner)]
+
+
+@pytest.mark.parametrize("owner", [Hardware, Precision, Choices, Network, Files])
+def test_every_field_of_the_settings_has_an_option(owner):
+    assert [*settings_of(owner)] == [field.name for field in fields(owner)]
+
+
+@pytest.mark.parametrize(("table", "name"), SETTINGS)
+def test_a_setting_is_the_same_from_words_and_from_toml(table, name):
+    from penstock.config import _text
+
+    owner = OWNERS[table]
+    wanted, setting = changed(owner, name), settings_of(owner)[name]
+    assert wanted != owner()
+    assert owner(**parse(words_of(wanted))[table]) == wanted
+    text = f"{name} = {_text(setting.to_plain(getattr(wanted, name)))}"
+    assert setting.from_plain(tomllib.loads(text)[name]) == getattr(wanted, name)
+
+
+def test_options_that_were_not_used_are_not_given():
     unused = dict.fromkeys(command.__annotations__)
-    assert command(**unused) == (Hardware(), None)
+    assert command(**unused) == {"hardware": {}, "precision": {}, "network": {}}
+    assert words_of(Hardware()) == words_of(Precision()) == words_of(Network()) == []
 
 
-def test_an_option_reaches_its_setting_and_0_is_a_value():
-    unused = dict.fromkeys(command.__annotations__)
-    used = unused | {"port_bits": 128, "biases": 9, "interpolate_bits": 0, "row_scales": False}
-    assert command(**used) == (Hardware(port_bits=128), Precision(biases=9, interpolate_bits=0))
+def test_0_and_no_are_values():
+    given = parse(["--interpolate-bits", "0", "--no-row-scales", "--no-overlap"])
+    assert given["precision"] == {"interpolate_bits": 0, "row_scales": False}
+    assert given["hardware"] == {"overlap": False}
 
 
-@pytest.mark.parametrize("flag", [True, False])
-def test_a_flag_is_a_setting_only_if_it_is_given(flag):
-    unused = dict.fromkeys(command.__annotations__)
-    expected = Precision(row_scales=True) if flag else None
-    assert command(**unused | {"row_scales": flag}) == (Hardware(), expected)
+def test_the_clock_of_a_board_is_not_said_again():
+    assert words_of(Hardware(board="kv260")) == ["--board", "kv260"]
+    assert words_of(Hardware(board="kv260", clock_mhz=77)) == [
+        "--clock-mhz", "77", "--board", "kv260",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("flag", [True, False])
-def test_what_is_chosen_by_default_may_be_chosen_either_way(flag):
-    unused = dict.fromkeys(command.__annotations__)
-    assert command(**unused | {"overlap": flag}) == (Hardware(overlap=flag), None)
+@pytest.mark.parametrize("dtype", [
+    Fixed(16, 12, **RND_SAT), Fixed(16, 12), Fixed(8, -3, False, **RND_SAT),
+    Fixed(7, 9, rounding=Rounding.TRN_ZERO, overflow=Overflow.SAT_SYM),
+])  # fmt: skip
+def test_a_type_is_what_its_text_says(dtype):
+    assert read_type(type_text(dtype)) == dtype
+
+
+def test_a_type_rounds_and_saturates_unless_it_says_otherwise():
+    assert read_type("s16.12") == Fixed(16, 12, **RND_SAT)
+    assert read_type("u9.8 TRN WRAP") == Fixed(9, 8, False)
+
+
+def test_the_type_of_a_tensor_reaches_the_graph(penstock, work):
+    words = ("--type", "l0.c=s14.9", "--weight-bits", "s9.7")
+    done = penstock("compile", "model.safetensors", "-o", "out", "--pes", "2", *words)
+    assert done.status == 0, done.err
+    report = json.loads((work / "out/report.json").read_text())
+    types = {row["name"]: (row["type"], row["rounding"]) for row in report["tensors"]}
+    assert types["l0.c"] == ("s14.9", "RND") and types["l0.W_ix"][0] == "s9.7"
 
 
 @pytest.mark.parametrize(("words", "overlaps"), [

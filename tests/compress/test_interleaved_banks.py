@@ -19,7 +19,7 @@ from penstock.driver import compile_model  # noqa: E402
 from penstock.frontend import from_module  # noqa: E402
 from penstock.lowering import lower  # noqa: E402
 from penstock.machine.choose import choose  # noqa: E402
-from penstock.settings import Precision  # noqa: E402
+from penstock.settings import Balance, Precision  # noqa: E402
 
 CASES = [((5, [8]), 4), ((7, [9]), 4), ((3, [16, 8]), 8), ((6, [5, 12]), 4), ((4, [10, 10, 3]), 8),
          ((1, [1]), 1), ((2, [40, 128]), 16)]  # fmt: skip
@@ -222,22 +222,26 @@ def test_the_compiler_prefers_the_banks_that_the_masks_are_balanced_for(small):
     free, notes = choose(small, Hardware(dataflow="bank", pes=128))
     assert free.hardware.banks == 4 and not any("balanced" in note for note in notes)
     for dataflow in ("bank", "auto"):
-        machine, notes = choose(small, Hardware(dataflow=dataflow, pes=128), balanced_banks=8)
+        machine, notes = choose(
+            small, Hardware(dataflow=dataflow, pes=128), balanced_for=Balance(banks=8)
+        )
         assert (machine.hardware.rows, machine.hardware.banks) == (16, 8)
         assert "the masks are balanced for 8 banks" in notes and waste(machine) == 0
 
 
 def test_what_is_given_goes_before_what_masks_are_balanced_for(small):
-    given, _ = choose(small, Hardware(dataflow="bank", rows=8, banks=2), balanced_banks=8)
+    given, _ = choose(
+        small, Hardware(dataflow="bank", rows=8, banks=2), balanced_for=Balance(banks=8)
+    )
     assert given.hardware.banks == 2
 
 
 def test_much_faster_banks_go_before_those_of_the_masks(small):
-    machine, notes = choose(small, Hardware(dataflow="bank", pes=32), balanced_banks=8)
+    machine, notes = choose(small, Hardware(dataflow="bank", pes=32), balanced_for=Balance(banks=8))
     assert machine.hardware.banks < 8 and "the masks are balanced for 8 banks" not in notes
 
 
 def test_gather_says_that_it_has_no_use_for_banks(small):
-    _, notes = choose(small, Hardware(pes=4), balanced_banks=8)
+    _, notes = choose(small, Hardware(pes=4), balanced_for=Balance(banks=8))
     told = "the masks are balanced for 8 banks, of which only --dataflow bank makes use"
     assert notes[0] == told

@@ -136,7 +136,7 @@ FAULTS = {
         "kernel/pe_array.h", "written.packet.element[bank % CELL_UNITS]",
         "written.packet.element[(bank + 1) % CELL_UNITS]",
     ),
-    "words that do not begin again": ("kernel/cell_unit.h", "      at = 0;\n", ""),
+    "a word that is taken again and again": ("kernel/cell_unit.h", "      ++at;\n", ""),
     "a state that takes effect too soon": (
         "kernel/cell_unit.h", "into_0 = writing(L0_Y_BASE", "into_0 = writing(X_0_BASE",
     ),

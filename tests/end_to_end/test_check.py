@@ -217,6 +217,7 @@ def test_progress_is_drawn_on_a_terminal_alone(monkeypatch, capsys):
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", -1.0)
     with told_progress("frames") as tell:
         tell("interpreter", 3, 14)
+        tell._timer.join()
     drawn = capsys.readouterr()
     assert drawn.out == "" and "interpreter" in drawn.err and "frames/s" in drawn.err
 

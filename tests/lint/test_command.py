@@ -91,6 +91,13 @@ def test_check_says_what_lint_finds(run_penstock, emitted):
     assert next(line for line in out.splitlines() if line.startswith("lint: "))
 
 
+def test_a_check_fails_where_a_rule_is_broken(run_penstock, emitted, monkeypatch):
+    monkeypatch.setattr(package, "broken_rules", lambda folder: ["parse", "parse"])
+    status, out, _ = run_penstock("check", emitted, "--steps", 1)
+    assert status == 1 and "PASS" not in out
+    assert "FAIL: bits agree, but rules of synthesis are broken: 2 parse (see penstock lint)" in out
+
+
 def test_a_kernel_without_findings_is_looked_at_once(emitted, tmp_path, monkeypatch):
     monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "project"

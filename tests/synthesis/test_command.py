@@ -58,7 +58,6 @@ def test_json(report, good, tmp_path):
     "words, said",
     [
         (["nowhere"], "this is not a Penstock project"),
-        (["project", "--json"], "--json was given without --synthesis"),
         (["project", "--synthesis", "auto"], "there is none of vitis/, vitis_project/, "),
         (["project", "--synthesis", "kernel"], "there are no reports of Vitis HLS"),
     ],

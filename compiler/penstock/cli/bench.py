@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.arguments import Folder
-from penstock.cli.output import say
+from penstock.cli.arguments import AsJson, Folder
+from penstock.cli.output import print_json, say
 from penstock.cli.progress import told_progress
 from penstock.cli.tables import print_table
 from penstock.report.text import plural
@@ -28,14 +27,14 @@ def bench_command(
         typer.Option(min=1, max=1024, help="Side by side where measured. Default: the lanes."),
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, max=1000, help="Samples; medians are shown.")] = 9,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the performance table of a project: as planned, as measured here, as ESE published."""
     measuring = Measuring(not no_cpu, sequences, repeat, ese)
     with told_progress() as tell:
         values = performance(folder, measuring, tell)
     if as_json:
-        print(json.dumps(values, indent=1))
+        print_json(values)
         return
     _print_planned(values)
     if values["measured"]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from penstock.cli.arguments import AsJson
 from penstock.cli.factory import load_factory, with_weights
+from penstock.cli.output import print_json, say
+from penstock.cli.progress import Bar, told_progress
 from penstock.cli.tables import print_table
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
     from penstock.compress.groups import InBanks
     from penstock.compress.pruner import MatrixSummary
+    from penstock.compress.recipe import Outcome
     from penstock.compress.sensitivity import Sensitivity
     from penstock.compress.training import Update
 
-out = Console(highlight=False, soft_wrap=True, emoji=False)
+SCHEMA = 1
 
 Factory = Annotated[
     str, typer.Argument(metavar="FACTORY", help="file.py:function or package.module:function.")
@@ -94,6 +95,7 @@ def compress_command(
     ] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     loss: Annotated[str, typer.Option(help="Of a regression: mse or mae.")] = "mse",
+    as_json: AsJson = False,
 ) -> None:
     """Train, prune, retrain and quantize a model; save a checkpoint that compiles as it is."""
     if output.suffix != ".safetensors":
@@ -115,14 +117,24 @@ def compress_command(
         batch=batch, patience=patience, distill=distill, seed=seed, loss=loss,
     )  # fmt: skip
     try:
-        with _Bar() as bar:
-            outcome = run_recipe(make, load_dataset(data, task), recipe, output, bar.say, bar.show)
+        with told_progress("batches") as tell:
+            outcome = run_recipe(
+                make,
+                load_dataset(data, task),
+                recipe,
+                output,
+                (lambda line: None) if as_json else say,
+                partial(_tell, tell),
+            )
     except KeyboardInterrupt:
-        print(
-            "interrupted; run the same command again to resume from the last complete epoch",
-            file=sys.stderr,
-        )
-        raise
+        raise KeyboardInterrupt(
+            "run the same command again to resume from the last complete epoch"
+        ) from None
+    then = shlex.join(["penstock", "compile", str(output), "-o", "DIR"])
+    then += " --dataflow bank" * (banks is not None)
+    if as_json:
+        print_json(compress_values(task, outcome, then))
+        return
     print_table(
         f"on the {outcome.split} set", ("model", "loss", score_name(task)),
         [
@@ -131,12 +143,10 @@ def compress_command(
         ],
     )  # fmt: skip
     for line in in_banks(outcome.matrices):
-        out.print(line)
+        say(line)
     for remark in outcome.remarks():
-        out.print(f"note: {remark}")
-    then = f"penstock compile {shlex.quote(str(output))} -o DIR"
-    then += " --dataflow bank" * (banks is not None)
-    out.print(escape(f"{output}: density {outcome.density:.1%}; now: {then}"))
+        say(f"note: {remark}")
+    say(f"{output}: density {outcome.density:.1%}; now: {then}")
 
 
 def in_banks(rows: list[MatrixSummary]) -> Iterator[str]:
@@ -160,24 +170,34 @@ def in_banks(rows: list[MatrixSummary]) -> Iterator[str]:
         yield f"{title}: {told} {weights} of a row in each bank, density {kept / sum(sizes):.1%}"
 
 
-class _Bar(Progress):
-    """The epoch under way, where there is a terminal to draw it on."""
+def compress_values(task: str, outcome: Outcome, then: str) -> dict[str, Any]:
+    """Plain values: schema (1), output (the checkpoint), task, split (of the data, that was
+    measured on: valid or test), scores [model (dense, pruned, quantized, trained quantized), loss,
+    score (accuracy, or R2 of a regression)] (null: not a finite number), density (of all matrices),
+    banks [sentences, of a network that is pruned for banks: what they keep of the matrices that
+    share them], remarks [sentences], command (what to run next).
+    """
+    return {
+        "schema": SCHEMA, "output": str(outcome.checkpoint), "task": task, "split": outcome.split,
+        "scores": [
+            {"model": name, "loss": _finite(loss), "score": _finite(score)}
+            for name, (loss, score) in outcome.scores.items()
+        ],
+        "density": outcome.density, "banks": list(in_banks(outcome.matrices)),
+        "remarks": outcome.remarks(), "command": then,
+    }  # fmt: skip
 
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                   TextColumn("{task.fields[loss]}"), TimeRemainingColumn())  # fmt: skip
-        super().__init__(*columns, console=out, transient=True, disable=not out.is_terminal)
-        self.epoch = self.add_task("starting", total=None, loss="")
 
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        self.console.print(text)
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
-    def show(self, update: Update) -> None:
-        """Move the bar on."""
-        text = f"{update.stage} {update.epoch + 1}/{update.epochs}"
-        self.update(self.epoch, description=text, completed=update.number, total=update.of,
-                    loss=f"loss {update.loss:.4f}")  # fmt: skip
+
+def _tell(tell: Bar, update: Update) -> None:
+    """Move the bar on: a stage's batches are counted epoch by epoch."""
+    tell(
+        f"{update.stage} {update.epoch + 1}/{update.epochs}", update.number, update.of,
+        f"loss {update.loss:.4f}",
+    )  # fmt: skip
 
 
 def _without_torch(what: str, missing: ModuleNotFoundError) -> Exception:
@@ -233,6 +253,7 @@ def sensitivity_command(
         float | None, typer.Option(help="Also choose each matrix's density, for this one over all.")
     ] = None,
     batch: Batch = 64,
+    as_json: AsJson = False,
 ) -> None:
     """Measure validation accuracy with one matrix at a time pruned or quantized."""
     make = with_weights(load_factory(factory), weights)
@@ -243,7 +264,7 @@ def sensitivity_command(
         from penstock.compress.plot import check_plot, plot_sensitivity
         from penstock.compress.saved import write_atomically
         from penstock.compress.sensitivity import measure_sensitivity
-        from penstock.compress.training import Loop, score_name, score_text
+        from penstock.compress.training import Loop, score_name
     except ModuleNotFoundError as missing:
         raise _without_torch("penstock sensitivity", missing) from missing
     if plot is not None:
@@ -251,30 +272,53 @@ def sensitivity_command(
     split, module = load_dataset(data, task).valid, make().eval()
     forward, loop = forward_of(module, split), Loop(Path(), batch, task=task)
     takes_banks = pattern == "bank_balanced"
-    with out.status("measuring") as status:
+    with told_progress() as tell:
         found = measure_sensitivity(
             module, lambda: loop.measure(forward, split), densities=wanted, bits=widths,
             pattern=pattern, pes=None if takes_banks else pes, bank=bank, banks=banks,
-            on_matrix=lambda matrix: status.update(f"measuring {matrix}"),
+            on_matrix=lambda matrix: tell(f"measuring {matrix}", 0, 1),
         )  # fmt: skip
     chosen = found.densities(density) if density else {}
+    values = sensitivity_values(found, score_name(task), chosen)
+    if as_json:
+        print_json(values)
+    else:
+        _print(found, task, wanted, widths, chosen)
+    if plot is not None:
+        plot_sensitivity(found, plot, task)
+    if output is not None:
+        write_atomically(output, json.dumps(values, indent=1).encode())
+
+
+def sensitivity_values(found: Sensitivity, score: str, chosen: dict[str, float]) -> dict[str, Any]:
+    """Plain values, as -o writes them: schema (1); trained {loss, accuracy} of the network as it
+    was, on the validation set; sizes {matrix: weights}; rows [matrix, kind (density or bits), value
+    (of that kind), loss, accuracy] with this matrix alone pruned or quantized; score (what accuracy
+    is: accuracy or R2); densities {matrix: chosen} for --density, else empty; unfit {matrix: why
+    the pattern does not fit it}.
+    """
+    return {
+        "schema": SCHEMA, **found.to_json(), "score": score, "densities": chosen,
+        "unfit": found.unfit,
+    }  # fmt: skip
+
+
+def _print(
+    found: Sensitivity, task: str, densities: list[float], widths: list[int],
+    chosen: dict[str, float],
+) -> None:  # fmt: skip
+    from penstock.compress.training import score_name, score_text
+
     show = partial(score_text, task)
     title = (
         f"{score_name(task)} on the validation set, of {show(found.trained.accuracy)} as trained"
     )
-    heads = {value: f"{value:.0%}" for value in wanted}
+    heads = {value: f"{value:.0%}" for value in densities}
     _print_curves(found, "density", heads, chosen, f"{title}: one matrix pruned", show)
     heads = {width: f"{width} bits" for width in widths}
     _print_curves(found, "bits", heads, {}, f"{title}: one matrix quantized", show)
     for name, reason in found.unfit.items():
-        out.print(f"note: where there is a dash, {name} stays dense: {reason}")
-    if plot is not None:
-        plot_sensitivity(found, plot, task)
-    if output is not None:
-        text = json.dumps(
-            found.to_json() | {"score": score_name(task), "densities": chosen}, indent=1
-        )
-        write_atomically(output, text.encode())
+        say(f"note: where there is a dash, {name} stays dense: {reason}")
 
 
 def _print_curves(

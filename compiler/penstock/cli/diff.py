@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from penstock.cli.output import say
+from penstock.cli.arguments import AsJson
+from penstock.cli.output import print_json, say
 from penstock.cli.tables import print_table
 from penstock.differences import FILES, Differences, Row, Scalar, Section, differences
 from penstock.report.text import NOTHING, number, significant
@@ -21,9 +21,7 @@ def diff_command(
     a: Annotated[Path, typer.Argument(metavar="A", help="A project folder.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
     everything: Annotated[bool, typer.Option("--all", help="Print what is equal, too.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON: see docs/command-line.md.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what differs between two projects: settings, formats, cycles, bits, fit, error.
 
@@ -31,7 +29,7 @@ def diff_command(
     """
     found = differences(a, b)
     if as_json:
-        print(json.dumps(found.as_values(everything), indent=1))
+        print_json(found.as_values(everything))
     else:
         _print(found, everything)
     if not found.is_equal:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
-
 import typer
 
+from penstock.cli.arguments import AsJson
 from penstock.cli.environment import BASICS, Environment, examine
-from penstock.cli.output import say
+from penstock.cli.output import print_json, say, say_wrong
 from penstock.version import __version__
 
 
 def doctor_command(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON: see docs/command-line.md.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look for what Penstock needs here, and say what each missing part costs.
 
@@ -23,7 +19,7 @@ def doctor_command(
     """
     found = examine()
     if as_json:
-        print(json.dumps(found.as_values(), indent=1))
+        print_json(found.as_values())
     else:
         _print(found)
     if not found.is_ready:
@@ -39,6 +35,6 @@ def _print(found: Environment) -> None:
             say(f"         get it: {item.remedy}")
     broken = [command for command in BASICS if not found.works(command)]
     if broken:
-        say(f"FAIL: {', '.join(broken)} can't work here; what they need is told above")
+        say_wrong(f"FAIL: {', '.join(broken)} can't work here; what they need is told above")
     else:
         say(f"PASS: {', '.join(BASICS)} work here")

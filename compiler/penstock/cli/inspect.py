@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -10,18 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.cli.output import say
+from penstock.choices import Choices
+from penstock.cli.arguments import AsJson
+from penstock.cli.options import with_options
+from penstock.cli.output import print_json, say
 from penstock.cli.tables import print_table
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
-    from penstock.inspection import Choices, Inspection, MatrixRow, Outcome
+    from penstock.inspection import Inspection, MatrixRow, Outcome
 
 OF_EVERY_LAYER = ("name", "kind", "direction", "sources", "inputs", "outputs", "weights")
 SHOWN = 6
 """So many numbers of a list are shown; of a longer one, the first and the last."""
 
 
+@with_options(choices=Choices)
 def inspect_command(
     file: Annotated[
         Path,
@@ -29,38 +32,20 @@ def inspect_command(
             metavar="FILE", help="A checkpoint, an .onnx or .pt2 file, or a project's folder."
         ),
     ],
-    key: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Which dictionary of a checkpoint holds the network."),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX", help="Only the tensors under it; may be repeated."),
-    ] = None,
-    head: Annotated[
-        str | None, typer.Option(help="Where a Linear head runs: step, last or final.")
-    ] = None,
-    head_activation: Annotated[
-        str | None, typer.Option(help="What follows the head: none, sigmoid or argmax.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON: see docs/command-line.md.")
-    ] = False,
+    *,
+    given: dict[str, dict[str, Any]],
+    as_json: AsJson = False,
 ) -> None:
     """Print what a checkpoint, program or project holds, and whether it compiles.
 
     A file is compiled in memory, on synthetic frames; nothing is written.
     """
-    from penstock import HeadOptions
-    from penstock.inspection import Choices, inspect_file
+    from penstock.inspection import inspect_file
 
-    options = None
-    if head is not None or head_activation is not None:
-        options = HeadOptions(head, head_activation or "none")
-    choices = Choices(key, tuple(only or ()), options)
+    choices = Choices(**given["choices"])
     found = _of_project(file, choices) if file.is_dir() else inspect_file(file, choices)
     if as_json:
-        print(json.dumps(asdict(found), indent=1))
+        print_json(asdict(found))
     else:
         _print(found)
     if not found.compiles:
@@ -68,7 +53,7 @@ def inspect_command(
 
 
 def _of_project(folder: Path, choices: Choices) -> Inspection:
-    from penstock.inspection import Choices, inspect_project
+    from penstock.inspection import inspect_project
     from penstock.project import reading
     from penstock.reported import read_report
     from penstock_runtime import load_project

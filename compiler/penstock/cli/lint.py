@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.output import say
+from penstock.cli.arguments import AsJson
+from penstock.cli.output import print_json, say, say_wrong
 from penstock.errors import PenstockError
 from penstock.project import reading
 from penstock_runtime.lint import Report, lint
+
+SCHEMA = 1
 
 
 def lint_command(
@@ -21,28 +25,53 @@ def lint_command(
     table: Annotated[
         bool, typer.Option("--table", help="List the accesses of every array in every pipeline.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look in a kernel's syntax tree for what Vitis HLS would stumble over."""
     if rules:
-        _say_rules()
+        _print_rules(as_json)
         return
     if folder is None:
         raise PenstockError("no folder was given", "lint", "penstock lint DIR")
     with reading(folder):
         report = lint(folder)
-    if table:
+    if as_json:
+        print_json(lint_values(folder, report))
+    elif table:
         _say_table(report)
-    for finding in report.findings:
-        say(finding.line())
+    for finding in report.findings if not as_json else ():
+        say_wrong(finding.line())
     if report.findings:
         raise typer.Exit(1)
-    if not table:
+    if not table and not as_json:
         say("no rule is broken")
 
 
-def _say_rules() -> None:
+def lint_values(folder: Path, report: Report) -> dict[str, Any]:
+    """Plain values: schema (1), project (the folder), passed; findings [file, line, rule, what,
+    hint]; table [file, line, array, kind (of memory), banks, reads, writes (in a cycle), fits]:
+    each array of each pipeline. With --rules: schema, rules [name, sentence, source].
+    """
+    return {
+        "schema": SCHEMA, "project": os.fspath(folder), "passed": not report.findings,
+        "findings": [
+            {"file": one.at.file, "line": one.at.line, "rule": one.rule, "what": one.what,
+             "hint": one.hint} for one in report.findings
+        ],
+        "table": [
+            {"file": row.at.file, "line": row.at.line, "array": row.array, "kind": row.kind,
+             "banks": row.banks, "reads": row.reads, "writes": row.writes, "fits": row.fits}
+            for row in report.table
+        ],
+    }  # fmt: skip
+
+
+def _print_rules(as_json: bool) -> None:
     from penstock_runtime.lint.finding import RULES
 
+    if as_json:
+        print_json({"schema": SCHEMA, "rules": [vars(rule) for rule in RULES]})
+        return
     for rule in RULES:
         say(f"{rule.name}: {rule.sentence} ({rule.source})")
 

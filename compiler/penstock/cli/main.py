@@ -18,7 +18,15 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from penstock.cli.output import printable
+from penstock.cli.output import (
+    COMPLETE,
+    INTERRUPTED,
+    PROGRAM,
+    Interrupted,
+    Talk,
+    printable,
+    set_talk,
+)
 from penstock.errors import PenstockError
 from penstock.version import __version__
 
@@ -64,6 +72,10 @@ COMMANDS = {
         "report",
         "Print what a compile found out, or hold it against the reports of Vitis HLS.",
     ),
+    "explore": (
+        "explore",
+        "Price many settings as compile would, and print those that no other betters.",
+    ),
     "diff": (
         "diff",
         "Print what differs between two projects: settings, formats, cycles, bits, fit, error.",
@@ -76,6 +88,10 @@ COMMANDS = {
         "doctor",
         "Look for what Penstock needs here, and say what each missing part costs.",
     ),
+    "completion": (
+        "completion",
+        "Print what completes commands, options and values in bash, zsh or fish.",
+    ),
 }
 """Command -> the module of its function, ``<command>_command``; what the list says of it."""
 
@@ -86,8 +102,9 @@ BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 EXIT_STATUS = (
     "Exit status: 0 done; 1 the answer is no: bits, rules or projects differ (csim, check, lint, "
-    "report, diff), a file does not compile (inspect), a basic part is missing (doctor); 2 bad "
-    "input, said in one line; 130 interrupted."
+    "report, diff), a file does not compile (inspect), no point meets the constraints (explore), "
+    "a basic part is missing (doctor); 2 bad input, said in one line; 130 interrupted, nothing "
+    "half-written."
 )
 """Of every command, as the help says it."""
 
@@ -118,8 +135,10 @@ def command_of(name: str) -> Callable[..., None]:
 def _loaded(name: str) -> Any:
     if name in OF_SMALL_PRODUCTS:
         os.environ.setdefault(BLAS_THREADS, "1")  # what the user has set stays
+    from penstock.cli.arguments import with_talk
+
     alone = _typer()
-    alone.command(name)(command_of(name))
+    alone.command(name)(with_talk(command_of(name)))
     return get_command(alone)
 
 
@@ -134,7 +153,15 @@ for _name, (_, _summary) in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line. Invalid input gives one line on stderr and exit status 2."""
+    """Run the command line. Invalid input gives one line on stderr and exit status 2.
+
+    Raises KeyboardInterrupt at Ctrl-C, with what to do about it: see ``penstock.program``.
+    """
+    set_talk(Talk.USUAL)
+    if COMPLETE in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()  # typer's classes of the shells, which only its own options load
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
             stream, io.TextIOWrapper
@@ -142,7 +169,9 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _warning_line
     try:
-        status = app(sys.argv[1:] or ["--help"], prog_name="penstock", standalone_mode=False)
+        status = app(sys.argv[1:] or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+    except Interrupted as stop:
+        raise KeyboardInterrupt(*stop.args) from stop
     except PenstockError as error:
         status = _refuse(error.line())
     except OSError as error:
@@ -151,6 +180,8 @@ def main() -> None:
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else "penstock"
         status = _refuse(f"{error.format_message()}; hint: see {command} --help")
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
     if status:
         sys.exit(status)
 

@@ -5,83 +5,94 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
-from typing import Annotated, Any, get_args, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from penstock.settings import Hardware, Option, Precision
+from penstock.errors import PenstockError
+from penstock.option import OF_NAMES, Kind, Setting, settings_of
 
-SETTINGS = {"hardware": Hardware, "precision": Precision}
+GIVEN = "given"
+"""The parameter of a command in whose place the options come."""
+ASKED: dict[Kind, Any] = {
+    Kind.FLAG: bool, Kind.INTEGER: int, Kind.NUMBER: float, Kind.TEXT: str, Kind.FILE: Path,
+    Kind.BITS: str, Kind.TEXTS: list[str], Kind.TYPES: list[str], Kind.EXPONENTS: list[str],
+}  # fmt: skip
+PANELS = {"network": "Network", "hardware": "Hardware", "precision": "Number formats"}
+"""Of the help; all other options stand together."""
+METAVARS = {
+    Kind.BITS: "INTEGER|TYPE", Kind.TYPES: "TENSOR=TYPE", Kind.EXPONENTS: "MATRIX=K,K,...",
+}  # fmt: skip
 
 
-def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``command`` with an option for each field, in place of ``hardware`` and ``precision``.
+def with_options(**tables: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command an option for each field of these classes, in place of ``given``.
 
-    The command is given the settings; ``precision`` is None if no option of it was used, so that
-    the formats of a checkpoint count. Fields without an ``Option`` have none.
+    ``given`` is then table -> field -> value, of the options that were used and no others.
     """
-    signature = inspect.signature(command, eval_str=True)
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        settings = SETTINGS.get(parameter.name)
-        parameters += [parameter] if settings is None else _parameters(settings)
 
-    @functools.wraps(command)
-    def run(**given: Any) -> Any:
-        for name, settings in SETTINGS.items():
-            options = {field: given.pop(field) for field in _options(settings)}
-            used = {
-                field: options[field]
-                for field, (_, default, _) in _options(settings).items()
-                if not _is_unused(options[field], default)
-            }
-            given[name] = settings(**used) if used or settings is Hardware else None
-        return command(**given)
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(command, eval_str=True)
+        parameters: list[inspect.Parameter] = []
+        for parameter in signature.parameters.values():
+            parameters += _parameters(tables) if parameter.name == GIVEN else [parameter]
 
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {item.name: item.annotation for item in parameters}
-    return run
+        @functools.wraps(command)
+        def run(**values: Any) -> Any:
+            given: dict[str, dict[str, Any]] = {table: {} for table in tables}
+            for table, owner in tables.items():
+                for name, setting in settings_of(owner).items():
+                    value = values.pop(name, None)
+                    if value is not None and value != []:
+                        given[table][name] = _read(setting, value)
+            return command(**values, given=given)
 
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in parameters}
+        return run
 
-def _is_unused(value: Any, default: Any) -> bool:
-    return value is None or (value is False and default is False)  # 0 is a value
+    return decorate
 
 
-def _options(settings: type[Any]) -> dict[str, tuple[Option, Any, type[Any]]]:
-    """Field -> what the command line says of it, its default, and the type that it asks for."""
-    defaults = {item.name: item.default for item in fields(settings)}
-    found = {}
-    for name, hint in get_type_hints(settings, include_extras=True).items():
-        for note in getattr(hint, "__metadata__", ()):
-            if isinstance(note, Option):
-                found[name] = note, defaults[name], _asked_for(hint.__origin__)
-    return found
+def _read(setting: Setting, value: Any) -> Any:
+    try:
+        return setting.from_words(value)
+    except ValueError as error:
+        raise PenstockError(
+            f"{setting.names[-1]} can't be read: {error}", "command line",
+            f"give {METAVARS[setting.kind]}",
+        ) from error  # fmt: skip
 
 
-def _asked_for(hint: Any) -> type[Any]:
-    """``int`` of ``int | Fixed``, ``str`` of ``str | None``."""
-    kinds: list[type[Any]] = [
-        kind for kind in get_args(hint) or (hint,) if kind in (bool, int, float, str)
+def _parameters(tables: dict[str, type[Any]]) -> list[inspect.Parameter]:
+    return [
+        _parameter(setting, PANELS.get(table))
+        for table, owner in tables.items()
+        for setting in settings_of(owner).values()
     ]
-    assert len(kinds) == 1, hint
-    return kinds[0]
 
 
-def _parameters(settings: type[Any]) -> list[inspect.Parameter]:
-    return [_parameter(field, *told) for field, told in _options(settings).items()]
-
-
-def _parameter(field: str, option: Option, default: Any, dtype: type[Any]) -> inspect.Parameter:
+def _parameter(setting: Setting, panel: str | None) -> inspect.Parameter:
     """None stands for an option that was not used; the help names the field's own default."""
-    name = option.name or "--" + field.replace("_", "-")
-    is_flag = default is False
-    if dtype is bool and not is_flag:
-        name += "/--no-" + name.removeprefix("--")
-    text = option.help
-    if not is_flag and default is not None:
-        text += f" Default: {default:g}." if isinstance(default, float) else f" Default: {default}."
+    names, option = list(setting.names), setting.option
+    more: dict[str, Any] = {
+        "help": option.help, "metavar": option.metavar or METAVARS.get(setting.kind),
+        "show_default": False,
+    }  # fmt: skip
+    if option.choices:
+        more["autocompletion"] = lambda: list(option.choices)
+    if not names[-1].startswith("-"):
+        about: Any = typer.Argument(**more | {"metavar": names[-1]})
+    else:
+        if setting.kind is Kind.FLAG:
+            names[-1] += "/--no-" + names[-1].removeprefix("--")
+        default = setting.default
+        if default is not None and setting.kind not in (Kind.FLAG, Kind.TEXTS, *OF_NAMES):
+            told = f"{default:g}" if isinstance(default, float) else default
+            more["help"] += f" Default: {told}."
+        about = typer.Option(*names, **more, rich_help_panel=panel)
     return inspect.Parameter(
-        field, inspect.Parameter.KEYWORD_ONLY, default=False if is_flag else None,
-        annotation=Annotated[dtype | None, typer.Option(name, help=text)],
+        setting.name, inspect.Parameter.KEYWORD_ONLY, default=None,
+        annotation=Annotated[ASKED[setting.kind] | None, about],
     )  # fmt: skip

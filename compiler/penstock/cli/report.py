@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.arguments import Folder
-from penstock.cli.output import say
+from penstock.cli.arguments import AsJson, Folder
+from penstock.cli.output import print_json, say, say_wrong
 from penstock.cli.summary import print_summary
 from penstock.cli.tables import print_table
-from penstock.errors import PenstockError
 from penstock.machine.resources import NAMES
 from penstock.project import reading
 from penstock.report.text import NOTHING, number, plural
@@ -32,23 +30,21 @@ def report_command(
             help="Compare with what Vitis HLS reported in it; auto: where make csynth leaves it.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what a compile found out, or hold it against the reports of Vitis HLS."""
     if synthesis is None:
-        if as_json:
-            raise PenstockError(
-                "--json was given without --synthesis", "report",
-                "report.json in the project holds the rest",
-            )  # fmt: skip
         with reading(folder):
             report = read_report(folder)
-        print_summary(report, str(folder))
+        if as_json:
+            print_json(report)
+        else:
+            print_summary(report, str(folder))
         return
     comparison = _compared(folder, synthesis)
     values = as_values(comparison)
     if as_json:
-        print(json.dumps(values, indent=1))
+        print_json(values)
     else:
         print_comparison(values)
     if not comparison.passed:
@@ -72,7 +68,7 @@ def print_comparison(values: Values) -> None:
     for open_ in values["unchecked"]:
         say(f"not checked: {open_}")
     for failure in values["failures"]:
-        say(f"FAIL: {failure}")
+        say_wrong(f"FAIL: {failure}")
     if values["passed"]:
         say("PASS: every loop has the planned II, and the accumulators the distance of the proof")
 

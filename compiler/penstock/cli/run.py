@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import numpy as np
 import typer
 
 from penstock.arrays import StoredArray, read_array, read_arrays
 from penstock.atomic import write_files
-from penstock.cli.arguments import RAW_INPUT, EngineName, Folder
+from penstock.cli.arguments import RAW_INPUT, AsJson, EngineName, Folder
 from penstock.cli.files import check_suffix
-from penstock.cli.output import say
+from penstock.cli.output import print_json, say
 from penstock.cli.progress import told_progress
 from penstock.errors import PenstockError
+from penstock.ir.saturation import Saturation
 from penstock_runtime import Interpreter
 from penstock_runtime.batches import Results, run_in_pieces
 from penstock_runtime.engines import AUTO
 from penstock_runtime.saturated import lines
+
+SCHEMA = 1
 
 
 def run_command(
@@ -40,6 +45,7 @@ def run_command(
     raw: Annotated[bool, typer.Option(help="Write raw integers instead of real numbers.")] = False,
     raw_input: Annotated[bool, typer.Option("--raw-input", help=RAW_INPUT)] = False,
     engine: EngineName = AUTO,
+    as_json: AsJson = False,
 ) -> None:
     """Run the bit-true interpreter on a project, and say what was out of range."""
     check_suffix(output, ".npy")
@@ -70,6 +76,24 @@ def run_command(
 
     write_files({output: save} | ({state_output: save_state} if state_output else {}))
     assert found is not None
+    if as_json:
+        print_json(run_values(output, state_output, found.shape, found.counted))
+        return
     say(f"{output}: {' x '.join(map(str, found.shape))}")
     for line in lines(found.counted):
         say(line)
+
+
+def run_values(
+    output: Path, state_output: Path | None, shape: tuple[int, ...],
+    counted: Iterable[Saturation],
+) -> dict[str, Any]:  # fmt: skip
+    """Plain values: schema (1), output, state_output (the files; null: not asked for), shape (of
+    the results); saturations [name, kind (input frame, given state, value, table input), count, of,
+    first_step]: values that were out of range, of those that there are.
+    """
+    return {
+        "schema": SCHEMA, "output": os.fspath(output),
+        "state_output": None if state_output is None else os.fspath(state_output),
+        "shape": list(shape), "saturations": [vars(one) for one in counted if one.count],
+    }  # fmt: skip

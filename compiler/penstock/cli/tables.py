@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.cli.output import CONTROLS, say
+from penstock.cli.output import CONTROLS, Talk, say, talk
 
 BORDER = 3
 """Columns of the terminal beside each cell; one more at the end."""
@@ -25,6 +25,8 @@ def print_table(
     row is a line, however long, unless COLUMNS says how wide a line may be. Where a table is too
     wide, its headings are broken, and then a row becomes a line for each of its cells.
     """
+    if talk() is Talk.QUIET:
+        return
     say(title)
     cells = [[cell.translate(CONTROLS) for cell in row] for row in rows]
     console = Console(highlight=False, soft_wrap=True, emoji=False)

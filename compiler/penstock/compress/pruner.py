@@ -219,8 +219,8 @@ class Pruner:
         """Of each row once."""
         kept = {matrix.name: matrix.kept() for matrix in self.matrices}
         for group in self._groups:
-            is_empty: BoolArray = ~group.side_by_side(kept).any(axis=1)
-            is_new: BoolArray = is_empty & ~self._told.get(group.title, np.zeros_like(is_empty))
+            is_empty: BoolArray = np.logical_not(group.side_by_side(kept).any(axis=1))
+            is_new = is_empty & ~self._told.get(group.title, np.zeros_like(is_empty))
             if is_new.any():
                 warn(f"{group.title}: the mask leaves no weight in {_rows(is_new)}")
             self._told[group.title] = is_empty

@@ -203,6 +203,12 @@ def _progress_folder(recipe: Recipe, module: nn.Module, data: Dataset, output: P
     return open_progress(folder, _digest(recipe, module, data))
 
 
+def digest_of_run(factory: Callable[[], nn.Module], data: Dataset, recipe: Recipe) -> str:
+    """Of all that ``run_recipe`` depends on, this version of torch included."""
+    torch.manual_seed(recipe.seed)
+    return f"{_digest(recipe, factory(), data)} {torch.__version__}"
+
+
 def _digest(recipe: Recipe, module: nn.Module, data: Dataset) -> str:
     """Of all that training depends on: settings, initial weights, training and validation data."""
     digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode())

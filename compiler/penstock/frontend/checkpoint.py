@@ -78,6 +78,12 @@ def read_checkpoint(
     return tensors
 
 
+def is_of_torch(path: Path) -> bool:
+    """True for a checkpoint that is read by torch."""
+    with path.open("rb") as file:
+        return not _is_safetensors(file.read(9), path.suffix)
+
+
 def _of_another(path: Path) -> PenstockError:
     return PenstockError(
         f"checkpoints can't be read from {path.suffix or 'a file without a suffix'}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.choices import Choices
 from penstock.errors import PenstockError
 from penstock.layers.head import ACTIVATIONS, PLACES
 
@@ -22,6 +23,13 @@ class HeadOptions:
 
     at: str | None = None
     activation: str = "none"
+
+    @classmethod
+    def of(cls, choices: Choices) -> HeadOptions | None:
+        """What was chosen for the head; None if nothing was."""
+        if choices.head is None and choices.head_activation is None:
+            return None
+        return cls(choices.head, choices.head_activation or "none")
 
     def __post_init__(self) -> None:
         if self.at is not None and self.at not in PLACES:

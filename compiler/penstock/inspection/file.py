@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from penstock.choices import Choices
 from penstock.compress.constants import float_constants
 from penstock.compress.recognize import NonZeros
 from penstock.compress.saved import Formats, load_formats
@@ -28,30 +29,12 @@ from penstock.inspection.values import (
 )
 from penstock.layers.head import PLACES
 from penstock.model import RecurrentModel
+from penstock.option import words_of
 from penstock.report.network import layer_row
-from penstock.settings import Hardware
+from penstock.settings import Balance, Hardware
 
 MOST_TRIED = 32
 """So many modules are tried alone: a damaged file may have any number."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the user says of a file, as to ``penstock compile``."""
-
-    key: str | None = None
-    only: tuple[str, ...] = ()
-    head: HeadOptions | None = None
-
-    def words(self) -> list[str]:
-        """The same as options."""
-        found = [] if self.key is None else ["--key", self.key]
-        found += [word for prefix in self.only for word in ("--only", prefix)]
-        if self.head is not None:
-            found += [] if self.head.at is None else ["--head", self.head.at]
-            if self.head.activation != "none":
-                found += ["--head-activation", self.head.activation]
-        return found
 
 
 def inspect_file(path: Path, choices: Choices | None = None) -> Inspection:
@@ -89,7 +72,7 @@ def _program(path: Path, choices: Choices) -> Inspection:
         )
     form = "ONNX model" if is_onnx(path) else "program of torch.export"
     try:
-        model = follow_program(path, choices.head)
+        model = follow_program(path, HeadOptions.of(choices))
     except UnreadableError:
         raise
     except PenstockError as error:
@@ -100,12 +83,13 @@ def _program(path: Path, choices: Choices) -> Inspection:
 def _model_of(
     tensors: Mapping[str, FloatArray], path: Path, formats: Formats | None, choices: Choices
 ) -> RecurrentModel:
-    return model_of_tensors(dict(tensors), path, formats, choices.head, only=choices.only)
+    head = HeadOptions.of(choices)
+    return model_of_tensors(dict(tensors), path, formats, head, only=choices.only)
 
 
 def _ways(tensors: Mapping[str, FloatArray], path: Path, choices: Choices) -> list[Way]:
     """What the user may have left to say: where the head runs, or which module is meant."""
-    heads = [replace(choices, head=HeadOptions(at)) for at in PLACES if choices.head is None]
+    heads = [replace(choices, head=at) for at in PLACES if HeadOptions.of(choices) is None]
     found = [_way(tensors, path, choice) for choice in heads]
     prefixes = dict.fromkeys(module.prefix.rstrip(".") for module in find_modules(tensors))
     names = [name for name in prefixes if name and not choices.only][:MOST_TRIED]
@@ -120,8 +104,8 @@ def _way(tensors: Mapping[str, FloatArray], path: Path, choices: Choices) -> Way
     try:
         _model_of(tensors, path, None, choices)
     except PenstockError as error:
-        return Way(choices.words(), Refusal.of(error))
-    return Way(choices.words(), None)
+        return Way(words_of(choices), Refusal.of(error))
+    return Way(words_of(choices), None)
 
 
 def _compiled(
@@ -144,7 +128,7 @@ def _compiled(
     if takes_frames:
         notes.append(f"{FRAMES} in the command stands for typical frames of your own, "
                      f"(sequences, steps, {model.inputs})")  # fmt: skip
-    words = choices.words() + ["--dataflow", "bank"] * is_in_banks
+    words = words_of(choices) + ["--dataflow", "bank"] * is_in_banks
     command = compile_command(str(path), None if own_pes else pes, words, takes_frames)
     return replace(
         told, matrices=_rows(found, outcome.pes), outcome=outcome, notes=notes, command=command,
@@ -167,6 +151,6 @@ def _compile(
         warnings.simplefilter("always")
         compiled = compile_model(
             model, ranges, hardware if pes is None else replace(hardware, pes=pes), precision,
-            balanced_banks=banks,
+            balanced_for=Balance(banks=banks),
         )  # fmt: skip
     return compiled, [*compiled.notes, *(str(one.message) for one in caught)]

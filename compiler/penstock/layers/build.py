@@ -14,9 +14,10 @@ from penstock.errors import PenstockError
 from penstock.fixed import Fixed, FloatArray, IntArray
 from penstock.ir import Graph, Node
 from penstock.ir.matrix import Matrix
-from penstock.layers.types import EXPONENT_BITS, FINEST, Types
+from penstock.layers.types import FINEST, Types
 from penstock.ops import Add, Const, Lut, MatVec, Mul, Requant, Scale, StateRead, StateWrite, Sub
 from penstock.ops.lut import lut_input_type, lut_tables
+from penstock.settings import EXPONENT_BITS
 
 SPREAD = 8
 """How many bits finer than its coarsest product an accumulator may be."""

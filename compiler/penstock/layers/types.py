@@ -19,7 +19,7 @@ from penstock.fixed import (
 )
 from penstock.layers.ranges import Magnitudes, Ranges
 from penstock.ops.lut import table_error
-from penstock.settings import Precision
+from penstock.settings import EXPONENT_BITS, Precision
 
 REACHES = {"sigma": (4.0, 8.0, 16.0), "tanh": (2.0, 4.0, 8.0)}
 """How far a table can reach. Beyond the second, the function is within 0.07 % of its limit."""
@@ -29,8 +29,6 @@ FINEST = 60
 """Most fraction bits of any tensor."""
 FINEST_CELL = 30
 """Most fraction bits of a cell: those of i . g, which it sums up."""
-EXPONENT_BITS = 3
-"""A row of a matrix may be stored up to 2**7 times as great as it is."""
 HEADROOM = 1.25
 """Unseen data may reach this much further than calibration did."""
 PERCENTILE = 0.999
@@ -110,11 +108,15 @@ class Types:
 
         matrices: name -> (rows, columns); dtypes: their types.
         """
-        given = [self.precision.row_exponents.get(name) for name in matrices]
         rows = len(next(iter(matrices.values())))
-        if given[0] is not None:
-            self.overridden.update(matrices)
-            return np.asarray(given[0], dtype=np.int64)
+        given = {
+            name: self.precision.row_exponents[name]
+            for name in matrices
+            if name in self.precision.row_exponents
+        }
+        if given:
+            self.overridden.update(given)
+            return _of_rows(given, rows)
         if not self.precision.row_scales:
             return np.zeros(rows, dtype=np.int64)
         room = np.full(rows, (1 << EXPONENT_BITS) - 1)
@@ -209,6 +211,23 @@ class Types:
         points = HEADROOM * seen.points()
         errors = table_error(function, points, entries, bits, reach)
         return float(np.average(errors.mean(axis=1), weights=seen.counts)) if len(errors) else 0.0
+
+
+def _of_rows(given: dict[str, list[int]], rows: int) -> IntArray:
+    """The exponents of rows that are summed up in one accumulator. Raises PenstockError."""
+    name, exponents = next(iter(given.items()))
+    if len(exponents) != rows:
+        raise PenstockError(
+            f"{name} has {rows} rows, but {len(exponents)} row exponents", "precision",
+            "give one for each row",
+        )  # fmt: skip
+    for other, more in given.items():
+        if list(more) != list(exponents):
+            raise PenstockError(
+                f"{name} and {other} have different row exponents, but one sum", "precision",
+                "give them for one of the two",
+            )  # fmt: skip
+    return np.asarray(exponents, dtype=np.int64)
 
 
 def _of_least_error(seen: Magnitudes, width: int, coarsest: int, headroom: float) -> int:

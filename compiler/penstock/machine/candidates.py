@@ -140,7 +140,7 @@ def explore(outline: Outline, hardware: Hardware, most: int) -> list[Candidate]:
     Counts are left out on which no schedule can be about as fast as the fastest that fits.
     """
     tried = counts(hardware, most)
-    possible = bisect_left(tried, True, key=lambda pes: _is_hopeless_on(outline, hardware, pes))
+    possible = bisect_left(tried, True, key=lambda pes: is_hopeless_on(outline, hardware, pes))
     left = tried[: max(possible, 1)]
     found: dict[int, list[Candidate]] = {}
     coarse = [count for count in left if count & (count - 1) == 0 or count in (left[0], left[-1])]
@@ -205,7 +205,7 @@ def is_hopeless(found: Candidate) -> bool:
     return any(fits[name].verdict is Verdict.DOES_NOT_FIT for name in GROWING)
 
 
-def _is_hopeless_on(outline: Outline, hardware: Hardware, pes: int) -> bool:
+def is_hopeless_on(outline: Outline, hardware: Hardware, pes: int) -> bool:
     """True if not even the smallest choice can fit on so many PEs."""
     least = replace(
         hardware, pes=pes, elements_per_cycle=hardware.elements_per_cycle or 1,

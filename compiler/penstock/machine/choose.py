@@ -9,6 +9,7 @@ most 32 PEs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from penstock.errors import PenstockError
@@ -29,7 +30,7 @@ from penstock.machine.resources import Verdict
 from penstock.schedule import Schedule, schedule
 from penstock.schedule.outline import Outline
 from penstock.schedule.plan import BANK_CHOICES
-from penstock.settings import Hardware
+from penstock.settings import Balance, Hardware
 
 WIDEST_PORT = 512
 ESE_PES = 32
@@ -37,58 +38,61 @@ AUTO = "auto"
 MOST_UNNAMED = 32
 """PEs where no device was named."""
 
+Plan = Callable[[Graph, Hardware, bool], Schedule]
+"""``schedule``, or what gives the same and remembers it."""
+
 
 def choose(
-    graph: Graph,
-    hardware: Hardware,
-    balanced_for: int | None = None,
-    balanced_banks: int | None = None,
+    graph: Graph, hardware: Hardware, balanced_for: Balance | None = None, plan: Plan = schedule
 ) -> tuple[Machine, list[str]]:
     """The machine with all that was left open chosen; what was chosen, and why, in sentences.
 
-    balanced_for: PEs that are taken if none are given and they fit. balanced_banks: banks that are
-    preferred if none are given. Raises PenstockError for what can't be built, and if PEs are left
-    open and no number fits.
+    balanced_for: where none are given, such PEs are taken if they fit, such banks if no others are
+    much faster. plan: makes the schedules. Raises PenstockError for what can't be built, and if PEs
+    are left open and no number fits.
     """
+    balanced_for = balanced_for or Balance()
     if hardware.dataflow == AUTO:
-        return _best_dataflow(graph, hardware, balanced_for, balanced_banks)
-    hardware, notes = _wide_enough(graph, hardware)
+        return _best_dataflow(graph, hardware, balanced_for, plan)
+    hardware, notes = wide_enough(graph, hardware)
     if hardware.is_bank:
-        machine, more = in_banks(graph, hardware, balanced_banks)
+        machine, more = in_banks(graph, hardware, balanced_for.banks)
         return machine, [*notes, *more]
-    if balanced_banks is not None:
-        notes = [*notes, reasons.only_in_banks(balanced_banks)]
+    if balanced_for.banks is not None:
+        notes = [*notes, reasons.only_in_banks(balanced_for.banks)]
     if hardware.is_broadcast:
-        machine, more = _broadcast(graph, hardware, balanced_for)
+        machine, more = _broadcast(graph, hardware, balanced_for, plan)
         return machine, [*notes, *more]
     if hardware.pes is not None:
-        machine, more = _on_given_pes(graph, hardware)
+        machine, more = _on_given_pes(graph, hardware, plan)
         return machine, [*notes, *more, *reasons.odd_count(machine, hardware)]
-    if balanced_for is not None:
-        machine, more = _on_given_pes(graph, replace(hardware, pes=balanced_for))
+    balanced = balanced_for.pes
+    if balanced is not None:
+        machine, more = _on_given_pes(graph, replace(hardware, pes=balanced), plan)
         if Candidate(machine).room > 0:
-            return machine, [*notes, reasons.balanced(balanced_for), *more]
-        notes = [*notes, f"{reasons.balanced(balanced_for)}, which do not fit"]
+            return machine, [*notes, reasons.balanced(balanced), *more]
+        notes = [*notes, f"{reasons.balanced(balanced)}, which do not fit"]
     outline = Outline.of(graph, hardware)
     most = outline.most_rows if hardware.names_device else min(outline.most_rows, MOST_UNNAMED)
     if not counts(hardware, most):  # more units than rows: refused where that is explained
-        machine, more = build(graph, replace(hardware, pes=hardware.elements_per_cycle))
+        machine, more = build(graph, replace(hardware, pes=hardware.elements_per_cycle), plan)
         return machine, [*notes, *more]
-    machine, more, best, found = _scheduled(outline, hardware, most)
+    machine, more, best, found = _scheduled(outline, hardware, most, plan)
     why = reasons.why_no_more(outline, hardware, best, found, most)
     return machine, [*notes, reasons.what(best, hardware, why), *more]
 
 
 def _best_dataflow(
-    graph: Graph, hardware: Hardware, balanced_for: int | None, balanced_banks: int | None
+    graph: Graph, hardware: Hardware, balanced_for: Balance, plan: Plan
 ) -> tuple[Machine, list[str]]:
     """Gather or bank: what fits before what may not, then the faster; of about equals, gather."""
     found: dict[str, tuple[Machine, list[str]]] = {}
     refused: dict[str, PenstockError] = {}
     for dataflow in ("gather", "bank"):
         try:
-            given = replace(hardware, dataflow=dataflow)
-            found[dataflow] = choose(graph, given, balanced_for, balanced_banks)
+            found[dataflow] = choose(
+                graph, replace(hardware, dataflow=dataflow), balanced_for, plan
+            )
         except PenstockError as error:
             refused[dataflow] = error
     if not found:
@@ -103,24 +107,24 @@ def _best_dataflow(
 
 
 def _broadcast(
-    graph: Graph, hardware: Hardware, balanced_for: int | None
+    graph: Graph, hardware: Hardware, balanced_for: Balance, plan: Plan
 ) -> tuple[Machine, list[str]]:
     """The machine of the broadcast dataflow, which is there to be compared: on ESE's PEs, or on as
     many as fit with room."""
-    pes = hardware.pes or balanced_for
+    pes = hardware.pes or balanced_for.pes
     if pes is not None:
-        return build(graph, replace(hardware, pes=pes))
+        return build(graph, replace(hardware, pes=pes), plan)
     tried = counts(hardware, min(Outline.of(graph, hardware).most_rows, ESE_PES))
     found: list[Candidate] = []
     for pes in reversed(tried or [hardware.cell_units]):
-        machine, notes = build(graph, replace(hardware, pes=pes))
+        machine, notes = build(graph, replace(hardware, pes=pes), plan)
         if Candidate(machine).verdict is Verdict.FITS:
             return machine, [reasons.broadcast(pes, ESE_PES, found), *notes]
         found.append(Candidate(machine))
     raise reasons.nothing_fits(graph, found, hardware)
 
 
-def _wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
+def wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
     """With ports that hold an element with all its lanes, if their width is the device's."""
     needed = io_bits(graph) * hardware.lanes
     if hardware.beat_bits >= needed or needed > WIDEST_PORT or hardware.port_bits is not None:
@@ -130,7 +134,7 @@ def _wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]
 
 
 def _scheduled(
-    outline: Outline, hardware: Hardware, most: int
+    outline: Outline, hardware: Hardware, most: int, plan: Plan
 ) -> tuple[Machine, list[str], Candidate, list[Candidate]]:
     """The best candidate that fits once it is scheduled as well, what is to be said of it, the
     candidate by its outline, and all that it was chosen from.
@@ -139,7 +143,7 @@ def _scheduled(
     """
     found = explore(outline, hardware, most)
     while (best := preferred(found)) is not None:
-        machine, notes = build(outline.graph, best.hardware, needs_room=True)
+        machine, notes = build(outline.graph, best.hardware, plan, needs_room=True)
         real = Candidate(machine)
         if real.verdict is Verdict.FITS or real.verdict is best.verdict:
             return machine, notes, best, found
@@ -156,47 +160,51 @@ def _as_large(one: Candidate, other: Candidate) -> bool:
     return one.pes >= other.pes and one.machine.on_chip is other.machine.on_chip
 
 
-def _on_given_pes(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+def _on_given_pes(graph: Graph, hardware: Hardware, plan: Plan) -> tuple[Machine, list[str]]:
     """As by default, or, where that does not fit with room, with what else is open chosen."""
-    machine, notes = build(graph, hardware)
+    machine, notes = build(graph, hardware, plan)
     is_open = hardware.elements_per_cycle is None or hardware.overlap is None
     if is_open and Candidate(machine).verdict is not Verdict.FITS:
         found = list(of_count(Outline.of(graph, hardware), hardware))
         best = preferred(found)
         if best is not None:
-            instead, more = build(graph, best.hardware)
+            instead, more = build(graph, best.hardware, plan)
             if Candidate(instead).room > Candidate(machine).room:
                 return instead, [reasons.what(best, hardware, reasons.too_large(machine)), *more]
     return machine, notes
 
 
-def build(graph: Graph, hardware: Hardware, needs_room: bool = False) -> tuple[Machine, list[str]]:
+def build(
+    graph: Graph, hardware: Hardware, plan: Plan = schedule, needs_room: bool = False
+) -> tuple[Machine, list[str]]:
     """The machine of settings that leave only the weights' place open, and what to say of it.
 
     With fewer accumulator banks than keep bubbles rare, if only then it fits. needs_room: rows are
     not shared where it can't be told any more whether that fits. Raises PenstockError for what
     can't be built.
     """
-    machine, notes = _with_rows(graph, hardware, needs_room)
+    machine, notes = _with_rows(graph, hardware, plan, needs_room)
     room, banks = Candidate(machine).room, machine.plan.banks
     if hardware.accumulator_banks is None and Candidate(machine).verdict is not Verdict.FITS:
         for fewer in (count for count in reversed(BANK_CHOICES) if count < banks):
-            other, more = _with_rows(graph, replace(hardware, accumulator_banks=fewer), needs_room)
+            with_fewer = replace(hardware, accumulator_banks=fewer)
+            other, more = _with_rows(graph, with_fewer, plan, needs_room)
             if Candidate(other).room > room:
                 told = f"{fewer} accumulator banks a PE: {banks} would not fit with room"
                 machine, notes, room = other, [*more, told], Candidate(other).room
     return machine, notes
 
 
-def _with_rows(graph: Graph, hardware: Hardware, needs_room: bool) -> tuple[Machine, list[str]]:
+def _with_rows(
+    graph: Graph, hardware: Hardware, plan: Plan, needs_room: bool
+) -> tuple[Machine, list[str]]:
     """With shared rows if a step is shorter for it, and it fits where it does without."""
-    plan = schedule(graph, hardware, share=True)
-    shared = choose_weights(graph, plan)
+    shared = choose_weights(graph, plan(graph, hardware, True))
     if not shared.parts:
         return shared, []
     rows = _rows_in_words(shared)
     try:
-        plain = choose_weights(graph, schedule(graph, hardware))
+        plain = choose_weights(graph, plan(graph, hardware, False))
     except PenstockError:  # more PEs than rows
         return shared, [f"{rows}: no phase has a row for each of the {hardware.pes} PEs"]
     steps = f"{shared.timeline.step:,} cycles a step instead of {plain.timeline.step:,}"

@@ -73,7 +73,7 @@ def page_context(report: dict[str, Any], pictures: Mapping[str, Picture]) -> dic
         "weights": histograms.weight_charts(report["quantization"]),
         "quantization": number_tables.quantization_table(report["quantization"]),
         "tensors": number_tables.tensors_table(report["tensors"]),
-        "provenance": provenance_tables(report["provenance"]) if "provenance" in report else None,
+        "provenance": provenance_tables(report["provenance"]),
     }  # fmt: skip
 
 

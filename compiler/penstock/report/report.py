@@ -1,7 +1,7 @@
 """report.json: everything that the compiler found out about one network on one hardware.
 
 Plain JSON in a stable order; the same compile gives the same bytes. ``render_report`` makes
-report.html from it, and from pictures of the matrices. Schema 3:
+report.html from it, and from pictures of the matrices. Schema 4:
 
 schema, penstock (version)
 network     name, inputs, outputs, input_exponents (k_j of each input, whose raw integer stands for
@@ -73,6 +73,12 @@ quantization  [of (name in the model), columns of it, name, shape, type, step, p
             non-zeros as they are stored, so times 2**e where rows have exponents)]: dequantized
             minus float weights
 notes       sentences
+provenance  files {model, calibration, calibration_lengths, calibration_state, validate (those that
+            there were): name (without folders), sha256}; settings {network, hardware, precision
+            (null: the network carries its own)}, as they were given or are by default: null is left
+            open, types are text; versions {penstock, numpy, and what else read the network};
+            command (that makes the project again, beside these files; null if something came from
+            Python). No times, no places: the same compile elsewhere gives the same
 
 Utilizations, densities and shares are fractions of 1; a null ratio has nothing to divide by.
 """
@@ -84,16 +90,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from penstock.config import Origin
 from penstock.fidelity.verdict import Fidelity
 from penstock.machine import Machine
 from penstock.machine.resources import estimate
 from penstock.model import RecurrentModel
 from penstock.packing.validate import Proof
+from penstock.provenance import provenance_section
 from penstock.report.error import error_section
 from penstock.report.network import network_section, proof_section, tensors_section
 from penstock.report.page import render_page
 from penstock.report.phases import phases_section, totals_section
 from penstock.report.quantization import quantization_section
+from penstock.report.remarks import remarks
 from penstock.report.resources import fit_notes, resources_section
 from penstock.report.sparsity import Picture, placed_matrices, sparsity_section
 from penstock.report.timing import stream_notes, timeline_section, timing_notes
@@ -108,6 +117,7 @@ def build_report(
     proof: Proof,
     model: RecurrentModel | None,
     notes: Sequence[str],
+    origin: Origin,
     input_exponents: Sequence[int] = (),
     error: Fidelity | None = None,
     chosen: Sequence[str] = (),
@@ -115,20 +125,22 @@ def build_report(
     """The report as plain values, see the module's text.
 
     model: the float network behind the graph, if there is one: layers, and what quantization
-    changed. error: how far the graph is from it. chosen: settings that were left to the compiler.
-    What does not fit the device becomes a note.
+    changed. origin: the files and settings behind it. error: how far the graph is from the network.
+    chosen: settings that were left to the compiler. What does not fit the device becomes a note.
     """
     float_weights = model.weights() if model else {}
     timeline, resources = timeline_section(machine), resources_section(estimate(machine))
+    phases, totals = phases_section(machine), totals_section(machine, float_weights)
+    hardware = _hardware(machine, chosen)
     return {
         "schema": SCHEMA,
         "penstock": __version__,
         "network": network_section(machine, model, input_exponents),
-        "hardware": _hardware(machine, chosen),
+        "hardware": hardware,
         "tensors": tensors_section(machine),
         "proof": proof_section(machine, proof),
-        "phases": phases_section(machine),
-        "totals": totals_section(machine, float_weights),
+        "phases": phases,
+        "totals": totals,
         "timeline": timeline,
         "resources": resources,
         "error": error_section(error),
@@ -136,10 +148,12 @@ def build_report(
         "quantization": quantization_section(machine.graph, float_weights),
         "notes": [
             *notes,
+            *remarks(hardware, totals, phases, timeline),
             *stream_notes(machine),
             *timing_notes(machine),
             *fit_notes(resources, timeline),
         ],
+        "provenance": provenance_section(origin),
     }
 
 
