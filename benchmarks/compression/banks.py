@@ -26,8 +26,9 @@ from penstock.compress import BankInterleaved, Pattern, PeBalanced
 from penstock.compress.dataset import Dataset
 from penstock.compress.qat import QuantizedNetwork
 from penstock.driver import compile_model
+from penstock.report.text import plural
 from report import markdown, of, percent
-from run import RESULTS, Format, Runner, machine, sizes
+from run import RESULTS, Format, Runner, sizes
 from tasks import PES, PHONES, Task
 
 from story import RESULTS as PAGE  # isort: skip
@@ -49,6 +50,9 @@ class Compared(Task):
 
     def patterns(self) -> dict[str, Pattern | dict[str, Pattern]]:
         return {"pe_balanced": PeBalanced(PES), "banks": BankInterleaved(BANKS)}
+
+
+ORDINAL = {2: "nd", 3: "rd"}
 
 
 def task(every: int) -> Compared:
@@ -130,13 +134,13 @@ def text(every: int) -> str:
             "bits per non-zero", "cycles a step", "multipliers")  # fmt: skip
     last = runs[-1][f"quantized/{[*TITLES][-1]}"]
     data = "all of the data" if every == 1 else (
-        f"every {every}th chunk of the training data and every {every}th recording of the "
-        "validation and test data alike (the networks are the worse for it)"
+        f"every {every}{ORDINAL.get(every, 'th')} chunk of the training data and as few recordings "
+        "of the validation and test data (so all networks are worse than on all of it)"
     )  # fmt: skip
     epochs = PHONES.epochs
     return "\n".join([
         markdown(head, rows), "",
-        f"Mean +- standard deviation over {len(runs)} seeds, on {data}. Trained for "
+        f"Mean +- standard deviation over {plural(len(runs), 'seed')}, on {data}. Trained for "
         f"{epochs.dense} epochs; at each of {', '.join(f'{d:.0%}' for d in LEVELS)} of the "
         f"weights for {epochs.pruned}; in fixed point for {epochs.quantized}. Of one dense "
         "network, both patterns alike; no setting was chosen for banks.", "",
@@ -161,7 +165,6 @@ def main() -> None:
         results(options.every).mkdir(parents=True, exist_ok=True)
         path = results(options.every) / f"{seed}.jsonl"
         measure(Runner(task(options.every), seed, options.data, folder, path))
-    print(machine())
     print(text(options.every))
     if options.write:
         replace_section(PAGE, "bank-accuracy", text(options.every))
