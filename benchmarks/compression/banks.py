@@ -27,7 +27,8 @@ from penstock.compress.dataset import Dataset
 from penstock.compress.qat import QuantizedNetwork
 from penstock.driver import compile_model
 from penstock.report.text import plural
-from report import markdown, of, percent
+from report import markdown, of
+from report import percent as percent_of_seeds
 from run import RESULTS, Format, Runner, sizes
 from tasks import PES, PHONES, Task
 
@@ -108,6 +109,11 @@ def complete(every: int) -> list[dict[str, Any]]:
     return found
 
 
+def percent(values: np.ndarray) -> str:
+    """Mean and standard deviation, in %; of a single seed, what it is."""
+    return percent_of_seeds(values) if len(values) > 1 else f"{100 * values.mean():.1f}"
+
+
 def text(every: int) -> str:
     """The table, and what was run for it."""
     runs = complete(every)
@@ -140,7 +146,8 @@ def text(every: int) -> str:
     epochs = PHONES.epochs
     return "\n".join([
         markdown(head, rows), "",
-        f"Mean +- standard deviation over {plural(len(runs), 'seed')}, on {data}. Trained for "
+        f"{'Mean +- standard deviation over' if len(runs) > 1 else 'Of'} "
+        f"{plural(len(runs), 'seed')}, on {data}. Trained for "
         f"{epochs.dense} epochs; at each of {', '.join(f'{d:.0%}' for d in LEVELS)} of the "
         f"weights for {epochs.pruned}; in fixed point for {epochs.quantized}. Of one dense "
         "network, both patterns alike; no setting was chosen for banks.", "",

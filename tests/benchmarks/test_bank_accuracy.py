@@ -76,5 +76,5 @@ def test_both_patterns_are_measured_alike_and_only_seeds_that_are_complete_are_t
     assert runner.done["banks/0.5"]["density"] == pytest.approx(0.5)
     (banks.results(2) / "1.jsonl").write_text('{"run": "dense"}\n')
     table = banks.text(2)
-    assert "over 1 seed," in table and "every 2nd chunk" in table and "EVERY=2" in table
+    assert "Of 1 seed," in table and "every 2nd chunk" in table and "EVERY=2" in table
     assert "for 2 epochs" in table
