@@ -317,10 +317,12 @@ def _runs(machine: Machine) -> dict[str, tuple[int, ...]]:
 def _programs(machine: Machine) -> tuple[ProgramFields, ...]:
     """The programs of the sweeps, and what the kernel promises of their arrays."""
     names = Names(machine)
+    numbers = {phase.name: number for number, phase in enumerate(machine.products, 1)}
     return tuple(
         ProgramFields(
             **columns_of(program),
             units=tuple(tuple(sorted(phase.unit.segments)) for phase in program.phases),
+            sums=tuple(numbers.get(phase.name, 0) for phase in program.phases),
             moves=tuple(program.segments_of_moves),
             promises={one["array"]: one["distance"] for one in promises(machine, names, program)},
         )

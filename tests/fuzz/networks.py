@@ -44,6 +44,13 @@ def draw(seed: int):
         hardware["board"] = pick(None, "pynq-z2", "kv260")
     elif rng.random() < 0.3:
         hardware |= {"dataflow": "broadcast", "queue_depth": pick(None, 1, 3), "overlap": None}
+    elif np.random.default_rng((seed, 1)).random() < 0.25:
+        hardware |= {
+            "dataflow": "bank",
+            "rows": int(pick(4, 8, 16)),
+            "banks": int(pick(1, 2, 4, 8)),
+        }
+        hardware |= dict.fromkeys(("pes", "index_bits", "overlap", "elements_per_cycle"))
     precision = {
         "weights": int(rng.integers(2, 19)), "biases": int(rng.integers(4, 25)),
         "inputs": int(rng.integers(4, 25)), "gates": int(rng.integers(4, 19)),

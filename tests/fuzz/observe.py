@@ -51,14 +51,28 @@ def observe(compiled: Compiled, folder: Path) -> None:
     names = Names(compiled.machine)
     numbers = {node.name: number for number, node in enumerate(compiled.graph.nodes())}
     head, *functions = re.split(r"(?=^static void )", path.read_text(), flags=re.M)
-    texts = {re.match(r"static void (\w+)\(", text)[1]: text for text in functions}
+    if compiled.machine.programs:  # the units stand in the loops of the sweeps
+        head, *functions = re.split(
+            r"(?=^    if \((?:acting|move) == )", path.read_text(), flags=re.M
+        )
+    where = _places(compiled, names, functions)
     for phase in compiled.machine.phases:
-        local = names.locals_of(phase)
-        unit = names.unit(phase.name)
+        local, at = names.locals_of(phase), where[phase.name]
         for line in phase.unit.lines:
             if line.action is Action.COMPUTE:
-                texts[unit] = _traced(texts[unit], local[line.node], numbers[line.node])
-    path.write_text(head + "".join(texts.values()))
+                functions[at] = _traced(functions[at], local[line.node], numbers[line.node])
+    path.write_text(head + "".join(functions))
+
+
+def _places(compiled: Compiled, names: Names, functions: list[str]) -> dict[str, int]:
+    """Phase -> which of the pieces of text is its unit."""
+    programs = compiled.machine.programs
+    if not programs:
+        by_name = {re.match(r"static void (\w+)\(", text)[1]: n for n, text in enumerate(functions)}
+        return {phase.name: by_name[names.unit(phase.name)] for phase in compiled.machine.phases}
+    units = [n for n, text in enumerate(functions) if text.startswith("    if (acting == ")]
+    phases = [phase.name for program in programs.values() for phase in program.phases]
+    return dict(zip(phases, units, strict=True))
 
 
 def _traced(text: str, variable: str, number: int) -> str:

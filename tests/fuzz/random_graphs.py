@@ -285,6 +285,17 @@ def graphs(draw: Any) -> Graph:
 DATAFLOWS = (
     *({"overlap": overlap} for overlap in (None, True, True, True, False)),
     *({"dataflow": "broadcast", "queue_depth": depth} for depth in (None, 1)),
+    *(
+        {
+            "dataflow": "bank",
+            "rows": rows,
+            "banks": banks,
+            "pes": None,
+            "index_bits": None,
+            "elements_per_cycle": 1,
+        }
+        for rows, banks in ((8, 2), (16, 4))
+    ),
 )
 """Settings that go together."""
 

@@ -65,7 +65,7 @@ def _candidates(case: Case) -> Iterator[Case]:
         for name, value in PLAIN.items():
             if case.hardware.get(name, value) != value:
                 yield replace(case, hardware=case.hardware | {name: value})
-    if case.hardware["pes"] > 1:
+    if (case.hardware["pes"] or 1) > 1:
         yield replace(case, hardware=case.hardware | {"pes": 1, "elements_per_cycle": None})
 
 

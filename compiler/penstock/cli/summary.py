@@ -7,6 +7,7 @@ from typing import Any
 from penstock.cli.output import say
 from penstock.cli.tables import print_table
 from penstock.report.error import error_lines
+from penstock.report.summary import array_words
 
 NOT_WASTE = ("weights", "indices", "beat_fill")
 """Of the bits in the weight files; the others are entries without a non-zero."""
@@ -21,7 +22,7 @@ def print_summary(report: dict[str, Any], name: str) -> None:
     waste = [cause for cause in report["totals"]["bits"] if cause not in NOT_WASTE]
     columns = ("words", "bound", "nonzeros", *waste, "entry_bits")
     print_table(
-        f"{name}: {hardware['pes']} PEs",
+        f"{name}: {array_words(hardware)}",
         ("phase", "words", "bound", "non-zeros", *waste, "entry bits"),
         [
             (phase["name"], *(f"{phase[column]:,}" for column in columns))

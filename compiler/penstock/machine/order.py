@@ -29,7 +29,7 @@ class Work(StrEnum):
     COMMIT = "commit"  # a deferred state's new value takes effect
     CLEAR = "clear"  # the accumulators
     PROGRAM = "program"  # a step of a sweep in one pipeline
-    DRAIN_PIPELINE = "end of pipeline"  # behind the last step
+    FLUSH = "flush"  # of that pipeline, behind the last step
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def program_order(
         mine = [phase.product for phase in phases if phase.sweep == sweep]
         bound = sum(product.bound for product in mine if product is not None)
         ends = program.depth + LOOP_CYCLES + CALL_CYCLES
-        writer.issue(Work.DRAIN_PIPELINE, f"sweep {sweep}", sweep, ends, first=True)
+        writer.issue(Work.FLUSH, f"sweep {sweep}", sweep, ends, first=True)
         writer.issue(Work.PROGRAM, f"sweep {sweep}", sweep, len(program.cycles), bound)
     once = {index for index, way in enumerate(graph.sweeps) if way is Direction.ONCE}
     return Order(tuple(writer.issues), frozenset(once))

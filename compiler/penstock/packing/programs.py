@@ -64,26 +64,37 @@ def _prove_words(manifest: Manifest, program: ProgramFields, mine: list[int]) ->
 
 def _prove_units(manifest: Manifest, program: ProgramFields) -> None:
     """A unit that takes sums finds those of its turn: no other turn has ended meanwhile."""
-    units = manifest.kernel.elements_per_cycle
-    phase, acting = np.array(program.phase), np.array(program.acting)
-    part, index = np.array(program.part), np.array(program.index)
-    ended = np.flatnonzero(program.ends)
-    for unit in sorted(set(acting[acting > 0].tolist())):
+    acting, index = np.array(program.acting), np.array(program.index)
+    _demand(len(program.sums) == len(program.units), "some units have no sums, nor none")
+    known = set(range(len(program.sums) + 1))
+    _demand(set(acting.tolist()) <= known, "a unit acts that there is not")
+    for unit, number in enumerate(program.sums, 1):
         at = np.flatnonzero(acting == unit)
         _demand(np.array_equal(index[at], np.arange(len(at))), "a unit skips elements")
-        before = np.searchsorted(ended, at, side="right") - 1
-        if not part[at].any() and (before < 0).any():
-            continue  # element by element, without a product
-        taken = phase[ended[before]]
-        number = int(taken[0])
-        code = manifest.phases[number - 1]
-        parts = code.format.owners(code, manifest.pes) // units
-        if len(at) != code.rows_per_pe * parts or (taken != number).any():
-            _demand(not part[at].any(), "a unit takes the sums of another phase")
-            continue
-        turn = before - int(np.flatnonzero(phase[ended] == number)[0])
-        _demand(np.array_equal(turn, index[at] // parts), "a unit takes the sums of another turn")
-        _demand(np.array_equal(part[at], index[at] % parts), "a unit takes another part of a turn")
+        if number:
+            _prove_sums(manifest, program, at, number)
+    mine = {number for number in program.sums if number}
+    _demand(mine == set(program.phase) - {0}, "the sums of a phase are taken by no unit")
+
+
+def _prove_sums(manifest: Manifest, program: ProgramFields, at: IntArray, number: int) -> None:
+    """The unit that acts in these cycles takes the sums of one phase, each once.
+
+    number: 1 + the phase's.
+    """
+    phase, part, index = (
+        np.array(column) for column in (program.phase, program.part, program.index)
+    )
+    code = manifest.phases[number - 1]
+    parts = code.format.owners(code, manifest.pes) // manifest.kernel.elements_per_cycle
+    _demand(len(at) == code.rows_per_pe * parts, "a unit takes too few sums, or too many")
+    ended = np.flatnonzero(program.ends)
+    before = np.searchsorted(ended, at, side="right") - 1
+    is_own = (before >= 0).all() and (phase[ended[before]] == number).all()
+    _demand(bool(is_own), "a unit takes the sums of another phase")
+    turn = before - int(np.flatnonzero(phase[ended] == number)[0])
+    _demand(np.array_equal(turn, index[at] // parts), "a unit takes the sums of another turn")
+    _demand(np.array_equal(part[at], index[at] % parts), "a unit takes another part of a turn")
 
 
 def _prove_reads(

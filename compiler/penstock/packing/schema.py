@@ -101,6 +101,7 @@ class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acting: 1 + the number of the unit that takes sums, of those of the sweep, part: which of the
     turn's; move: 1 + the number of what comes in or takes effect; index: of which elements, as many
     as there are cell units; 0 for nothing. units, moves: the segments that each of them writes.
+    sums: of each unit, 1 + the number of the phase whose sums it takes; 0: of none.
     promises: of each region and array, the cycles between a write and the first read of it that the
     kernel promises the synthesis tool.
     """
@@ -112,6 +113,7 @@ class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     move: Column
     index: Column
     units: tuple[tuple[Name, ...], ...]
+    sums: tuple[Annotated[int, Meta(ge=0, le=1 << 10)], ...]
     moves: tuple[tuple[Name, ...], ...]
     promises: dict[Name, Annotated[int, Meta(ge=1, le=1 << 16)]]
 

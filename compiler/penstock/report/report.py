@@ -12,7 +12,7 @@ network     name, inputs, outputs, input_exponents (k_j of each input, whose raw
             how]; results (the values that leave); sweeps [index, direction, phases]
 hardware    the settings, with what the compiler chose in place of what was left open; chosen (the
             names of those); and what follows: queue_depth (null: no queues), groups, group_pes,
-            banks
+            accumulator_banks
 tensors     every value: name, operation, sweep, phase (that computes it; null: none), inputs (names
             of what it reads, in the operation's order), state (that it reads or writes, or null),
             shape, type (s16.12 = signed, 16 bits, 12 of them
@@ -32,15 +32,15 @@ totals      weights (dense), nonzeros, density, words, bound, utilization (of th
             padding, bubbles, bits {weights, indices, padding, bubbles, beat_fill} of the weight
             files, bits_per_nonzero; compression {dense_values, dense_bytes, compiled,
             compiled_bytes, ratio, counted (what is counted, in words)}
-timeline    spans [name, kind (load, spmv, parts, drain, cells, commit, clear), sweep, direction,
-            start, cycles, bound, is_beside (it begins with the span before), is_first (it comes
-            once, before the first step)] of the compute process, one step of every sweep after the
-            other; cycles_per_step (of the slowest of processes [name, cycles]), slowest (its name),
-            compute_cycles (of compute, if it need not wait), stall_cycles (its wait for words),
-            cycles_by_kind, bound_per_step, utilization = bound / cycles;
-            cycles_once (sweeps that run once a sequence); call {begin, once, end (of every call),
-            reload, given, zero, store (of those that do so), first (one step, parameters loaded),
-            one_step (carried, state not given back), long (of long_steps steps)};
+timeline    spans [name, kind (load, spmv, parts, drain, cells, commit, clear, program, flush),
+            sweep, direction, start, cycles, bound, is_beside (it begins with the span before),
+            is_first (it comes once, before the first step)] of the compute process, one step of
+            every sweep after the other; cycles_per_step (of the slowest of processes [name,
+            cycles]), slowest (its name), compute_cycles (of compute, if it need not wait),
+            stall_cycles (its wait for words), cycles_by_kind, bound_per_step, utilization = bound /
+            cycles; cycles_once (sweeps that run once a sequence); call {begin, once, end (of every
+            call), reload, given, zero, store (of those that do so), first (one step, parameters
+            loaded), one_step (carried, state not given back), long (of long_steps steps)};
             clock_mhz, microseconds_per_step, steps_per_second (all lanes); weight_bytes_per_step,
             weight_gb_per_s_peak (one word a cycle), weight_gb_per_s_mean (10**9 bytes)
 resources   label, rules (in words), logic_error (relative, of LUT and FF), device, its memory's
@@ -169,7 +169,7 @@ def _hardware(machine: Machine, chosen: Sequence[str]) -> dict[str, Any]:
         "queue_depth": machine.hardware.activation_queue if machine.hardware.is_broadcast else None,
         "groups": machine.groups.groups,
         "group_pes": machine.groups.group_pes,
-        "banks": machine.plan.banks,
+        "accumulator_banks": machine.plan.banks,
     }
 
 

@@ -24,13 +24,26 @@ def network_line(network: dict[str, Any]) -> str:
 def hardware_line(hardware: dict[str, Any]) -> str:
     """``32 PEs · 1 lane · ...``."""
     return " · ".join([
-        plural(hardware["pes"], "PE"), plural(hardware["lanes"], "lane"),
+        array_words(hardware), plural(hardware["lanes"], "lane"),
         *([f"broadcast, queues {hardware['queue_depth']} deep"] if hardware["queue_depth"] else []),
         plural(hardware["elements_per_cycle"], "cell unit"),
-        f"{plural(hardware['groups'], 'weight port')} of {hardware['port_bits']} bits",
+        f"{plural(weight_ports(hardware), 'weight port')} of {hardware['port_bits']} bits",
         *(["AXI streams for frames and results"] if hardware["io"] == "stream" else []),
         f"{hardware['part']} at {hardware['clock_mhz']:g} MHz",
     ])  # fmt: skip
+
+
+def array_words(hardware: dict[str, Any]) -> str:
+    """``32 PEs``, or ``1,024 multipliers: 64 rows of 16 banks``."""
+    if hardware["dataflow"] != "bank":
+        return plural(hardware["pes"], "PE")
+    rows, banks = plural(hardware["rows"], "row"), plural(hardware["banks"], "bank")
+    return f"{plural(hardware['pes'], 'multiplier')}: {rows} of {banks}"
+
+
+def weight_ports(hardware: dict[str, Any]) -> int:
+    """Memory ports for weights: of each group, or one where they stay on chip."""
+    return 1 if hardware["weight_storage"] == "onchip" else int(hardware["groups"])
 
 
 def tiles(report: dict[str, Any]) -> list[dict[str, str]]:

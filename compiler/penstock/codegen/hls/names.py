@@ -41,9 +41,9 @@ BROADCAST = _words("""
 """)
 """Names of the kernel that only the broadcast dataflow has; part of those below."""
 BANKED = _words("""
-    acting address at base begins chosen cycle ends every_cycle half held index index_of move more
-    nothing of_group operand operands operands_t part phase row siblings so_far step sum_of_row
-    writing written written_t
+    acting address at base begins chosen cycle ends entry every_cycle half held index index_of move
+    more nothing of_group operand part phase row siblings so_far step sum_of_row writing written
+    written_t
 """)
 """Names that only the bank dataflow has."""
 OF_REGIONS = ("into", "run_sweep", "vector", "write")

@@ -18,7 +18,7 @@ WORK = {
     Work.LOAD: "load of {}", Work.SPMV: "{}: SpMV", Work.CELLS: "{}: cell unit",
     Work.COMMIT: "{} takes effect", Work.DRAIN: "{}: sums", Work.CLEAR: "{} cleared",
     Work.PARTS: "{}: shared rows", Work.PROGRAM: "program of {}",
-    Work.DRAIN_PIPELINE: "end of the pipeline of {}",
+    Work.FLUSH: "end of the pipeline of {}",
 }  # fmt: skip
 
 
@@ -38,6 +38,9 @@ def _sizes(machine: Machine) -> dict[str, Any]:
     longest = machine.max_steps
     return {
         "pes": hardware.pes, "group_pes": machine.groups.group_pes,
+        "rows": hardware.rows, "banks": hardware.banks,
+        "array_about": f"{hardware.pes} multipliers: {hardware.rows} rows of {hardware.banks} banks"
+        if hardware.is_bank else f"{hardware.pes} PEs",
         "queue_depth": hardware.activation_queue if hardware.is_broadcast else None,
         "groups_about": _count(machine.groups.groups, "group"),
         "cell_units_about": _count(hardware.cell_units, "element"),

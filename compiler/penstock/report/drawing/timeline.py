@@ -16,6 +16,8 @@ STEPS = 3
 KINDS = {
     "load": "Frames in",
     "spmv": "PE array (SpMV)",
+    "program": "Words and units, in one pipeline",
+    "flush": "End of the pipeline",
     "parts": "Sums of shared rows",
     "drain": "Sums out",
     "cells": "Cell unit",
