@@ -23,6 +23,7 @@ from penstock.settings import Balance, Precision  # noqa: E402
 
 CASES = [((5, [8]), 4), ((7, [9]), 4), ((3, [16, 8]), 8), ((6, [5, 12]), 4), ((4, [10, 10, 3]), 8),
          ((1, [1]), 1), ((2, [40, 128]), 16)]  # fmt: skip
+OF_8 = Balance(banks=8)
 shapes = pytest.mark.parametrize(("shape", "banks"), CASES, ids=str)
 
 
@@ -245,3 +246,14 @@ def test_gather_says_that_it_has_no_use_for_banks(small):
     _, notes = choose(small, Hardware(pes=4), balanced_for=Balance(banks=8))
     told = "the masks are balanced for 8 banks, of which only --dataflow bank makes use"
     assert notes[0] == told
+
+
+@pytest.mark.parametrize(("rows", "banks", "cause"), [
+    (256, 8, "some matrices do not fill 256 rows at a time: see what fewer rows take"),
+    (8, 16, "the mask is not balanced for 16 banks: prune it for them (pattern bank_balanced, "
+            "banks 16), or see what --dataflow gather takes"),
+])  # fmt: skip
+def test_entries_without_a_weight_are_told_by_their_cause(rows, banks, cause, small):
+    _, notes = choose(small, Hardware(dataflow="bank", rows=rows, banks=banks), OF_8)
+    (note,) = [note for note in notes if "hold no weight" in note]
+    assert note == f"50 % of all entries hold no weight, for {cause}"

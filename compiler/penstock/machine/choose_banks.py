@@ -38,7 +38,7 @@ def in_banks(
     """
     if hardware.rows is not None and hardware.banks is not None:
         machine = _kept(graph, hardware)
-        return machine, _notes(machine)
+        return machine, _notes(machine, balanced)
     found = list(_tried(graph, hardware, balanced))
     fitting = [one for one in found if one.verdict is Verdict.FITS]
     if not fitting:
@@ -56,7 +56,7 @@ def in_banks(
     told = [reasons.banks(best, hardware, found)]
     if balanced is not None and balanced == best.machine.hardware.banks:
         told.append(reasons.balanced_in_banks(balanced))
-    return best.machine, [*told, *_notes(best.machine)]
+    return best.machine, [*told, *_notes(best.machine, balanced)]
 
 
 def _tried(graph: Graph, hardware: Hardware, balanced: int | None) -> Iterator[Candidate]:
@@ -113,12 +113,15 @@ def waste_of(machine: Machine) -> float:
     return empty / (words * machine.hardware.pes)
 
 
-def _notes(machine: Machine) -> list[str]:
+def _notes(machine: Machine, balanced: int | None) -> list[str]:
+    rows, banks = machine.hardware.shape
     waste = waste_of(machine)
     if waste <= WASTE_TOLERATED:
         return []
+    told = f"{100 * waste:.0f} % of all entries hold no weight, for"
+    if balanced is not None and balanced % banks == 0:  # then it is balanced for these, too
+        return [f"{told} some matrices do not fill {rows} rows at a time: see what fewer rows take"]
     return [
-        f"{100 * waste:.0f} % of all entries hold no weight, for the mask is not balanced for "
-        f"{machine.hardware.banks} banks: prune it for them (pattern bank_balanced, "
-        f"banks {machine.hardware.banks}), or see what --dataflow gather takes"
+        f"{told} the mask is not balanced for {banks} banks: prune it for them (pattern "
+        f"bank_balanced, banks {banks}), or see what --dataflow gather takes"
     ]
