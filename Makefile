@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots docs fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-bank-accuracy bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots docs fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
@@ -71,6 +71,12 @@ bench-fit: $(READY)
 # The bank dataflow on ESE's layer, and beside gather on a small network; ARGS: --write.
 bench-banks: $(READY)
 	$(BIN)/python benchmarks/banks.py $(ARGS)
+
+# The phone network dense, PE-balanced and balanced for banks, on the data in DATA; an hour or two.
+# EVERY=4: on every fourth sequence. Without DATA the table of what has been run.
+bench-bank-accuracy: $(READY)
+	$(BIN)/python benchmarks/compression/banks.py $(if $(DATA),--data $(DATA)) \
+	  $(if $(EVERY),--every $(EVERY)) $(ARGS)
 
 # What the compiler chooses for each board; ARGS: --board, --network, --write.
 bench-boards: $(READY)

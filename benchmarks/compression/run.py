@@ -259,9 +259,11 @@ class Runner:
         ]
         self.record(name, **max(found, key=lambda one: one["ratio"]))
 
-    def in_fixed_point(self, formats: Format) -> tuple[QuantizedNetwork, Ranges, Forward]:
+    def in_fixed_point(
+        self, formats: Format, pattern: str = PATTERN
+    ) -> tuple[QuantizedNetwork, Ranges, Forward]:
         """A pruned network with these formats, untrained in them."""
-        module = self.pruned(LONGER if formats.longer else PATTERN, formats.density)
+        module = self.pruned(LONGER if formats.longer else pattern, formats.density)
         adapt_to(module, formats.density)
         embedding = getattr(module, "embedding", None)
         sample = self.data.train.part(np.arange(CALIBRATION_SEQUENCES))

@@ -40,7 +40,7 @@ from penstock.report.report import build_report, render_report
 from penstock.report.sparsity import pictures, placed_matrices
 from penstock.schedule import Schedule, schedule
 from penstock.schedule.plan import constant_of
-from penstock.settings import Hardware, Precision
+from penstock.settings import Balance, Hardware, Precision
 from penstock.stages import Tell, tell_nobody, tell_stage
 
 
@@ -98,7 +98,7 @@ def compile_model(
     calibration_states: Any = None,
     validation: Validation | None = None,
     strict: bool = False,
-    balanced_for: int | None = None,
+    balanced_for: Balance | None = None,
     origin: Origin | None = None,
     tell: Tell = tell_nobody,
 ) -> Compiled:
@@ -111,10 +111,10 @@ def compile_model(
     lies beyond is not looked at. calibration_states: where the sequences begin: name -> (sequences,
     n), or PyTorch's (h_0, c_0). The graph is compared with the float network on these frames, or on
     those of ``validation``; beyond the limits of ``penstock.thresholds`` it warns (UserWarning),
-    or, if ``strict``, refuses. balanced_for: PEs that the masks are made for, if that is known;
-    taken if none are given and they fit. origin: the files and settings behind the model, if it
-    came from any. tell: takes the stage that begins, its number, and how many there are. Raises
-    PenstockError for what the user can mend.
+    or, if ``strict``, refuses. balanced_for: what the masks are made for, if that is known; where
+    none are given, such PEs are taken if they fit, such banks if none are much faster. origin: the
+    files and settings behind the model, if it came from any. tell: takes the stage that begins, its
+    number, and how many there are. Raises PenstockError for what the user can mend.
     """
     origin = origin or Origin(network=Network(strict=strict), precision=precision or Precision())
     tell_stage(tell, "calibrating")
@@ -198,7 +198,7 @@ def compile_graph(
     notes: Sequence[str] = (),
     input_exponents: tuple[int, ...] = (),
     trial: Trial | None = None,
-    balanced_for: int | None = None,
+    balanced_for: Balance | None = None,
     origin: Origin | None = None,
     tell: Tell = tell_nobody,
 ) -> Compiled:
@@ -257,7 +257,7 @@ def check_graph(graph: Graph) -> None:
 
 
 def build_machine(
-    graph: Graph, hardware: Hardware, balanced_for: int | None = None, plan: Plan = schedule
+    graph: Graph, hardware: Hardware, balanced_for: Balance | None = None, plan: Plan = schedule
 ) -> tuple[Machine, list[str]]:
     """The accelerator of a graph that was checked, and what was chosen: see ``choose``."""
     machine, chosen = choose(graph, hardware, balanced_for, plan)

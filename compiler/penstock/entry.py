@@ -31,7 +31,7 @@ from penstock.frontend import (
 from penstock.frontend.given import check_arguments, model_of
 from penstock.frontend.module import with_head_options
 from penstock.model import RecurrentModel
-from penstock.settings import Hardware, Precision
+from penstock.settings import Balance, Hardware, Precision
 from penstock.stages import Tell, tell_nobody, tell_stage
 
 
@@ -87,7 +87,7 @@ class Loaded:
     model: RecurrentModel
     calibration: FloatArray | Ranges | None
     precision: Precision | None
-    balanced_for: int | None = None
+    balanced_for: Balance | None = None
     name: str = "calibration"
     has_formats: bool = False
 
@@ -157,7 +157,8 @@ def compile_checkpoint(
 ) -> Compiled:
     """Compile a checkpoint file. One that ``penstock compress`` saved carries its number formats.
 
-    Where PEs are left open, they are those that it is balanced for, if they fit. key: which of the
+    Where PEs are left open, they are those that it is balanced for, if they fit; so are the banks
+    of the dataflow bank, where none are much faster. key: which of the
     dictionaries in the file. only: the prefixes of what is compiled. The program of an .onnx or
     .pt2 file says itself how its arrays are ordered. sources: the files that the arrays were read
     from, by the names of ``choices.Files``: with them the project can be made again from its
@@ -235,7 +236,7 @@ def load_checkpoint(
         tensors, path, formats, head, batch_first=batch_first, name=name, only=only
     )
     model = replace(model, is_regression=regression or model.is_regression)
-    balanced_for = None if formats is None else formats.pes
+    balanced_for = None if formats is None else Balance(formats.pes, formats.banks)
     return Loaded(model, calibration, precision, balanced_for, where, formats is not None)
 
 

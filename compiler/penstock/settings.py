@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from penstock.bounds import (
     DEEPEST_QUEUE,
@@ -408,6 +408,13 @@ class Hardware:
         """
         most = min(self.cell_units, MOST_COPIED)
         return next(count for count in range(most, 0, -1) if self.cell_units % count == 0)
+
+
+class Balance(NamedTuple):
+    """What a network's masks are balanced for: so many PEs, or so many banks. None: not known."""
+
+    pes: int | None = None
+    banks: int | None = None
 
 
 @dataclass(frozen=True)

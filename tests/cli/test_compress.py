@@ -133,6 +133,7 @@ def test_what_can_not_be_compressed_is_refused_in_one_line(
     "added, message",
     [
         (("--bank", "4"), "the pattern pe_balanced has no banks"),
+        (("--banks", "4"), "the pattern pe_balanced has no banks"),
         (("--loss", "mape"), "there is no loss 'mape'"),
     ],
 )
@@ -141,6 +142,28 @@ def test_an_option_that_would_do_nothing_is_refused(added, message, workplace, m
     assert penstock(monkeypatch, *made, *added) == 2
     assert message in capsys.readouterr().err
     assert not (workplace / "small.safetensors.progress").exists()
+
+
+def test_what_is_pruned_for_banks_is_compiled_for_them(workplace, monkeypatch, capsys):
+    made = ["compress", "model.py:Tagger", "data.npz", "-o", "small.safetensors", *OPTIONS]
+    made[made.index("0.5")] = "0.4"
+    made[made.index("--weight-bits") + 1] = "12"
+    assert penstock(monkeypatch, *made, "--pattern", "bank_balanced", "--banks", "2") == 0
+    shown = capsys.readouterr().out
+    both = "lstm.weight_ih_l0 and lstm.weight_hh_l0"
+    assert f"{both}: 2 weights of a row in each bank, density 36.4%\n" in shown
+    assert "; now: penstock compile small.safetensors -o DIR --dataflow bank\n" in shown
+    assert penstock(monkeypatch, "inspect", "small.safetensors") == 0
+    said = capsys.readouterr().out
+    assert "balanced for 2 banks of --dataflow bank\n" in said
+    assert "next: penstock compile small.safetensors -o project --dataflow bank\n" in said
+    choice = ["--dataflow", "bank", "--pes", "8"]
+    assert penstock(monkeypatch, "compile", "small.safetensors", "-o", "out", *choice) == 0
+    assert "the masks are balanced for 2 banks" in capsys.readouterr().out
+    hardware = json.loads((workplace / "out/report.json").read_text())["hardware"]
+    assert (hardware["dataflow"], hardware["pes"], hardware["rows"]) == ("bank", 8, 4)
+    assert penstock(monkeypatch, "inspect", "out") == 0
+    assert "balanced for 2 banks of --dataflow bank\n" in capsys.readouterr().out
 
 
 def sensitivity(monkeypatch, *options):

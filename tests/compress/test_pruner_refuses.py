@@ -44,8 +44,8 @@ CASES = {
         {"pattern": "pe_balanced"}, "pattern pe_balanced needs pes", "pruning", "give pes=...",
     ),
     "no bank": (
-        {"pattern": "bank_balanced", "pes": 4}, "pattern bank_balanced needs bank", "pruning",
-        "give bank=...",
+        {"pattern": "bank_balanced", "pes": 4}, "pattern bank_balanced needs bank or banks",
+        "pruning", "give bank=... or banks=...",
     ),
     "a bank for PEs": (
         {"pattern": "pe_balanced", "pes": 4, "bank": 4}, "pattern pe_balanced has no banks",

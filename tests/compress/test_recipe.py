@@ -227,6 +227,12 @@ def test_single_matrices_can_have_a_density_of_their_own(digits, tmp_path):
         ("distill", 2.0, "distill 2 is outside [0, 1]"),
         ("weight_bits", 1, "weights of 1 bits can't be built"),
         ("bank", 4, "the pattern pe_balanced has no banks"),
+        (("pattern", "bank", "banks"), ("bank_balanced", 2, 2), "bank and banks are both given"),
+        (
+            ("pattern", "banks"),
+            ("bank_balanced", 32),
+            "32 banks are more than a vector has columns, 24",
+        ),
         (("pattern", "bank"), ("bank_balanced", 5), "banks of 5 do not divide a row of 8 weights"),
     ],
 )

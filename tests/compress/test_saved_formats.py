@@ -169,12 +169,12 @@ def test_tensors_that_were_changed_are_refused(change, checkpoint):
 
 ENVELOPES = {
     "of an older schema": (
-        '{"schema": 1, "peak": {"x": 1}}', "are damaged: schema 1, but this version reads schema 3",
+        '{"schema": 1, "peak": {"x": 1}}', "are damaged: schema 1, but this version reads schema 4",
     ),
-    "without a digest": ('{"schema": 3, "formats": {}}', "do not match its tensors"),
-    "without formats": ('{"schema": 3, "sha256": "0"}', "do not match its tensors"),
+    "without a digest": ('{"schema": 4, "formats": {}}', "do not match its tensors"),
+    "without formats": ('{"schema": 4, "sha256": "0"}', "do not match its tensors"),
     "deep": ("[" * 200_000, "are damaged: Expected `object`, got `array`"),
-    "deep within": ('{"schema": 3, "formats": ' + "[" * 200_000, "are damaged: "),
+    "deep within": ('{"schema": 4, "formats": ' + "[" * 200_000, "are damaged: "),
     "of no JSON": ("formats", "are damaged: JSON is malformed"),
     "empty": ("", "are damaged: Input data was truncated"),
     "of no number": ('{"schema": true}', "are damaged: Expected `int`, got `bool`"),

@@ -27,6 +27,7 @@ from penstock.machine.choose import MOST_UNNAMED, choose
 from penstock.machine.machine import describe
 from penstock.machine.resources import Verdict
 from penstock.schedule.outline import Outline
+from penstock.settings import Balance
 from penstock_runtime import load_project
 from penstock_runtime.compare import check
 
@@ -314,12 +315,12 @@ def test_more_ports_than_a_card_has_do_not_fit():
 @pytest.mark.parametrize("name", ["digits", "phones"])
 def test_a_checkpoints_pes_are_taken_if_they_fit(name):
     graph = graph_of(name)
-    machine, notes = choose(graph, Hardware(board="kv260"), balanced_for=4)
+    machine, notes = choose(graph, Hardware(board="kv260"), balanced_for=Balance(4))
     assert machine.hardware.pes == 4 and notes[0] == "the masks are balanced for 4 PEs"
-    machine, notes = choose(graph, Hardware(board="pynq-z2"), balanced_for=64)
+    machine, notes = choose(graph, Hardware(board="pynq-z2"), balanced_for=Balance(64))
     assert verdict(machine) is Verdict.FITS
     assert notes[0] == "the masks are balanced for 64 PEs, which do not fit"
-    assert choose(graph, Hardware(pes=2), balanced_for=4)[0].hardware.pes == 2
+    assert choose(graph, Hardware(pes=2), balanced_for=Balance(4))[0].hardware.pes == 2
 
 
 def test_every_choice_is_in_the_report():
@@ -376,7 +377,7 @@ def test_pes_that_need_too_many_ports_are_not_taken_for_balance():
     hardware = Hardware(board="u55c", weight_storage="stream", overlap=False)
     asked, _ = choose(graph, replace(hardware, pes=185))
     assert Candidate(asked).resources.bandwidth.are_too_many
-    machine, notes = choose(graph, hardware, balanced_for=185)
+    machine, notes = choose(graph, hardware, balanced_for=Balance(185))
     assert machine.hardware.pes != 185
     assert told(notes, "balanced for").endswith("185 PEs, which do not fit")
 

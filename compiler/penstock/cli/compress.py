@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,8 @@ from penstock.cli.tables import print_table
 from penstock.errors import PenstockError
 
 if TYPE_CHECKING:
+    from penstock.compress.groups import InBanks
+    from penstock.compress.pruner import MatrixSummary
     from penstock.compress.recipe import Outcome
     from penstock.compress.sensitivity import Sensitivity
     from penstock.compress.training import Update
@@ -42,6 +45,10 @@ PatternName = Annotated[
 ]
 Pes = Annotated[int, typer.Option(help="Processing elements to balance over.")]
 Bank = Annotated[int | None, typer.Option(help="Columns per bank, for bank_balanced.")]
+Banks = Annotated[
+    int | None,
+    typer.Option(help="Banks of the hardware, of --dataflow bank, for bank_balanced."),
+]
 Batch = Annotated[int, typer.Option(min=1, help="Sequences per batch.")]
 
 
@@ -56,6 +63,7 @@ def compress_command(
     pattern: PatternName = "pe_balanced",
     pes: Pes = 8,
     bank: Bank = None,
+    banks: Banks = None,
     density: Annotated[float, typer.Option(help="Share of weights kept, over all matrices.")] = 0.1,
     densities: Annotated[
         Path | None,
@@ -102,7 +110,7 @@ def compress_command(
     except ModuleNotFoundError as missing:
         raise _without_torch("penstock compress", missing) from missing
     recipe = Recipe(
-        task=task, pattern=pattern, pes=pes, bank=bank, density=density,
+        task=task, pattern=pattern, pes=pes, bank=bank, banks=banks, density=density,
         densities=read_densities(densities) if densities else {}, weight_bits=weight_bits,
         activation_bits=activation_bits, row_scales=row_scales, learn_ranges=learn_ranges,
         dense_epochs=dense_epochs, prune_epochs=prune_epochs, qat_epochs=qat_epochs, rate=rate,
@@ -123,6 +131,7 @@ def compress_command(
             "run the same command again to resume from the last complete epoch"
         ) from None
     then = shlex.join(["penstock", "compile", str(output), "-o", "DIR"])
+    then += " --dataflow bank" * (banks is not None)
     if as_json:
         print_json(compress_values(task, outcome, then))
         return
@@ -133,16 +142,40 @@ def compress_command(
             for name, (found, accuracy) in outcome.scores.items()
         ],
     )  # fmt: skip
+    for line in in_banks(outcome.matrices):
+        say(line)
     for remark in outcome.remarks():
         say(f"note: {remark}")
     say(f"{output}: density {outcome.density:.1%}; now: {then}")
+
+
+def in_banks(rows: list[MatrixSummary]) -> Iterator[str]:
+    """What matrices that share banks keep in each of them; nothing of other patterns."""
+    shared: dict[tuple[str, ...], list[tuple[MatrixSummary, InBanks]]] = {}
+    for row in rows:
+        if row.in_banks is not None:
+            shared.setdefault(row.in_banks.matrices, []).append((row, row.in_banks))
+    names = Counter(name for group in shared for name in group)
+    for group, own in shared.items():
+        title = " and ".join(group)
+        if max(names[name] for name in group) > 1:  # other gates share them in another way
+            gates = dict.fromkeys(row.matrix.partition(", gate ")[2] for row, _ in own)
+            title += f", gate{'s' * (len(gates) > 1)} {', '.join(gates)}"
+        least = min(found.min_per_bank for _, found in own)
+        most = max(found.max_per_bank for _, found in own)
+        told = f"{least} to {most}" if least < most else f"{most}"
+        sizes = [row.shape[0] * row.shape[1] for row, _ in own]
+        kept = sum(row.density * size for (row, _), size in zip(own, sizes, strict=True))
+        weights = "weight" if most == 1 else "weights"
+        yield f"{title}: {told} {weights} of a row in each bank, density {kept / sum(sizes):.1%}"
 
 
 def compress_values(task: str, outcome: Outcome, then: str) -> dict[str, Any]:
     """Plain values: schema (1), output (the checkpoint), task, split (of the data, that was
     measured on: valid or test), scores [model (dense, pruned, quantized, trained quantized), loss,
     score (accuracy, or R2 of a regression)] (null: not a finite number), density (of all matrices),
-    remarks [sentences], command (what to run next).
+    banks [sentences, of a network that is pruned for banks: what they keep of the matrices that
+    share them], remarks [sentences], command (what to run next).
     """
     return {
         "schema": SCHEMA, "output": str(outcome.checkpoint), "task": task, "split": outcome.split,
@@ -150,7 +183,8 @@ def compress_values(task: str, outcome: Outcome, then: str) -> dict[str, Any]:
             {"model": name, "loss": _finite(loss), "score": _finite(score)}
             for name, (loss, score) in outcome.scores.items()
         ],
-        "density": outcome.density, "remarks": outcome.remarks(), "command": then,
+        "density": outcome.density, "banks": list(in_banks(outcome.matrices)),
+        "remarks": outcome.remarks(), "command": then,
     }  # fmt: skip
 
 
@@ -208,6 +242,7 @@ def sensitivity_command(
     pattern: PatternName = "pe_balanced",
     pes: Pes = 8,
     bank: Bank = None,
+    banks: Banks = None,
     densities: Annotated[
         str, typer.Option(help="Densities to measure, separated by commas.")
     ] = "0.5,0.3,0.2,0.1,0.05",
@@ -240,7 +275,7 @@ def sensitivity_command(
     with told_progress() as tell:
         found = measure_sensitivity(
             module, lambda: loop.measure(forward, split), densities=wanted, bits=widths,
-            pattern=pattern, pes=None if takes_banks else pes, bank=bank,
+            pattern=pattern, pes=None if takes_banks else pes, bank=bank, banks=banks,
             on_matrix=lambda matrix: tell(f"measuring {matrix}", 0, 1),
         )  # fmt: skip
     chosen = found.densities(density) if density else {}

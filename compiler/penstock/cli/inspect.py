@@ -84,6 +84,8 @@ def _print(found: Inspection) -> None:
             "matrices (imbalance: the heaviest PE over the mean)",
             ("matrix", "pattern", "size", "non-zeros", "density", "imbalance"), rows, words=2,
         )  # fmt: skip
+    if found.banks:
+        say(f"balanced for {_listed(found.banks)} banks of --dataflow bank")
     if found.tensors:
         shapes = [(row["name"], " x ".join(map(str, row["shape"])) or "one number")
                   for row in found.tensors]  # fmt: skip

@@ -12,6 +12,7 @@ from penstock.calibration import Ranges, calibrate
 from penstock.compress.patterns import (
     PATTERNS,
     BankBalanced,
+    BankInterleaved,
     ColumnBalanced,
     Pattern,
     PeBalanced,
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from penstock.compress.training import Score
 
 __all__ = [
-    "PATTERNS", "BankBalanced", "ColumnBalanced", "Cubic", "MatrixSummary", "OneShot", "Pattern",
-    "PeBalanced", "Pruner", "QuantizedNetwork", "Ranges", "Recipe", "Schedule", "Score",
-    "Sensitivity", "Unstructured", "calibrate", "finalize", "measure_sensitivity",
-    "pe_balanced_mask", "run_recipe",
+    "PATTERNS", "BankBalanced", "BankInterleaved", "ColumnBalanced", "Cubic", "MatrixSummary",
+    "OneShot", "Pattern", "PeBalanced", "Pruner", "QuantizedNetwork", "Ranges", "Recipe",
+    "Schedule", "Score", "Sensitivity", "Unstructured", "calibrate", "finalize",
+    "measure_sensitivity", "pe_balanced_mask", "run_recipe",
 ]  # fmt: skip
 
 _NEEDS_TORCH = {

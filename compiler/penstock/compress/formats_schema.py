@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from penstock.bounds import MAX_PES
+from penstock.bounds import MAX_MULTIPLIERS, MAX_PES
 from penstock.calibration import NEGLIGIBLE, Ranges
 from penstock.compress.network_text import NetworkText, text_of_network
 from penstock.fixed import MAX_WIDTH, Fixed, IntArray, Overflow, Rounding
@@ -18,7 +18,7 @@ from penstock.layers.ranges import BINS
 from penstock.model import RecurrentModel
 from penstock.settings import Precision
 
-SCHEMA = 3
+SCHEMA = 4
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Peak = Annotated[float, Meta(ge=0, lt=1e300)]
 """Reached in calibration."""
@@ -76,8 +76,8 @@ class PrecisionText(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
-    """All of it. counts: see ``Ranges``, without empty bins. head: (at, activation); pes: that the
-    pattern is balanced for; network: if the tensors don't say it; is_regression: its task.
+    """All of it. counts: see ``Ranges``, without empty bins. head: (at, activation); pes, banks:
+    that the pattern is balanced for; network: if the tensors don't say it; is_regression: its task.
     """
 
     peak: dict[Name, Peak]
@@ -87,12 +87,15 @@ class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
     row_exponents: dict[Name, list[Exponent]]
     head: tuple[Literal["step", "last", "final"], Literal["none", "sigmoid", "argmax"]] | None
     pes: Annotated[int, Meta(ge=1, le=MAX_PES)] | None
+    banks: Annotated[int, Meta(ge=1, le=MAX_MULTIPLIERS)] | None
     network: NetworkText | None
     is_regression: bool
 
     def __post_init__(self) -> None:
         if any(0 < peak < NEGLIGIBLE for peak in self.peak.values()):
             raise ValueError("a peak is too small")
+        if self.banks is not None and self.banks & (self.banks - 1):
+            raise ValueError("the banks are no power of two")
 
     def to_ranges(self) -> Ranges:
         """What calibration saw."""
@@ -119,7 +122,7 @@ class FormatsText(msgspec.Struct, forbid_unknown_fields=True):
 
 def text_of(
     ranges: Ranges, precision: Precision, head: HeadOptions | None, pes: int | None = None,
-    network: RecurrentModel | None = None, is_regression: bool = False,
+    banks: int | None = None, network: RecurrentModel | None = None, is_regression: bool = False,
 ) -> str:  # fmt: skip
     """The text, of sorted keys. Raises ValueError or TypeError for what could not be read back."""
     single = ("overrides", "row_exponents")
@@ -134,7 +137,8 @@ def text_of(
         "overrides": {name: dtype.to_json() for name, dtype in precision.overrides.items()},
         "row_exponents": precision.row_exponents,
         "head": None if head is None else [head.at or ASSUMED, head.activation],
-        "pes": pes, "network": None if network is None else text_of_network(network),
+        "pes": pes, "banks": banks,
+        "network": None if network is None else text_of_network(network),
         "is_regression": is_regression,
     }  # fmt: skip
     text = msgspec.json.encode(content, order="sorted")

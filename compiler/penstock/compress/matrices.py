@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
@@ -18,20 +18,24 @@ from penstock.compress.masks import mask_of
 from penstock.compress.patterns import BoolArray, check_density
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
-from penstock.layers.pytorch import TorchCell
+from penstock.layers.pytorch import REQUIRED, TorchCell
 
 
 @dataclass(frozen=True)
 class Matrix:
     """A weight of a recurrent module or a Linear; gates: those stacked in it, or one nameless.
 
-    density: of each gate's matrix, when all is done.
+    sums: of each gate, a name for the sum that its products are terms of: two matrices share it if
+    their products meet there. vectors: the elements of each vector that its columns are multiplied
+    by, two for the layer above two directions. density: of each gate's matrix, when all is done.
     """
 
     name: str
     module: nn.Module
     parameter: str
     gates: tuple[str, ...]
+    sums: tuple[str, ...]
+    vectors: tuple[int, ...]
     density: float
 
     @property
@@ -46,9 +50,9 @@ class Matrix:
         assert attached is not None, f"{self.name} is not masked"
         return attached.mask
 
-    def titled(self, gate: str) -> str:
-        """The name of one gate's matrix."""
-        return f"{self.name}, gate {gate}" if gate else self.name
+    def titled(self, gate: str, name: str = "") -> str:
+        """The name of one gate's matrix; name: what it is called, if not by its own."""
+        return f"{name or self.name}, gate {gate}" if gate else name or self.name
 
     def blocks(self, values: Any) -> dict[str, Any]:
         """Gate -> its rows of ``values``, an array of all rows."""
@@ -86,33 +90,33 @@ def choose_matrices(model: nn.Module, density: float | Mapping[str, float]) -> l
             "give a model with a recurrent module of torch.nn, a penstock.nn.LSTM or an nn.Linear"
         )
         raise PenstockError("there is no matrix to prune", type(model).__name__, hint)
-    names = [name for name, *_ in found]
+    names = [one.name for one in found]
     densities = density if isinstance(density, Mapping) else {"*": density}
     _check_densities(densities, names, type(model).__name__)
     chosen = []
-    for name, module, parameter, gates in found:
-        key = key_of(name, densities)
+    for matrix in found:
+        key = key_of(matrix.name, densities)
         if key is not None:
-            _check_free(model, name, module, parameter)
-            chosen.append(Matrix(name, module, parameter, gates, float(densities[key])))
+            _check_free(model, matrix.name, matrix.module, matrix.parameter)
+            chosen.append(replace(matrix, density=float(densities[key])))
     return chosen
 
 
 def matrix_names(model: nn.Module) -> list[str]:
     """All weight matrices that could be pruned."""
-    return [name for name, *_ in _matrices(model)]
+    return [matrix.name for matrix in _matrices(model)]
 
 
-def _matrices(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, tuple[str, ...]]]:
-    """(name, module, parameter, gates) in the order of the modules."""
+def _matrices(model: nn.Module) -> Iterator[Matrix]:
+    """All of them, dense, in the order of the modules."""
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         declared = cell_of(module)
         if declared is not None:
-            for parameter, gates in _cell_matrices(module, declared):
-                yield prefix + parameter, module, parameter, gates
+            yield from _cell_matrices(prefix, module, declared)
         elif isinstance(module, nn.Linear):
-            yield f"{prefix}weight", module, "weight", ("",)
+            name = f"{prefix}weight"
+            yield Matrix(name, module, "weight", ("",), (name,), (module.in_features,), 1.0)
 
 
 def cell_of(module: nn.Module) -> TorchCell | None:
@@ -121,14 +125,20 @@ def cell_of(module: nn.Module) -> TorchCell | None:
     return next((one for one in declared if isinstance(module, getattr(nn, one.module))), None)
 
 
-def _cell_matrices(module: Any, cell: TorchCell) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(parameter, the gates stacked in it) of every matrix that the module has."""
+def _cell_matrices(prefix: str, module: Any, cell: TorchCell) -> Iterator[Matrix]:
+    """Every matrix that the module has."""
     suffixes = ("", "_reverse") if module.bidirectional else ("",)
     kinds = [kind for kind, counts in cell.shapes.items() if len(counts) == 2]
     for layer, suffix, kind in product(range(module.num_layers), suffixes, kinds):
         parameter = f"{kind}_l{layer}{suffix}"
         if hasattr(module, parameter):
-            yield parameter, cell.stacked(kind)
+            gates, columns = cell.stacked(kind), getattr(module, parameter).shape[1]
+            alone, shared = prefix + parameter, f"{prefix}l{layer}{suffix}"
+            meets = [kind in REQUIRED and gate not in cell.apart for gate in gates]
+            sums = tuple(shared if is_term else alone for is_term in meets)
+            parts = len(suffixes) if kind == "weight_ih" and layer else 1
+            vectors = (columns // parts,) * parts
+            yield Matrix(alone, module, parameter, gates, sums, vectors, 1.0)
 
 
 def key_of(name: str, choices: Mapping[str, Any]) -> str | None:

@@ -6,9 +6,9 @@ scores the first in reading order stays, so the same weights give the same mask 
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,78 @@ class BankBalanced:
 
 
 @dataclass(frozen=True)
+class BankInterleaved:
+    """The same number of a row in each of ``banks`` banks; column j of a vector is in bank j mod
+    ``banks``, as in the hardware of ``--dataflow bank``.
+
+    Matrices whose products meet in one sum, as those of [x; y], share the banks (``joint_mask``).
+    Where the banks do not hold equally many columns, one that keeps all it has may have fewer.
+    """
+
+    banks: int
+
+    def __post_init__(self) -> None:
+        _check_count("banks", self.banks)
+        if self.banks & (self.banks - 1):
+            raise PenstockError(
+                f"the hardware has no {self.banks} banks", "pruning", "choose a power of two"
+            )
+
+    def check(self, rows: int, columns: int, density: float, where: str) -> None:
+        """As ``check_joint``, of a matrix by itself."""
+        self.check_joint([columns], density, where)
+
+    def mask(self, score: FloatArray, density: float) -> BoolArray:
+        """As Pattern.mask."""
+        return self.joint_mask(score, [score.shape[1]], density)
+
+    def check_joint(self, vectors: Sequence[int], density: float, where: str) -> None:
+        """Every bank needs a column, and a weight to keep. vectors: as of ``joint_mask``."""
+        widest = max(vectors)
+        if self.banks > widest:
+            raise PenstockError(
+                f"{self.banks} banks are more than a vector has columns, {widest}",
+                where,
+                "use fewer banks, or leave this matrix dense: density={..., 'its name': 1.0}",
+            )
+        share = sum(vectors) / self.banks
+        _check_share(density, share, "a bank", where, "choose fewer banks")
+
+    def joint_mask(self, score: FloatArray, vectors: Sequence[int], density: float) -> BoolArray:
+        """The mask of matrices side by side. score: (rows, columns of all of them); vectors: the
+        elements of each vector that they are multiplied by, in the order of their columns.
+        """
+        bank_of = self._bank_of(vectors)
+        count = self.kept_per_bank(vectors, density)
+        mask = np.zeros(score.shape, dtype=bool)
+        for bank in range(self.banks):
+            columns = np.flatnonzero(bank_of == bank)
+            mask[:, columns] = _greatest(score[:, columns], count)
+        return mask
+
+    def kept_per_bank(self, vectors: Sequence[int], density: float) -> int:
+        """How many weights of a row each bank keeps, at least 1: what comes nearest to density."""
+        sizes = self._sizes(vectors)
+        counts = np.arange(1, max(int(sizes.max()), 1) + 1)
+        kept = np.minimum(sizes, counts[:, None]).sum(axis=1)
+        return int(counts[np.abs(kept - density * sizes.sum()).argmin()])
+
+    def per_bank(self, is_nonzero: BoolArray, vectors: Sequence[int]) -> IntArray:
+        """(rows, columns) -> (rows, banks) non-zeros."""
+        bank_of = self._bank_of(vectors)
+        found = [is_nonzero[:, bank_of == bank].sum(axis=1) for bank in range(self.banks)]
+        return np.stack(found, axis=1)
+
+    def _bank_of(self, vectors: Sequence[int]) -> IntArray:
+        """Of each column."""
+        return np.concatenate([np.arange(length) % self.banks for length in vectors])
+
+    def _sizes(self, vectors: Sequence[int]) -> IntArray:
+        """Columns of each bank."""
+        return np.bincount(self._bank_of(vectors), minlength=self.banks)
+
+
+@dataclass(frozen=True)
 class ColumnBalanced:
     """The same number in every column of every PE's submatrix; row r is on PE r mod ``pes``.
 
@@ -128,16 +200,22 @@ class ColumnBalanced:
         return mask
 
 
-PATTERNS: dict[str, type[Unstructured | PeBalanced | BankBalanced | ColumnBalanced]] = {
-    "unstructured": Unstructured,
-    "pe_balanced": PeBalanced,
-    "bank_balanced": BankBalanced,
-    "column_balanced": ColumnBalanced,
+PATTERNS: dict[str, dict[str | None, Callable[..., Pattern]]] = {
+    "unstructured": {None: Unstructured},
+    "pe_balanced": {"pes": PeBalanced},
+    "bank_balanced": {"bank": BankBalanced, "banks": BankInterleaved},
+    "column_balanced": {"pes": ColumnBalanced},
 }
+"""By name, and by the option that it takes, of which it needs one."""
 
 
-def make_pattern(pattern: str | Pattern, pes: int | None, bank: int | None) -> Pattern:
-    """A pattern by its name, with the options it takes; PenstockError where one does not fit."""
+def make_pattern(
+    pattern: str | Pattern,
+    pes: int | None = None,
+    bank: int | None = None,
+    banks: int | None = None,
+) -> Pattern:
+    """A pattern by its name, with the option it takes; PenstockError where one does not fit."""
     if pes is not None:  # of use to every pattern: the summary counts by PE
         _check_count("pes", pes)
     if not isinstance(pattern, str):
@@ -146,15 +224,24 @@ def make_pattern(pattern: str | Pattern, pes: int | None, bank: int | None) -> P
         raise PenstockError(
             f"unknown pattern {pattern!r}", "pruning", f"choose one of {', '.join(PATTERNS)}"
         )
-    kind = PATTERNS[pattern]
-    options = {"pes": pes, "bank": bank}
-    taken: dict[str, Any] = {name: options[name] for name in inspect.signature(kind).parameters}
-    if bank is not None and "bank" not in taken:
-        raise PenstockError(f"pattern {pattern} has no banks", "pruning", "leave bank out")
-    for name, value in taken.items():
-        if value is None:
-            raise PenstockError(f"pattern {pattern} needs {name}", "pruning", f"give {name}=...")
-    return kind(**taken)
+    kinds = PATTERNS[pattern]
+    options = {"pes": pes, "bank": bank, "banks": banks}
+    for name in ("bank", "banks"):
+        if options[name] is not None and name not in kinds:
+            raise PenstockError(f"pattern {pattern} has no banks", "pruning", f"leave {name} out")
+    if None in kinds:
+        return kinds[None]()
+    given = [name for name in kinds if name is not None and options[name] is not None]
+    if not given:
+        needed = " or ".join(map(str, kinds))
+        hint = " or ".join(f"{name}=..." for name in kinds)
+        raise PenstockError(f"pattern {pattern} needs {needed}", "pruning", f"give {hint}")
+    if len(given) > 1:
+        raise PenstockError(
+            "bank and banks are both given", "pruning",
+            "give bank, the columns of a bank, or banks, as many as the hardware has",
+        )  # fmt: skip
+    return kinds[given[0]](options[given[0]])
 
 
 def pe_balanced_mask(weight: FloatArray, density: float, pes: int) -> BoolArray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,13 @@ import torch
 from torch import nn
 
 from penstock.compress.distributed import broadcast_mask
+from penstock.compress.groups import InBanks, groups_of
 from penstock.compress.masks import attach_mask, fold_mask, mask_of
 from penstock.compress.matrices import Matrix, check_keys, choose_matrices, key_of, matrix_names
 from penstock.compress.patterns import BoolArray, Pattern, make_pattern
 from penstock.compress.schedules import OneShot, Schedule
 from penstock.errors import PenstockError, warn
+from penstock.fixed import FloatArray
 
 SHOWN_ROWS = 5
 
@@ -24,7 +28,8 @@ SHOWN_ROWS = 5
 class MatrixSummary:
     """What has become of one matrix; of an LSTM's stacked weights, of each gate's.
 
-    shape: (rows, columns); min_per_pe, max_per_pe: non-zeros in the submatrices of the PEs.
+    shape: (rows, columns); min_per_pe, max_per_pe: non-zeros in the submatrices of the PEs;
+    in_banks: what it shares the banks of BankInterleaved with, None for other patterns.
     """
 
     matrix: str
@@ -33,6 +38,7 @@ class MatrixSummary:
     density: float
     min_per_pe: int
     max_per_pe: int
+    in_banks: InBanks | None = None
 
 
 class Pruner:
@@ -46,9 +52,11 @@ class Pruner:
             pruner.step()
         pruner.finalize()
 
-    pattern: a name in PATTERNS with its option ``pes`` or ``bank``, a Pattern, or one for each
-    matrix: {"*": BankBalanced(32), "fc.weight": Unstructured()}. It holds within each weight
-    matrix, in an LSTM within each gate's; biases and peepholes stay whole.
+    pattern: a name in PATTERNS with its option ``pes``, ``bank`` or ``banks``, a Pattern, or one
+    for each matrix: {"*": BankInterleaved(16), "fc.weight": Unstructured()}. It holds within each
+    weight matrix, in an LSTM within each gate's; biases and peepholes stay whole. BankInterleaved
+    holds over all matrices of one sum together, as W_ih and W_hh of a gate: they keep as many
+    weights as their densities make, wherever the greatest are.
     density: of all matrices, or of those that are named: {"lstm.*": 0.1, "fc.weight": 0.5}; see
     choose_matrices. schedule: at once, if not given. keep_zeros: weights that are zero now stay
     zero, whoever pruned them.
@@ -72,6 +80,7 @@ class Pruner:
         *,
         pes: int | None = None,
         bank: int | None = None,
+        banks: int | None = None,
         keep_zeros: bool = True,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
@@ -86,11 +95,13 @@ class Pruner:
         self.matrices = choose_matrices(model, density)
         if isinstance(pattern, Mapping):
             check_keys(pattern, matrix_names(model), "pattern", "pruning")
-        self.patterns = _patterns([m.name for m in self.matrices], pattern, pes, bank)
+        make = partial(make_pattern, pes=pes, bank=bank, banks=banks)
+        self.patterns = _patterns([m.name for m in self.matrices], pattern, make)
         self.pes = pes or max(int(getattr(kind, "pes", 1)) for kind in self.patterns.values())
+        self._groups = groups_of(self.matrices, self.patterns)
         self._check_shapes()
         self._attach(keep_zeros)
-        self._told = {m.name: np.zeros(len(m.mask), dtype=bool) for m in self.matrices}
+        self._told: dict[str, BoolArray] = {}
         self._prune_if_due()
         self._warn_of_empty_rows()
 
@@ -127,11 +138,21 @@ class Pruner:
 
     def summary(self) -> list[MatrixSummary]:
         """A row for each pruned matrix and gate, as the weights are now."""
+        in_banks = {
+            (matrix.name, gate): found
+            for group in self._groups
+            for found in [group.in_banks()]
+            for matrix, gate in group.blocks
+        }
         return [
-            _summarize(matrix.titled(gate), block, matrix.density, self.pes)
+            MatrixSummary(
+                matrix.titled(gate), (len(block), block.shape[1]), matrix.density,
+                float(np.count_nonzero(block) / block.size), *_per_pe(block, self.pes),
+                in_banks[matrix.name, gate],
+            )
             for matrix in self.matrices
             for gate, block in matrix.blocks((matrix.weight != 0).cpu().numpy()).items()
-        ]
+        ]  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         """What the model's state dict, which holds the masks, does not say."""
@@ -154,12 +175,9 @@ class Pruner:
         self.steps = int(state["steps"])
 
     def _check_shapes(self) -> None:
-        for matrix in self.matrices:
-            rows, columns = matrix.weight.shape
-            if matrix.density < 1.0:
-                where = matrix.titled(matrix.gates[0])
-                rows //= len(matrix.gates)
-                self.patterns[matrix.name].check(rows, columns, matrix.density, where)
+        for group in self._groups:
+            if group.blocks[0].matrix.density < 1.0:
+                group.check()
 
     def _attach(self, keep_zeros: bool) -> None:
         magnitudes = [matrix.magnitudes(self.steps) for matrix in self.matrices]
@@ -172,16 +190,24 @@ class Pruner:
     def _prune_if_due(self) -> None:
         if not self.schedule.is_due(self.steps):
             return
-        for matrix in self.matrices:
-            density = self.schedule.density(self.steps, matrix.density)
-            if density < 1.0:
-                self._tighten(matrix, self._pattern_mask(matrix, density))
+        densities = {
+            matrix.name: self.schedule.density(self.steps, matrix.density)
+            for matrix in self.matrices
+        }
+        due = [matrix for matrix in self.matrices if densities[matrix.name] < 1.0]
+        scores = {matrix.name: self._score(matrix) for matrix in due}
+        masks: dict[str, dict[str, BoolArray]] = defaultdict(dict)
+        for group in self._groups:
+            if group.blocks[0].matrix.name in scores:
+                for (matrix, gate), mask in group.masks(scores, group.density(densities)):
+                    masks[matrix.name][gate] = mask
+        for matrix in due:
+            wanted = [masks[matrix.name][gate] for gate in matrix.gates]
+            self._tighten(matrix, np.concatenate(wanted))
 
-    def _pattern_mask(self, matrix: Matrix, density: float) -> BoolArray:
+    def _score(self, matrix: Matrix) -> FloatArray:
         """Pruned weights score below all others, so that they fill no place."""
-        score = np.where(matrix.kept(), matrix.magnitudes(self.steps), -1.0)
-        blocks, pattern = matrix.blocks(score).values(), self.patterns[matrix.name]
-        return np.concatenate([pattern.mask(block, density) for block in blocks])
+        return np.where(matrix.kept(), matrix.magnitudes(self.steps), -1.0)
 
     def _tighten(self, matrix: Matrix, wanted: BoolArray) -> None:
         """Prune what ``wanted`` does not keep; on all ranks, what rank 0 does."""
@@ -191,29 +217,29 @@ class Pruner:
 
     def _warn_of_empty_rows(self) -> None:
         """Of each row once."""
-        for matrix in self.matrices:
-            is_empty = ~matrix.kept().any(axis=1)
-            for gate, flags in matrix.blocks(is_empty & ~self._told[matrix.name]).items():
-                if flags.any():
-                    warn(f"{matrix.titled(gate)}: the mask leaves no weight in {_rows(flags)}")
-            self._told[matrix.name] |= is_empty
+        kept = {matrix.name: matrix.kept() for matrix in self.matrices}
+        for group in self._groups:
+            is_empty: BoolArray = np.logical_not(group.side_by_side(kept).any(axis=1))
+            is_new = is_empty & ~self._told.get(group.title, np.zeros_like(is_empty))
+            if is_new.any():
+                warn(f"{group.title}: the mask leaves no weight in {_rows(is_new)}")
+            self._told[group.title] = is_empty
 
 
 def _patterns(
     names: list[str],
     pattern: str | Pattern | Mapping[str, Pattern],
-    pes: int | None,
-    bank: int | None,
+    make: Callable[[str | Pattern], Pattern],
 ) -> dict[str, Pattern]:
     """The pattern of every matrix."""
     if not isinstance(pattern, Mapping):
-        return dict.fromkeys(names, make_pattern(pattern, pes, bank))
+        return dict.fromkeys(names, make(pattern))
     keys = {name: key_of(name, pattern) for name in names}
     missing = [name for name, key in keys.items() if key is None]
     if missing:
         hint = 'give one for the others: {"*": Unstructured(), ...}'
         raise PenstockError(f"no pattern is given for {missing[0]}", "pruning", hint)
-    return {name: make_pattern(pattern[key], pes, bank) for name, key in keys.items() if key}
+    return {name: make(pattern[key]) for name, key in keys.items() if key}
 
 
 def _rows(flags: BoolArray) -> str:
@@ -224,10 +250,8 @@ def _rows(flags: BoolArray) -> str:
     return f"{len(rows)} of {len(flags)} rows: {', '.join(map(str, rows[:SHOWN_ROWS]))}{more}"
 
 
-def _summarize(name: str, is_nonzero: BoolArray, wanted: float, pes: int) -> MatrixSummary:
-    rows, columns = is_nonzero.shape
-    pe_of_row = np.arange(rows) % pes
+def _per_pe(is_nonzero: BoolArray, pes: int) -> tuple[int, int]:
+    """The least and the most non-zeros of a PE."""
+    pe_of_row = np.arange(len(is_nonzero)) % pes
     per_pe = np.bincount(pe_of_row, weights=is_nonzero.sum(axis=1), minlength=pes)
-    density = float(np.count_nonzero(is_nonzero) / is_nonzero.size)
-    least, most = int(per_pe.min()), int(per_pe.max())
-    return MatrixSummary(name, (rows, columns), wanted, density, least, most)
+    return int(per_pe.min()), int(per_pe.max())

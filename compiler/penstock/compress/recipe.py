@@ -24,7 +24,7 @@ from penstock.compress.matrices import cell_of
 from penstock.compress.network_text import tensors_of_network
 from penstock.compress.patterns import check_density
 from penstock.compress.progress import open_progress
-from penstock.compress.pruner import Pruner
+from penstock.compress.pruner import MatrixSummary, Pruner
 from penstock.compress.qat import QuantizedNetwork
 from penstock.compress.saved import Formats, save_compressed
 from penstock.compress.schedules import Cubic, OneShot, Schedule
@@ -52,6 +52,7 @@ ROWS_A_PE = 4
 class Recipe:
     """All choices of one run. epochs: dense, prune (the density ramp is half of it), qat.
 
+    bank, banks: of bank_balanced, the columns of a bank, or as many banks as the hardware has.
     densities: of single matrices, by name or glob pattern; ``density`` is for all others.
     distill: the share of the loss, when pruned and quantized, that the dense network's answers are.
     loss: of a regression, mse or mae.
@@ -61,6 +62,7 @@ class Recipe:
     pattern: str = "pe_balanced"
     pes: int | None = 8
     bank: int | None = None
+    banks: int | None = None
     density: float = 0.1
     densities: dict[str, float] = field(default_factory=dict)
     weight_bits: int = 12
@@ -83,10 +85,11 @@ class Recipe:
             raise PenstockError(
                 f"there is no loss {self.loss!r}", "recipe", f"choose {' or '.join(LOSSES)}"
             )
-        if self.bank is not None and self.pattern != "bank_balanced":
-            raise PenstockError(
-                f"the pattern {self.pattern} has no banks", "recipe", "leave --bank out"
-            )
+        for option, value in (("--bank", self.bank), ("--banks", self.banks)):
+            if value is not None and self.pattern != "bank_balanced":
+                raise PenstockError(
+                    f"the pattern {self.pattern} has no banks", "recipe", f"leave {option} out"
+                )
         check_density(self.density, "recipe")
         if not 0.0 <= self.distill <= 1.0:
             raise PenstockError(
@@ -106,12 +109,16 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out: the score of each stage on ``split``, and the saved checkpoint."""
+    """What came out: the score of each stage on ``split``, and the saved checkpoint.
+
+    matrices: what the pruning left of each, before any number format.
+    """
 
     split: str
     scores: dict[str, Score]
     density: float
     checkpoint: Path
+    matrices: list[MatrixSummary] = field(repr=False)
     history: list[dict[str, Any]] = field(repr=False)
 
     def remarks(self) -> list[str]:
@@ -157,7 +164,7 @@ def run_recipe(
     )
     scores["dense"] = loop.measure(forward, split)
     teacher = forward_of(copy.deepcopy(module), data.train)
-    density = prune(loop, module, forward, data, recipe, teacher)
+    matrices = prune(loop, module, forward, data, recipe, teacher)
     scores["pruned"] = loop.measure(forward, split)
     network, embed, followed = _quantize(module, data, recipe)
 
@@ -174,7 +181,9 @@ def run_recipe(
         loop.fit(stage, data.train, data.valid)
         scores["trained quantized"] = loop.measure(quantized, split)
     _save(network, followed, recipe, output, module)
-    return Outcome(split_name, scores, density, output, loop.history)
+    sizes = np.array([row.shape[0] * row.shape[1] for row in matrices])
+    density = float(np.average([row.density for row in matrices], weights=sizes))
+    return Outcome(split_name, scores, density, output, matrices, loop.history)
 
 
 def _rehearse(module: nn.Module, data: Dataset, recipe: Recipe) -> None:
@@ -215,8 +224,8 @@ def _digest(recipe: Recipe, module: nn.Module, data: Dataset) -> str:
 
 def prune(
     loop: Loop, module: nn.Module, forward: Forward, data: Dataset, recipe: Recipe, teacher: Forward
-) -> float:
-    """Prune over the first half of the epochs, retrain over the rest; the density reached."""
+) -> list[MatrixSummary]:
+    """Prune over the first half of the epochs, retrain over the rest; what is left."""
     updates = -(-len(data.train) // recipe.batch)
     ramp = max(recipe.prune_epochs // 2, 1)
     pruner = _pruner(module, recipe, Cubic(0, ramp * updates, max(updates // 4, 1)))
@@ -227,16 +236,14 @@ def prune(
     loop.fit(stage, data.train, data.valid)
     rows = pruner.summary()
     pruner.finalize()
-    sizes = [row.shape[0] * row.shape[1] for row in rows]
-    kept = [row.density * size for row, size in zip(rows, sizes, strict=True)]
-    return sum(kept) / sum(sizes)
+    return rows
 
 
 def _pruner(module: nn.Module, recipe: Recipe, schedule: Schedule) -> Pruner:
     return Pruner(
         module, recipe.pattern, _densities(module, recipe), schedule,
         pes=recipe.pes if recipe.pattern in OVER_PES else None,
-        bank=recipe.bank if recipe.pattern == "bank_balanced" else None,
+        bank=recipe.bank, banks=recipe.banks,
     )  # fmt: skip
 
 
@@ -283,9 +290,10 @@ def _save(
     """
     precision, trained = network.trained_precision, network.to_model(quantized=True)
     pes = recipe.pes if recipe.pattern in OVER_PES else None
-    formats = Formats(network.ranges, precision, followed.head, pes,
-                      None if followed.is_stack else trained,
-                      recipe.task == "regression")  # fmt: skip
+    formats = Formats(
+        network.ranges, precision, followed.head, pes, recipe.banks,
+        None if followed.is_stack else trained, recipe.task == "regression",
+    )  # fmt: skip
     tensors = {
         name: value.detach().cpu().float().numpy().copy()
         for name, value in module.state_dict().items()

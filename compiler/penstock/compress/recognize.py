@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -98,6 +99,37 @@ class NonZeros:
                 if _is_same(np.bincount(places, minlength=rows * banks)):
                     found.append(bank)
         return found
+
+
+def banks_of_sum(matrices: Sequence[NonZeros]) -> list[int]:
+    """The numbers of banks, powers of two from 2, for which matrices are ``BankInterleaved``.
+
+    matrices: those whose products meet in one sum, each with the vector that it is multiplied by.
+    """
+    found, banks = [], 2
+    rows, widest = matrices[0].shape[0], max(one.shape[1] for one in matrices)
+    while banks <= widest:
+        counts = np.zeros((rows, banks), dtype=np.int64)
+        sizes = np.zeros(banks, dtype=np.int64)
+        for one in matrices:
+            places = one.rows * banks + one.columns % banks
+            counts += np.bincount(places, minlength=rows * banks).reshape(rows, banks)
+            sizes += np.bincount(np.arange(one.shape[1]) % banks, minlength=banks)
+        if counts.any() and (counts == np.minimum(sizes, counts.max())).all():
+            found.append(banks)
+        banks *= 2
+    return found
+
+
+def common_banks(sums: Iterable[Sequence[NonZeros]]) -> list[int]:
+    """The numbers of banks for which every sum is balanced; a dense one leaves them open, and if
+    all are, there are none."""
+    common: set[int] | None = None
+    for matrices in sums:
+        if any(one.density < 1 for one in matrices):
+            own = set(banks_of_sum(matrices))
+            common = own if common is None else common & own
+    return sorted(common or ())
 
 
 def _rows_of(rows: int, pes: int) -> IntArray:

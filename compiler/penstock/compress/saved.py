@@ -34,15 +34,16 @@ KEY = "penstock"
 class Formats:
     """What a compressed checkpoint says beside its tensors.
 
-    pes: that its pattern is balanced for. network: what is computed, unless it is the stack and the
-    head that any reader of the tensors finds; then ``head`` says where it runs. is_regression: see
-    RecurrentModel.
+    pes, banks: that its pattern is balanced for. network: what is computed, unless it is the stack
+    and the head that any reader of the tensors finds; then ``head`` says where it runs.
+    is_regression: see RecurrentModel.
     """
 
     ranges: Ranges
     precision: Precision
     head: HeadOptions | None = None
     pes: int | None = None
+    banks: int | None = None
     network: RecurrentModel | NetworkText | None = None
     is_regression: bool = False
 
@@ -51,8 +52,9 @@ class Formats:
         network = self.network
         assert not isinstance(network, NetworkText), "it was read, and is written as it was read"
         return text_of(
-            self.ranges, self.precision, self.head, self.pes, network, self.is_regression
-        )
+            self.ranges, self.precision, self.head, self.pes, self.banks, network,
+            self.is_regression,
+        )  # fmt: skip
 
     @classmethod
     def from_json(cls, text: str) -> Formats:
@@ -60,7 +62,7 @@ class Formats:
         found = msgspec.json.decode(text, type=FormatsText)
         ranges, precision = found.to_ranges(), found.to_precision()
         head, is_regression = found.to_head(), found.is_regression
-        return cls(ranges, precision, head, found.pes, found.network, is_regression)
+        return cls(ranges, precision, head, found.pes, found.banks, found.network, is_regression)
 
 
 def save_compressed(tensors: dict[str, NDArray[np.float32]], formats: Formats, path: Path) -> None:

@@ -119,6 +119,7 @@ def measure_sensitivity(
     pattern: str | Pattern = "unstructured",
     pes: int | None = None,
     bank: int | None = None,
+    banks: int | None = None,
     on_matrix: Callable[[str], None] = lambda matrix: None,
 ) -> Sensitivity:
     """Measure every matrix of ``model``, one at a time; the model is left as it was.
@@ -128,7 +129,7 @@ def measure_sensitivity(
     A matrix that the pattern does not fit is not pruned, and told so. Raises PenstockError if that
     is every matrix, and for densities and widths that can't be.
     """
-    kind = make_pattern(pattern, pes, bank)
+    kind = make_pattern(pattern, pes, bank, banks)
     for density in densities:
         check_density(density, "densities")
     for width in bits:

@@ -18,6 +18,7 @@ from penstock.entry import Loaded
 from penstock.fidelity import Trial, Validation, trial_of
 from penstock.fixed import IntArray
 from penstock.model import RecurrentModel
+from penstock.settings import Balance
 from penstock.version import __version__
 
 
@@ -31,7 +32,7 @@ class Network:
     model: RecurrentModel
     ranges: Ranges
     trial: Trial
-    balanced_for: int | None
+    balanced_for: Balance | None
     where: str
 
     @classmethod

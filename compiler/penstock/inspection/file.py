@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from penstock.choices import Choices
+from penstock.compress.constants import float_constants
 from penstock.compress.recognize import NonZeros
 from penstock.compress.saved import Formats, load_formats
-from penstock.driver import compile_model
+from penstock.driver import Compiled, compile_model
 from penstock.entry import follow_program, is_program, model_of_tensors
 from penstock.errors import PenstockError, UnreadableError
 from penstock.fixed import FloatArray
@@ -23,13 +24,14 @@ from penstock.inspection.values import (
     Outcome,
     Refusal,
     Way,
+    banks_of,
     nonzeros_of,
 )
 from penstock.layers.head import PLACES
 from penstock.model import RecurrentModel
 from penstock.option import words_of
 from penstock.report.network import layer_row
-from penstock.settings import Hardware
+from penstock.settings import Balance, Hardware
 
 MOST_TRIED = 32
 """So many modules are tried alone: a damaged file may have any number."""
@@ -111,23 +113,27 @@ def _compiled(
 ) -> Inspection:
     found = nonzeros_of(model.weights())
     own_pes = None if formats is None else formats.pes
-    pes = own_pes or suggested_pes(found.values())
+    is_in_banks = formats is not None and formats.banks is not None
+    pes = own_pes or (None if is_in_banks else suggested_pes(found.values()))
     told = Inspection(
         str(path), form, True, model.inputs, sum(map(model.width, model.outputs)), model.states(),
         [layer_row(model, place) for place in model.places],
         _rows(found, pes or 1), notes=list(model.notes),
     )  # fmt: skip
     try:
-        outcome, notes = _compile(model, formats, pes)
+        compiled, notes = _compile(model, formats, pes)
     except PenstockError as error:
         return replace(told, compiles=False, refusal=Refusal.of(error))
-    takes_frames = formats is None
+    outcome, takes_frames = Outcome.of(compiled.report), formats is None
     if takes_frames:
         notes.append(f"{FRAMES} in the command stands for typical frames of your own, "
                      f"(sequences, steps, {model.inputs})")  # fmt: skip
-    command = compile_command(str(path), None if own_pes else pes, words_of(choices), takes_frames)
-    matrices = _rows(found, outcome.pes)
-    return replace(told, matrices=matrices, outcome=outcome, notes=notes, command=command)
+    words = words_of(choices) + ["--dataflow", "bank"] * is_in_banks
+    command = compile_command(str(path), None if own_pes else pes, words, takes_frames)
+    return replace(
+        told, matrices=_rows(found, outcome.pes), outcome=outcome, notes=notes, command=command,
+        banks=banks_of(compiled.graph, float_constants(model, compiled.graph)),
+    )  # fmt: skip
 
 
 def _rows(found: dict[str, NonZeros], pes: int) -> list[MatrixRow]:
@@ -136,12 +142,15 @@ def _rows(found: dict[str, NonZeros], pes: int) -> list[MatrixRow]:
 
 def _compile(
     model: RecurrentModel, formats: Formats | None, pes: int | None
-) -> tuple[Outcome, list[str]]:
-    """-> what comes out, and what the compiler notes and warns of."""
+) -> tuple[Compiled, list[str]]:
+    """-> the project, and what the compiler notes and warns of."""
     ranges, precision = (None, None) if formats is None else (formats.ranges, formats.precision)
+    banks = None if formats is None else formats.banks
+    hardware = Hardware() if banks is None else Hardware(dataflow="bank")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         compiled = compile_model(
-            model, ranges, Hardware() if pes is None else Hardware(pes=pes), precision
-        )
-    return Outcome.of(compiled.report), [*compiled.notes, *(str(one.message) for one in caught)]
+            model, ranges, hardware if pes is None else replace(hardware, pes=pes), precision,
+            balanced_for=Balance(banks=banks),
+        )  # fmt: skip
+    return compiled, [*compiled.notes, *(str(one.message) for one in caught)]

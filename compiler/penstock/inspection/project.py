@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from penstock.inspection.values import Inspection, MatrixRow, Outcome, nonzeros_of
+from penstock.inspection.values import Inspection, MatrixRow, Outcome, banks_of, nonzeros_of
 from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
 
@@ -23,6 +23,6 @@ def inspect_project(folder: str, graph: Graph, report: dict[str, Any]) -> Inspec
         {str(node.op.reads): node.tensor.length for node in graph.of_kind("state_read")},
         network["layers"],
         [MatrixRow.of(name, found, outcome.pes) for name, found in nonzeros_of(packed).items()],
-        outcome=outcome, notes=report["notes"],
+        banks_of(graph, packed), outcome=outcome, notes=report["notes"],
         command=shlex.join(["penstock", "check", folder]),
     )  # fmt: skip

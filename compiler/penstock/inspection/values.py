@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.compress.recognize import NonZeros
+from penstock.compress.recognize import NonZeros, common_banks
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
+from penstock.ir import Graph
 from penstock.ir.matrix import Matrix
 
 SCHEMA = 1
@@ -103,6 +104,8 @@ class Inspection:
     many), pe_balanced and column_balanced [for so many PEs, row r on PE r mod PEs], bank_balanced
     [sizes of banks], imbalance (the heaviest PE's non-zeros over the mean, row r on PE r mod PEs,
     on the PEs that it is compiled for)];
+    banks [numbers of banks, column j of a vector in bank j mod banks, for which every row is
+    balanced over all matrices of its sum: for --dataflow bank];
     tensors [name, shape] of a state dict whose network was refused;
     compiles, refusal (null, or what, where, hint: the compiler's own words); of a refused state
     dict, ways [options, refusal]: where its head could run, and recurrent modules alone (the first
@@ -122,6 +125,7 @@ class Inspection:
     states: dict[str, int] = field(default_factory=dict)
     layers: list[dict[str, Any]] = field(default_factory=list)
     matrices: list[MatrixRow] = field(default_factory=list)
+    banks: list[int] = field(default_factory=list)
     tensors: list[dict[str, Any]] = field(default_factory=list)
     refusal: Refusal | None = None
     ways: list[Way] = field(default_factory=list)
@@ -134,3 +138,12 @@ class Inspection:
 def nonzeros_of(weights: Mapping[str, FloatArray | Matrix]) -> dict[str, NonZeros]:
     """Matrix by name -> where it is not zero."""
     return {name: NonZeros.of(values) for name, values in weights.items()}
+
+
+def banks_of(graph: Graph, weights: Mapping[str, FloatArray | Matrix]) -> list[int]:
+    """The numbers of banks for which a network is balanced. weights: of the graph's constants."""
+    sums = []
+    for node in graph.of_kind("matvec"):
+        names = [operand for operand in node.inputs if operand in weights]
+        sums.append([NonZeros.of(weights[name]) for name in names])
+    return common_banks(sums)

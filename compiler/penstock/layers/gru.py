@@ -34,7 +34,7 @@ class Gru(Gated):
 
     kind: ClassVar[str] = "gru"
     learned: ClassVar[tuple[str, ...]] = ("u",)
-    torch: ClassVar[TorchCell] = TorchCell("GRU", "a GRU", GATES)
+    torch: ClassVar[TorchCell] = TorchCell("GRU", "a GRU", GATES, apart=("n",))
 
     resets_before: bool = False
 

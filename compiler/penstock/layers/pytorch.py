@@ -32,13 +32,15 @@ class TorchCell:
     """A recurrent module of PyTorch.
 
     module: its class in ``torch.nn``; title: the same with its article. gates: in the order in
-    which their rows are stacked. codes: scalars of the module -> the choices that they number;
-    without the scalar it is the first.
+    which their rows are stacked; apart: those whose product with y is no term of the sum that the
+    product with x is in. codes: scalars of the module -> the choices that they number; without the
+    scalar it is the first.
     """
 
     module: str
     title: str
     gates: tuple[str, ...]
+    apart: tuple[str, ...] = ()
     has_projection: bool = False
     optional: tuple[TensorGroup, ...] = (BIASES,)
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -30,7 +30,7 @@ from penstock.machine.resources import Verdict
 from penstock.schedule import Schedule, schedule
 from penstock.schedule.outline import Outline
 from penstock.schedule.plan import BANK_CHOICES
-from penstock.settings import Hardware
+from penstock.settings import Balance, Hardware
 
 WIDEST_PORT = 512
 ESE_PES = 32
@@ -43,30 +43,35 @@ Plan = Callable[[Graph, Hardware, bool], Schedule]
 
 
 def choose(
-    graph: Graph, hardware: Hardware, balanced_for: int | None = None, plan: Plan = schedule
+    graph: Graph, hardware: Hardware, balanced_for: Balance | None = None, plan: Plan = schedule
 ) -> tuple[Machine, list[str]]:
     """The machine with all that was left open chosen; what was chosen, and why, in sentences.
 
-    balanced_for: PEs that are taken if none are given and they fit. plan: makes the schedules.
-    Raises PenstockError for what can't be built, and if PEs are left open and no number fits.
+    balanced_for: where none are given, such PEs are taken if they fit, such banks if no others are
+    much faster. plan: makes the schedules. Raises PenstockError for what can't be built, and if PEs
+    are left open and no number fits.
     """
+    balanced_for = balanced_for or Balance()
     if hardware.dataflow == AUTO:
         return _best_dataflow(graph, hardware, balanced_for, plan)
     hardware, notes = wide_enough(graph, hardware)
     if hardware.is_bank:
-        machine, more = in_banks(graph, hardware)
+        machine, more = in_banks(graph, hardware, balanced_for.banks)
         return machine, [*notes, *more]
+    if balanced_for.banks is not None:
+        notes = [*notes, reasons.only_in_banks(balanced_for.banks)]
     if hardware.is_broadcast:
         machine, more = _broadcast(graph, hardware, balanced_for, plan)
         return machine, [*notes, *more]
     if hardware.pes is not None:
         machine, more = _on_given_pes(graph, hardware, plan)
         return machine, [*notes, *more, *reasons.odd_count(machine, hardware)]
-    if balanced_for is not None:
-        machine, more = _on_given_pes(graph, replace(hardware, pes=balanced_for), plan)
+    balanced = balanced_for.pes
+    if balanced is not None:
+        machine, more = _on_given_pes(graph, replace(hardware, pes=balanced), plan)
         if Candidate(machine).room > 0:
-            return machine, [*notes, reasons.balanced(balanced_for), *more]
-        notes = [*notes, f"{reasons.balanced(balanced_for)}, which do not fit"]
+            return machine, [*notes, reasons.balanced(balanced), *more]
+        notes = [*notes, f"{reasons.balanced(balanced)}, which do not fit"]
     outline = Outline.of(graph, hardware)
     most = outline.most_rows if hardware.names_device else min(outline.most_rows, MOST_UNNAMED)
     if not counts(hardware, most):  # more units than rows: refused where that is explained
@@ -78,7 +83,7 @@ def choose(
 
 
 def _best_dataflow(
-    graph: Graph, hardware: Hardware, balanced_for: int | None, plan: Plan
+    graph: Graph, hardware: Hardware, balanced_for: Balance, plan: Plan
 ) -> tuple[Machine, list[str]]:
     """Gather or bank: what fits before what may not, then the faster; of about equals, gather."""
     found: dict[str, tuple[Machine, list[str]]] = {}
@@ -102,11 +107,11 @@ def _best_dataflow(
 
 
 def _broadcast(
-    graph: Graph, hardware: Hardware, balanced_for: int | None, plan: Plan
+    graph: Graph, hardware: Hardware, balanced_for: Balance, plan: Plan
 ) -> tuple[Machine, list[str]]:
     """The machine of the broadcast dataflow, which is there to be compared: on ESE's PEs, or on as
     many as fit with room."""
-    pes = hardware.pes or balanced_for
+    pes = hardware.pes or balanced_for.pes
     if pes is not None:
         return build(graph, replace(hardware, pes=pes), plan)
     tried = counts(hardware, min(Outline.of(graph, hardware).most_rows, ESE_PES))

@@ -27,15 +27,19 @@ WASTE_TOLERATED = 0.1
 """Share of all entries that are empty, above which gather is proposed."""
 
 
-def in_banks(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
+def in_banks(
+    graph: Graph, hardware: Hardware, balanced: int | None = None
+) -> tuple[Machine, list[str]]:
     """The machine with rows and banks as they are given, or chosen; and what to say of it.
 
+    balanced: banks that the mask is made for, preferred among as many multipliers that are about
+    as fast.
     Raises PenstockError for what can't be built, and if rows or banks are open and nothing fits.
     """
     if hardware.rows is not None and hardware.banks is not None:
         machine = _kept(graph, hardware)
-        return machine, _notes(machine)
-    found = list(_tried(graph, hardware))
+        return machine, _notes(machine, balanced)
+    found = list(_tried(graph, hardware, balanced))
     fitting = [one for one in found if one.verdict is Verdict.FITS]
     if not fitting:
         if not found:
@@ -46,17 +50,21 @@ def in_banks(graph: Graph, hardware: Hardware) -> tuple[Machine, list[str]]:
         raise reasons.nothing_fits(graph, found, hardware)
     fastest = min(one.cycles for one in fitting)
     near = [one for one in fitting if one.cycles <= (1 + WITHIN) * fastest]
-    best = min(near, key=lambda one: (one.pes, one.cycles, one.machine.plan.hardware.banks))
-    told = reasons.banks(best, hardware, found)
-    return best.machine, [told, *_notes(best.machine)]
+    best = min(near, key=lambda one: (
+        one.pes, one.machine.hardware.banks != balanced, one.cycles, one.machine.hardware.banks,
+    ))  # fmt: skip
+    told = [reasons.banks(best, hardware, found)]
+    if balanced is not None and balanced == best.machine.hardware.banks:
+        told.append(reasons.balanced_in_banks(balanced))
+    return best.machine, [*told, *_notes(best.machine, balanced)]
 
 
-def _tried(graph: Graph, hardware: Hardware) -> Iterator[Candidate]:
+def _tried(graph: Graph, hardware: Hardware, balanced: int | None) -> Iterator[Candidate]:
     """Candidates, the most multipliers first, until fewer would not be preferred any more."""
     most = MOST_MULTIPLIERS if hardware.names_device else MOST_UNNAMED
     count, fastest = most, None
     while count >= 1:
-        found = list(_splits(graph, hardware, count))
+        found = list(_splits(graph, hardware, count, balanced))
         yield from found
         fitting = [one.cycles for one in found if one.verdict is Verdict.FITS]
         if fastest is not None and fitting and min(fitting) > (1 + WITHIN) * fastest:
@@ -66,9 +74,12 @@ def _tried(graph: Graph, hardware: Hardware) -> Iterator[Candidate]:
         count //= 2
 
 
-def _splits(graph: Graph, hardware: Hardware, count: int) -> Iterator[Candidate]:
+def _splits(
+    graph: Graph, hardware: Hardware, count: int, balanced: int | None
+) -> Iterator[Candidate]:
     """So many multipliers, in every way that the network allows."""
-    for banks in (hardware.banks,) if hardware.banks else BANKS:
+    every = BANKS if balanced is None else tuple(dict.fromkeys((balanced, *BANKS)))
+    for banks in (hardware.banks,) if hardware.banks else every:
         rows = hardware.rows or count // banks
         if hardware.pes not in (None, rows * banks) or rows * banks != count:
             continue
@@ -102,12 +113,15 @@ def waste_of(machine: Machine) -> float:
     return empty / (words * machine.hardware.pes)
 
 
-def _notes(machine: Machine) -> list[str]:
+def _notes(machine: Machine, balanced: int | None) -> list[str]:
+    rows, banks = machine.hardware.shape
     waste = waste_of(machine)
     if waste <= WASTE_TOLERATED:
         return []
+    told = f"{100 * waste:.0f} % of all entries hold no weight, for"
+    if balanced is not None and balanced % banks == 0:  # then it is balanced for these, too
+        return [f"{told} some matrices do not fill {rows} rows at a time: see what fewer rows take"]
     return [
-        f"{100 * waste:.0f} % of all entries hold no weight, for the mask is not balanced for "
-        f"{machine.hardware.banks} banks: prune it for them (pattern bank_balanced), or see what "
-        "--dataflow gather takes"
+        f"{told} the mask is not balanced for {banks} banks: prune it for them (pattern "
+        f"bank_balanced, banks {banks}), or see what --dataflow gather takes"
     ]

@@ -127,6 +127,16 @@ def balanced(count: int) -> str:
     return f"the masks are balanced for {_pes(count)}"
 
 
+def balanced_in_banks(count: int) -> str:
+    """Where the number of banks comes from."""
+    return f"the masks are balanced for {count} bank{'s' * (count > 1)}"
+
+
+def only_in_banks(count: int) -> str:
+    """Why a mask's banks are of no use to the other dataflows."""
+    return f"{balanced_in_banks(count)}, of which only --dataflow bank makes use"
+
+
 def odd_count(machine: Machine, asked: Hardware) -> list[str]:
     """Whether a rounder number of PEs would be faster, and use its PEs better, by outline."""
     outline = Outline.of(machine.graph, asked) if asked.pes not in COUNTS else None
