@@ -11,6 +11,7 @@ from support import Done
 
 from penstock.cli import main
 from penstock.errors import PenstockError
+from penstock.program import INTERRUPTED
 from penstock_runtime import csim
 
 
@@ -72,6 +73,8 @@ def run_penstock(monkeypatch, capfd):
             main()
         except SystemExit as exit_:
             status = exit_.code
+        except KeyboardInterrupt:  # told by penstock.program, in a process of its own
+            status = INTERRUPTED
         return Done(status, *capfd.readouterr())
 
     return run

@@ -172,7 +172,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(words, line, run, work):
 
 def test_an_interrupt_keeps_what_was_done_and_is_130(work):
     words = [sys.executable, "-u", "-c",
-             "from penstock.cli import main; from penstock.cli import progress\n"
+             "from penstock.program import main; from penstock.cli import progress\n"
              "progress.Bar.__call__ = lambda self, *told: print(*told, flush=True)\n"
              "import sys; sys.argv[1:] = sys.argv[2:]; main()", "x", "explore",
              "model.safetensors", "--pes", "2,4,8", "--weight-bits", "4..8", "--assign",
@@ -190,7 +190,7 @@ def test_an_interrupt_keeps_what_was_done_and_is_130(work):
                     break
             rest, err = process.communicate()
         assert process.returncode == 130, err
-        assert err == "interrupted: what was done is kept in s.db\n"
+        assert err == "interrupted; what was done is kept in s.db\n"
         assert "{" not in rest
     with sqlite3.connect("s.db") as kept:
         (count,) = kept.execute("SELECT count(*) FROM results").fetchone()

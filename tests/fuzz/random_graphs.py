@@ -283,7 +283,7 @@ def graphs(draw: Any) -> Graph:
 
 
 DATAFLOWS = (
-    *({"overlap": overlap} for overlap in (None, True, True, True, False)),
+    *({"overlap": overlap} for overlap in (None, True, True, True, True, True, True, False)),
     *({"dataflow": "broadcast", "queue_depth": depth} for depth in (None, 1)),
     *(
         {
@@ -294,7 +294,7 @@ DATAFLOWS = (
             "index_bits": None,
             "elements_per_cycle": 1,
         }
-        for rows, banks in ((8, 2), (16, 4))
+        for rows, banks in ((16, 4),)
     ),
 )
 """Settings that go together."""

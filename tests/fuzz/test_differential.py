@@ -18,7 +18,7 @@ from penstock.schedule import schedule
 HARDWARE = {"pes": 4, "lanes": 2, "elements_per_cycle": 2}
 RANDOM = 8
 SEEDS = range(11, 21)
-DRAWN = 30
+DRAWN = 45
 
 
 def test_kernel_and_interpreter_agree_on_graphs_that_no_frontend_gives(cpp_flags, tmp_path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli.arguments import AsJson
-from penstock.cli.output import printable, say
+from penstock.cli.output import Interrupted, printable, say
 from penstock.errors import PenstockError
 from penstock.exploration.axes import DENSITY, Field, known_fields, values_of
 
@@ -186,8 +186,7 @@ def explore_command(
         except KeyboardInterrupt:
             bar.close()
             kept = f"what was done is kept in {store}" if store else "without --store nothing is"
-            say_error(f"interrupted: {kept}")
-            raise
+            raise Interrupted(kept) from None
     if output is not None:
         found.write(output)
     if as_json:
