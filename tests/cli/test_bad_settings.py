@@ -39,9 +39,9 @@ SETTINGS = {
     "--io wire": f"the hardware can't have io 'wire' ({HARDWARE}); hint: choose memory or stream",
     "--index-bits 0": f"the hardware can't have 0 index bits ({HARDWARE}); hint: choose 1 to 8",
     "--index-bits 9": f"the hardware can't have 9 index bits ({HARDWARE}); hint: choose 1 to 8",
-    "--dataflow bank": (
-        f"the hardware can't have the dataflow 'bank' ({HARDWARE}); "
-        "hint: choose gather or broadcast (--dataflow)"
+    "--dataflow column": (
+        f"the hardware can't have the dataflow 'column' ({HARDWARE}); "
+        "hint: choose gather, broadcast, bank or auto (--dataflow)"
     ),
     "--queue-depth 8": (
         f"the hardware can't have activation queues with the gather dataflow ({HARDWARE}); "

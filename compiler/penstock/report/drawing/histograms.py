@@ -57,7 +57,7 @@ def _told(found: dict[str, Any]) -> str:
         return f"out of range: {number(below)} below, {number(above)} above"
     reach = max(abs(found["lo"]), found["hi"])
     used = f"peak at {percent(peak / reach, 0)} of the range"
-    spare = math.floor(math.log2(reach / peak)) if 0 < peak <= reach else 0
+    spare = math.floor(math.log2(reach) - math.log2(peak)) if 0 < peak <= reach else 0
     return used + (f", {plural(spare, 'bit')} to spare" if spare else "")
 
 
