@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from penstock.errors import PenstockError
 from penstock.formats import Bank
 from penstock.machine.arrays import Array, Role
 from penstock.machine.depths import MOVE_DEPTH, PROGRAM_DEPTH
@@ -121,7 +122,15 @@ class _Writer:
 def programs(
     kept: Storage, phases: tuple[Phase, ...], loads: tuple[Load, ...]
 ) -> dict[int, Program]:
-    """The program of every sweep."""
+    """The program of every sweep. Raises PenstockError for a unit that writes a memory twice."""
+    for phase in phases:
+        written = [kept.activations.region_of(segment) for segment in phase.unit.segments]
+        if len(set(written)) < len(written):
+            raise PenstockError(
+                f"{phase.name} writes two vectors that are gathered together",
+                "the bank dataflow",
+                "choose --dataflow gather",
+            )
     return {sweep: _program(kept, phases, loads, sweep) for sweep in range(len(kept.graph.sweeps))}
 
 

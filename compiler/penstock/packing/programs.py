@@ -49,7 +49,7 @@ def _prove_words(manifest: Manifest, program: ProgramFields, mine: list[int]) ->
     _demand(set(phase[phase > 0].tolist()) == {index + 1 for index in mine},
             "a program has words of another sweep")  # fmt: skip
     _demand(not ends[phase == 0].any(), "a turn ends without a word")
-    order = [value for value, _ in _runs(phase[phase > 0])]
+    order = _in_order(phase[phase > 0])
     _demand(
         order == [index + 1 for index in mine], "the words of a phase do not follow one another"
     )
@@ -163,7 +163,7 @@ def _write_cycles(manifest: Manifest, program: ProgramFields, region: int, least
     return found
 
 
-def _runs(values: IntArray) -> list[tuple[int, int]]:
-    """(value, how often) of equal values in a row."""
-    starts = np.flatnonzero(np.diff(values, prepend=-1))
-    return [(int(values[start]), 0) for start in starts]
+def _in_order(values: IntArray) -> list[int]:
+    """Of equal values in a row, each once."""
+    found: list[int] = values[np.flatnonzero(np.diff(values, prepend=-1))].tolist()
+    return found

@@ -88,7 +88,7 @@ def _program(
     tables = [
         {"name": f"{own}_{field.upper()}", "local": field, "about": FIELDS[field],
          "file": _file(sweep, field),
-         "type": "unsigned char" if max(values) < 1 << 8 else "unsigned short"}
+         "type": "unsigned char" if max(values) < 1 << 8 else "unsigned"}
         for field, values in columns.items()
     ]  # fmt: skip
     parameters = _parameters(machine, names, program, units, regions)
