@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,7 @@ def test_nobody_turns_it_into_something_else(how, work):
 def test_a_check_leaves_no_half_of_a_build(stage, project, work):
     if find_spec("hls4ml") is None and not os.environ.get("CI"):
         pytest.skip("hls4ml is not installed")
+    shutil.rmtree(project / "csim", ignore_errors=True)
     running = Running("check", "project", "-v")
     running.wait_for(stage)
     time.sleep(0.3)

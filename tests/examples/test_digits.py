@@ -147,7 +147,15 @@ def test_the_command_line_makes_the_same_project_of_the_saved_files(ran, tmp_pat
     made = {path.relative_to(tmp_path).as_posix(): path.read_bytes()
             for path in (tmp_path / "project").rglob("*") if path.is_file()}  # fmt: skip
     ours = {name: (ran.folder / name).read_bytes() for name in made}
-    assert [name for name in made if made[name] != ours[name]] == []
+    differ = {name.removeprefix("project/") for name in made if made[name] != ours[name]}
+    assert differ == {"penstock.json", "penstock.toml", "report.html", "report.json"}
+    theirs, its = (
+        json.loads((folder / "project/report.json").read_text())
+        for folder in (tmp_path, ran.folder)
+    )
+    origin, other = theirs.pop("provenance"), its.pop("provenance")
+    assert origin["files"]["model"]["name"] == "digits.pt" and other["files"] == {}
+    assert theirs == its
 
 
 @pytest.mark.parametrize("density", ["0", "1.5", "nan"])

@@ -125,7 +125,7 @@ def test_a_network_is_trained_for_each_density_and_width(run, trained, monkeypat
         asked.append((recipe.density, recipe.weight_bits, recipe.pes, path.name))
         path.write_bytes(known.read_bytes())
         score = Score(0.5, recipe.density)
-        return Outcome("valid", {"dense": Score(0.1, 1.0), "pruned": score}, 0.5, path, [])
+        return Outcome("valid", {"dense": Score(0.1, 1.0), "pruned": score}, 0.5, path, [], [])
 
     monkeypatch.setattr("penstock.compress.recipe.run_recipe", trained_elsewhere)
     done = run(*TRAIN[:5], "others", *RECIPE, "--density", "0.1,0.2", "--weight-bits", "6..8",

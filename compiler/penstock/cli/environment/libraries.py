@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock.cli.environment.item import BASICS, BROKEN, MISSING, OK, OLD, Item, first_line
 
-REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9.]+)")
+REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)[^;]*?>=\s*([0-9.]+)")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)")
 PYTHON = "python"
 MODULES = {"libclang": "clang.cindex"}
