@@ -278,7 +278,7 @@ def pack(
         plan.layouts, plan.layout_of,
         tuple(array.name for array in kept.parameters),
         Interface(
-            plan.hardware.lanes, "stream" if machine.streams_io else "memory",
+            plan.hardware.lanes, plan.hardware.interleave, "stream" if machine.streams_io else "memory",
             machine.beats.io_bits, batch_first, machine.max_steps,
             {state.name: plan.layout_of[state.read] for state in kept.states}, input_exponents,
         ),

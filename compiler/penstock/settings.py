@@ -49,6 +49,8 @@ class Hardware:
 
     pes: processing elements, each one multiplier per lane. Default: chosen for the device.
     lanes: independent sequences served by the same weight stream (ESE's channels).
+    interleave: of ``bank``: so many of the lanes take turns in the pipeline, and one fills it while
+        another waits for its own results; a divisor of ``lanes``, which lie side by side otherwise.
     elements_per_cycle: of the cell unit and of every write to the activation memory; must divide
         ``pes``. Default: chosen with the PEs; of PEs that are given, where that fits, the largest
         power of two up to 8 that divides them (of an odd number, the largest divisor up to 8), or
@@ -98,6 +100,9 @@ class Hardware:
         int, Option("Processing elements. Default: chosen for the device, as few as are worth it.")
     ] = None  # type: ignore[assignment]
     lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8, 16 or 32.")] = 1
+    interleave: Annotated[
+        int, Option("Lanes that take turns in the pipeline of the bank dataflow; divides the lanes.")
+    ] = 1
     elements_per_cycle: Annotated[
         int | None,
         Option("Elements per cycle of the cell unit; must divide the PEs. Default: chosen."),
@@ -206,6 +211,21 @@ class Hardware:
                 "leave out --index-bits: an address has as many as its bank needs",
             ),
             (self.lanes in LANE_CHOICES, f"{self.lanes} lanes", f"choose one of {LANE_CHOICES}"),
+            (
+                self.interleave >= 1 and self.lanes % self.interleave == 0,
+                f"{self.lanes} lanes of which {self.interleave} take turns",
+                "choose a divisor of the lanes (--interleave)",
+            ),
+            (
+                self.interleave == 1 or self.is_bank,
+                f"lanes that take turns with the {self.dataflow} dataflow",
+                "leave out --interleave, or choose --dataflow bank",
+            ),
+            (
+                self.interleave == 1 or self.weight_storage != "stream",
+                "lanes that take turns and weights that are streamed",
+                "leave out --interleave, or choose --weights onchip: each turn takes all words again",
+            ),
             (
                 self._has_possible_cell_units(),
                 f"{self.elements_per_cycle} elements per cycle with {self.pes} PEs",
@@ -353,6 +373,11 @@ class Hardware:
         return tuple(name for name, value in unset.items() if getattr(self, name) == value)
 
     @property
+    def lanes_at_once(self) -> int:
+        """Lanes that lie side by side in the data path; the others take turns."""
+        return self.lanes // self.interleave
+
+    @property
     def overlaps(self) -> bool:
         """True if products run beside the cell unit: ``overlap``, or its default."""
         default = self.lanes == 1 and self.dataflow == "gather"
@@ -392,7 +417,7 @@ class Hardware:
             cells = max(self.rows // GATES, 1)
             return math.gcd(self.banks, cells & -cells, MOST_UNITS)
         most = min(
-            max(USUAL_UNITS, self.pes // USUAL_UNITS), MOST_UNITS, MOST_ELEMENTS // self.lanes
+            max(USUAL_UNITS, self.pes // USUAL_UNITS), MOST_UNITS, MOST_ELEMENTS // self.lanes_at_once
         )
         return next(
             units

@@ -211,7 +211,7 @@ def _sizes(project: Project) -> Constants:
     per_beat = parameter_ports(ports.port_bits).per_beat
     values = {
         "PES": manifest.pes, "GROUP_PES": manifest.group_pes, "GROUPS": manifest.groups,
-        "LANES": ports.lanes, "CELL_UNITS": manifest.kernel.elements_per_cycle,
+        "LANES": ports.lanes_at_once, "CELL_UNITS": manifest.kernel.elements_per_cycle,
         "BEAT_BITS": ports.port_bits, "PART_BITS": PART_BITS,
         "BEAT_PARTS": ports.port_bits // PART_BITS, "IO_BITS": ports.io_bits,
         "IO_PER_BEAT": ports.per_beat, "PARAMETER_BITS": PARAMETER_BITS,
@@ -231,7 +231,8 @@ def _sizes(project: Project) -> Constants:
         values["MAX_STEPS"] = manifest.interface.max_steps
     form = manifest.phases[0].format
     if isinstance(form, Bank):
-        values |= {"ROWS": form.rows, "BANKS": form.banks} | _regions(project, form.banks)
+        turns = {"INTERLEAVE": ports.interleave} if ports.interleave > 1 else {}
+        values |= turns | {"ROWS": form.rows, "BANKS": form.banks} | _regions(project, form.banks)
     else:
         values |= {
             "VECTOR_DEPTH": manifest.kernel.vector_depth,
@@ -264,7 +265,9 @@ def _sizes(project: Project) -> Constants:
 
 
 def _regions(project: Project, banks: int) -> dict[str, int]:
-    """Addresses of a bank in each region: up to the end of the vectors that are gathered there."""
+    """Addresses of a bank in each region: up to the end of the vectors that are gathered there; a
+    power of two where each sequence that takes turns has so many.
+    """
     kernel = project.manifest.kernel
     ends: dict[int, int] = {}
     for number, phase in zip(kernel.reads, project.manifest.phases, strict=True):
@@ -274,6 +277,8 @@ def _regions(project: Project, banks: int) -> dict[str, int]:
             positions = project.manifest.layouts[layout].positions
             ends[number] = max(ends.get(number, 0), base + first + -(-positions // banks))
             first += -(-columns // banks)
+    if project.ports.interleave > 1:
+        ends = {number: 1 << (end - 1).bit_length() for number, end in ends.items()}
     return {f"REGION_{number}_DEPTH": end for number, end in ends.items()}
 
 
@@ -282,7 +287,9 @@ def _programs(manifest: Manifest) -> Constants:
     found: Constants = {}
     for sweep, program in enumerate(manifest.kernel.programs):
         found[f"SWEEP_{sweep}_CYCLES"] = [len(program.phase)]
-        for field in ("phase", "ends", "acting", "part", "move", "index"):
+        for field in (
+            "phase", "ends", "acting", "part", "move", "index", "word_sequence", "sequence", "at",
+        ):
             values = list(getattr(program, field))
             if any(values):
                 found[f"SWEEP_{sweep}_{field.upper()}"] = values
@@ -290,15 +297,15 @@ def _programs(manifest: Manifest) -> Constants:
 
 
 def _depths(project: Project) -> Constants:
-    """Streams of weights as the compiler chose; of frames and results, one frame."""
-    kernel = project.manifest.kernel
+    """Streams of weights as the compiler chose; of frames and results, those of a step."""
+    kernel, turns = project.manifest.kernel, project.ports.interleave
     inputs = project.layout(project.graph.of_kind("input")[0].name).positions
     _, results = _result_order(project)
     return {
         "BEAT_STREAM_DEPTH": [kernel.beat_depth], "WORD_STREAM_DEPTH": [kernel.word_depth],
         "STATE_STREAM_DEPTH": [PACKET_DEPTH], "PARAMETER_STREAM_DEPTH": [PACKET_DEPTH],
-        "FRAME_STREAM_DEPTH": [max(2, inputs // kernel.elements_per_cycle)],
-        "RESULT_STREAM_DEPTH": [max(2, results // kernel.elements_per_cycle)],
+        "FRAME_STREAM_DEPTH": [max(2, turns * inputs // kernel.elements_per_cycle)],
+        "RESULT_STREAM_DEPTH": [max(2, turns * results // kernel.elements_per_cycle)],
     }  # fmt: skip
 
 

@@ -52,7 +52,9 @@ class Project:
     def ports(self) -> Ports:
         """How elements lie in the beats of x, y and the state."""
         interface = self.manifest.interface
-        return Ports(self.manifest.port_bits, interface.io_bits, interface.lanes)
+        return Ports(
+            self.manifest.port_bits, interface.io_bits, interface.lanes, interface.interleave
+        )
 
     @property
     def input_type(self) -> Fixed:

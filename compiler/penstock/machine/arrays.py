@@ -68,7 +68,7 @@ def kept_captures(graph: Graph, plan: Schedule) -> list[Node]:
     for phase in plan.phases:
         read.update(phase.results, *(graph[name].inputs for name in phase.elementwise))
     captures = graph.of_kind("capture")
-    has_lanes = plan.hardware.lanes > 1
+    has_lanes = plan.hardware.lanes_at_once > 1
     return [node for node in captures if has_lanes or node.name in read or node.op.accumulates]
 
 

@@ -51,7 +51,7 @@ def program(machine: Machine) -> Logic:
 
 def writes(machine: Machine) -> Logic:
     """Of each region: what is written, its address, and where it goes, brought to all rows."""
-    hardware, bits = machine.hardware, machine.activation_bits * machine.hardware.lanes
+    hardware, bits = machine.hardware, machine.activation_bits * machine.hardware.lanes_at_once
     rows, banks = hardware.shape
     found = []
     for memory in machine.memories_of("activations"):

@@ -85,10 +85,10 @@ def of_banks(machine: Machine) -> tuple[Block, ...]:
     aligns = {shift for phase in machine.products for row in phase.aligns for shift in row}
     parts = 1 + max(cycle.part for own in machine.programs.values() for cycle in own.cycles)
     each = banks.multiplier(
-        fields["weight"], machine.activation_bits, machine.accumulator_bits, hardware.lanes,
+        fields["weight"], machine.activation_bits, machine.accumulator_bits, hardware.lanes_at_once,
         len(machine.kept.activations.regions), len(aligns), fields["index"],
     )  # fmt: skip
-    of_row = banks.sums(machine.accumulator_bits, parts, hardware.lanes)
+    of_row = banks.sums(machine.accumulator_bits, parts, hardware.lanes_at_once)
     return (
         Block("multipliers", hardware.pes, each),
         Block("sums of rows", hardware.shape[0], of_row),
@@ -152,7 +152,7 @@ def pe_shape(machine: Machine) -> PeShape:
         weight=fields["weight"], gap=gap, slot=slots.bit_length(),
         column=columns.bit_length(), address=machine.kept.activations.depth.bit_length(),
         activation=machine.activation_bits, accumulator=machine.accumulator_bits,
-        banks=machine.plan.banks, lanes=machine.hardware.lanes, phases=len(codes),
+        banks=machine.plan.banks, lanes=machine.hardware.lanes_at_once, phases=len(codes),
         operands=most if are_told_apart else 1, is_scattered=is_scattered,
         places=len(aligns), queued=queued,
         tables=0 if queued else (len(codes) - regular) << gap,
@@ -220,14 +220,14 @@ def collectors(machine: Machine) -> tuple[Block, ...]:
     """
     hardware, bits = machine.hardware, machine.accumulator_bits
     codes = [product.code for product in machine.plan.products]
-    neighbours, units = hardware.pes // hardware.cell_units, hardware.cell_units * hardware.lanes
+    neighbours, units = hardware.pes // hardware.cell_units, hardware.cell_units * hardware.lanes_at_once
     if not hardware.overlaps:
         each = sums.collector(neighbours, [(code.siblings, code.ways) for code in codes], bits)
         return (Block("sums to the cell units", units, each),)
     drains = [(drain.siblings, drain.ways) for drain in machine.drains]
     taken = sums.drained(neighbours, [code.siblings for code in codes], bits)
     return (
-        Block("sums of the PEs", hardware.pes * hardware.lanes, sums.drain(drains, bits)),
+        Block("sums of the PEs", hardware.pes * hardware.lanes_at_once, sums.drain(drains, bits)),
         Block("sums to the cell units", units, taken),
     )
 
@@ -241,14 +241,14 @@ def adders_of_parts(machine: Machine) -> tuple[Block, ...]:
     address = (machine.rows.depth - 1).bit_length()
     place = sums.place_of_parts(hardware.pes, banks, address)
     return (
-        Block("sums of shared rows", banks * hardware.lanes, tree),
+        Block("sums of shared rows", banks * hardware.lanes_at_once, tree),
         Block("places of shared rows", hardware.pes, place),
     )
 
 
 def cell_units(machine: Machine) -> tuple[Block, ...]:
     """The element-wise unit of each phase: phases do not share theirs."""
-    count = machine.hardware.cell_units * machine.hardware.lanes
+    count = machine.hardware.cell_units * machine.hardware.lanes_at_once
     return tuple(
         Block(f"cell unit of {phase.name}", count, unit_logic(machine.graph, phase.unit))
         for phase in machine.phases
@@ -316,7 +316,7 @@ def packers(machine: Machine) -> tuple[Block, ...]:
     """Beats to elements and back: the frames, the results, each state in both directions."""
     beats = machine.beats
     ways = 2 + 2 * len(machine.kept.states) + len(machine.kept.parameters)
-    return (Block("elements and beats", ways, packer(beats.io_bits * beats.lanes, beats.per_beat)),)
+    return (Block("elements and beats", ways, packer(beats.io_bits * beats.lanes_at_once, beats.per_beat)),)
 
 
 def packer(bits: int, per_beat: int) -> Logic:

@@ -126,7 +126,7 @@ def _broadcast(
 
 def wide_enough(graph: Graph, hardware: Hardware) -> tuple[Hardware, list[str]]:
     """With ports that hold an element with all its lanes, if their width is the device's."""
-    needed = io_bits(graph) * hardware.lanes
+    needed = io_bits(graph) * hardware.lanes_at_once
     if hardware.beat_bits >= needed or needed > WIDEST_PORT or hardware.port_bits is not None:
         return hardware, []
     note = f"memory ports have {needed} bits, wide enough for an element with all its lanes"

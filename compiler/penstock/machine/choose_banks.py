@@ -100,7 +100,7 @@ def _kept(graph: Graph, hardware: Hardware) -> Machine:
     if hardware.weight_storage != "auto":
         return describe(graph, plan, on_chip=hardware.weight_storage == "onchip")
     kept = describe(graph, plan, on_chip=True)
-    if Candidate(kept).room:
+    if hardware.interleave > 1 or Candidate(kept).room:
         return kept
     streamed = describe(graph, plan)
     return streamed if Candidate(streamed).room else kept

@@ -72,7 +72,7 @@ def check_memories(machine: Machine) -> None:
         largest = max(sizes, key=lambda kind: sizes[kind])
         name = SIMULATED[largest].format(machine.max_steps or 1)
         _refuse(machine.graph, name, sum(sizes.values()), MAX_MEMORY_BYTES)
-    frame = machine.result_positions * machine.beats.io_bits // 8 * machine.hardware.lanes
+    frame = machine.result_positions * machine.beats.io_bits // 8 * machine.hardware.lanes_at_once
     if frame > MAX_RESULT_BYTES:
         _refuse(machine.graph, "a frame of results", frame, MAX_RESULT_BYTES)
 

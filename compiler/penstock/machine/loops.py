@@ -84,8 +84,9 @@ def _frames(machine: Machine) -> Iterator[Loop]:
     positions = machine.plan.positions(machine.input.name)
     if not machine.streams_io:
         yield Loop("frame_beats", "", Process.FETCH_FRAMES, When.STEP, machine.port("x").beats)
+    turns = machine.hardware.interleave
     yield Loop("chunks_of_frame", "", Process.UNPACK_FRAMES, When.STEP,
-               positions // _chunk(machine))  # fmt: skip
+               turns * (positions // _chunk(machine)), turns)  # fmt: skip
 
 
 def turns_of(machine: Machine, run: Run) -> int:
@@ -139,22 +140,24 @@ def _state_in(machine: Machine) -> Iterator[Loop]:
     if machine.hardware.dataflow != "bank" and not machine.hardware.overlaps:
         yield Loop("clear_slots", "", Process.COMPUTE, When.RELOAD, machine.rows.depth)
     states, units = machine.kept.states, machine.hardware.cell_units
-    positions = sum(state.positions for state in states)
+    turns = machine.hardware.interleave
+    positions = turns * sum(state.positions for state in states)
     yield Loop("state_beats_in", "", Process.FETCH_STATE, When.GIVEN, machine.state_beats)
     yield Loop("chunks_of_state_in", "", Process.UNPACK_STATE, When.GIVEN,
-               positions // _chunk(machine), len(states))  # fmt: skip
+               positions // _chunk(machine), turns * len(states))  # fmt: skip
     for kind in (When.GIVEN, When.ZERO):
         for state in states:
-            yield Loop(str(kind), state.name, Process.COMPUTE, kind, state.positions // units)
+            yield Loop(str(kind), state.name, Process.COMPUTE, kind,
+                       turns * (state.positions // units), turns)  # fmt: skip
 
 
 def _steps(machine: Machine) -> Iterator[Loop]:
     """What compute does between the state before and the state after."""
-    units, kept = machine.hardware.cell_units, machine.kept
+    units, kept, turns = machine.hardware.cell_units, machine.kept, machine.hardware.interleave
     for node in machine.graph.of_kind("capture"):
         if kept.find(kept.captures, node) or kept.segment(node.sweep, node.name):
             yield Loop("clear", node.name, Process.COMPUTE, When.CALL,
-                       machine.plan.positions(node.name) // units)  # fmt: skip
+                       turns * (machine.plan.positions(node.name) // units), turns)  # fmt: skip
 
     def loop(kind: str, subject: str, sweep: int, iterations: int, copies: int = 1) -> Loop:
         when = When.CALL if machine.is_once(sweep) else When.STEP
@@ -193,21 +196,26 @@ def _steps(machine: Machine) -> Iterator[Loop]:
 
 def _state_out(machine: Machine) -> Iterator[Loop]:
     states, units = machine.kept.states, machine.hardware.cell_units
-    positions = sum(state.positions for state in states)
+    turns = machine.hardware.interleave
+    positions = turns * sum(state.positions for state in states)
     for state in states:
-        yield Loop("store", state.name, Process.COMPUTE, When.STORE, state.positions // units)
+        yield Loop("store", state.name, Process.COMPUTE, When.STORE,
+                   turns * (state.positions // units), turns)  # fmt: skip
     yield Loop("chunks_of_state_out", "", Process.PACK_STATE, When.STORE,
-               positions // _chunk(machine), len(states))  # fmt: skip
+               positions // _chunk(machine), turns * len(states))  # fmt: skip
     yield Loop("state_beats_out", "", Process.STORE_STATE, When.STORE, machine.state_beats)
 
 
 def _results(machine: Machine) -> Iterator[Loop]:
     when = When.CALL if machine.is_once(machine.output.sweep) else When.STEP
     units, outputs = machine.hardware.cell_units, machine.output.tensor.length
-    yield Loop("packets", "", Process.PACK_RESULTS, when, machine.result_positions // units)
+    turns = machine.hardware.interleave
+    yield Loop("packets", "", Process.PACK_RESULTS, when,
+               turns * (machine.result_positions // units), turns)  # fmt: skip
     if machine.is_argmax:
-        yield Loop("argmax", "", Process.PACK_RESULTS, when, len(machine.output_order))
+        yield Loop("argmax", "", Process.PACK_RESULTS, when,
+                   turns * len(machine.output_order), turns)  # fmt: skip
     yield Loop("chunks_of_result", "", Process.PACK_RESULTS, when,
-               -(-outputs // machine.result_chunk))  # fmt: skip
+               turns * -(-outputs // machine.result_chunk), turns)  # fmt: skip
     if not machine.streams_io:
         yield Loop("result_beats", "", Process.STORE_RESULTS, when, machine.port("y").beats)

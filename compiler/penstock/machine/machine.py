@@ -349,7 +349,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     from penstock.machine.placement import fitted  # it prices machines
 
     hardware = plan.hardware
-    beats = Ports(hardware.beat_bits, io_bits(graph), hardware.lanes)
+    beats = Ports(hardware.beat_bits, io_bits(graph), hardware.lanes, hardware.interleave)
     _check_beats(beats)
     kept = store(graph, plan, beats)
     others = len(kernel_ports(graph, plan, beats, 0, 0, kept.states))
@@ -370,7 +370,9 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     )  # fmt: skip
     results, output_order = _results(graph, plan, frames, stages)
     positions = sum(result.positions for result in results)
-    chunk = result_chunk(graph, beats, hardware.cell_units, positions, order.step_cycles)
+    chunk = result_chunk(
+        graph, beats, hardware.cell_units, positions, order.step_cycles // hardware.interleave
+    )
     between = streams(
         plan.products, groups, beats, hardware.cell_units,
         plan.positions(graph.of_kind("input")[0].name), positions, bool(kept.states),
@@ -413,7 +415,7 @@ def _queue(kept: Storage, stages: tuple[Phase, ...]) -> tuple[int, int] | None:
     hardware = kept.plan.hardware
     if not hardware.is_broadcast:
         return None
-    bits = activation_bits(kept) * hardware.lanes
+    bits = activation_bits(kept) * hardware.lanes_at_once
     if any(shift for stage in stages for row in stage.aligns for shift in row):
         bits += operand_bits(stages)
     return hardware.activation_queue, bits
@@ -464,7 +466,7 @@ def _check_beats(beats: Ports) -> None:
     """One element with all its lanes must fit a beat."""
     if beats.per_beat < 1:
         raise PenstockError(
-            f"{beats.lanes} lanes of {beats.io_bits} bits do not fit a port of {beats.port_bits}",
+            f"{beats.lanes_at_once} lanes of {beats.io_bits} bits do not fit a port of {beats.port_bits}",
             "hardware settings",
             "use fewer lanes or a wider port",
         )

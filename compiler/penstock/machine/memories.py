@@ -159,19 +159,19 @@ def _of_the_array(
         depth = kept.activations.depth // copied
         yield Memory(
             "activation memory", "activations", copies, depth,
-            activation_bits(kept) * hardware.lanes * copied, impl=impl_of(depth),
+            activation_bits(kept) * hardware.lanes_at_once * copied, impl=impl_of(depth),
         )  # fmt: skip
     else:
         depth = _activation_depth(kept)
         yield Memory(
             "activation memory", "activations", copies * hardware.cell_units, depth,
-            activation_bits(kept) * hardware.lanes,
+            activation_bits(kept) * hardware.lanes_at_once,
             *(
                 (Access.TWO_READ_OR_WRITE, "bram") if shared == 2
                 else (Access.ONE_WRITE_ONE_READ, impl_of(depth))
             ),
         )  # fmt: skip
-    bits = accumulator_bits(kept.graph) * hardware.lanes
+    bits = accumulator_bits(kept.graph) * hardware.lanes_at_once
     yield Memory(
         "accumulators", "accumulators", hardware.pes * plan.banks, rows.depth, bits,
         impl=impl_of(rows.depth),
@@ -183,7 +183,7 @@ def _of_the_array(
         for segment, positions in kept.packets().items():
             yield Memory(f"packets of {segment}", "packets", groups.groups,
                          positions // hardware.cell_units,
-                         activation_bits(kept) * hardware.lanes * hardware.cell_units,
+                         activation_bits(kept) * hardware.lanes_at_once * hardware.cell_units,
                          impl=impl_of(positions // hardware.cell_units))  # fmt: skip
 
 
@@ -195,12 +195,19 @@ def _of_regions(kept: Storage, banks: int) -> Iterator[Memory]:
             kept.activations.base[name] + kept.plan.positions(kept.source_of(name))
             for name in region
         )
-        depth = -(-depth // banks)
+        depth = depth_of_region(-(-depth // banks), hardware.interleave)
         yield Memory(
             f"activation memory {number}", "activations", hardware.pes, depth,
-            activation_bits(kept) * hardware.lanes,
+            activation_bits(kept) * hardware.lanes_at_once,
             impl="lutram" if depth <= BANK_LUTRAM_DEPTH else "bram",
         )  # fmt: skip
+
+
+def depth_of_region(addresses: int, interleave: int) -> int:
+    """Of each memory of a region. Lanes that take turns have a part of it each, a power of two
+    long: then a part's number and an address in it need no adder at a multiplier.
+    """
+    return addresses if interleave == 1 else interleave << (addresses - 1).bit_length()
 
 
 def _of_vectors(
@@ -208,10 +215,10 @@ def _of_vectors(
 ) -> Iterator[Memory]:
     """States, constants, frames, the output: a cyclic bank for each element of a cycle."""
     hardware = kept.plan.hardware
-    banks, lanes = hardware.cell_units, hardware.lanes
+    banks, lanes = hardware.cell_units, hardware.lanes_at_once
 
-    def memory(array: Array, lanes: int = lanes) -> Memory:
-        depth = -(-array.positions // banks)
+    def memory(array: Array, lanes: int = lanes, turns: int = hardware.interleave) -> Memory:
+        depth = turns * -(-array.positions // banks)
         width = array.type.width * lanes
         return Memory(array.name, str(array.role), banks, depth, width, impl=impl_of(depth))
 
@@ -221,9 +228,9 @@ def _of_vectors(
         if state.is_deferred:
             yield memory(kept.next_of(state))
     for array in kept.parameters:
-        yield memory(array, 1)
+        yield memory(array, 1, 1)
     for array in kept.frames:
-        depth = hardware.max_steps * -(-array.positions // banks)
+        depth = hardware.max_steps * hardware.interleave * -(-array.positions // banks)
         yield Memory(array.name, "frames", banks, depth, activation_bits(kept) * lanes,
                      impl=impl_of(depth, has_uram(kept)))  # fmt: skip
     for array in (*kept.carries, *kept.captures):
@@ -246,7 +253,7 @@ def table_copies(kept: Storage, reads: int) -> int:
     """Memories that serve so many look-ups in each copy of a unit and each lane: two readers each,
     for a read-only memory has two ports."""
     hardware = kept.plan.hardware
-    return -(-reads * hardware.cell_units * hardware.lanes // 2)
+    return -(-reads * hardware.cell_units * hardware.lanes_at_once // 2)
 
 
 def _of_tables(kept: Storage) -> Iterator[Memory]:

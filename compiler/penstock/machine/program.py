@@ -4,6 +4,7 @@ Products and element-wise units share a pipeline that takes a step of its loop i
 happens in a cycle is decided here, once for all steps of a sweep: which word is multiplied, which
 unit takes sums, which frame comes in. Where a vector is read before it can be there, the program
 waits. So a step takes as many cycles as its program has, and nothing is decided while it runs.
+Where sequences take turns, a step is one of each of them, and the others fill such waits.
 
 Pipeline depths are estimates (``depths``). They are what the program waits for, and what the kernel
 promises the synthesis tool as the distance between a write and the reads of it; a tool that needs
@@ -31,6 +32,8 @@ class Cycle(NamedTuple):
     is the last of its turn. unit: 1 + the number of the phase in its sweep whose unit takes sums;
     part: which of the turn's, as many as there are units. move: 1 + the number of what is loaded or
     takes effect. elements: which of them unit or move take, as many as there are units. 0: nothing.
+    word_sequence, sequence: of those that take turns, the one whose activations are multiplied, and
+    the one of unit or move. word: where they do, the address of the word among all that are kept.
     """
 
     phase: int = 0
@@ -39,6 +42,9 @@ class Cycle(NamedTuple):
     part: int = 0
     move: int = 0
     elements: int = 0
+    word_sequence: int = 0
+    sequence: int = 0
+    word: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,15 @@ class Program:
 
 Key = str | Array
 """What is read and written: a region's segment, or an array."""
+Place = tuple[Key, int]
+"""The part of it that belongs to one of the sequences that take turns."""
 
 
 @dataclass(frozen=True)
 class _Item:
     """One thing to place. turns: words of each turn, if it has products; ops: cycles in which the
     unit or the move works, ``parts`` for each turn. gathered: what the words read; read, written:
-    what the unit does. depth: cycles from an op's word until what it writes can be read.
+    what the unit does. first_word: of the words, its address. depth: cycles from an op's word until what it writes can be read.
     """
 
     number: int
@@ -92,6 +100,7 @@ class _Item:
     written: frozenset[Key]
     depth: int
     phase: int = 0
+    first_word: int = 0
 
 
 @dataclass
@@ -107,13 +116,14 @@ class _Known:
 
 @dataclass
 class _Writer:
-    known: dict[Key, _Known] = field(default_factory=dict)
+    takes_turns: bool
+    known: dict[Place, _Known] = field(default_factory=dict)
     cycles: dict[int, dict[str, int]] = field(default_factory=dict)
     next_word: int = 0
     next_op: int = 0
 
-    def of(self, key: Key) -> _Known:
-        return self.known.setdefault(key, _Known())
+    def of(self, key: Key, sequence: int) -> _Known:
+        return self.known.setdefault((key, sequence), _Known())
 
     def put(self, cycle: int, **fields: int) -> None:
         self.cycles.setdefault(cycle, {}).update(fields)
@@ -142,13 +152,19 @@ def _program(
     commits = [s for s in kept.states if s.is_deferred and kept.graph[s.read].sweep == sweep]
     numbers = {phase.name: n for n, phase in enumerate(p for p in phases if p.product is not None)}
     items = [_of_move(kept, n, load) for n, load in enumerate(moves)]
-    items += [_of_phase(kept, n, phase, numbers.get(phase.name, -1) + 1)
-              for n, phase in enumerate(mine)]  # fmt: skip
+    first_words = _first_words(phases)
+    items += [
+        _of_phase(
+            kept, n, phase, numbers.get(phase.name, -1) + 1, first_words.get(phase.name, 0)
+        )
+        for n, phase in enumerate(mine)
+    ]
     items += [_of_move(kept, n, state) for n, state in enumerate(commits, len(moves))]
     items = _with_common_depths(kept, items)
-    writer = _Writer()
+    writer = _Writer(kept.plan.hardware.interleave > 1)
     for item in items:
-        _place(writer, item)
+        for sequence in range(kept.plan.hardware.interleave):
+            _place(writer, item, sequence)
     length = max(writer.next_word, writer.next_op, *_wraps(writer, items), 1)
     found = tuple(Cycle(**writer.cycles.get(cycle, {})) for cycle in range(length))
     depth = PROGRAM_DEPTH + max((item.depth for item in items), default=0)
@@ -178,7 +194,7 @@ def _is_updated(kept: Storage, key: Key) -> bool:
     """True for arrays of which some lanes keep what they have, or what is compared or summed."""
     if not isinstance(key, Array):
         return False
-    is_state = key.role is Role.STATE and kept.plan.hardware.lanes > 1
+    is_state = key.role is Role.STATE and kept.plan.hardware.lanes_at_once > 1
     return is_state or key.role is Role.CAPTURE
 
 
@@ -198,7 +214,17 @@ def _of_move(kept: Storage, number: int, move: Load | State) -> _Item:
     )  # fmt: skip
 
 
-def _of_phase(kept: Storage, number: int, phase: Phase, product: int) -> _Item:
+def _first_words(phases: tuple[Phase, ...]) -> dict[str, int]:
+    """Of each phase, the address of its first word in the memory of all that are kept."""
+    found, address = {}, 0
+    for phase in phases:
+        if phase.product is not None:
+            found[phase.name] = address
+            address += phase.product.code.words
+    return found
+
+
+def _of_phase(kept: Storage, number: int, phase: Phase, product: int, first_word: int) -> _Item:
     lines = phase.unit.lines
     read = {line.array for line in lines if line.array is not None and line.action is Action.READ}
     written: set[Key] = {
@@ -215,7 +241,7 @@ def _of_phase(kept: Storage, number: int, phase: Phase, product: int) -> _Item:
     parts = ops // len(turns) if turns else 1
     return _Item(
         number, False, turns, ops, parts, frozenset(s for s in gathered if s), frozenset(read),
-        frozenset(written), phase.depth, product,
+        frozenset(written), phase.depth, product, first_word,
     )  # fmt: skip
 
 
@@ -239,47 +265,52 @@ def _with_common_depths(kept: Storage, items: list[_Item]) -> list[_Item]:
     return found
 
 
-def _place(writer: _Writer, item: _Item) -> None:
+def _place(writer: _Writer, item: _Item, sequence: int) -> None:
     """As early as what it reads is there, and what it overwrites is no longer read."""
     assert not item.gathered & item.written  # such states are deferred
     soonest = max(
-        [writer.next_op, *(writer.of(key).ready for key in item.read),
-         *(writer.of(key).last_read + 1 for key in item.written)]
+        [writer.next_op, *(writer.of(key, sequence).ready for key in item.read),
+         *(writer.of(key, sequence).last_read + 1 for key in item.written)]
     )  # fmt: skip
     if item.turns:
         start = max(
             [writer.next_word, soonest - item.turns[0] + 1,
-             *(writer.of(key).ready for key in item.gathered)]
+             *(writer.of(key, sequence).ready for key in item.gathered)]
         )  # fmt: skip
         ends: list[int] = []
-        cycle = start
+        cycle, address = start, item.first_word
         for words in item.turns:
             for word in range(words):
                 if ends and word == words - 1:  # the units must have taken the sums before these
                     cycle = max(cycle, ends[-1] + item.parts)
-                writer.put(cycle, phase=item.phase)
-                cycle += 1
+                writer.put(
+                    cycle, phase=item.phase, word_sequence=sequence,
+                    word=address if writer.takes_turns else 0,
+                )  # fmt: skip
+                cycle, address = cycle + 1, address + 1
             writer.put(cycle - 1, last=1)
             ends.append(cycle - 1)
-        _read(writer, item.gathered, start, cycle - 1)
+        _read(writer, item.gathered, sequence, start, cycle - 1)
         writer.next_word = cycle
         ops = [end + part for end in ends for part in range(item.parts)]
     else:
         ops = [soonest + n for n in range(item.ops)]
     for index, cycle in enumerate(ops):
         number = {"move" if item.is_move else "unit": item.number + 1}
-        writer.put(cycle, part=index % item.parts, elements=index, **number)
-    _read(writer, item.read - item.written, ops[0], ops[-1])
+        writer.put(
+            cycle, part=index % item.parts, elements=index, sequence=sequence, **number
+        )
+    _read(writer, item.read - item.written, sequence, ops[0], ops[-1])
     for key in item.written:
-        known = writer.of(key)
+        known = writer.of(key, sequence)
         known.last_write, known.depth = ops[-1], item.depth
         known.ready = ops[-1] + item.depth
     writer.next_op = ops[-1] + 1
 
 
-def _read(writer: _Writer, keys: Iterable[Key], first: int, last: int) -> None:
+def _read(writer: _Writer, keys: Iterable[Key], sequence: int, first: int, last: int) -> None:
     for key in keys:
-        known = writer.of(key)
+        known = writer.of(key, sequence)
         known.first_read = first if known.first_read is None else min(known.first_read, first)
         known.last_read = max(known.last_read, last)
 

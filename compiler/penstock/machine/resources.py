@@ -187,7 +187,7 @@ def _multipliers(machine: Machine, found: tuple[Block, ...]) -> tuple[Multiplier
     hardware = machine.hardware
     in_pe = pe_lane(pe_shape(machine)).dsp
     return (
-        Multipliers("PE array", hardware.pes * hardware.lanes, in_pe),
+        Multipliers("PE array", hardware.pes * hardware.lanes_at_once, in_pe),
         *(
             Multipliers(block.name, block.count, block.each.dsp)
             for block in found

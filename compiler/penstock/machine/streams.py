@@ -32,7 +32,7 @@ def streams(
 ) -> tuple[Stream, ...]:  # fmt: skip
     """Beats from and to the ports, words to the PEs, packets of neighbouring elements.
 
-    Frames and results are as deep as one frame: the next waits while a step runs, and the last one
+    Frames and results are as deep as one step's: the next waits while it runs, and the last one
     leaves. streams_io: their beats pass no stream of the kernel's own, but those at its ports.
     queue: depth and width of each PE's activation queue, if they are broadcast.
     """
@@ -40,10 +40,11 @@ def streams(
     ports = 1 if on_chip else groups.groups
     widest = kernel_format([product.code for product in products])
     entry_bits = sum(field.bits for field in widest.fields)
-    packet_bits = per_cycle * beats.lanes * beats.io_bits
+    packet_bits = per_cycle * beats.lanes_at_once * beats.io_bits
 
     def packets(name: str, positions: int) -> Stream:
-        return Stream(name, 1, max(SHALLOWEST, positions // per_cycle), packet_bits)
+        depth = beats.interleave * positions // per_cycle
+        return Stream(name, 1, max(SHALLOWEST, depth), packet_bits)
 
     found = (
         Stream("beats", ports + ends, BEAT_DEPTH, beats.port_bits),

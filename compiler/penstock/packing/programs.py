@@ -39,60 +39,90 @@ def _demand(holds: bool, otherwise: str) -> None:
 
 def _lengths(program: ProgramFields) -> None:
     columns = (program.phase, program.ends, program.acting, program.part, program.move,
-               program.index)  # fmt: skip
+               program.index, program.word_sequence, program.sequence, program.at)  # fmt: skip
     _demand(len({len(column) for column in columns}) == 1, "a program's columns differ in length")
 
 
 def _prove_words(manifest: Manifest, program: ProgramFields, mine: list[int]) -> None:
-    """Each phase's words follow one another, and a turn ends where its format says."""
-    phase, ends = np.array(program.phase), np.array(program.ends)
+    """Each phase's words follow one another, once for each sequence that takes turns, and a turn
+    ends where its format says."""
+    phase, ends, sequence, at = (
+        np.array(column)
+        for column in (program.phase, program.ends, program.word_sequence, program.at)
+    )
+    turns = manifest.interface.interleave
     _demand(set(phase[phase > 0].tolist()) == {index + 1 for index in mine},
             "a program has words of another sweep")  # fmt: skip
     _demand(not ends[phase == 0].any(), "a turn ends without a word")
-    order = _in_order(phase[phase > 0])
-    _demand(
-        order == [index + 1 for index in mine], "the words of a phase do not follow one another"
-    )
+    order = _in_order((phase * turns + sequence)[phase > 0])
+    expected = [(index + 1) * turns + turn for index in mine for turn in range(turns)]
+    _demand(order == expected, "the words of a phase do not follow one another")
     for index in mine:
-        form = manifest.phases[index].format
+        name, form = manifest.phases[index].name, manifest.phases[index].format
         assert isinstance(form, Bank)
         last = np.zeros(sum(form.lengths), dtype=np.int64)
         last[np.cumsum(form.lengths) - 1] = 1
-        same = np.array_equal(ends[phase == index + 1], last)
-        _demand(same, f"phase {manifest.phases[index].name}: its turns end elsewhere")
+        same = np.array_equal(ends[phase == index + 1], np.tile(last, turns))
+        _demand(same, f"phase {name}: its turns end elsewhere")
+        if turns > 1:
+            own = np.arange(len(last)) + _first_word(manifest, index)
+            same = np.array_equal(at[phase == index + 1], np.tile(own, turns))
+            _demand(same, f"phase {name}: its words lie elsewhere")
+
+
+def _first_word(manifest: Manifest, index: int) -> int:
+    """Where a phase's words begin, in the order of the weight files."""
+    before = 0
+    for run in manifest.runs:
+        if run.phase == index:
+            return before
+        before += run.words
+    raise AssertionError("a phase has no words")
 
 
 def _prove_units(manifest: Manifest, program: ProgramFields) -> None:
     """A unit that takes sums finds those of its turn: no other turn has ended meanwhile."""
-    acting, index = np.array(program.acting), np.array(program.index)
+    acting, index, sequence = (
+        np.array(column) for column in (program.acting, program.index, program.sequence)
+    )
+    turns = manifest.interface.interleave
     _demand(len(program.sums) == len(program.units), "some units have no sums, nor none")
     known = set(range(len(program.sums) + 1))
     _demand(set(acting.tolist()) <= known, "a unit acts that there is not")
+    _demand(bool((sequence < turns).all()), "a unit acts for a sequence that there is not")
     for unit, number in enumerate(program.sums, 1):
-        at = np.flatnonzero(acting == unit)
-        _demand(np.array_equal(index[at], np.arange(len(at))), "a unit skips elements")
-        if number:
-            _prove_sums(manifest, program, at, number)
+        for turn in range(turns):
+            at = np.flatnonzero((acting == unit) & (sequence == turn))
+            _demand(np.array_equal(index[at], np.arange(len(at))), "a unit skips elements")
+            if number:
+                _prove_sums(manifest, program, at, number, turn)
     mine = {number for number in program.sums if number}
     _demand(mine == set(program.phase) - {0}, "the sums of a phase are taken by no unit")
 
 
-def _prove_sums(manifest: Manifest, program: ProgramFields, at: IntArray, number: int) -> None:
-    """The unit that acts in these cycles takes the sums of one phase, each once.
+def _prove_sums(
+    manifest: Manifest, program: ProgramFields, at: IntArray, number: int, sequence: int
+) -> None:
+    """The unit that acts in these cycles takes the sums of one phase and sequence, each once.
 
     number: 1 + the phase's.
     """
-    phase, part, index = (
-        np.array(column) for column in (program.phase, program.part, program.index)
+    phase, part, index, words_of = (
+        np.array(column)
+        for column in (program.phase, program.part, program.index, program.word_sequence)
     )
     code = manifest.phases[number - 1]
     parts = code.format.owners(code, manifest.pes) // manifest.kernel.elements_per_cycle
     _demand(len(at) == code.rows_per_pe * parts, "a unit takes too few sums, or too many")
     ended = np.flatnonzero(program.ends)
     before = np.searchsorted(ended, at, side="right") - 1
-    is_own = (before >= 0).all() and (phase[ended[before]] == number).all()
+    is_own = (
+        (before >= 0).all() and (phase[ended[before]] == number).all()
+        and (words_of[ended[before]] == sequence).all()
+    )  # fmt: skip
     _demand(bool(is_own), "a unit takes the sums of another phase")
-    turn = before - int(np.flatnonzero(phase[ended] == number)[0])
+    mine = (phase[ended] == number) & (words_of[ended] == sequence)
+    turn = before - int(np.flatnonzero(mine)[0])
     _demand(np.array_equal(turn, index[at] // parts), "a unit takes the sums of another turn")
     _demand(np.array_equal(part[at], index[at] % parts), "a unit takes another part of a turn")
 
@@ -112,12 +142,15 @@ def _prove_reads(
     region, address = _addresses(manifest, code, number, local, form)
     if region not in segments:
         return
-    cycle = np.flatnonzero(np.array(program.phase) == number + 1)[word]
     position = address * form.banks + pe % form.banks
-    written = _write_cycles(manifest, program, region, int(position.max(initial=0)) + 1)
-    at = written[position]
-    distance = np.where(cycle > at, cycle - at, cycle + len(program.phase) - at)
-    closest = int(distance[at != NEVER].min(initial=1 << 30))
+    least = int(position.max(initial=0)) + 1
+    closest = 1 << 30
+    for sequence in range(manifest.interface.interleave):
+        is_own = np.array(program.word_sequence) == sequence
+        cycle = np.flatnonzero((np.array(program.phase) == number + 1) & is_own)[word]
+        at = _write_cycles(manifest, program, region, least, sequence)[position]
+        distance = np.where(cycle > at, cycle - at, cycle + len(program.phase) - at)
+        closest = min(closest, int(distance[at != NEVER].min(initial=closest)))
     promised = [value for name, value in program.promises.items() if _is_of(name, region)]
     _demand(bool(promised), f"phase {code.name}: nothing is promised of what it reads")
     _demand(closest >= max(promised), f"phase {code.name} reads an activation too soon")
@@ -142,18 +175,20 @@ def _is_of(name: str, region: int) -> bool:
     return name == f"vector_{region}" or name.startswith(f"vector_{region}_")
 
 
-def _write_cycles(manifest: Manifest, program: ProgramFields, region: int, least: int) -> IntArray:
+def _write_cycles(
+    manifest: Manifest, program: ProgramFields, region: int, least: int, sequence: int
+) -> IntArray:
     """The cycle in which each position of a region is written, NEVER if in none."""
     kernel, units = manifest.kernel, manifest.kernel.elements_per_cycle
     own = kernel.regions[region]
     writers = [("acting", n, name) for n, names in enumerate(program.units, 1) for name in names]
     writers += [("move", n, name) for n, names in enumerate(program.moves, 1) for name in names]
     found = np.full(least, NEVER)
-    index = np.array(program.index)
+    index, is_own = np.array(program.index), np.array(program.sequence) == sequence
     for column, number, name in writers:
         if name not in own:
             continue
-        at = np.flatnonzero(np.array(getattr(program, column)) == number)
+        at = np.flatnonzero((np.array(getattr(program, column)) == number) & is_own)
         first = kernel.segments[name] + index[at] * units
         end = int(first.max(initial=0)) + units
         if end > len(found):

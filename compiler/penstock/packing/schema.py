@@ -74,13 +74,14 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What who calls the kernel must know.
 
     io: x and y pass memory ports, or AXI streams. io_bits: one element of x, y or the state in one
-    lane. batch_first: the source model's order of arrays. max_steps: longest sequence, or None if
+    lane; interleave: so many of the lanes take turns. batch_first: the source model's order of arrays. max_steps: longest sequence, or None if
     no frames are buffered and nothing is summed over time. states: name -> layout, in the order of
     the state port. input_exponents: k_j of each input, whose raw integer stands for 2**k_j times
     its value; empty if all are zero.
     """
 
     lanes: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]
+    interleave: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]
     io: Literal["memory", "stream"]
     io_bits: Annotated[int, Meta(ge=16, le=32)]
     batch_first: bool
@@ -100,7 +101,9 @@ class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phase: 1 + the number of the phase whose word is multiplied; ends: it is the last of its turn;
     acting: 1 + the number of the unit that takes sums, of those of the sweep, part: which of the
     turn's; move: 1 + the number of what comes in or takes effect; index: of which elements, as many
-    as there are cell units; 0 for nothing. units, moves: the segments that each of them writes.
+    as there are cell units; 0 for nothing. word_sequence, sequence: of the sequences that take
+    turns, the one whose activations the word takes, and the one of unit or move; at: with them,
+    the address of the word among all that are kept. units, moves: the segments that each of them writes.
     sums: of each unit, 1 + the number of the phase whose sums it takes; 0: of none.
     promises: of each region and array, the cycles between a write and the first read of it that the
     kernel promises the synthesis tool.
@@ -112,6 +115,9 @@ class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: Column
     move: Column
     index: Column
+    word_sequence: Column
+    sequence: Column
+    at: Column
     units: tuple[tuple[Name, ...], ...]
     sums: tuple[Annotated[int, Meta(ge=0, le=1 << 10)], ...]
     moves: tuple[tuple[Name, ...], ...]
@@ -216,13 +222,17 @@ def check_sizes(fields: ManifestFields) -> None:
     """Raise ValueError unless the fields agree with one another."""
     claims = {
         "an impossible number of lanes": fields.interface.lanes in LANE_CHOICES,
+        "interleave does not divide the lanes": (
+            fields.interface.lanes % fields.interface.interleave == 0
+        ),
         "impossible io_bits": fields.interface.io_bits in IO_BITS,
         "impossible port_bits": fields.port_bits in PORT_BITS,
         "group_pes does not divide pes": fields.pes % fields.group_pes == 0,
         "elements_per_cycle does not divide pes": fields.pes % fields.kernel.elements_per_cycle
         == 0,
         "an element with all its lanes does not fit port_bits": (
-            fields.interface.lanes * fields.interface.io_bits <= fields.port_bits
+            fields.interface.lanes // fields.interface.interleave * fields.interface.io_bits
+            <= fields.port_bits
         ),
         "two phases have one name": (
             len({phase.name for phase in fields.phases}) == len(fields.phases)

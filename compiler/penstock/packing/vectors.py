@@ -21,33 +21,46 @@ START_ZERO, START_GIVEN, START_CARRIED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Ports:
-    """How elements lie in beats. io_bits: one element of x, y or the state, in one lane."""
+    """How elements lie in beats. io_bits: one element of x, y or the state, in one lane.
+
+    interleave: so many of the lanes follow one another, as ever so many vectors; the others lie
+    side by side.
+    """
 
     port_bits: int
     io_bits: int
     lanes: int
+    interleave: int = 1
+
+    @property
+    def lanes_at_once(self) -> int:
+        """Lanes that lie side by side."""
+        return self.lanes // self.interleave
 
     @property
     def per_beat(self) -> int:
-        """Elements in a beat, each with all its lanes."""
-        return self.port_bits // (self.io_bits * self.lanes)
+        """Elements in a beat, each with the lanes that lie side by side."""
+        return self.port_bits // (self.io_bits * self.lanes_at_once)
 
     def beats(self, elements: int) -> int:
-        """Beats that hold ``elements`` elements."""
-        return -(-elements // self.per_beat)
+        """Beats that hold ``elements`` elements of all lanes."""
+        return self.interleave * -(-elements // self.per_beat)
 
     def to_beats(self, raw: IntArray) -> bytes:
         """(lanes, frames, elements) -> frame after frame, each on beats of its own."""
-        elements = raw.shape[2]
-        spare = self.beats(elements) * self.per_beat - elements
-        ordered = np.pad(raw.transpose(1, 2, 0), ((0, 0), (0, spare), (0, 0)))
+        _, frames, elements = raw.shape
+        turns = raw.reshape(self.interleave, self.lanes_at_once, frames, elements)
+        spare = ((0, 0), (0, 0), (0, -elements % self.per_beat), (0, 0))
+        ordered = np.pad(turns.transpose(2, 0, 3, 1), spare)
         return ordered.astype(f"<i{self.io_bits // 8}").tobytes()
 
     def from_beats(self, content: bytes, frames: int, elements: int) -> IntArray:
         """Inverse of ``to_beats``."""
         values = np.frombuffer(content, dtype=f"<i{self.io_bits // 8}").astype(np.int64)
-        ordered = values.reshape(frames, self.beats(elements) * self.per_beat, self.lanes)
-        return np.ascontiguousarray(ordered[:, :elements].transpose(2, 0, 1))
+        padded = elements + -elements % self.per_beat
+        ordered = values.reshape(frames, self.interleave, padded, self.lanes_at_once)
+        turns = ordered[:, :, :elements].transpose(1, 3, 0, 2)
+        return np.ascontiguousarray(turns.reshape(self.lanes, frames, elements))
 
     def state_to_beats(self, state: dict[str, IntArray], layouts: dict[str, Layout]) -> bytes:
         """State name -> (lanes, n), each in hardware order on beats of its own, in dict order."""

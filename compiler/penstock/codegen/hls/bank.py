@@ -8,7 +8,7 @@ from penstock.codegen.hls.group_arrays import GroupArray, group_arrays, spans_of
 from penstock.codegen.hls.names import Names, one_line
 from penstock.codegen.hls.steps import StateCode, load_code, storage_code
 from penstock.codegen.hls.tables import numbers
-from penstock.codegen.hls.units import UnitCode, declaration
+from penstock.codegen.hls.units import UnitCode, declaration, own_part
 from penstock.machine import Machine
 from penstock.machine.phases import Load
 from penstock.machine.program import Program
@@ -22,13 +22,27 @@ FIELDS = {
     "part": "which of the turn's",
     "move": "what comes in or takes effect",
     "index": "of which elements, CELL_UNITS each",
+    "word_sequence": "of which sequence its activations are",
+    "sequence": "of which sequence the elements are",
+    "at": "which word that is, of all",
 }
 """Fields of a cycle as the kernel calls them, and what they say."""
+SEQUENCES = ("word_sequence", "sequence", "at")
+LENGTHS = "const unsigned lengths[INTERLEAVE][LANES]"
+NO_TURNS = {"takes_turns": False, "own": "", "at_own": "", "lane_of_call": "lane"}
+
+
+def _turns(machine: Machine) -> dict[str, Any]:
+    """How arrays that hold a part for each sequence are declared and used."""
+    if machine.hardware.interleave == 1:
+        return NO_TURNS
+    return {"takes_turns": True, "own": own_part(machine), "at_own": "[sequence]",
+            "lane_of_call": "sequence * LANES + lane"}  # fmt: skip
 
 
 def no_bank() -> dict[str, Any]:
     """What templates are told where there is none of it."""
-    return {"is_bank": False, "regions": [], "programs": []}
+    return {"is_bank": False, "regions": [], "programs": [], **NO_TURNS}
 
 
 def bank_code(
@@ -42,7 +56,7 @@ def bank_code(
     ]
     parts = [cycle.part for program in machine.programs.values() for cycle in program.cycles]
     return {
-        "is_bank": True, "regions": regions, "programs": programs,
+        "is_bank": True, "regions": regions, "programs": programs, **_turns(machine),
         "most_parts": 1 + max(parts, default=0),
     }  # fmt: skip
 
@@ -72,7 +86,8 @@ def region_codes(machine: Machine) -> list[dict[str, Any]]:
         if len(arrays) == 1:
             arrays = [GroupArray(f"vector_{number}", 0, hardware.shape[0], "ROWS")]
         found.append({
-            "number": number, "constant": f"REGION_{number}_DEPTH", "depth": memory.depth,
+            "number": number, "constant": f"REGION_{number}_DEPTH",
+            "depth": memory.depth // hardware.interleave,
             "arrays": arrays, "storage": storage_code(memory),
             "about": ", ".join(map(one_line, segments)),
         })  # fmt: skip
@@ -116,7 +131,11 @@ def _program(
         "words": program.words, "function": f"run_sweep_{sweep}",
         "label": f"CYCLES_OF_SWEEP_{sweep}",
         "direction": str(machine.graph.sweeps[sweep]), "is_once": machine.is_once(sweep),
-        "tables": tables, "absent": [field for field in ("part", "index") if field not in columns],
+        "tables": tables, "absent": [
+            field for field in ("part", "index", *SEQUENCES * (machine.hardware.interleave > 1))
+            if field not in columns
+        ],
+        "needs_length": any(Need.LENGTH in phase.unit.uses for phase in program.phases),
         "parameters": list(parameters), "arguments": list(parameters.values()),
         "at": min((run[phase.name, 0] for phase in products), default=0),
         "interval": max((phase.interval for phase in program.phases), default=1),
@@ -162,13 +181,16 @@ def _parameters(
     for region in regions:
         if region["number"] in _written(machine, program) | _read(machine, program):
             for array in region["arrays"]:
-                shape = f"[{array.groups}][BANKS][{region['constant']}]"
+                shape = f"[{array.groups}][BANKS]{own_part(machine)}[{region['constant']}]"
                 found[f"activations_t {array.name}{shape}"] = array.name
     for array in program.arrays:
         found[declaration(machine, names, array)] = names.array(array)
     needs = {use for phase in program.phases for use in phase.unit.uses}
     if needs & {Need.VALID, Need.LAST, Need.LENGTH} or needs_lanes(machine, program):
-        found["const unsigned length[LANES]"] = "length"
+        is_plain = machine.hardware.interleave == 1
+        found["const unsigned length[LANES]" if is_plain else LENGTHS] = (
+            "length" if is_plain else "lengths"
+        )
     if Need.RESULTS in needs or any(
         isinstance(move, Load) and move.to_results for move in program.moves
     ):

@@ -79,7 +79,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
     states = [StateCode.of(machine, names, state) for state in machine.kept.states]
     context: dict[str, Any] = {
         "version": __version__, "model": one_line(machine.graph.name), "hw": hardware,
-        "group_pes": machine.groups.group_pes, "groups": groups, "lanes": hardware.lanes,
+        "group_pes": machine.groups.group_pes, "groups": groups, "lanes": hardware.lanes_at_once,
         "copy_pes": machine.copy_pes,
         "group_copies": -(-machine.groups.group_pes // machine.copy_pes),
         "is_broadcast": hardware.is_broadcast,
@@ -105,6 +105,11 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         ],
         "buffers_frames": bool(machine.kept.frames),
         "all_steps": "bounded(steps)" if machine.kept.frames else "steps",
+        "all_frames": " * ".join(
+            ["bounded(steps)" if machine.kept.frames else "steps",
+             *["INTERLEAVE"] * (hardware.interleave > 1)]
+        ),
+        "frames_of_once": "INTERLEAVE" if hardware.interleave > 1 else "1",
         "length_names": lengths,
         "length_parameters": [f"unsigned {length}" for length in lengths],
         "scalars": ["steps", *lengths, "start", "reload", "store"],
@@ -157,7 +162,8 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
 
 
 def _constants_of_banks(context: dict[str, Any]) -> list[str]:
-    names = ["ROWS", *(region["constant"] for region in context["regions"])]
+    names = ["ROWS", *["INTERLEAVE"] * context["takes_turns"]]
+    names += [*(region["constant"] for region in context["regions"])]
     for sweep in context["programs"]:
         names += [sweep["constant"], *(table["name"] for table in sweep["tables"])]
     names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]

@@ -25,7 +25,7 @@ WORK = {
 def readme_context(machine: Machine) -> dict[str, Any]:
     """All names that only the README's template uses."""
     return {
-        **_sizes(machine), **_memory(machine), **_timeline(machine),
+        **_sizes(machine), **_memory(machine), **_timeline(machine), **_places(machine),
         "phases": [_phase(machine, phase) for phase in machine.products],
         "tensors": [_tensor(node) for node in _named_tensors(machine)],
     }  # fmt: skip
@@ -45,8 +45,7 @@ def _sizes(machine: Machine) -> dict[str, Any]:
         "groups_about": _count(machine.groups.groups, "group"),
         "cell_units_about": _count(hardware.cell_units, "element"),
         "acc_bits": machine.accumulator_bits, "members_about": _members(machine),
-        "lanes_about": "independent sequences that share the weight stream"
-        if hardware.lanes > 1 else "one sequence at a time",
+        "lanes_about": _lanes(machine),
         "fit_about": _fit(machine),
         "max_steps_about": "frames are buffered between sweeps" if machine.kept.frames
         else "sums over time are proven to fit",
@@ -56,6 +55,38 @@ def _sizes(machine: Machine) -> dict[str, Any]:
         "output_about": "once a sequence" if is_once else "for every step",
         "y_frames": 1 if is_once else "steps",
         "y_about": y_frame_bytes if is_once else f"steps x {y_frame_bytes}",
+    }  # fmt: skip
+
+
+def _lanes(machine: Machine) -> str:
+    hardware = machine.hardware
+    if hardware.lanes == 1:
+        return "one sequence at a time"
+    told = "independent sequences that share the weight stream"
+    if hardware.interleave == 1:
+        return told
+    if hardware.lanes_at_once == 1:
+        return "independent sequences that take turns in the pipeline"
+    return f"{told}, {hardware.lanes_at_once} at a time: they take turns in the pipeline"
+
+
+def _places(machine: Machine) -> dict[str, Any]:
+    """Where element k (position p, of a state) of lane l stands in its frame, as formulas."""
+    hardware = machine.hardware
+    at_once, turns, bytes_of = hardware.lanes_at_once, hardware.interleave, machine.beats.io_bits // 8
+    beat_bytes = hardware.beat_bits // 8
+
+    def place(stride: str, element: str) -> str:
+        if turns == 1:
+            return f"({element} * {at_once} + l) * {bytes_of}"
+        if at_once == 1:
+            return f"l * {stride} + {element} * {bytes_of}"
+        return f"l / {at_once} * {stride} + ({element} * {at_once} + l % {at_once}) * {bytes_of}"
+
+    x, y = (machine.port(name).beats * beat_bytes // turns for name in "xy")
+    return {
+        "interleave": turns, "x_place": place(str(x), "k"), "y_place": place(str(y), "k"),
+        "state_place": place(f"(size / {turns})", "p"),
     }  # fmt: skip
 
 

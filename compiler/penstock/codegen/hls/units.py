@@ -142,9 +142,15 @@ def declaration(machine: Machine, names: Names, array: Array) -> str:
     name = names.array(array)
     if array.role is Role.PARAMETER:
         return f"const {plain_cpp(array.type)} {name}[{array.positions}]"
+    own = own_part(machine)
     if array.role is Role.FRAMES:
-        return f"activations_t {name}[MAX_STEPS][{array.positions}]"
-    return f"lanes_of<{plain_cpp(array.type)} > {name}[{array.positions}]"
+        return f"activations_t {name}[MAX_STEPS]{own}[{array.positions}]"
+    return f"lanes_of<{plain_cpp(array.type)} > {name}{own}[{array.positions}]"
+
+
+def own_part(machine: Machine) -> str:
+    """The dimension of an array that has a part for each sequence that takes turns."""
+    return "[INTERLEAVE]" if machine.hardware.interleave > 1 else ""
 
 
 def _line(
@@ -209,7 +215,7 @@ def _conditional(machine: Machine, line: Line, node: Node) -> dict[str, Any]:
     when = node.op.when if node.op.captures is not None else None
     moment = MOMENTS.get(when or "", "valid[{}]")
     is_deferred = line.array is not None and line.array.role is Role.NEXT
-    has_lanes = machine.hardware.lanes > 1 and not is_deferred
+    has_lanes = machine.hardware.lanes_at_once > 1 and not is_deferred
     return {
         "template": f"ops/{node.op.kind}.h.j2", "before": "words/declare.h.j2",
         "after": "words/write.h.j2", "kept_cpp": plain_cpp(node.tensor.type), "when": when,
