@@ -232,7 +232,7 @@ def _sizes(project: Project) -> Constants:
     form = manifest.phases[0].format
     if isinstance(form, Bank):
         turns = {"INTERLEAVE": ports.interleave} if ports.interleave > 1 else {}
-        values |= turns | {"ROWS": form.rows, "BANKS": form.banks} | _regions(project, form.banks)
+        values |= turns | {"ROWS": form.rows, "BANKS": form.banks, "HELD": _held(manifest)} | _regions(project, form.banks)
     else:
         values |= {
             "VECTOR_DEPTH": manifest.kernel.vector_depth,
@@ -280,6 +280,12 @@ def _regions(project: Project, banks: int) -> dict[str, int]:
     if project.ports.interleave > 1:
         ends = {number: 1 << (end - 1).bit_length() for number, end in ends.items()}
     return {f"REGION_{number}_DEPTH": end for number, end in ends.items()}
+
+
+def _held(manifest: Manifest) -> int:
+    """Turns that a unit takes at once, in any phase."""
+    units = manifest.kernel.elements_per_cycle
+    return max(units // code.format.owners(code, manifest.pes) or 1 for code in manifest.phases)
 
 
 def _programs(manifest: Manifest) -> Constants:

@@ -64,6 +64,32 @@ MATRIX = {
     "the max over the steps of both directions, 4 lanes": (
         {"cells": (6,), "bidirectional": True, "head": 3, "at": "max"}, (4, 2), {"lanes": 4}, {},
     ),
+    "a unit for the cells of two turns, and of four": (
+        {"cells": (30, 9), "outputs": 10, "peephole": True, "head": 3, "at": "step",
+         "density": 0.2}, (8, 8), {"elements_per_cycle": 8}, {},
+    ),
+    "four sequences take turns": (
+        {"cells": (13,), "outputs": 6, "peephole": True, "head": 3, "at": "step"}, (8, 4),
+        {"lanes": 4, "interleave": 4}, {},
+    ),
+    "two take turns, two lie side by side, both directions, a state that waits": (
+        {"cells": (6, 8), "bidirectional": [True, False], "head": 5}, (16, 2),
+        {"lanes": 4, "interleave": 2}, {"weights": 4, "row_scales": True},
+    ),
+    "they take turns at the max of both directions": (
+        {"cells": (6,), "bidirectional": True, "head": 3, "at": "max"}, (4, 2),
+        {"lanes": 2, "interleave": 2}, {},
+    ),
+    "they take turns at the mean, from streams": (
+        {"inputs": 7, "cells": (9,), "head": 3, "at": "mean"}, (8, 4),
+        {"lanes": 4, "interleave": 4, "io": "stream", "port_bits": 64, "elements_per_cycle": 4}, {},
+    ),
+    "frames come in with their step": (
+        {"cells": (9, 6), "outputs": 5}, (8, 4), {"overlap": False}, {},
+    ),
+    "no weight at all, two take turns": (
+        {"cells": (4,), "outputs": 3, "density": 0}, (4, 2), {"lanes": 2, "interleave": 2}, {},
+    ),
     "twelve rows at a time": (
         {"cells": (10,), "outputs": 7}, (12, 4), {"elements_per_cycle": 1}, {},
     ),
@@ -95,7 +121,9 @@ def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
 
 
 RULES = ["bidirectional below, forward above, 4 lanes", "every row has a scale of its own",
-         "a unit for every cell of a turn", "weights streamed"]  # fmt: skip
+         "a unit for every cell of a turn", "weights streamed",
+         "a unit for the cells of two turns, and of four",
+         "two take turns, two lie side by side, both directions, a state that waits"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RULES)

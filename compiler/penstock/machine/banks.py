@@ -31,12 +31,12 @@ def multiplier(
     return total([word, aligned, logic.register(weight), each * lanes])
 
 
-def sums(accumulator: int, parts: int, lanes: int) -> Logic:
-    """Of a row of a turn: what is added up over its words, what is held for the units, and its
-    share of the choice among parts of a turn."""
+def sums(accumulator: int, parts: int, held: int, lanes: int) -> Logic:
+    """Of a row of a turn: what is added up over its words, what is held for the units, of so many
+    turns, and its share of the choice among parts of a turn."""
     chosen = logic.multiplexer(parts, accumulator) if parts > 1 else Logic()
     share = Logic(-(-chosen.lut // parts))
-    each = logic.adder(accumulator) + logic.register(2 * accumulator) + share
+    each = logic.adder(accumulator) + logic.register((1 + held) * accumulator) + share
     return each * lanes
 
 

@@ -88,7 +88,8 @@ def of_banks(machine: Machine) -> tuple[Block, ...]:
         fields["weight"], machine.activation_bits, machine.accumulator_bits, hardware.lanes_at_once,
         len(machine.kept.activations.regions), len(aligns), fields["index"],
     )  # fmt: skip
-    of_row = banks.sums(machine.accumulator_bits, parts, hardware.lanes_at_once)
+    held = max(own.held for own in machine.programs.values())
+    of_row = banks.sums(machine.accumulator_bits, parts, held, hardware.lanes_at_once)
     return (
         Block("multipliers", hardware.pes, each),
         Block("sums of rows", hardware.shape[0], of_row),

@@ -18,11 +18,13 @@ from penstock.machine.candidates import WITHIN, Candidate
 from penstock.machine.machine import Machine, describe
 from penstock.machine.resources import Verdict
 from penstock.schedule import schedule
-from penstock.settings import GATES, Hardware
+from penstock.settings import GATES, MOST_UNITS, Hardware
 
 BANKS = (1, 2, 4, 8, 16, 32, 64)
 MOST_MULTIPLIERS, MOST_UNNAMED = 4096, 1024
 """That are tried for a device that is named, and where none is."""
+WORTH_MORE = 0.02
+"""Share of a step that twice as many elements per cycle must save."""
 WASTE_TOLERATED = 0.1
 """Share of all entries that are empty, above which gather is proposed."""
 
@@ -92,6 +94,27 @@ def _splits(
 
 
 def _kept(graph: Graph, hardware: Hardware) -> Machine:
+    """With so many elements per cycle as are worth it, if they are left open.
+
+    As many as the cells of a turn are enough for the cells; of a projection a turn gives more, and
+    twice as many elements take them, and frames, in half the time.
+    """
+    made = _stored(graph, hardware)
+    if hardware.elements_per_cycle is not None:
+        return made
+    more = 2 * made.hardware.cell_units
+    if more > min(made.hardware.shape[1], MOST_UNITS):
+        return made
+    try:
+        wider = _stored(graph, replace(hardware, elements_per_cycle=more))
+    except PenstockError:  # rows that are no whole turns of so many
+        return made
+    is_faster = Candidate(wider).cycles < (1 - WORTH_MORE) * Candidate(made).cycles
+    fits = Candidate(wider).verdict is Verdict.FITS or not Candidate(made).room
+    return wider if is_faster and fits else made
+
+
+def _stored(graph: Graph, hardware: Hardware) -> Machine:
     """With its weights on chip, if nothing else was asked for and they fit, or do not either way.
 
     A word feeds all multipliers, so few memories could stream it.

@@ -165,6 +165,9 @@ def _steps(machine: Machine) -> Iterator[Loop]:
 
     if machine.programs:
         for sweep, program in machine.programs.items():
+            for load in program.ahead:
+                yield Loop("ahead", f"{load.vector}@{sweep}", Process.COMPUTE, When.CALL,
+                           turns * (load.positions // units), turns)  # fmt: skip
             yield loop("cycles", f"sweep {sweep}", sweep, len(program.cycles))
         return
     for load in machine.loads:

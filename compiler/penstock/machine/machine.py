@@ -14,7 +14,7 @@ from functools import cached_property
 from penstock.errors import PenstockError
 from penstock.ir import Direction, Graph, Node
 from penstock.machine.arrays import Array
-from penstock.machine.depths import BROADCAST_DEPTH, COPY_DEPTH, LOOP_CYCLES
+from penstock.machine.depths import BROADCAST_DEPTH, COPY_DEPTH, LOOP_CYCLES, STREAM_DEPTH
 from penstock.machine.loops import Loop, loops
 from penstock.machine.memories import (
     AccumulatorRows,
@@ -363,7 +363,9 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     rows = accumulator_rows(kept, runs)
     shared = copy_pes(kept, [stage.unit for stage in stages])
     found = programs(kept, stages, frames) if hardware.is_bank else {}
-    order = program_order(graph, found, stages) if found else issue_order(
+    order = program_order(
+        graph, found, stages, hardware.cell_units, hardware.interleave
+    ) if found else issue_order(
         graph, [*frames], [*stages], kept.states, runs, hardware.overlaps,
         rows.depth + COPY_DEPTH + LOOP_CYCLES, hardware.cell_units,
         RUN_CYCLES + BROADCAST_DEPTH * hardware.is_broadcast,
@@ -450,7 +452,8 @@ def result_chunk(
     """Elements of the result that leave in one cycle: so many that no step waits for them."""
     (output,) = graph.of_kind("output")
     chunk, most = 1, math.gcd(per_cycle, beats.per_beat)
-    while chunk < most and positions // per_cycle + output.tensor.length // chunk > step_cycles:
+    before = positions // per_cycle + 2 * (STREAM_DEPTH + LOOP_CYCLES)
+    while chunk < most and before + output.tensor.length // chunk > step_cycles:
         chunk *= 2
     return min(chunk, most)
 

@@ -167,13 +167,18 @@ def issue_order(
 
 
 def program_order(
-    graph: Graph, programs: dict[int, Program], phases: Iterable[Phase]
-) -> Order:  # fmt: skip
-    """Sweep after sweep: its program in every step, then what is left in the pipeline."""
+    graph: Graph, programs: dict[int, Program], phases: Iterable[Phase], per_cycle: int, turns: int
+) -> Order:
+    """Sweep after sweep: the first frames, its program in every step, then what is left in the
+    pipeline. per_cycle: elements of a frame; turns: sequences that take turns.
+    """
     writer = _Writer(0)
     for sweep, program in programs.items():
         mine = [phase.product for phase in phases if phase.sweep == sweep]
-        bound = sum(product.bound for product in mine if product is not None)
+        bound = turns * sum(product.bound for product in mine if product is not None)
+        for load in program.ahead:
+            cycles = turns * (load.positions // per_cycle + COPY_DEPTH + LOOP_CYCLES)
+            writer.issue(Work.LOAD, load.vector, sweep, cycles, first=True)
         ends = program.depth + LOOP_CYCLES + CALL_CYCLES
         writer.issue(Work.FLUSH, f"sweep {sweep}", sweep, ends, first=True)
         writer.issue(Work.PROGRAM, f"sweep {sweep}", sweep, len(program.cycles), bound)

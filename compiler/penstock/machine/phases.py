@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.ir import Direction
 from penstock.machine import arrays
 from penstock.machine.arrays import Array
 from penstock.machine.depths import (
@@ -134,7 +135,9 @@ def _load(kept: Storage, sweep: int, source: str, to_results: bool) -> Load:
         to_frames=frames if is_input else None,
         to_carry=kept.find(kept.carries, node) if is_input else None,
         to_segment=kept.segment(sweep, source) if is_gathered else None,
-        to_results=to_results, is_ahead=_is_ahead(kept, sweep, source),
+        to_results=to_results,
+        is_ahead=_is_ahead(kept, sweep, source)
+        or (_programs_load_ahead(kept, sweep) and not to_results),
     )  # fmt: skip
 
 
@@ -147,6 +150,14 @@ def _is_ahead(kept: Storage, sweep: int, source: str) -> bool:
         source in phase.operands and phase.ready[phase.operands.index(source)] == len(mine)
         for phase in mine
     )
+
+
+def _programs_load_ahead(kept: Storage, sweep: int) -> bool:
+    """True where the program of the step before has the frame come in, as soon as its place is
+    free."""
+    hardware = kept.plan.hardware
+    is_once = kept.graph.sweeps[sweep] is Direction.ONCE
+    return hardware.is_bank and hardware.overlap is not False and not is_once
 
 
 def phases(kept: Storage) -> tuple[Phase, ...]:

@@ -4,6 +4,7 @@ Products and element-wise units share a pipeline that takes a step of its loop i
 happens in a cycle is decided here, once for all steps of a sweep: which word is multiplied, which
 unit takes sums, which frame comes in. Where a vector is read before it can be there, the program
 waits. So a step takes as many cycles as its program has, and nothing is decided while it runs.
+A frame comes in during the step before, where its place is free by then.
 Where sequences take turns, a step is one of each of them, and the others fill such waits.
 
 Pipeline depths are estimates (``depths``). They are what the program waits for, and what the kernel
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import NamedTuple
 
 from penstock.errors import PenstockError
@@ -28,8 +30,8 @@ from penstock.machine.units import Action
 
 
 class Cycle(NamedTuple):
-    """One cycle. phase: of the word that is multiplied, 1 + its number among all products; last: it
-    is the last of its turn. unit: 1 + the number of the phase in its sweep whose unit takes sums;
+    """One cycle. phase: of the word that is multiplied, 1 + its number among all products; last: 1 +
+    the number of its turn among those that a unit takes at once, if the turn ends with it. unit: 1 + the number of the phase in its sweep whose unit takes sums;
     part: which of the turn's, as many as there are units. move: 1 + the number of what is loaded or
     takes effect. elements: which of them unit or move take, as many as there are units. 0: nothing.
     word_sequence, sequence: of those that take turns, the one whose activations are multiplied, and
@@ -51,8 +53,8 @@ class Cycle(NamedTuple):
 class Program:
     """A sweep's program. moves: loads, then states that take effect; cycles: of one step.
 
-    depth: cycles from the last one of the last step to the end of the pipeline. arrays: all that it
-    works with. distances, array_distances: of each region and of each array that is written and
+    held: turns of rows whose sums a unit takes at the same time, at the most. depth: cycles from
+    the last one of the last step to the end of the pipeline. arrays: all that it works with. distances, array_distances: of each region and of each array that is written and
     read, cycles between a write and the first read of it, at the least.
     """
 
@@ -60,6 +62,7 @@ class Program:
     phases: tuple[Phase, ...]
     moves: tuple[Load | State, ...]
     cycles: tuple[Cycle, ...]
+    held: int
     depth: int
     distances: dict[int, int]
     arrays: tuple[Array, ...]
@@ -70,6 +73,11 @@ class Program:
         """The segment that each move writes, if any."""
         own = [move.to_segment if isinstance(move, Load) else move.segment for move in self.moves]
         return [(segment,) if segment else () for segment in own]
+
+    @property
+    def ahead(self) -> tuple[Load, ...]:
+        """The frames that come in during the step before."""
+        return tuple(move for move in self.moves if isinstance(move, Load) and move.is_ahead)
 
     @property
     def words(self) -> int:
@@ -86,7 +94,7 @@ Place = tuple[Key, int]
 @dataclass(frozen=True)
 class _Item:
     """One thing to place. turns: words of each turn, if it has products; ops: cycles in which the
-    unit or the move works, ``parts`` for each turn. gathered: what the words read; read, written:
+    unit or the move works, ``parts`` for each turn, or one for ``at_once`` of them. gathered: what the words read; read, written:
     what the unit does. first_word: of the words, its address. depth: cycles from an op's word until what it writes can be read.
     """
 
@@ -95,6 +103,7 @@ class _Item:
     turns: tuple[int, ...]
     ops: int
     parts: int
+    at_once: int
     gathered: frozenset[Key]
     read: frozenset[Key]
     written: frozenset[Key]
@@ -121,6 +130,7 @@ class _Writer:
     cycles: dict[int, dict[str, int]] = field(default_factory=dict)
     next_word: int = 0
     next_op: int = 0
+    taken: int = -1  # the cycle in which the last sums have been
 
     def of(self, key: Key, sequence: int) -> _Known:
         return self.known.setdefault((key, sequence), _Known())
@@ -148,7 +158,8 @@ def _program(
     kept: Storage, phases: tuple[Phase, ...], loads: tuple[Load, ...], sweep: int
 ) -> Program:
     mine = tuple(phase for phase in phases if phase.sweep == sweep)
-    moves: list[Load | State] = [load for load in loads if load.sweep == sweep]
+    loads_of_sweep = [load for load in loads if load.sweep == sweep]
+    moves: list[Load | State] = [*loads_of_sweep]
     commits = [s for s in kept.states if s.is_deferred and kept.graph[s.read].sweep == sweep]
     numbers = {phase.name: n for n, phase in enumerate(p for p in phases if p.product is not None)}
     items = [_of_move(kept, n, load) for n, load in enumerate(moves)]
@@ -161,10 +172,13 @@ def _program(
     ]
     items += [_of_move(kept, n, state) for n, state in enumerate(commits, len(moves))]
     items = _with_common_depths(kept, items)
-    writer = _Writer(kept.plan.hardware.interleave > 1)
-    for item in items:
-        for sequence in range(kept.plan.hardware.interleave):
+    sequences = range(kept.plan.hardware.interleave)
+    writer = _Writer(len(sequences) > 1)
+    is_ahead = [n < len(moves) and loads_of_sweep[n].is_ahead for n in range(len(items))]
+    for item, waits in zip(items, is_ahead, strict=True):
+        for sequence in sequences if not waits else ():
             _place(writer, item, sequence)
+    _place_ahead(writer, list(compress(items, is_ahead)), sequences)
     length = max(writer.next_word, writer.next_op, *_wraps(writer, items), 1)
     found = tuple(Cycle(**writer.cycles.get(cycle, {})) for cycle in range(length))
     depth = PROGRAM_DEPTH + max((item.depth for item in items), default=0)
@@ -184,7 +198,8 @@ def _program(
         if isinstance(key, Array)
     )  # fmt: skip
     return Program(
-        sweep, mine, (*moves, *commits), found, depth, distances, tuple(arrays),
+        sweep, mine, (*moves, *commits), found, max((item.at_once for item in items), default=1),
+        depth, distances, tuple(arrays),
         {array: array_distances[array] for array in arrays
          if array in array_distances and array in read},
     )  # fmt: skip
@@ -209,7 +224,7 @@ def _of_move(kept: Storage, number: int, move: Load | State) -> _Item:
         read |= {kept.next_of(move)}
         written |= {kept.array_of(move)} | ({move.segment} if move.segment else set())
     return _Item(
-        number, True, (), move.positions // units, 1, frozenset(), frozenset(read),
+        number, True, (), move.positions // units, 1, 1, frozenset(), frozenset(read),
         frozenset(written), MOVE_DEPTH,
     )  # fmt: skip
 
@@ -238,9 +253,10 @@ def _of_phase(kept: Storage, number: int, phase: Phase, product: int, first_word
         assert isinstance(form, Bank)
         turns = form.lengths
     ops = phase.positions // kept.plan.hardware.cell_units
-    parts = ops // len(turns) if turns else 1
+    parts = max(ops // len(turns), 1) if turns else 1
+    at_once = max(len(turns) // ops, 1)
     return _Item(
-        number, False, turns, ops, parts, frozenset(s for s in gathered if s), frozenset(read),
+        number, False, turns, ops, parts, at_once, frozenset(s for s in gathered if s), frozenset(read),
         frozenset(written), phase.depth, product, first_word,
     )  # fmt: skip
 
@@ -272,27 +288,28 @@ def _place(writer: _Writer, item: _Item, sequence: int) -> None:
         [writer.next_op, *(writer.of(key, sequence).ready for key in item.read),
          *(writer.of(key, sequence).last_read + 1 for key in item.written)]
     )  # fmt: skip
+    ops: list[int] = []
     if item.turns:
         start = max(
-            [writer.next_word, soonest - item.turns[0] + 1,
-             *(writer.of(key, sequence).ready for key in item.gathered)]
-        )  # fmt: skip
-        ends: list[int] = []
+            [writer.next_word, *(writer.of(key, sequence).ready for key in item.gathered)]
+        )
         cycle, address = start, item.first_word
-        for words in item.turns:
+        for turn, words in enumerate(item.turns):
             for word in range(words):
-                if ends and word == words - 1:  # the units must have taken the sums before these
-                    cycle = max(cycle, ends[-1] + item.parts)
+                if word == words - 1:  # the units must have taken the sums before these
+                    cycle = max(cycle, writer.taken + 1)
                 writer.put(
                     cycle, phase=item.phase, word_sequence=sequence,
                     word=address if writer.takes_turns else 0,
                 )  # fmt: skip
                 cycle, address = cycle + 1, address + 1
-            writer.put(cycle - 1, last=1)
-            ends.append(cycle - 1)
+            writer.put(cycle - 1, last=1 + turn % item.at_once)
+            if (turn + 1) % item.at_once == 0:
+                first = max(soonest, cycle - 1)
+                ops += [first + part for part in range(item.parts)]
+                writer.taken = ops[-1]
         _read(writer, item.gathered, sequence, start, cycle - 1)
         writer.next_word = cycle
-        ops = [end + part for end in ends for part in range(item.parts)]
     else:
         ops = [soonest + n for n in range(item.ops)]
     for index, cycle in enumerate(ops):
@@ -301,11 +318,34 @@ def _place(writer: _Writer, item: _Item, sequence: int) -> None:
             cycle, part=index % item.parts, elements=index, sequence=sequence, **number
         )
     _read(writer, item.read - item.written, sequence, ops[0], ops[-1])
+    _write(writer, item, sequence, ops[-1])
+    writer.next_op = ops[-1] + 1
+
+
+def _place_ahead(writer: _Writer, items: list[_Item], sequences: range) -> None:
+    """Frames of the next step, in the cycles in which no unit works once nothing more is read of
+    those before.
+    """
+    cycle = 0
+    for item in items:
+        for sequence in sequences:
+            reads = [writer.of(key, sequence).last_read for key in item.written]
+            cycle = max([cycle, *(last + 1 for last in reads)])
+            for index in range(item.ops):
+                while {"unit", "move"} & writer.cycles.get(cycle, {}).keys():
+                    cycle += 1
+                writer.put(cycle, move=item.number + 1, elements=index, sequence=sequence)
+                cycle += 1
+            _read(writer, item.read, sequence, cycle - item.ops, cycle - 1)
+            _write(writer, item, sequence, cycle - 1)
+            writer.next_op = max(writer.next_op, cycle)
+
+
+def _write(writer: _Writer, item: _Item, sequence: int, last: int) -> None:
     for key in item.written:
         known = writer.of(key, sequence)
-        known.last_write, known.depth = ops[-1], item.depth
-        known.ready = ops[-1] + item.depth
-    writer.next_op = ops[-1] + 1
+        known.last_write, known.depth = last, item.depth
+        known.ready = last + item.depth
 
 
 def _read(writer: _Writer, keys: Iterable[Key], sequence: int, first: int, last: int) -> None:

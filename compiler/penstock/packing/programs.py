@@ -60,14 +60,22 @@ def _prove_words(manifest: Manifest, program: ProgramFields, mine: list[int]) ->
     for index in mine:
         name, form = manifest.phases[index].name, manifest.phases[index].format
         assert isinstance(form, Bank)
+        at_once, _ = _units_of(manifest, index)
         last = np.zeros(sum(form.lengths), dtype=np.int64)
-        last[np.cumsum(form.lengths) - 1] = 1
+        last[np.cumsum(form.lengths) - 1] = 1 + np.arange(len(form.lengths)) % at_once
         same = np.array_equal(ends[phase == index + 1], np.tile(last, turns))
         _demand(same, f"phase {name}: its turns end elsewhere")
         if turns > 1:
             own = np.arange(len(last)) + _first_word(manifest, index)
             same = np.array_equal(at[phase == index + 1], np.tile(own, turns))
             _demand(same, f"phase {name}: its words lie elsewhere")
+
+
+def _units_of(manifest: Manifest, index: int) -> tuple[int, int]:
+    """Turns of a phase that its unit takes at once, and the parts that it takes of each."""
+    code, units = manifest.phases[index], manifest.kernel.elements_per_cycle
+    of_turn = code.format.owners(code, manifest.pes)
+    return max(units // of_turn, 1), max(of_turn // units, 1)
 
 
 def _first_word(manifest: Manifest, index: int) -> int:
@@ -112,8 +120,8 @@ def _prove_sums(
         for column in (program.phase, program.part, program.index, program.word_sequence)
     )
     code = manifest.phases[number - 1]
-    parts = code.format.owners(code, manifest.pes) // manifest.kernel.elements_per_cycle
-    _demand(len(at) == code.rows_per_pe * parts, "a unit takes too few sums, or too many")
+    at_once, parts = _units_of(manifest, number - 1)
+    _demand(len(at) * at_once == code.rows_per_pe * parts, "a unit takes too few sums, or too many")
     ended = np.flatnonzero(program.ends)
     before = np.searchsorted(ended, at, side="right") - 1
     is_own = (
@@ -123,7 +131,8 @@ def _prove_sums(
     _demand(bool(is_own), "a unit takes the sums of another phase")
     mine = (phase[ended] == number) & (words_of[ended] == sequence)
     turn = before - int(np.flatnonzero(mine)[0])
-    _demand(np.array_equal(turn, index[at] // parts), "a unit takes the sums of another turn")
+    expected = index[at] // parts * at_once + at_once - 1
+    _demand(np.array_equal(turn, expected), "a unit takes the sums of another turn")
     _demand(np.array_equal(part[at], index[at] % parts), "a unit takes another part of a turn")
 
 

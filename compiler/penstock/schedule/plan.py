@@ -141,8 +141,8 @@ def _plain_layouts(
         for node in graph.of_kind("input")
     }
     for order, own in rows.items():
-        turn = max((hardware.shape[0] // siblings for siblings in own.siblings), default=units)
-        layouts[order] = Layout.plain(own.count, turn)
+        turns = [hardware.shape[0] // siblings for siblings in own.siblings]
+        layouts[order] = Layout.plain(own.count, max([*turns, units]))
     return layouts
 
 
@@ -151,7 +151,8 @@ def _check_banks(parts: Partition, hardware: Hardware) -> None:
     units, (at_a_time, banks) = hardware.cell_units, hardware.shape
     for phase in parts.phases:
         siblings = siblings_of(len(phase.matvecs)) if phase.matvecs else 1
-        if at_a_time % (siblings * units):
+        cells = at_a_time // siblings
+        if at_a_time % siblings or (cells % units and units % cells):
             raise PenstockError(
                 f"{at_a_time} rows at a time are not whole cells of {phase.name}: "
                 f"{siblings} rows each, {units} cells a cycle",

@@ -6,9 +6,10 @@ from typing import Any
 
 from penstock.codegen.hls.group_arrays import GroupArray, group_arrays, spans_of
 from penstock.codegen.hls.names import Names, one_line
-from penstock.codegen.hls.steps import StateCode, load_code, storage_code
+from penstock.codegen.hls.steps import StateCode, load_code, storage_code, write_code
 from penstock.codegen.hls.tables import numbers
 from penstock.codegen.hls.units import UnitCode, declaration, own_part
+from penstock.ir import Direction
 from penstock.machine import Machine
 from penstock.machine.phases import Load
 from penstock.machine.program import Program
@@ -17,7 +18,7 @@ from penstock.packing.groups import in_blocks
 
 FIELDS = {
     "phase": "whose word is multiplied, from 1 on; 0: none",
-    "ends": "whether that is the last of its turn",
+    "ends": "whether a turn ends with it: 1 + its number among those that a unit takes at once",
     "acting": "whose unit takes sums",
     "part": "which of the turn's",
     "move": "what comes in or takes effect",
@@ -58,6 +59,7 @@ def bank_code(
     return {
         "is_bank": True, "regions": regions, "programs": programs, **_turns(machine),
         "most_parts": 1 + max(parts, default=0),
+        "held": max(program.held for program in machine.programs.values()),
     }  # fmt: skip
 
 
@@ -116,9 +118,11 @@ def _program(
     }  # fmt: skip
     read = [region for region in regions if region["number"] in reads.values()]
     loads = [
-        {**load_code(machine, names, move), "number": n, "written": _into(machine, move.to_segment)}
+        {**load_code(machine, names, move), "number": n, "written": _into(machine, move.to_segment),
+         "step": "next_step" if move.is_ahead else "step"}
         for n, move in enumerate(program.moves, 1) if isinstance(move, Load)
     ]  # fmt: skip
+    is_backward = machine.graph.sweeps[sweep] is Direction.BACKWARD
     commits = [
         {"state": next(s for s in states if s.constant == names.state(move.name)), "number": n,
          "written": _into(machine, move.segment),
@@ -160,6 +164,12 @@ def _program(
             {**vars(units[phase.name]), "number": n} for n, phase in enumerate(program.phases, 1)
         ],
         "loads": loads, "commits": commits,
+        "ahead": [
+            {**load, "step": "steps - 1" if is_backward else "0",
+             "write": write_code(machine, move.to_segment) if move.to_segment else None}
+            for load, move in zip(loads, program.moves, strict=False) if load["is_ahead"]
+        ],
+        "needs_next": any(load["array"] or load["to_array"] for load in loads if load["is_ahead"]),
     }  # fmt: skip
 
 

@@ -256,7 +256,7 @@ def load_code(machine: Machine, names: Names, load: Load) -> dict[str, Any]:
     packets = load.to_segment is not None and has_packets(machine)
     return {
         "label": f"{names.load(load)}", "positions": load.positions,
-        "loop": "" if machine.programs else names.loop("load", f"{load.vector}@{load.sweep}"),
+        "loop": _loop_of(machine, names, load),
         "is_input": load.source is None, "is_ahead": load.is_ahead, "about": one_line(load.vector),
         "array": array, "to_array": frames,
         "to_step": names.array(load.to_carry) if load.to_carry else None,
@@ -269,6 +269,14 @@ def load_code(machine: Machine, names: Names, load: Load) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _loop_of(machine: Machine, names: Names, load: Load) -> str:
+    """The loop in which a frame comes in; a program has one for the first frames alone."""
+    if machine.programs and not load.is_ahead:
+        return ""
+    kind = "ahead" if machine.programs else "load"
+    return names.loop(kind, f"{load.vector}@{load.sweep}")
+
+
 def _parameters(machine: Machine, names: Names, load: Load) -> list[str]:
     """Of the function that loads a frame ahead of its step."""
     found = ["frame_stream &frames"] if load.source is None else []
@@ -277,7 +285,7 @@ def _parameters(machine: Machine, names: Names, load: Load) -> list[str]:
         f"[{array.positions}]"
         for array in (load.source, load.to_frames) if array is not None
     ]  # fmt: skip
-    segment = load.to_segment
+    segment = load.to_segment if not machine.programs else None
     found += [f"gathered_t {names.packets(segment)}[GROUPS][MAX_PACKETS]"] if segment else []
     return [*found, *(["unsigned step"] if load.source or load.to_frames else [])]
 
