@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,18 @@ from penstock.lowering import lower
 from penstock.machine import Machine
 from penstock.machine.choose import Plan, choose
 from penstock.machine.limits import check_memories, check_shapes, check_types
+from penstock.machine.program import Touched
 from penstock.machine.runs import word_runs
 from penstock.model import RecurrentModel
 from penstock.packing.manifest import Manifest, pack_group
-from penstock.packing.schema import Golden, Interface, KernelChoices, LoopFields, ProgramFields
+from penstock.packing.schema import (
+    Golden,
+    Interface,
+    KernelChoices,
+    LoopFields,
+    ProgramFields,
+    WorkFields,
+)
 from penstock.packing.validate import Proof, validate
 from penstock.packing.vectors import pack_parameters
 from penstock.project import write_project
@@ -278,7 +287,8 @@ def pack(
         plan.layouts, plan.layout_of,
         tuple(array.name for array in kept.parameters),
         Interface(
-            plan.hardware.lanes, plan.hardware.interleave, "stream" if machine.streams_io else "memory",
+            plan.hardware.lanes, plan.hardware.interleave,
+            "stream" if machine.streams_io else "memory",
             machine.beats.io_bits, batch_first, machine.max_steps,
             {state.name: plan.layout_of[state.read] for state in kept.states}, input_exponents,
         ),
@@ -321,13 +331,21 @@ def _programs(machine: Machine) -> tuple[ProgramFields, ...]:
     return tuple(
         ProgramFields(
             **columns_of(program),
-            units=tuple(tuple(sorted(phase.unit.segments)) for phase in program.phases),
+            units=tuple(
+                _work(names, sorted(phase.unit.segments), touched)
+                for phase, touched in zip(program.phases, program.by_units, strict=True)
+            ),
             sums=tuple(numbers.get(phase.name, 0) for phase in program.phases),
-            moves=tuple(program.segments_of_moves),
+            moves=tuple(map(partial(_work, names), program.segments_of_moves, program.by_moves)),
             promises={one["array"]: one["distance"] for one in promises(machine, names, program)},
         )
         for program in machine.programs.values()
     )
+
+
+def _work(names: Names, segments: Iterable[str], touched: Touched) -> WorkFields:
+    reads, writes = (tuple(map(names.array, arrays)) for arrays in touched)
+    return WorkFields(tuple(segments), reads, writes)
 
 
 def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:

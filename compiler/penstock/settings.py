@@ -101,7 +101,8 @@ class Hardware:
     ] = None  # type: ignore[assignment]
     lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8, 16 or 32.")] = 1
     interleave: Annotated[
-        int, Option("Lanes that take turns in the pipeline of the bank dataflow; divides the lanes.")
+        int,
+        Option("Lanes that take turns in the pipeline of the bank dataflow; divides the lanes."),
     ] = 1
     elements_per_cycle: Annotated[
         int | None,
@@ -224,7 +225,7 @@ class Hardware:
             (
                 self.interleave == 1 or self.weight_storage != "stream",
                 "lanes that take turns and weights that are streamed",
-                "leave out --interleave, or choose --weights onchip: each turn takes all words again",
+                "leave out --interleave, or choose --weights onchip: a turn takes all words again",
             ),
             (
                 self._has_possible_cell_units(),
@@ -417,8 +418,10 @@ class Hardware:
             cells = max(self.rows // GATES, 1)
             return math.gcd(self.banks, cells & -cells, MOST_UNITS)
         most = min(
-            max(USUAL_UNITS, self.pes // USUAL_UNITS), MOST_UNITS, MOST_ELEMENTS // self.lanes_at_once
-        )
+            max(USUAL_UNITS, self.pes // USUAL_UNITS),
+            MOST_UNITS,
+            MOST_ELEMENTS // self.lanes_at_once,
+        )  # fmt: skip
         return next(
             units
             for units in (32, 16, 8, 4, 2, 7, 5, 3, 1)

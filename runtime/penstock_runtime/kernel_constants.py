@@ -232,7 +232,11 @@ def _sizes(project: Project) -> Constants:
     form = manifest.phases[0].format
     if isinstance(form, Bank):
         turns = {"INTERLEAVE": ports.interleave} if ports.interleave > 1 else {}
-        values |= turns | {"ROWS": form.rows, "BANKS": form.banks, "HELD": _held(manifest)} | _regions(project, form.banks)
+        values |= (
+            turns
+            | {"ROWS": form.rows, "BANKS": form.banks, "HELD": _held(manifest)}
+            | _regions(project, form.banks)
+        )
     else:
         values |= {
             "VECTOR_DEPTH": manifest.kernel.vector_depth,
@@ -294,7 +298,15 @@ def _programs(manifest: Manifest) -> Constants:
     for sweep, program in enumerate(manifest.kernel.programs):
         found[f"SWEEP_{sweep}_CYCLES"] = [len(program.phase)]
         for field in (
-            "phase", "ends", "acting", "part", "move", "index", "word_sequence", "sequence", "at",
+            "phase",
+            "ends",
+            "acting",
+            "part",
+            "move",
+            "index",
+            "word_sequence",
+            "sequence",
+            "at",
         ):
             values = list(getattr(program, field))
             if any(values):

@@ -256,7 +256,55 @@ def test_a_distance_that_the_program_does_not_keep_is_refused(sound):
         validate(sound.graph, replace(sound.manifest, kernel=own), files, 4)
 
 
+def test_a_promise_of_an_array_that_the_program_does_not_keep_is_refused(sound):
+    kernel = sound.manifest.kernel
+    program = kernel.programs[0]
+    files = [(sound.folder / name).read_bytes() for name in sound.manifest.file_bytes()]
+    promises = program.promises | {"l0_c": len(program.phase) + 1}
+    own = msgspec.structs.replace(kernel, programs=(changed(program, promises=promises),))
+    with pytest.raises(AssertionError, match="l0_c is read too soon"):
+        validate(sound.graph, replace(sound.manifest, kernel=own), files, 4)
+
+
+@pytest.fixture(scope="module")
+def in_turns():
+    """ESE-like, a fifth of the size: three sequences' waits are filled by the fourth."""
+    network = random_model(inputs=32, cells=(200,), outputs=96, density=0.1)
+    return describe_in_banks(network, (32, 16), lanes=4, interleave=4, elements_per_cycle=16)
+
+
+def describe_in_banks(network, shape, **more):
+    graph = lower(network, calibrate(network, None), Precision())
+    hardware = settings(shape, **more)
+    return describe(graph, schedule(graph, hardware), True)
+
+
+def test_sequences_that_take_turns_leave_no_cycle_empty(in_turns):
+    words = 4 * sum(product.code.words for product in in_turns.plan.products)
+    assert words <= in_turns.timeline.step <= 1.03 * words
+    alone = describe_in_banks(
+        random_model(inputs=32, cells=(200,), outputs=96, density=0.1), (32, 16),
+        elements_per_cycle=16,
+    )  # fmt: skip
+    assert 4 * alone.timeline.step > 1.2 * in_turns.timeline.step
+
+
+def test_a_frame_comes_in_during_the_step_before():
+    network = random_model(inputs=64, cells=(64,), outputs=32, density=0.3)
+    now, ahead = (describe_in_banks(network, (16, 8), overlap=overlap) for overlap in (False, None))
+    units = now.hardware.cell_units
+    assert now.timeline.step - ahead.timeline.step >= 64 // units
+    ((load,),) = (program.ahead for program in ahead.programs.values())
+    assert load.vector == "x" and not next(iter(now.programs.values())).ahead
+
+
 REFUSED = {
+    "turns of another dataflow": ({"dataflow": "gather", "lanes": 2, "interleave": 2},
+                                  "lanes that take turns with the gather dataflow"),
+    "turns that do not divide the lanes": ({"lanes": 4, "interleave": 3},
+                                           "4 lanes of which 3 take turns"),
+    "turns and streamed weights": ({"lanes": 2, "interleave": 2, "weight_storage": "stream"},
+                                   "lanes that take turns and weights that are streamed"),
     "rows that are no whole cells": ({"rows": 6, "banks": 2, "elements_per_cycle": 1},
                                      "6 rows at a time are not whole cells of l0.gates"),
     "banks that are no power of two": ({"rows": 8, "banks": 3}, "3 banks"),

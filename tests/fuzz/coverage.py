@@ -80,6 +80,7 @@ def _of_hardware(machine: Machine) -> dict[str, bool]:
     found["broadcast"] = hardware.is_broadcast
     found["queues of one activation"] = hardware.is_broadcast and hardware.activation_queue == 1
     found["bank"] = hardware.is_bank
+    found["lanes take turns"] = hardware.interleave > 1
     found["a phase pauses"] = bool(machine.pausing)
     found["packets before the first word"] = any(run.lead > 2 for run in machine.every_run)
     found["words run beside a unit"] = any(own.beside for own in machine.runs.values())

@@ -49,7 +49,10 @@ def draw(seed: int):
             "dataflow": "bank",
             "rows": int(pick(4, 8, 16)),
             "banks": int(pick(1, 2, 4, 8)),
+            "interleave": int(pick(*(turns for turns in (1, 2, 4) if turns <= hardware["lanes"]))),
         }
+        if hardware["interleave"] > 1:
+            hardware["weight_storage"] = "onchip"
         hardware |= dict.fromkeys(("pes", "index_bits", "overlap", "elements_per_cycle"))
     precision = {
         "weights": int(rng.integers(2, 19)), "biases": int(rng.integers(4, 25)),

@@ -307,10 +307,15 @@ def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
     pes = most if draw(st.integers(1, 3)) == 1 else draw(st.integers(1, most))
     divisors = [units for units in range(1, pes + 1) if pes % units == 0]
     port_bits = draw(st.sampled_from((64, 128, 256, 512)))
+    dataflow = draw(st.sampled_from(DATAFLOWS))
     most_lanes = port_bits // (16 if draw(st.integers(1, 8)) == 8 else 32)
     lanes = [lanes for lanes in (1, 2, 2, 4, 8, 16, 16) if lanes <= most_lanes]
+    count = draw(st.sampled_from(lanes))
+    if dataflow.get("dataflow") == "bank" and count > 1 and draw(st.booleans()):
+        turns = draw(st.sampled_from([turns for turns in (2, 4) if turns <= count]))
+        dataflow = {**dataflow, "interleave": turns, "weight_storage": "onchip"}
     return {
-        "pes": pes, "lanes": draw(st.sampled_from(lanes)),
+        "pes": pes, "lanes": count,
         "elements_per_cycle": draw(st.sampled_from([None, *divisors])),
         "accumulator_banks": draw(st.sampled_from((None, None, 4, 8, 16))),
         "hazard_distance": draw(st.integers(2, 10)),
@@ -320,7 +325,7 @@ def hardware(draw: Any, rows: int = 9) -> dict[str, Any]:
         "max_steps": draw(st.integers(3, 6)),
         "weight_storage": draw(st.sampled_from(("stream", "onchip"))),
         "io": draw(st.sampled_from(("memory", "memory", "stream"))),
-        **draw(st.sampled_from(DATAFLOWS)),
+        **dataflow,
     }  # fmt: skip
 
 

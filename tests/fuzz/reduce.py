@@ -16,7 +16,8 @@ from penstock.ir import Graph, Node
 AT_ONCE = 12
 """Candidates in one build."""
 PLAIN = {
-    "lanes": 1, "elements_per_cycle": None, "accumulator_banks": None, "hazard_distance": 4,
+    "lanes": 1, "interleave": 1, "elements_per_cycle": None, "accumulator_banks": None,
+    "hazard_distance": 4,
     "assign": "interleave", "index_bits": None, "port_bits": 512, "overlap": False,
     "weight_storage": "stream", "io": "memory", "dataflow": "gather", "queue_depth": None,
 }  # fmt: skip

@@ -221,7 +221,10 @@ def collectors(machine: Machine) -> tuple[Block, ...]:
     """
     hardware, bits = machine.hardware, machine.accumulator_bits
     codes = [product.code for product in machine.plan.products]
-    neighbours, units = hardware.pes // hardware.cell_units, hardware.cell_units * hardware.lanes_at_once
+    neighbours, units = (
+        hardware.pes // hardware.cell_units,
+        hardware.cell_units * hardware.lanes_at_once,
+    )
     if not hardware.overlaps:
         each = sums.collector(neighbours, [(code.siblings, code.ways) for code in codes], bits)
         return (Block("sums to the cell units", units, each),)
@@ -317,7 +320,11 @@ def packers(machine: Machine) -> tuple[Block, ...]:
     """Beats to elements and back: the frames, the results, each state in both directions."""
     beats = machine.beats
     ways = 2 + 2 * len(machine.kept.states) + len(machine.kept.parameters)
-    return (Block("elements and beats", ways, packer(beats.io_bits * beats.lanes_at_once, beats.per_beat)),)
+    return (
+        Block(
+            "elements and beats", ways, packer(beats.io_bits * beats.lanes_at_once, beats.per_beat)
+        ),
+    )
 
 
 def packer(bits: int, per_beat: int) -> Logic:

@@ -469,7 +469,8 @@ def _check_beats(beats: Ports) -> None:
     """One element with all its lanes must fit a beat."""
     if beats.per_beat < 1:
         raise PenstockError(
-            f"{beats.lanes_at_once} lanes of {beats.io_bits} bits do not fit a port of {beats.port_bits}",
+            f"{beats.lanes_at_once} lanes of {beats.io_bits} bits do not fit a port of "
+            f"{beats.port_bits}",
             "hardware settings",
             "use fewer lanes or a wider port",
         )

@@ -30,12 +30,15 @@ from penstock.machine.units import Action
 
 
 class Cycle(NamedTuple):
-    """One cycle. phase: of the word that is multiplied, 1 + its number among all products; last: 1 +
-    the number of its turn among those that a unit takes at once, if the turn ends with it. unit: 1 + the number of the phase in its sweep whose unit takes sums;
-    part: which of the turn's, as many as there are units. move: 1 + the number of what is loaded or
-    takes effect. elements: which of them unit or move take, as many as there are units. 0: nothing.
-    word_sequence, sequence: of those that take turns, the one whose activations are multiplied, and
-    the one of unit or move. word: where they do, the address of the word among all that are kept.
+    """One cycle. 0: nothing.
+
+    phase: of the word that is multiplied, 1 + its number among all products; last: if its turn ends
+    with it, 1 + the turn's number among those that a unit takes at once. unit: 1 + the number of
+    the phase in its sweep whose unit takes sums; part: which of the turn's, as many as there are
+    units. move: 1 + the number of what is loaded or takes effect. elements: which of them unit or
+    move take, as many as there are units. word_sequence, sequence: of those that take turns, the
+    one whose activations are multiplied, and the one of unit or move; word: with them, the address
+    of the word among all that are kept.
     """
 
     phase: int = 0
@@ -49,13 +52,21 @@ class Cycle(NamedTuple):
     word: int = 0
 
 
+class Touched(NamedTuple):
+    """The arrays that a unit or a move reads, and those that it writes, element by element."""
+
+    reads: tuple[Array, ...]
+    writes: tuple[Array, ...]
+
+
 @dataclass(frozen=True)
 class Program:
     """A sweep's program. moves: loads, then states that take effect; cycles: of one step.
 
     held: turns of rows whose sums a unit takes at the same time, at the most. depth: cycles from
-    the last one of the last step to the end of the pipeline. arrays: all that it works with. distances, array_distances: of each region and of each array that is written and
-    read, cycles between a write and the first read of it, at the least.
+    the last one of the last step to the end of the pipeline. arrays: all that it works with;
+    by_units, by_moves: those of each. distances, array_distances: of each region and of each array
+    that is written and read, cycles between a write and the first read of it, at the least.
     """
 
     sweep: int
@@ -66,6 +77,8 @@ class Program:
     depth: int
     distances: dict[int, int]
     arrays: tuple[Array, ...]
+    by_units: tuple[Touched, ...]
+    by_moves: tuple[Touched, ...]
     array_distances: dict[Array, int]
 
     @property
@@ -94,8 +107,9 @@ Place = tuple[Key, int]
 @dataclass(frozen=True)
 class _Item:
     """One thing to place. turns: words of each turn, if it has products; ops: cycles in which the
-    unit or the move works, ``parts`` for each turn, or one for ``at_once`` of them. gathered: what the words read; read, written:
-    what the unit does. first_word: of the words, its address. depth: cycles from an op's word until what it writes can be read.
+    unit or the move works, ``parts`` for each turn, or one for ``at_once`` of them. gathered: what
+    the words read; read, written: what the unit does. first_word: of the words, its address.
+    depth: cycles from an op's word until what it writes can be read.
     """
 
     number: int
@@ -165,9 +179,7 @@ def _program(
     items = [_of_move(kept, n, load) for n, load in enumerate(moves)]
     first_words = _first_words(phases)
     items += [
-        _of_phase(
-            kept, n, phase, numbers.get(phase.name, -1) + 1, first_words.get(phase.name, 0)
-        )
+        _of_phase(kept, n, phase, numbers.get(phase.name, -1) + 1, first_words.get(phase.name, 0))
         for n, phase in enumerate(mine)
     ]
     items += [_of_move(kept, n, state) for n, state in enumerate(commits, len(moves))]
@@ -200,9 +212,19 @@ def _program(
     return Program(
         sweep, mine, (*moves, *commits), found, max((item.at_once for item in items), default=1),
         depth, distances, tuple(arrays),
+        tuple(_touched(item) for item in items if not item.is_move),
+        tuple(_touched(item) for item in items if item.is_move),
         {array: array_distances[array] for array in arrays
          if array in array_distances and array in read},
     )  # fmt: skip
+
+
+def _touched(item: _Item) -> Touched:
+    reads, writes = (
+        tuple(key for key in sorted(keys, key=str) if isinstance(key, Array))
+        for keys in (item.read, item.written)
+    )
+    return Touched(reads, writes)
 
 
 def _is_updated(kept: Storage, key: Key) -> bool:
@@ -256,8 +278,8 @@ def _of_phase(kept: Storage, number: int, phase: Phase, product: int, first_word
     parts = max(ops // len(turns), 1) if turns else 1
     at_once = max(len(turns) // ops, 1)
     return _Item(
-        number, False, turns, ops, parts, at_once, frozenset(s for s in gathered if s), frozenset(read),
-        frozenset(written), phase.depth, product, first_word,
+        number, False, turns, ops, parts, at_once, frozenset(s for s in gathered if s),
+        frozenset(read), frozenset(written), phase.depth, product, first_word,
     )  # fmt: skip
 
 
@@ -290,9 +312,7 @@ def _place(writer: _Writer, item: _Item, sequence: int) -> None:
     )  # fmt: skip
     ops: list[int] = []
     if item.turns:
-        start = max(
-            [writer.next_word, *(writer.of(key, sequence).ready for key in item.gathered)]
-        )
+        start = max([writer.next_word, *(writer.of(key, sequence).ready for key in item.gathered)])
         cycle, address = start, item.first_word
         for turn, words in enumerate(item.turns):
             for word in range(words):
@@ -314,9 +334,7 @@ def _place(writer: _Writer, item: _Item, sequence: int) -> None:
         ops = [soonest + n for n in range(item.ops)]
     for index, cycle in enumerate(ops):
         number = {"move" if item.is_move else "unit": item.number + 1}
-        writer.put(
-            cycle, part=index % item.parts, elements=index, sequence=sequence, **number
-        )
+        writer.put(cycle, part=index % item.parts, elements=index, sequence=sequence, **number)
     _read(writer, item.read - item.written, sequence, ops[0], ops[-1])
     _write(writer, item, sequence, ops[-1])
     writer.next_op = ops[-1] + 1

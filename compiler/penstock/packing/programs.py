@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from penstock.fixed import IntArray
@@ -14,7 +16,8 @@ NEVER = -1
 
 def prove_programs(manifest: Manifest, files: list[bytes]) -> None:
     """Prove that each word is multiplied once and in order, that units take each turn's sums before
-    the next one's are there, and that no word reads an activation sooner than the kernel promises.
+    the next one's are there, and that no word reads an activation, and no unit an element of an
+    array, sooner than the kernel promises.
 
     Raises AssertionError.
     """
@@ -30,6 +33,7 @@ def prove_programs(manifest: Manifest, files: list[bytes]) -> None:
         _prove_units(manifest, program)
         for index in mine:
             _prove_reads(manifest, files, program, index)
+        _prove_arrays(program)
 
 
 def _demand(holds: bool, otherwise: str) -> None:
@@ -144,7 +148,7 @@ def _prove_reads(
     form = code.format
     assert isinstance(form, Bank)
     segments = {_segment(kernel.regions, name) for own in (*program.units, *program.moves)
-                for name in own}  # fmt: skip
+                for name in own.segments}  # fmt: skip
     entries = unpack_phase(manifest, files, number)
     word, pe = np.nonzero(entries["weight"])
     local = entries["index"][word, pe].astype(np.int64)
@@ -163,6 +167,30 @@ def _prove_reads(
     promised = [value for name, value in program.promises.items() if _is_of(name, region)]
     _demand(bool(promised), f"phase {code.name}: nothing is promised of what it reads")
     _demand(closest >= max(promised), f"phase {code.name} reads an activation too soon")
+
+
+def _prove_arrays(program: ProgramFields) -> None:
+    """No unit or move reads an element of an array less than the promised distance behind a write
+    of it, in this step or in the one before."""
+    index, sequence = np.array(program.index), np.array(program.sequence)
+    places = index + (int(index.max()) + 1) * sequence
+    for name, distance in program.promises.items():
+        for written_at in _cycles_of(program, name, "writes"):
+            written = np.full(int(places.max()) + 1, NEVER)
+            written[places[written_at]] = written_at
+            for read_at in _cycles_of(program, name, "reads"):
+                last = written[places[read_at]]
+                apart = (read_at - last - 1) % len(index) + 1
+                closest = int(apart[last != NEVER].min(initial=distance))
+                _demand(closest >= distance, f"{name} is read too soon")
+
+
+def _cycles_of(program: ProgramFields, array: str, use: str) -> Iterator[IntArray]:
+    """The cycles in which each unit and each move that uses an array works."""
+    for column, workers in ((program.acting, program.units), (program.move, program.moves)):
+        for number, work in enumerate(workers, 1):
+            if array in getattr(work, use):
+                yield np.flatnonzero(np.array(column) == number)
 
 
 def _addresses(
@@ -190,8 +218,12 @@ def _write_cycles(
     """The cycle in which each position of a region is written, NEVER if in none."""
     kernel, units = manifest.kernel, manifest.kernel.elements_per_cycle
     own = kernel.regions[region]
-    writers = [("acting", n, name) for n, names in enumerate(program.units, 1) for name in names]
-    writers += [("move", n, name) for n, names in enumerate(program.moves, 1) for name in names]
+    writers = [
+        ("acting", n, name) for n, own in enumerate(program.units, 1) for name in own.segments
+    ]
+    writers += [
+        ("move", n, name) for n, own in enumerate(program.moves, 1) for name in own.segments
+    ]
     found = np.full(least, NEVER)
     index, is_own = np.array(program.index), np.array(program.sequence) == sequence
     for column, number, name in writers:

@@ -73,11 +73,11 @@ class RunFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What who calls the kernel must know.
 
-    io: x and y pass memory ports, or AXI streams. io_bits: one element of x, y or the state in one
-    lane; interleave: so many of the lanes take turns. batch_first: the source model's order of arrays. max_steps: longest sequence, or None if
-    no frames are buffered and nothing is summed over time. states: name -> layout, in the order of
-    the state port. input_exponents: k_j of each input, whose raw integer stands for 2**k_j times
-    its value; empty if all are zero.
+    interleave: so many of the lanes take turns. io: x and y pass memory ports, or AXI streams.
+    io_bits: one element of x, y or the state in one lane. batch_first: the source model's order of
+    arrays. max_steps: longest sequence, or None if no frames are buffered and nothing is summed
+    over time. states: name -> layout, in the order of the state port. input_exponents: k_j of each
+    input, whose raw integer stands for 2**k_j times its value; empty if all are zero.
     """
 
     lanes: Annotated[int, Meta(ge=1, le=max(LANE_CHOICES))]
@@ -95,6 +95,15 @@ Column = Annotated[tuple[Annotated[int, Meta(ge=0, le=MAX_LENGTH)], ...],
                    Meta(min_length=1, max_length=MOST_CYCLES)]  # fmt: skip
 
 
+class WorkFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a unit or a move does to memories: segments that it writes, arrays that it reads and
+    writes element by element."""
+
+    segments: tuple[Name, ...]
+    reads: tuple[Name, ...]
+    writes: tuple[Name, ...]
+
+
 class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the pipeline of a sweep does in each cycle of a step; see ``machine.program``.
 
@@ -103,7 +112,7 @@ class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     turn's; move: 1 + the number of what comes in or takes effect; index: of which elements, as many
     as there are cell units; 0 for nothing. word_sequence, sequence: of the sequences that take
     turns, the one whose activations the word takes, and the one of unit or move; at: with them,
-    the address of the word among all that are kept. units, moves: the segments that each of them writes.
+    the address of the word among all that are kept. units, moves: what each of them does.
     sums: of each unit, 1 + the number of the phase whose sums it takes; 0: of none.
     promises: of each region and array, the cycles between a write and the first read of it that the
     kernel promises the synthesis tool.
@@ -118,9 +127,9 @@ class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     word_sequence: Column
     sequence: Column
     at: Column
-    units: tuple[tuple[Name, ...], ...]
+    units: tuple[WorkFields, ...]
     sums: tuple[Annotated[int, Meta(ge=0, le=1 << 10)], ...]
-    moves: tuple[tuple[Name, ...], ...]
+    moves: tuple[WorkFields, ...]
     promises: dict[Name, Annotated[int, Meta(ge=1, le=1 << 16)]]
 
 

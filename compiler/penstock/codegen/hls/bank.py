@@ -167,7 +167,8 @@ def _program(
         "ahead": [
             {**load, "step": "steps - 1" if is_backward else "0",
              "write": write_code(machine, move.to_segment) if move.to_segment else None}
-            for load, move in zip(loads, program.moves, strict=False) if load["is_ahead"]
+            for load, move in zip(loads, program.moves, strict=False)
+            if isinstance(move, Load) and move.is_ahead
         ],
         "needs_next": any(load["array"] or load["to_array"] for load in loads if load["is_ahead"]),
     }  # fmt: skip

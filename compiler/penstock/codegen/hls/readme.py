@@ -73,7 +73,11 @@ def _lanes(machine: Machine) -> str:
 def _places(machine: Machine) -> dict[str, Any]:
     """Where element k (position p, of a state) of lane l stands in its frame, as formulas."""
     hardware = machine.hardware
-    at_once, turns, bytes_of = hardware.lanes_at_once, hardware.interleave, machine.beats.io_bits // 8
+    at_once, turns, bytes_of = (
+        hardware.lanes_at_once,
+        hardware.interleave,
+        machine.beats.io_bits // 8,
+    )
     beat_bytes = hardware.beat_bits // 8
 
     def place(stride: str, element: str) -> str:
