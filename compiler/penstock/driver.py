@@ -344,8 +344,8 @@ def _programs(machine: Machine) -> tuple[ProgramFields, ...]:
 
 
 def _work(names: Names, segments: Iterable[str], touched: Touched) -> WorkFields:
-    reads, writes = (tuple(map(names.array, arrays)) for arrays in touched)
-    return WorkFields(tuple(segments), reads, writes)
+    reads, writes = (tuple(map(names.array, arrays)) for arrays in (touched.reads, touched.writes))
+    return WorkFields(tuple(segments), reads, writes, touched.later)
 
 
 def _notes(model: RecurrentModel, ranges: Ranges) -> list[str]:

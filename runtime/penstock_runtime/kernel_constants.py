@@ -25,6 +25,7 @@ from penstock.ir.op import Step
 from penstock.ops import Lut
 from penstock.ops.matvec import MatVec
 from penstock.packing.manifest import Manifest
+from penstock.packing.programs import images_of
 from penstock.packing.vectors import (
     PARAMETER_BITS,
     START_CARRIED,
@@ -270,7 +271,7 @@ def _sizes(project: Project) -> Constants:
 
 def _regions(project: Project, banks: int) -> dict[str, int]:
     """Addresses of a bank in each region: up to the end of the vectors that are gathered there; a
-    power of two where each sequence that takes turns has so many.
+    power of two where sequences that take turns, or two images, have so many each.
     """
     kernel = project.manifest.kernel
     ends: dict[int, int] = {}
@@ -281,8 +282,10 @@ def _regions(project: Project, banks: int) -> dict[str, int]:
             positions = project.manifest.layouts[layout].positions
             ends[number] = max(ends.get(number, 0), base + first + -(-positions // banks))
             first += -(-columns // banks)
-    if project.ports.interleave > 1:
-        ends = {number: 1 << (end - 1).bit_length() for number, end in ends.items()}
+    images = images_of(project.manifest)
+    for number, end in ends.items():
+        if project.ports.interleave > 1 or number in images:
+            ends[number] = 1 << (end - 1).bit_length()
     return {f"REGION_{number}_DEPTH": end for number, end in ends.items()}
 
 

@@ -139,6 +139,8 @@ KERNELS = [
     {"dataflow": "broadcast"}, {"dataflow": "broadcast", "weight_storage": "onchip", "lanes": 2},
     {"dataflow": "bank", "rows": 8, "banks": 2, "pes": 16},
     {"dataflow": "bank", "rows": 4, "banks": 4, "pes": 16, "lanes": 2, "weight_storage": "onchip"},
+    {"dataflow": "bank", "rows": 4, "banks": 4, "pes": 16, "lanes": 2, "interleave": 2,
+     "weight_storage": "onchip"},
 ]  # fmt: skip
 
 

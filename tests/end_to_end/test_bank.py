@@ -156,6 +156,10 @@ def test_more_multipliers_than_an_array_has_memories(cpp_flags, tmp_path, monkey
 
 
 FAULTS = {
+    "the image of the step before": ("kernel/pe_array.h", "written.is_later ? !image : image",
+                                     "image"),
+    "an image that no step leaves": ("kernel/cell_unit.h", "      image = !image;\n", ""),
+    "an image that no call leaves": ("kernel/compute.h", "if (steps % 2 == 1) image = !image;", ""),
     "a bank that is left out": ("kernel/pe_array.h", "half > 0", "half > 1"),
     "sums of a turn that go on": ("kernel/cell_unit.h", "begins = ends != 0;", "begins = false;"),
     "another part of a turn": ("kernel/pe_array.h", "if (part == unsigned(p))",
@@ -264,6 +268,28 @@ def test_a_promise_of_an_array_that_the_program_does_not_keep_is_refused(sound):
     own = msgspec.structs.replace(kernel, programs=(changed(program, promises=promises),))
     with pytest.raises(AssertionError, match="l0_c is read too soon"):
         validate(sound.graph, replace(sound.manifest, kernel=own), files, 4)
+
+
+def test_a_state_has_two_images_if_its_phase_gathers_it_and_nobody_else_needs_the_old_one():
+    alone = describe_in_banks(random_model(cells=(20,), density=0.3), (16, 4))
+    assert alone.kept.doubled == {"l0.y"} and not alone.kept.deferred
+    ((program,),) = (alone.programs.values(),)
+    assert {later for touched in program.by_units for later in touched.later} == {"l0.y"}
+    assert [load.vector for load in program.ahead] == ["x"] and len(program.moves) == 1
+    with_projection = random_model(cells=(20,), outputs=8, density=0.3)
+    assert not describe_in_banks(with_projection, (16, 4)).kept.doubled
+
+
+def test_what_is_written_for_the_next_step_can_not_be_read_in_this_one(tmp_path):
+    project = compiled(tmp_path / "project", {"cells": (20,)}, (16, 4), {}, {})
+    kernel = project.manifest.kernel
+    program = kernel.programs[0]
+    now = tuple(msgspec.structs.replace(work, later=()) for work in program.units)
+    own = msgspec.structs.replace(kernel, programs=(changed(program, units=now),))
+    files = [(project.folder / name).read_bytes() for name in project.manifest.file_bytes()]
+    validate(project.graph, project.manifest, files, 4)
+    with pytest.raises(AssertionError, match="reads from an image what is not yet there"):
+        validate(project.graph, replace(project.manifest, kernel=own), files, 4)
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,8 @@ def _of_regions(kept: Storage, banks: int) -> Iterator[Memory]:
             kept.activations.base[name] + kept.plan.positions(kept.source_of(name))
             for name in region
         )
-        depth = depth_of_region(-(-depth // banks), hardware.interleave)
+        parts = hardware.interleave * kept.images_of(number)
+        depth = depth_of_region(-(-depth // banks), parts)
         yield Memory(
             f"activation memory {number}", "activations", hardware.pes, depth,
             activation_bits(kept) * hardware.lanes_at_once,
@@ -203,11 +204,11 @@ def _of_regions(kept: Storage, banks: int) -> Iterator[Memory]:
         )  # fmt: skip
 
 
-def depth_of_region(addresses: int, interleave: int) -> int:
-    """Of each memory of a region. Lanes that take turns have a part of it each, a power of two
-    long: then a part's number and an address in it need no adder at a multiplier.
+def depth_of_region(addresses: int, parts: int) -> int:
+    """Of each memory of a region. Sequences that take turns, and images, have a part of it each, a
+    power of two long: then a part's number and an address in it need no adder at a multiplier.
     """
-    return addresses if interleave == 1 else interleave << (addresses - 1).bit_length()
+    return addresses if parts == 1 else parts << (addresses - 1).bit_length()
 
 
 def _of_vectors(

@@ -53,10 +53,12 @@ class Cycle(NamedTuple):
 
 
 class Touched(NamedTuple):
-    """The arrays that a unit or a move reads, and those that it writes, element by element."""
+    """The arrays that a unit or a move reads, and those that it writes, element by element; the
+    segments that it writes for the next step."""
 
     reads: tuple[Array, ...]
     writes: tuple[Array, ...]
+    later: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ class _Item:
     """One thing to place. turns: words of each turn, if it has products; ops: cycles in which the
     unit or the move works, ``parts`` for each turn, or one for ``at_once`` of them. gathered: what
     the words read; read, written: what the unit does. first_word: of the words, its address.
-    depth: cycles from an op's word until what it writes can be read.
+    later: what of the written the next step reads, from an image of its own. depth: cycles from an
+    op's word until what it writes can be read.
     """
 
     number: int
@@ -121,6 +124,7 @@ class _Item:
     gathered: frozenset[Key]
     read: frozenset[Key]
     written: frozenset[Key]
+    later: frozenset[Key]
     depth: int
     phase: int = 0
     first_word: int = 0
@@ -204,7 +208,6 @@ def _program(
                 region = kept.activations.region_of(key)
                 distances[region] = max(distances.get(region, 0), item.depth)
     read = {key for item in items for key in item.read}
-    read |= {key for item in items for key in item.written if _is_updated(kept, key)}
     arrays = dict.fromkeys(
         key for item in items for key in sorted(item.read | item.written, key=str)
         if isinstance(key, Array)
@@ -224,15 +227,22 @@ def _touched(item: _Item) -> Touched:
         tuple(key for key in sorted(keys, key=str) if isinstance(key, Array))
         for keys in (item.read, item.written)
     )
-    return Touched(reads, writes)
+    return Touched(reads, writes, tuple(sorted(map(str, item.later))))
 
 
-def _is_updated(kept: Storage, key: Key) -> bool:
-    """True for arrays of which some lanes keep what they have, or what is compared or summed."""
-    if not isinstance(key, Array):
-        return False
-    is_state = key.role is Role.STATE and kept.plan.hardware.lanes_at_once > 1
-    return is_state or key.role is Role.CAPTURE
+def _updated(kept: Storage, written: set[Key]) -> set[Key]:
+    """Of what is written, arrays of which some elements or lanes keep what they have, or that are
+    compared or summed: they are read, too."""
+    has_lanes = kept.plan.hardware.lanes_at_once > 1
+    return {
+        key
+        for key in written
+        if isinstance(key, Array)
+        and (
+            key.role is Role.CAPTURE
+            or (key.role is Role.STATE and (has_lanes or key.name in kept.doubled))
+        )
+    }
 
 
 def _of_move(kept: Storage, number: int, move: Load | State) -> _Item:
@@ -245,10 +255,18 @@ def _of_move(kept: Storage, number: int, move: Load | State) -> _Item:
     else:
         read |= {kept.next_of(move)}
         written |= {kept.array_of(move)} | ({move.segment} if move.segment else set())
+    read |= _updated(kept, written)
+    is_ahead = isinstance(move, Load) and move.is_ahead
+    later = {key for key in written if is_ahead and _has_images(kept, key)}
     return _Item(
         number, True, (), move.positions // units, 1, 1, frozenset(), frozenset(read),
-        frozenset(written), MOVE_DEPTH,
+        frozenset(written), frozenset(later), MOVE_DEPTH,
     )  # fmt: skip
+
+
+def _has_images(kept: Storage, key: Key) -> bool:
+    """True for what has a place for this step and one for the next."""
+    return isinstance(key, str) and kept.images_of(kept.activations.region_of(key)) > 1
 
 
 def _first_words(phases: tuple[Phase, ...]) -> dict[str, int]:
@@ -263,11 +281,14 @@ def _first_words(phases: tuple[Phase, ...]) -> dict[str, int]:
 
 def _of_phase(kept: Storage, number: int, phase: Phase, product: int, first_word: int) -> _Item:
     lines = phase.unit.lines
-    read = {line.array for line in lines if line.array is not None and line.action is Action.READ}
+    read: set[Key] = {
+        line.array for line in lines if line.array is not None and line.action is Action.READ
+    }
     written: set[Key] = {
         line.array for line in lines if line.array is not None and line.action is not Action.READ
     }
     written |= phase.unit.segments
+    read |= _updated(kept, written)
     gathered = {kept.segment(phase.sweep, source) for source in phase.nodes.operands}
     turns: tuple[int, ...] = ()
     if phase.product is not None:
@@ -279,7 +300,8 @@ def _of_phase(kept: Storage, number: int, phase: Phase, product: int, first_word
     at_once = max(len(turns) // ops, 1)
     return _Item(
         number, False, turns, ops, parts, at_once, frozenset(s for s in gathered if s),
-        frozenset(read), frozenset(written), phase.depth, product, first_word,
+        frozenset(read), frozenset(written), frozenset(written & kept.doubled), phase.depth,
+        product, first_word,
     )  # fmt: skip
 
 
@@ -305,10 +327,10 @@ def _with_common_depths(kept: Storage, items: list[_Item]) -> list[_Item]:
 
 def _place(writer: _Writer, item: _Item, sequence: int) -> None:
     """As early as what it reads is there, and what it overwrites is no longer read."""
-    assert not item.gathered & item.written  # such states are deferred
+    assert not item.gathered & (item.written - item.later)  # such states are deferred
     soonest = max(
         [writer.next_op, *(writer.of(key, sequence).ready for key in item.read),
-         *(writer.of(key, sequence).last_read + 1 for key in item.written)]
+         *(writer.of(key, sequence).last_read + 1 for key in item.written - item.later)]
     )  # fmt: skip
     ops: list[int] = []
     if item.turns:
@@ -347,7 +369,7 @@ def _place_ahead(writer: _Writer, items: list[_Item], sequences: range) -> None:
     cycle = 0
     for item in items:
         for sequence in sequences:
-            reads = [writer.of(key, sequence).last_read for key in item.written]
+            reads = [writer.of(key, sequence).last_read for key in item.written - item.later]
             cycle = max([cycle, *(last + 1 for last in reads)])
             for index in range(item.ops):
                 while {"unit", "move"} & writer.cycles.get(cycle, {}).keys():
@@ -363,7 +385,7 @@ def _write(writer: _Writer, item: _Item, sequence: int, last: int) -> None:
     for key in item.written:
         known = writer.of(key, sequence)
         known.last_write, known.depth = last, item.depth
-        known.ready = last + item.depth
+        known.ready = 0 if key in item.later else last + item.depth
 
 
 def _read(writer: _Writer, keys: Iterable[Key], sequence: int, first: int, last: int) -> None:

@@ -2,7 +2,9 @@
 
 Every reader of a step sees a state as the step before left it. A state whose old value nobody needs
 behind the phase that computes the new one is overwritten there. Any other is *deferred*: the new
-value waits in an array beside it until the step ends.
+value waits in an array beside it until the step ends. One that only the phase itself still gathers
+while it computes the new one is *doubled* in the bank dataflow: the next step gathers from another
+image of it.
 """
 
 from __future__ import annotations

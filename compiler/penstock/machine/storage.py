@@ -20,13 +20,16 @@ class Storage:
     """Where everything is kept. Each tuple of arrays is in graph order.
 
     states: in the order of the state port. parameters: in the order of parameters.bin.
-    deferred: the states whose new value waits for the end of the step.
+    deferred: the states whose new value waits for the end of the step. doubled: of the bank
+    dataflow, those whose region of the activation memory has two images, one for this step and one
+    for the next.
     """
 
     graph: Graph
     plan: Schedule
     activations: ActivationMemory
     deferred: frozenset[str]
+    doubled: frozenset[str]
     states: tuple[State, ...]
     parameters: tuple[Array, ...]
     frames: tuple[Array, ...]
@@ -35,7 +38,7 @@ class Storage:
 
     def segment(self, sweep: int, source: str) -> str | None:
         """The segment from which ``sweep`` gathers a vector, if there is one."""
-        segment = segment_of(self.graph, sweep, source, self.deferred)
+        segment = segment_of(self.graph, sweep, source, self.deferred | self.doubled)
         return segment if segment in self.activations.base else None
 
     def state(self, name: str) -> State:
@@ -73,6 +76,10 @@ class Storage:
             if self.segment(phase.sweep, source) == segment
         )  # fmt: skip
 
+    def images_of(self, region: int) -> int:
+        """How many images a region of the activation memory has."""
+        return 1 + bool(self.doubled & set(self.activations.regions[region]))
+
     def packets(self) -> dict[str, int]:
         """Segments of the activation memory -> positions: each is written from packets."""
         found: dict[str, int] = {}
@@ -90,15 +97,17 @@ class Storage:
             for user in self.graph.users(node.name)
         )
         fed = state_fed_by(self.graph, node)
-        if not is_gathered or (fed is not None and fed not in self.deferred):
+        if not is_gathered or (fed is not None and fed not in self.deferred | self.doubled):
             return None
         return self.segment(node.sweep, node.name)
 
 
 def store(graph: Graph, plan: Schedule, ports: Ports) -> Storage:
     """Decide where every vector is kept."""
-    deferred = deferred_states(graph, plan.phases, plan.hardware.is_bank)
-    memory = allocate(graph, plan, deferred)
+    apart = deferred_states(graph, plan.phases, plan.hardware.is_bank)
+    memory = allocate(graph, plan, apart)
+    doubled = _doubled(graph, memory, apart - deferred_states(graph, plan.phases))
+    deferred = apart - doubled
 
     def kept(role: Role, nodes: list[Node]) -> tuple[Array, ...]:
         return tuple(
@@ -106,13 +115,24 @@ def store(graph: Graph, plan: Schedule, ports: Ports) -> Storage:
         )
 
     return Storage(
-        graph, plan, memory, deferred,
+        graph, plan, memory, deferred, doubled,
         states=_states(graph, plan, ports, memory, deferred),
         parameters=kept(Role.PARAMETER, arrays.parameters(graph, plan)),
         frames=kept(Role.FRAMES, arrays.buffered_frames(graph)),
         carries=kept(Role.CARRY, arrays.carried(graph, plan)),
         captures=kept(Role.CAPTURE, arrays.kept_captures(graph, plan)),
     )  # fmt: skip
+
+
+def _doubled(graph: Graph, memory: ActivationMemory, gathered: frozenset[str]) -> frozenset[str]:
+    """Of the states that only their own phase still gathers as it writes them, those in a region
+    without other states: that one can have two images, and the phase writes into the other."""
+    states = graph.states().keys()
+    found: set[str] = set()
+    for region in memory.regions:
+        own = states & set(region)
+        found |= own if own <= gathered else set()
+    return frozenset(found)
 
 
 def _states(

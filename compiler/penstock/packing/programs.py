@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from penstock.fixed import IntArray
+from penstock.fixed import BoolArray, IntArray
 from penstock.formats import Bank, PhaseCode
 from penstock.packing.manifest import Manifest, unpack_phase
 from penstock.packing.schema import ProgramFields
@@ -158,11 +158,17 @@ def _prove_reads(
     position = address * form.banks + pe % form.banks
     least = int(position.max(initial=0)) + 1
     closest = 1 << 30
+    has_images = region in images_of(manifest)
     for sequence in range(manifest.interface.interleave):
         is_own = np.array(program.word_sequence) == sequence
         cycle = np.flatnonzero((np.array(program.phase) == number + 1) & is_own)[word]
-        at = _write_cycles(manifest, program, region, least, sequence)[position]
-        distance = np.where(cycle > at, cycle - at, cycle + len(program.phase) - at)
+        at, is_later = (
+            own[position] for own in _write_cycles(manifest, program, region, least, sequence)
+        )
+        is_before = is_later | (cycle <= at)  # of the step before
+        distance = cycle - at + len(program.phase) * is_before
+        in_time = not has_images or bool((is_later | (cycle > at) | (at == NEVER)).all())
+        _demand(in_time, f"phase {code.name} reads from an image what is not yet there")
         closest = min(closest, int(distance[at != NEVER].min(initial=closest)))
     promised = [value for name, value in program.promises.items() if _is_of(name, region)]
     _demand(bool(promised), f"phase {code.name}: nothing is promised of what it reads")
@@ -183,6 +189,16 @@ def _prove_arrays(program: ProgramFields) -> None:
                 apart = (read_at - last - 1) % len(index) + 1
                 closest = int(apart[last != NEVER].min(initial=distance))
                 _demand(closest >= distance, f"{name} is read too soon")
+
+
+def images_of(manifest: Manifest) -> set[int]:
+    """The regions that have two images: something is written there for the next step."""
+    regions = manifest.kernel.regions
+    return {
+        _segment(regions, name)
+        for program in manifest.kernel.programs
+        for work in (*program.units, *program.moves) for name in work.later
+    }  # fmt: skip
 
 
 def _cycles_of(program: ProgramFields, array: str, use: str) -> Iterator[IntArray]:
@@ -214,29 +230,21 @@ def _is_of(name: str, region: int) -> bool:
 
 def _write_cycles(
     manifest: Manifest, program: ProgramFields, region: int, least: int, sequence: int
-) -> IntArray:
-    """The cycle in which each position of a region is written, NEVER if in none."""
+) -> tuple[IntArray, BoolArray]:
+    """The cycle in which each position of a region is written, NEVER if in none; whether for the
+    next step."""
     kernel, units = manifest.kernel, manifest.kernel.elements_per_cycle
-    own = kernel.regions[region]
-    writers = [
-        ("acting", n, name) for n, own in enumerate(program.units, 1) for name in own.segments
-    ]
-    writers += [
-        ("move", n, name) for n, own in enumerate(program.moves, 1) for name in own.segments
-    ]
-    found = np.full(least, NEVER)
     index, is_own = np.array(program.index), np.array(program.sequence) == sequence
-    for column, number, name in writers:
-        if name not in own:
-            continue
-        at = np.flatnonzero((np.array(getattr(program, column)) == number) & is_own)
-        first = kernel.segments[name] + index[at] * units
-        end = int(first.max(initial=0)) + units
-        if end > len(found):
-            found = np.concatenate([found, np.full(end - len(found), NEVER)])
-        for unit in range(units):
-            found[first + unit] = at
-    return found
+    end = max(least, len(index) * units + max(kernel.segments.values()))
+    found, is_later = np.full(end, NEVER), np.full(end, False)
+    for column, works in ((program.acting, program.units), (program.move, program.moves)):
+        for number, work in enumerate(works, 1):
+            at = np.flatnonzero((np.array(column) == number) & is_own)
+            for name in set(work.segments) & set(kernel.regions[region]):
+                for unit in range(units):
+                    place = kernel.segments[name] + index[at] * units + unit
+                    found[place], is_later[place] = at, name in work.later
+    return found, is_later
 
 
 def _in_order(values: IntArray) -> list[int]:

@@ -96,12 +96,13 @@ Column = Annotated[tuple[Annotated[int, Meta(ge=0, le=MAX_LENGTH)], ...],
 
 
 class WorkFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a unit or a move does to memories: segments that it writes, arrays that it reads and
-    writes element by element."""
+    """What a unit or a move does to memories: segments that it writes, and which of them for the
+    next step; arrays that it reads and writes element by element."""
 
     segments: tuple[Name, ...]
     reads: tuple[Name, ...]
     writes: tuple[Name, ...]
+    later: tuple[Name, ...]
 
 
 class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

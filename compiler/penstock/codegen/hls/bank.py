@@ -43,7 +43,7 @@ def _turns(machine: Machine) -> dict[str, Any]:
 
 def no_bank() -> dict[str, Any]:
     """What templates are told where there is none of it."""
-    return {"is_bank": False, "regions": [], "programs": [], **NO_TURNS}
+    return {"is_bank": False, "regions": [], "programs": [], "has_images": False, **NO_TURNS}
 
 
 def bank_code(
@@ -58,7 +58,7 @@ def bank_code(
     parts = [cycle.part for program in machine.programs.values() for cycle in program.cycles]
     return {
         "is_bank": True, "regions": regions, "programs": programs, **_turns(machine),
-        "most_parts": 1 + max(parts, default=0),
+        "most_parts": 1 + max(parts, default=0), "has_images": bool(machine.kept.doubled),
         "held": max(program.held for program in machine.programs.values()),
     }  # fmt: skip
 
@@ -89,7 +89,9 @@ def region_codes(machine: Machine) -> list[dict[str, Any]]:
             arrays = [GroupArray(f"vector_{number}", 0, hardware.shape[0], "ROWS")]
         found.append({
             "number": number, "constant": f"REGION_{number}_DEPTH",
-            "depth": memory.depth // hardware.interleave,
+            "depth": memory.depth // (hardware.interleave * machine.kept.images_of(number)),
+            "own": own_part(machine) + "[2]" * (machine.kept.images_of(number) - 1),
+            "has_images": machine.kept.images_of(number) > 1,
             "arrays": arrays, "storage": storage_code(memory),
             "about": ", ".join(map(one_line, segments)),
         })  # fmt: skip
@@ -119,6 +121,7 @@ def _program(
     read = [region for region in regions if region["number"] in reads.values()]
     loads = [
         {**load_code(machine, names, move), "number": n, "written": _into(machine, move.to_segment),
+         "is_later": move.to_segment in program.by_moves[n - 1].later,
          "step": "next_step" if move.is_ahead else "step"}
         for n, move in enumerate(program.moves, 1) if isinstance(move, Load)
     ]  # fmt: skip
@@ -145,7 +148,7 @@ def _program(
         "interval": max((phase.interval for phase in program.phases), default=1),
         "promises": promises(machine, names, program),
         "loop": names.loop("cycles", f"sweep {sweep}"),
-        "needs_valid": needs_lanes(machine, program),
+        "needs_valid": needs_lanes(machine, program), "has_images": has_images(machine, program),
         "needs_last": any(Need.LAST in phase.unit.uses for phase in program.phases),
         "written": [region for region in regions if region["number"] in _written(machine, program)],
         "regions": [
@@ -165,7 +168,7 @@ def _program(
         ],
         "loads": loads, "commits": commits,
         "ahead": [
-            {**load, "step": "steps - 1" if is_backward else "0",
+            {**load, "step": "steps - 1" if is_backward else "0", "is_later": False,
              "write": write_code(machine, move.to_segment) if move.to_segment else None}
             for load, move in zip(loads, program.moves, strict=False)
             if isinstance(move, Load) and move.is_ahead
@@ -192,7 +195,7 @@ def _parameters(
     for region in regions:
         if region["number"] in _written(machine, program) | _read(machine, program):
             for array in region["arrays"]:
-                shape = f"[{array.groups}][BANKS]{own_part(machine)}[{region['constant']}]"
+                shape = f"[{array.groups}][BANKS]{region['own']}[{region['constant']}]"
                 found[f"activations_t {array.name}{shape}"] = array.name
     for array in program.arrays:
         found[declaration(machine, names, array)] = names.array(array)
@@ -208,7 +211,15 @@ def _parameters(
         found["result_stream &results"] = "results"
     if not machine.is_once(program.sweep):
         found["unsigned steps"] = "steps"
+    if has_images(machine, program):
+        found["bool image"] = "image"
     return found
+
+
+def has_images(machine: Machine, program: Program) -> bool:
+    """True if a region that a sweep's program works with has two images."""
+    regions = _written(machine, program) | _read(machine, program)
+    return any(machine.kept.images_of(region) > 1 for region in regions)
 
 
 def needs_lanes(machine: Machine, program: Program) -> bool:

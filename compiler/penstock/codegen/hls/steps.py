@@ -43,7 +43,9 @@ def write_code(machine: Machine, segment: str) -> str:
     number = machine.kept.activations.region_of(segment)
     blocks = in_blocks(*machine.hardware.shape)
     arrays = ", ".join(array.name for array in group_arrays(f"vector_{number}", blocks))
-    return f"write_{number}({arrays}"
+    sequence = ", sequence" * (machine.hardware.interleave > 1)
+    image = ", image" * (machine.kept.images_of(number) - 1)
+    return f"write_{number}({arrays}{sequence}{image}"
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,7 @@ def load_code(machine: Machine, names: Names, load: Load) -> dict[str, Any]:
         "label": f"{names.load(load)}", "positions": load.positions,
         "loop": _loop_of(machine, names, load),
         "is_input": load.source is None, "is_ahead": load.is_ahead, "about": one_line(load.vector),
+        "step": "step",
         "array": array, "to_array": frames,
         "to_step": names.array(load.to_carry) if load.to_carry else None,
         "to_step_cpp": plain_cpp(load.to_carry.type) if load.to_carry else None,

@@ -47,7 +47,7 @@ class UnitCode:
     uses_position: bool
     interval: int
     loop: str
-    published: list[dict[str, str]]
+    published: list[dict[str, Any]]
     """Packets that it makes for the activation memory."""
 
 
@@ -110,9 +110,9 @@ def unit_code(machine: Machine, names: Names, phase: Phase, numbers: dict[str, i
 
 def _published(
     machine: Machine, names: Names, phase: Phase, lines: list[dict[str, Any]]
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """The packets of a unit; marks the lines that fill them."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for line, code in zip(phase.unit.lines, lines, strict=True):
         if line.segment is not None:
             packets = names.packets(line.segment)
@@ -124,6 +124,7 @@ def _published(
                 region = machine.kept.activations.region_of(line.segment)
                 found[packets] |= {
                     "packets": names.segment(line.segment), "written": f"into_{region}",
+                    "is_later": line.segment in machine.kept.doubled,
                 }  # fmt: skip
     return list(found.values())
 
@@ -216,6 +217,7 @@ def _conditional(machine: Machine, line: Line, node: Node) -> dict[str, Any]:
     moment = MOMENTS.get(when or "", "valid[{}]")
     is_deferred = line.array is not None and line.array.role is Role.NEXT
     has_lanes = machine.hardware.lanes_at_once > 1 and not is_deferred
+    has_lanes |= line.segment in machine.kept.doubled  # all of an image is written in every step
     return {
         "template": f"ops/{node.op.kind}.h.j2", "before": "words/declare.h.j2",
         "after": "words/write.h.j2", "kept_cpp": plain_cpp(node.tensor.type), "when": when,
