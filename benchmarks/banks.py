@@ -1,10 +1,12 @@
-"""The bank dataflow on ESE's layer, and on a small network beside gather: cycles and resources.
+"""The bank dataflow on ESE's layer, and on small networks beside gather: cycles and resources.
 
     python benchmarks/banks.py [--write]
 
 Weights are random (seeded). Of ESE's layer every row keeps 2 weights of [x; y] in each of 32 banks
-(9.6 %), and 3 of the projection (9.4 %). Cycles are the timeline's, resources the estimate's.
-``--write`` puts the tables into docs/results.md.
+(9.6 %), and 3 of the projection (9.4 %). Sequences that take turns share the multipliers. The
+small networks are one of 128 cells with a projection, and that of the digits example, of 64 cells:
+every row keeps a weight of [x; y] in each of 8 banks. Cycles are the timeline's, resources the
+estimate's. ``--write`` puts the tables into docs/results.md.
 """
 
 from __future__ import annotations
@@ -35,8 +37,13 @@ SHAPES = ((32, 32), (64, 16), (64, 32), (128, 16), (128, 32))
 TITLES = ("rows x banks", "multipliers", "cells a cycle", "words", "cycles", "us",
           "one step a call", "bits a non-zero", "DSP", "BRAM18", "LUT", "FF", "fits")  # fmt: skip
 SMALL = {"inputs": 39, "cells": 128, "projection": 64}
-SMALL_TITLES = ("dataflow", "PEs", "cell units", "words", "cycles", "us", "DSP", "BRAM18", "LUT",
-                "fits")  # fmt: skip
+TURNS = ((32, 32, 2), (32, 32, 4), (64, 32, 2), (64, 32, 4), (128, 32, 4))
+TITLES_OF_TURNS = ("rows x banks", "sequences", "cells a cycle", "words", "cycles",
+                   "cycles a sequence", "of the words", "us a sequence", "DSP", "BRAM18", "LUT",
+                   "fits")  # fmt: skip
+DIGITS = {"inputs": 8, "cells": 64, "classes": 10}
+SMALL_TITLES = ("dataflow", "PEs", "sequences", "cell units", "words", "cycles", "us", "DSP",
+                "BRAM18", "LUT", "fits")  # fmt: skip
 
 
 def kept_in_banks(
@@ -95,13 +102,53 @@ def large(path: Path) -> Iterator[tuple[str, ...]]:
         )  # fmt: skip
 
 
-def small(path: Path) -> Iterator[tuple[str, ...]]:
-    """A network of 128 cells on a PYNQ-Z2."""
-    for settings in (
-        {"dataflow": "gather", "pes": 16}, {"dataflow": "gather"},
-        {"dataflow": "bank", "rows": 8, "banks": 4}, {"dataflow": "bank", "rows": 8, "banks": 8},
-        {"dataflow": "bank", "rows": 16, "banks": 8}, {"dataflow": "bank"},
-    ):  # fmt: skip
+def in_turns(path: Path) -> Iterator[tuple[str, ...]]:
+    """ESE's layer on a U55C, several sequences in one pipeline."""
+    for rows, banks, turns in TURNS:
+        made = compiled(path, dataflow="bank", rows=rows, banks=banks, board="u55c", lanes=turns,
+                        interleave=turns)  # fmt: skip
+        machine, used = made.machine, made.report["resources"]["totals"]
+        words = sum(product.code.words for product in machine.plan.products)
+        step, clock = machine.timeline.step, machine.hardware.clock_mhz
+        yield (
+            f"{rows} x {banks}", str(turns), str(machine.hardware.cell_units), str(words),
+            f"{step:,}", f"{step / turns:.1f}", f"{step / turns / words:.3f}",
+            f"{step / turns / clock:.2f}",
+            *(f"{used[name]['used']:,} of {used[name]['total']:,}"
+              for name in ("dsp", "bram18", "lut")),
+            verdict(made.report),
+        )  # fmt: skip
+
+
+def digits(inputs: int, cells: int, classes: int, banks: int) -> dict:
+    """A state dict as that of the digits example, with a bank-balanced mask."""
+    bank_of = np.concatenate([np.arange(inputs), np.arange(cells)]) % banks
+    both = kept_in_banks((4 * cells, inputs + cells), banks, 1, bank_of)
+    generator = np.random.default_rng(ese_layer.SEED)
+    found = {
+        "lstm.weight_ih_l0": both[:, :inputs], "lstm.weight_hh_l0": both[:, inputs:],
+        "lstm.bias_ih_l0": generator.normal(0, 0.1, 4 * cells),
+        "lstm.bias_hh_l0": np.zeros(4 * cells),
+        "head.weight": generator.normal(0, 0.1, (classes, cells)), "head.bias": np.zeros(classes),
+    }  # fmt: skip
+    return {name: np.ascontiguousarray(v.astype(np.float32)) for name, v in found.items()}
+
+
+GATHER = ({"dataflow": "gather", "pes": 16}, {"dataflow": "gather", "pes": 24},
+          {"dataflow": "gather"})  # fmt: skip
+OF_SMALL = (*GATHER, *(
+    {"dataflow": "bank", "rows": rows, "banks": banks} for rows, banks in ((8, 4), (8, 8), (16, 8))
+), {"dataflow": "bank"})  # fmt: skip
+OF_DIGITS = (*GATHER, {"dataflow": "gather", "pes": 32}, *(
+    {"dataflow": "bank", "rows": rows, "banks": banks} for rows, banks in ((8, 4), (16, 4))
+), {"dataflow": "bank"},
+    {"dataflow": "bank", "rows": 16, "banks": 4, "lanes": 4, "interleave": 4},
+)  # fmt: skip
+
+
+def small(path: Path, every: tuple[dict, ...]) -> Iterator[tuple[str, ...]]:
+    """A small network on a PYNQ-Z2."""
+    for settings in every:
         made = compiled(path, board="pynq-z2", **settings)
         machine, used = made.machine, made.report["resources"]["totals"]
         hardware = machine.hardware
@@ -109,7 +156,8 @@ def small(path: Path) -> Iterator[tuple[str, ...]]:
         words = sum(product.code.words for product in machine.plan.products)
         step = machine.timeline.step
         yield (
-            hardware.dataflow, shape, str(hardware.cell_units), f"{words:,}", f"{step:,}",
+            hardware.dataflow, shape, str(hardware.lanes), str(hardware.cell_units), f"{words:,}",
+            f"{step:,}",
             f"{step / hardware.clock_mhz:.2f}",
             *(f"{used[name]['used']:,} of {used[name]['total']:,}"
               for name in ("dsp", "bram18", "lut")),
@@ -136,9 +184,14 @@ def main() -> None:
         sizes = (ese_layer.INPUTS, ese_layer.CELLS, ese_layer.PROJECTION)
         save_file(tensors(*sizes, BANKS, (GATES_KEPT, PROJECTION_KEPT)), path)
         lines = table(TITLES, large(path))
+        lines += ["", "Sequences that take turns:", "", *table(TITLES_OF_TURNS, in_turns(path))]
         little = Path(scratch) / "small.safetensors"
         save_file(tensors(*SMALL.values(), 8, (1, 2)), little)
-        lines += ["", *table(SMALL_TITLES, small(little))]
+        lines += ["", "The network of 128 cells on a PYNQ-Z2:", ""]
+        lines += table(SMALL_TITLES, small(little, OF_SMALL))
+        save_file(digits(**DIGITS, banks=8), little)
+        lines += ["", "The digits network on a PYNQ-Z2:", ""]
+        lines += table(SMALL_TITLES, small(little, OF_DIGITS))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     lines += [
         "",

@@ -36,7 +36,7 @@ machine has, and what each missing part costs.
 |---|---|
 {limits}
 
-{lanes} sequences can go through side by side (`--lanes`). What is beyond is refused before anything is written, by one line that says what would do.
+{lanes} sequences can go through side by side (`--lanes`), or, in the bank dataflow, in turn (`--interleave`). What is beyond is refused before anything is written, by one line that says what would do.
 
 ## Boards
 
