@@ -27,7 +27,8 @@ from penstock.ir.io import dump_graph
 from penstock.ir.verify import verify
 from penstock.lowering import lower
 from penstock.machine import Machine
-from penstock.machine.choose import Plan, choose
+from penstock.machine.choose import choose
+from penstock.machine.choose_banks import Plan
 from penstock.machine.limits import check_memories, check_shapes, check_types
 from penstock.machine.program import Touched
 from penstock.machine.runs import word_runs

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from support import random_model
 
+import penstock
 from penstock import Hardware, PenstockError, Precision
 from penstock.calibration import calibrate
 from penstock.driver import compile_model
@@ -351,6 +352,23 @@ def test_what_can_not_be_built_is_refused_in_one_line(name):
     with pytest.raises(PenstockError, match=told) as caught:
         compile_model(random_model(cells=(10,)), None, Hardware(**{"dataflow": "bank", **asked}))
     assert caught.value.hint
+
+
+def test_a_unit_that_writes_two_vectors_of_one_region_is_refused():
+    torch = pytest.importorskip("torch")
+
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = torch.nn.LSTM(4, 8, batch_first=True)
+            self.one, self.both = torch.nn.Linear(8, 8), torch.nn.Linear(16, 4)
+
+        def forward(self, x):
+            z = self.one(self.lstm(x)[0])
+            return self.both(torch.cat([torch.tanh(z), torch.sigmoid(z)], -1))
+
+    with pytest.raises(PenstockError, match=r"one\.dense writes two vectors that are gathered tog"):
+        penstock.compile(Two(), hardware=settings((8, 4)))
 
 
 def test_a_step_takes_the_words_and_what_its_two_products_wait_for_one_another():

@@ -157,12 +157,19 @@ def test_only_what_changes_is_computed_again(network, monkeypatch):
     })  # fmt: skip
     assert len(lowered) == len(measured) == 2  # one for each width of weights
     assert len(scheduled) <= 2 * 2 * 2  # and PEs, with shared rows and without
+    scheduled.clear()
+    explore(network, {
+        "rows": [8], "banks": [2, 4], "lanes": [1, 2], "interleave": [1, 2],
+        "clock_mhz": [100, 200], "elements_per_cycle": [2],
+    }, hardware=Hardware(dataflow="bank"), precision=Precision(weights=6))  # fmt: skip
+    assert len(scheduled) == 2  # one for each number of banks
 
 
 @pytest.mark.parametrize(
     "settings",
     [{"pes": 4}, {"pes": 8, "lanes": 4}, {"pes": 6, "overlap": False, "assign": "interleave"},
      {"pes": 4, "dataflow": "broadcast", "queue_depth": 3},
+     {"dataflow": "bank", "rows": 8, "banks": 2, "lanes": 2, "interleave": 2},
      {"pes": 8, "index_bits": 2, "accumulator_banks": 4, "hazard_distance": 6, "lanes": 2}],
 )  # fmt: skip
 @pytest.mark.parametrize("share", [False, True])

@@ -73,7 +73,7 @@ def of_schedule(hardware: Hardware) -> Hardware:
     Equal for two hardwares, their schedules are equal but for the hardware that they name.
     """
     return replace(
-        hardware, **NOT_SCHEDULED, lanes=1, elements_per_cycle=hardware.cell_units,
+        hardware, **NOT_SCHEDULED, lanes=1, interleave=1, elements_per_cycle=hardware.cell_units,
         overlap=hardware.overlaps,
     )  # fmt: skip
 

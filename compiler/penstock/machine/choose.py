@@ -9,7 +9,6 @@ most 32 PEs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from penstock.errors import PenstockError
@@ -24,7 +23,7 @@ from penstock.machine.candidates import (
     of_count,
     preferred,
 )
-from penstock.machine.choose_banks import in_banks
+from penstock.machine.choose_banks import Plan, in_banks
 from penstock.machine.machine import Machine, describe, io_bits
 from penstock.machine.resources import Verdict
 from penstock.schedule import Schedule, schedule
@@ -37,9 +36,6 @@ ESE_PES = 32
 AUTO = "auto"
 MOST_UNNAMED = 32
 """PEs where no device was named."""
-
-Plan = Callable[[Graph, Hardware, bool], Schedule]
-"""``schedule``, or what gives the same and remembers it."""
 
 
 def choose(
@@ -56,7 +52,7 @@ def choose(
         return _best_dataflow(graph, hardware, balanced_for, plan)
     hardware, notes = wide_enough(graph, hardware)
     if hardware.is_bank:
-        machine, more = in_banks(graph, hardware, balanced_for.banks)
+        machine, more = in_banks(graph, hardware, balanced_for.banks, plan)
         return machine, [*notes, *more]
     if balanced_for.banks is not None:
         notes = [*notes, reasons.only_in_banks(balanced_for.banks)]

@@ -7,7 +7,7 @@ room, the fastest sets the time; of all that take at most 5 % more, the fewest m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from penstock.errors import PenstockError
@@ -17,9 +17,11 @@ from penstock.machine import reasons
 from penstock.machine.candidates import WITHIN, Candidate
 from penstock.machine.machine import Machine, describe
 from penstock.machine.resources import Verdict
-from penstock.schedule import schedule
+from penstock.schedule import Schedule, schedule
 from penstock.settings import GATES, MOST_UNITS, Hardware
 
+Plan = Callable[[Graph, Hardware, bool], Schedule]
+"""``schedule``, or what gives the same and remembers it."""
 BANKS = (1, 2, 4, 8, 16, 32, 64)
 MOST_MULTIPLIERS, MOST_UNNAMED = 4096, 1024
 """That are tried for a device that is named, and where none is."""
@@ -30,18 +32,18 @@ WASTE_TOLERATED = 0.1
 
 
 def in_banks(
-    graph: Graph, hardware: Hardware, balanced: int | None = None
+    graph: Graph, hardware: Hardware, balanced: int | None = None, plan: Plan = schedule
 ) -> tuple[Machine, list[str]]:
     """The machine with rows and banks as they are given, or chosen; and what to say of it.
 
     balanced: banks that the mask is made for, preferred among as many multipliers that are about
-    as fast.
+    as fast. plan: makes the schedules.
     Raises PenstockError for what can't be built, and if rows or banks are open and nothing fits.
     """
     if hardware.rows is not None and hardware.banks is not None:
-        machine = _kept(graph, hardware)
+        machine = _kept(graph, hardware, plan)
         return machine, _notes(machine, balanced)
-    found = list(_tried(graph, hardware, balanced))
+    found = list(_tried(graph, hardware, balanced, plan))
     fitting = [one for one in found if one.verdict is Verdict.FITS]
     if not fitting:
         if not found:
@@ -61,12 +63,14 @@ def in_banks(
     return best.machine, [*told, *_notes(best.machine, balanced)]
 
 
-def _tried(graph: Graph, hardware: Hardware, balanced: int | None) -> Iterator[Candidate]:
+def _tried(
+    graph: Graph, hardware: Hardware, balanced: int | None, plan: Plan
+) -> Iterator[Candidate]:
     """Candidates, the most multipliers first, until fewer would not be preferred any more."""
     most = MOST_MULTIPLIERS if hardware.names_device else MOST_UNNAMED
     count, fastest = most, None
     while count >= 1:
-        found = list(_splits(graph, hardware, count, balanced))
+        found = list(_splits(graph, hardware, count, balanced, plan))
         yield from found
         fitting = [one.cycles for one in found if one.verdict is Verdict.FITS]
         if fastest is not None and fitting and min(fitting) > (1 + WITHIN) * fastest:
@@ -77,7 +81,7 @@ def _tried(graph: Graph, hardware: Hardware, balanced: int | None) -> Iterator[C
 
 
 def _splits(
-    graph: Graph, hardware: Hardware, count: int, balanced: int | None
+    graph: Graph, hardware: Hardware, count: int, balanced: int | None, plan: Plan
 ) -> Iterator[Candidate]:
     """So many multipliers, in every way that the network allows."""
     every = BANKS if balanced is None else tuple(dict.fromkeys((balanced, *BANKS)))
@@ -88,25 +92,25 @@ def _splits(
         if rows % GATES and hardware.rows is None:
             continue
         try:
-            yield Candidate(_kept(graph, replace(hardware, rows=rows, banks=banks)))
+            yield Candidate(_kept(graph, replace(hardware, rows=rows, banks=banks), plan))
         except PenstockError:  # rows that are not whole cells, units that no bank takes
             continue
 
 
-def _kept(graph: Graph, hardware: Hardware) -> Machine:
+def _kept(graph: Graph, hardware: Hardware, plan: Plan) -> Machine:
     """With so many elements per cycle as are worth it, if they are left open.
 
     As many as the cells of a turn are enough for the cells; of a projection a turn gives more, and
     twice as many elements take them, and frames, in half the time.
     """
-    made = _stored(graph, hardware)
+    made = _stored(graph, hardware, plan)
     if hardware.elements_per_cycle is not None:
         return made
     more = 2 * made.hardware.cell_units
     if more > min(made.hardware.shape[1], MOST_UNITS):
         return made
     try:
-        wider = _stored(graph, replace(hardware, elements_per_cycle=more))
+        wider = _stored(graph, replace(hardware, elements_per_cycle=more), plan)
     except PenstockError:  # rows that are no whole turns of so many
         return made
     is_faster = Candidate(wider).cycles < (1 - WORTH_MORE) * Candidate(made).cycles
@@ -114,18 +118,18 @@ def _kept(graph: Graph, hardware: Hardware) -> Machine:
     return wider if is_faster and fits else made
 
 
-def _stored(graph: Graph, hardware: Hardware) -> Machine:
+def _stored(graph: Graph, hardware: Hardware, plan: Plan) -> Machine:
     """With its weights on chip, if nothing else was asked for and they fit, or do not either way.
 
     A word feeds all multipliers, so few memories could stream it.
     """
-    plan = schedule(graph, hardware)
+    made = plan(graph, hardware, False)
     if hardware.weight_storage != "auto":
-        return describe(graph, plan, on_chip=hardware.weight_storage == "onchip")
-    kept = describe(graph, plan, on_chip=True)
+        return describe(graph, made, on_chip=hardware.weight_storage == "onchip")
+    kept = describe(graph, made, on_chip=True)
     if hardware.interleave > 1 or Candidate(kept).room:
         return kept
-    streamed = describe(graph, plan)
+    streamed = describe(graph, made)
     return streamed if Candidate(streamed).room else kept
 
 
