@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import compress
 from typing import NamedTuple
 
 from penstock.errors import PenstockError
@@ -112,7 +111,7 @@ class _Item:
     unit or the move works, ``parts`` for each turn, or one for ``at_once`` of them. gathered: what
     the words read; read, written: what the unit does. first_word: of the words, its address.
     later: what of the written the next step reads, from an image of its own. depth: cycles from an
-    op's word until what it writes can be read.
+    op's word until what it writes can be read. is_ahead: it is done for the next step.
     """
 
     number: int
@@ -128,6 +127,7 @@ class _Item:
     depth: int
     phase: int = 0
     first_word: int = 0
+    is_ahead: bool = False
 
 
 @dataclass
@@ -176,8 +176,7 @@ def _program(
     kept: Storage, phases: tuple[Phase, ...], loads: tuple[Load, ...], sweep: int
 ) -> Program:
     mine = tuple(phase for phase in phases if phase.sweep == sweep)
-    loads_of_sweep = [load for load in loads if load.sweep == sweep]
-    moves: list[Load | State] = [*loads_of_sweep]
+    moves: list[Load | State] = [load for load in loads if load.sweep == sweep]
     commits = [s for s in kept.states if s.is_deferred and kept.graph[s.read].sweep == sweep]
     numbers = {phase.name: n for n, phase in enumerate(p for p in phases if p.product is not None)}
     items = [_of_move(kept, n, load) for n, load in enumerate(moves)]
@@ -190,11 +189,10 @@ def _program(
     items = _with_common_depths(kept, items)
     sequences = range(kept.plan.hardware.interleave)
     writer = _Writer(len(sequences) > 1)
-    is_ahead = [n < len(moves) and loads_of_sweep[n].is_ahead for n in range(len(items))]
-    for item, waits in zip(items, is_ahead, strict=True):
-        for sequence in sequences if not waits else ():
+    for item in items:
+        for sequence in sequences if not item.is_ahead else ():
             _place(writer, item, sequence)
-    _place_ahead(writer, list(compress(items, is_ahead)), sequences)
+    _place_ahead(writer, [item for item in items if item.is_ahead], sequences)
     length = max(writer.next_word, writer.next_op, *_wraps(writer, items), 1)
     found = tuple(Cycle(**writer.cycles.get(cycle, {})) for cycle in range(length))
     depth = PROGRAM_DEPTH + max((item.depth for item in items), default=0)
@@ -260,7 +258,7 @@ def _of_move(kept: Storage, number: int, move: Load | State) -> _Item:
     later = {key for key in written if is_ahead and _has_images(kept, key)}
     return _Item(
         number, True, (), move.positions // units, 1, 1, frozenset(), frozenset(read),
-        frozenset(written), frozenset(later), MOVE_DEPTH,
+        frozenset(written), frozenset(later), MOVE_DEPTH, is_ahead=is_ahead,
     )  # fmt: skip
 
 
