@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from banked import banked
 from operands import base_of, operand_address, operand_of
 from primitives import Design, index_bits, module
 from queues import columns, deal, relative_pe
@@ -128,5 +129,6 @@ def blocks() -> list[Design]:
         *(deal(*sizes) for sizes in ((4, 17), (16, 17), (32, 17))),
         *(relative_pe(*sizes) for sizes in ((1, 4, 32, 33), (4, 4, 32, 33), (1, 8, 16, 28))),
         *(packer(*sizes) for sizes in ((16, 32), (64, 8))),
+        *banked(),
         *unit_designs(),
     ]  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from operands import ADDRESS, COLUMN
+from penstock.machine import banks as of_banks
 from penstock.machine import blocks, broadcast, logic, sums
 from penstock.machine.blocks import PeShape, column_address, pe
 from penstock.machine.logic import Logic
@@ -18,7 +19,7 @@ FEW = 2
 """LUTs or registers by which a small part may be off."""
 COMPOSED = (
     "pe", "unpacker", "collector", "drain", "shared_rows", "columns", "deal", "relative_pe",
-    "packer", "cell_unit",
+    "packer", "bank_row", "bank_choice", "cell_unit",
 )  # fmt: skip
 """Blocks that add primitives up; of them is the error that is told."""
 
@@ -83,6 +84,19 @@ def _shared_rows(pes: int, banks: int, depth: int, bits: int) -> Logic:
     return sums.tree_of_parts(pes, bits) * banks + places + memories
 
 
+def _bank_row(
+    banks: int, depth: int, bits: int, regions: int, places: int, held: int
+) -> Logic:  # fmt: skip
+    each = of_banks.multiplier(WEIGHT, VALUE, bits, 1, regions, places, index_bits(depth))
+    memory = logic.memory(depth, VALUE) * (banks * regions)
+    return each * banks + of_banks.sums(bits, 1, held, 1) + memory
+
+
+def _bank_choice(rows: int, parts: int, bits: int) -> Logic:
+    with_choice, without = (of_banks.sums(bits, count, 1, 1) for count in (parts, 1))
+    return Logic(rows * (with_choice.lut - without.lut), rows // parts * bits)
+
+
 def _shifter(bits: int, places: int, step: int) -> Logic:
     return logic.shifter(bits, places)
 
@@ -95,7 +109,8 @@ MODELS: dict[str, Callable[..., Logic]] = {
     "axis": logic.axis, "operand_address": _operand_address, "pe": _pe,
     "unpacker": blocks.unpacker, "collector": _collector, "drain": _drain,
     "shared_rows": _shared_rows, "columns": _columns, "deal": _deal, "relative_pe": _relative_pe,
-    "packer": blocks.packer, "cell_unit": _cell_unit,
+    "packer": blocks.packer, "bank_row": _bank_row, "bank_choice": _bank_choice,
+    "cell_unit": _cell_unit,
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ OTHER_FAMILIES = (
     "pe lanes=1 banks=4 depth=32 acc_bits=33",
 )  # fmt: skip
 """Designs that series 7 maps to other cells, and so are synthesized for it, too."""
-CHOICES, WIDE = ("multiplexer", "collector", "drain"), "-widemux 9"
+CHOICES, WIDE = ("multiplexer", "collector", "drain", "bank_choice"), "-widemux 9"
 """Blocks that choose among words; of more than eight, with MUXF7 and MUXF8."""
 SCRIPT = (
     "read_verilog {stem}.v; synth_xilinx -family {family} -flatten -noiopad -noclkbuf {more} "
