@@ -146,5 +146,8 @@ def test_formats_are_those_of_the_training(trained):
     made = trainings.Trainings(None, None, trainings.recipe_of([]), trained)
     from penstock.exploration import explore
 
-    with pytest.raises(PenstockError, match="a network that is trained has its own number formats"):
+    with pytest.raises(PenstockError, match="a network that is trained takes no calibration: "):
         explore(made, calibration=np.zeros((2, 3)))
+    with pytest.raises(PenstockError) as caught:
+        explore(made, key="model", only=["lstm"], batch_first=False)
+    assert caught.value.hint == "leave out key, only, batch_first"
