@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import Done
@@ -78,6 +80,56 @@ def run_penstock(monkeypatch, capfd):
         return Done(status, *capfd.readouterr())
 
     return run
+
+
+WITHOUT_AXE = "playwright and axe-playwright-python (the dev extra) and a Chromium are needed"
+
+
+@pytest.fixture(scope="session")
+def screenshots():
+    """docs/screenshots.py; skips without a browser, never in CI."""
+    path = Path(__file__).parents[1] / "docs/screenshots.py"
+    try:
+        spec = importlib.util.spec_from_file_location("screenshots", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        import axe_playwright_python.sync_playwright  # noqa: F401
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(WITHOUT_AXE)
+    if module.chromium() is None:
+        assert not os.environ.get("CI"), WITHOUT_AXE
+        pytest.skip(WITHOUT_AXE)
+    return module
+
+
+@pytest.fixture(scope="session")
+def chromium(screenshots):
+    """A browser, for all tests."""
+    with screenshots.browser() as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Open a file of HTML with all its details open: -> (page, what it said and asked for)."""
+    opened = []
+
+    def open_page(path, width, scheme):
+        page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        opened.append(page)
+        said = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url))
+        page.goto(path.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        return page, said
+
+    yield open_page
+    for page in opened:
+        page.close()
 
 
 def pytest_addoption(parser):

@@ -86,3 +86,16 @@ def run_example(example, *arguments):
         patch.setattr(example, "run", lambda *a: outcomes.append(run(*a)) or outcomes[-1])
         status = example.main(list(arguments))
     return status, printed.getvalue(), outcomes[0]
+
+
+def is_silent(said):
+    """True if a page said nothing, and asked for nothing but itself. said: see ``open_page``."""
+    return said[0].startswith("file:") and all(text.startswith("data:") for text in said[1:])
+
+
+def barriers(page):
+    """What axe finds in a page: the rule, and the first place."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [(rule["id"], rule["nodes"][0]["html"]) for rule in found]

@@ -35,8 +35,8 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Network(Choices):
-    """The same for a compile, with what its arrays and outputs mean."""
+class Reading(Choices):
+    """The same, with what its arrays and outputs mean."""
 
     time_first: Annotated[
         bool, Option("Arrays are (steps, sequences, inputs), PyTorch's default.")
@@ -44,12 +44,18 @@ class Network(Choices):
     regression: Annotated[bool, Option("The outputs are quantities, no scores that decide.")] = (
         False
     )
+
+
+@dataclass(frozen=True)
+class Network(Reading):
+    """The same for a compile."""
+
     strict: Annotated[bool, Option("Refuse to write what the comparison warns of.")] = False
 
 
 @dataclass(frozen=True)
-class Files:
-    """The files of a compile."""
+class Ends:
+    """What a compile reads and what it writes."""
 
     model: Annotated[
         Path | None,
@@ -58,6 +64,12 @@ class Files:
     output: Annotated[
         Path | None, Option("Project folder to write.", "-o --output", metavar="DIR")
     ] = None
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What places the binary points, and what the error is measured on."""
+
     calibration: Annotated[
         Path | None,
         Option(
@@ -83,3 +95,8 @@ class Files:
             metavar="FILE.npz",
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class Files(Frames, Ends):
+    """The files of a compile."""

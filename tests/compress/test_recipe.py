@@ -138,6 +138,48 @@ def test_a_module_without_biases_loads_what_was_saved(biases, digits, tmp_path):
     assert accuracy == pytest.approx(outcome.scores["trained quantized"].accuracy, abs=1e-12)
 
 
+class Mixed(torch.nn.Module):
+    """Recurrent modules one behind the other, which a state dict names one by one."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = torch.nn.ModuleList(parts)
+        self.head = torch.nn.Linear(16, 10)
+
+    def forward(self, x):
+        for part in self.parts:
+            x, _ = part(x)
+        return self.head(x[:, -1])
+
+
+SEVERAL = {
+    "gru, lstm": lambda: Mixed(
+        torch.nn.GRU(8, 12, 2, batch_first=True), torch.nn.LSTM(12, 16, batch_first=True)
+    ),
+    "lstm, lstm": lambda: Mixed(
+        torch.nn.LSTM(8, 12, batch_first=True), torch.nn.LSTM(12, 16, batch_first=True, bias=False)
+    ),
+    "ours, ours": lambda: Mixed(
+        LSTM(8, 12, peephole=True, batch_first=True), LSTM(12, 16, batch_first=True)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", SEVERAL.values(), ids=SEVERAL.keys())
+def test_several_recurrent_modules_keep_their_names(make, digits, tmp_path):
+    path = tmp_path / "digits.safetensors"
+    outcome = run_recipe(make, digits, replace(QUICK, dense_epochs=1, prune_epochs=1), path)
+    saved = read_checkpoint(path)
+    assert saved.keys() <= {*make().state_dict()}
+    for name, values in saved.items():
+        if values.ndim == 2:
+            assert len(np.unique(values)) <= 2**QUICK.weight_bits, f"{name} is not quantized"
+    load_weights(make(), path)
+    logits = compiled(path, tmp_path / "project", 4)[1].run(digits.test.x).values[:, 0]
+    accuracy = (logits.argmax(1) == digits.test.y).mean()
+    assert accuracy == pytest.approx(outcome.scores["trained quantized"].accuracy, abs=1e-12)
+
+
 def test_an_embedding_keeps_its_name(tmp_path):
     class Words(Tagger):
         def __init__(self):
@@ -244,6 +286,24 @@ def test_what_a_recipe_asks_in_vain_is_refused_before_training(
         run_recipe(Untrained, digits, replace(QUICK, **fields), tmp_path / "model.safetensors")
     assert caught.value.what == what
     assert not list(tmp_path.iterdir())
+
+
+def test_a_loop_over_a_cell_is_refused_before_training(digits, tmp_path):
+    class Cells(Untrained):
+        def __init__(self):
+            super().__init__(classes=64)
+            self.lstm = torch.nn.LSTMCell(8, 24)
+
+        def forward(self, x):
+            state = None
+            for t in range(x.shape[1]):
+                state = self.lstm(x[:, t], state)
+            return self.head(state[0])
+
+    with pytest.raises(PenstockError) as caught:
+        run_recipe(Cells, digits, QUICK, tmp_path / "model.safetensors")
+    assert caught.value.what == "lstm is of LSTMCell, whose matrices can't be pruned"
+    assert caught.value.hint == "make it of torch.nn.LSTM"
 
 
 def test_a_module_that_does_not_compile_is_refused_before_training(digits, tmp_path):

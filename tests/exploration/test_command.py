@@ -89,6 +89,23 @@ def test_the_table_has_the_front_and_the_next_command_compiles(run, run_penstock
     assert f"{first['figures']['cycles_per_step']:,} cycles per step" in compiled.out
 
 
+def test_the_next_command_reads_the_network_as_it_was_read_here(run, work, run_penstock):
+    generator = np.random.default_rng(0)
+    np.save("frames.npy", generator.normal(0, 3, (9, 2, 6)))
+    np.save("lengths.npy", np.array([9, 5]))
+    np.savez("v.npz", x=generator.normal(0, 2, (4, 7, 6)))
+    words = ("--calibration", "frames.npy", "--calibration-lengths", "lengths.npy", "--validate",
+             "v.npz", "--time-first", "--regression")  # fmt: skip
+    found = json.loads(run("--pes", "4", *words, "-j", "1", "-o", "page.html", "--json").out)
+    (point,) = found["points"]
+    assert point["options"] == ["--pes", "4", *words]
+    assert shlex.join(words) in (work / "page.html").read_text()
+    done = run_penstock("compile", "model.safetensors", "-o", "p", *point["options"], "--json")
+    compiled = json.loads(done.out)
+    error = compiled["output_error"]["relative_error"]
+    assert float(f"{point['error']['relative_error']:.4g}") == error
+
+
 def test_a_long_front_is_cut_and_says_so(run, monkeypatch):
     monkeypatch.setattr(command, "MOST_ROWS", 2)
     front = len(json.loads(run(*SPACE, "--json").out)["front"])

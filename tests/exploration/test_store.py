@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -73,6 +74,33 @@ def test_a_key_depends_on_network_settings_and_versions(network, monkeypatch, ch
 
 
 network_versions = "another"
+
+
+def test_a_store_that_another_makes_at_the_same_moment_is_ours(tmp_path, monkeypatch):
+    """Between two looks at the new file, whose it is, another writer makes it."""
+    path, others = tmp_path / "results.db", []
+
+    class Slow(sqlite3.Connection):
+        def execute(self, query, *more):
+            found = super().execute(query, *more)
+            if query != "PRAGMA application_id" or others:
+                return found
+            seen = found.fetchone()
+            others.append(threading.Thread(target=keep_another))
+            others[0].start()
+            others[0].join(0.3)  # it may have to wait for us
+            return super().execute("SELECT ?", seen)
+
+    def keep_another():
+        with Store(path) as other:
+            other.keep({"k": ("", Refusal("what", "where", "hint"))})
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **more: connect(*a, **more, factory=Slow))
+    with Store(path) as kept:
+        kept.keep({"l": ("", Refusal("what", "where", "hint"))})
+    others[0].join()
+    assert [key for key, _ in rows_of(path)] == ["k", "l"]
 
 
 def test_versions_change_with_the_code(tmp_path, monkeypatch):

@@ -146,5 +146,18 @@ def test_formats_are_those_of_the_training(trained):
     made = trainings.Trainings(None, None, trainings.recipe_of([]), trained)
     from penstock.exploration import explore
 
-    with pytest.raises(PenstockError, match="a network that is trained has its own number formats"):
+    with pytest.raises(PenstockError, match="a network that is trained takes no calibration: "):
         explore(made, calibration=np.zeros((2, 3)))
+    with pytest.raises(PenstockError) as caught:
+        explore(made, key="model", only=["lstm"], batch_first=False)
+    assert caught.value.hint == "leave out key, only, batch_first"
+
+
+def test_every_choice_of_a_recipe_can_be_given():
+    """Those that are open by default, too."""
+    found = trainings.recipe_of(["banks=16", "bank=4", "pes=2", "rate=0.1", "row-scales=yes"])
+    assert (found.banks, found.bank, found.pes, found.rate, found.row_scales) == (
+        16, 4, 2, 0.1, True
+    )  # fmt: skip
+    with pytest.raises(PenstockError, match="'many' is no banks"):
+        trainings.recipe_of(["banks=many"])

@@ -1,15 +1,12 @@
 """report.html in headless Chromium: on a desk, on a phone, on paper; by day and by night."""
 
-import importlib.util
-import os
 import re
-from pathlib import Path
 
 import pytest
+from support import barriers, is_silent
 
 from penstock.report.page import environment
 
-DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ("rich", "ese")
 SCREENS = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
 CHARTS = {
@@ -18,25 +15,6 @@ CHARTS = {
     "#error .histograms .plot": 3, "#quantization .plot": 8, ".bits rect": 4, ".meter svg": 5,
 }  # fmt: skip
 """What has to be seen, and how many of it at least."""
-WITHOUT_AXE = "playwright and axe-playwright-python (the dev extra) and a Chromium are needed"
-
-
-@pytest.fixture(scope="session")
-def screenshots():
-    """docs/screenshots.py; skips without a browser, never in CI."""
-    try:
-        spec = importlib.util.spec_from_file_location("screenshots", DOCS / "screenshots.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        import axe_playwright_python.sync_playwright  # noqa: F401
-    except ImportError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(WITHOUT_AXE)
-    if module.chromium() is None:
-        assert not os.environ.get("CI"), WITHOUT_AXE
-        pytest.skip(WITHOUT_AXE)
-    return module
 
 
 @pytest.fixture(scope="session")
@@ -48,41 +26,17 @@ def files(screenshots, compile_network, tmp_path_factory):
     return {name: folder / f"{name}.html" for name in NAMES}
 
 
-@pytest.fixture(scope="session")
-def chromium(screenshots):
-    with screenshots.browser() as found:
-        yield found
-
-
 @pytest.fixture
-def show(chromium, files):
-    """(page, what it said and asked for): opens a page with all its details open."""
-    opened = []
-
-    def open_page(name, width, scheme, **options):
-        page = chromium.new_page(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, **options
-        )
-        opened.append(page)
-        said = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url))
-        page.goto(files[name].as_uri())
-        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        return page, said
-
-    yield open_page
-    for page in opened:
-        page.close()
+def show(open_page, files):
+    """See ``open_page``."""
+    return lambda name, *screen: open_page(files[name], *screen)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
 def test_it_says_nothing_asks_for_nothing_and_does_not_scroll_sideways(name, width, scheme, show):
     page, said = show(name, width, scheme)
-    assert [text for text in said[1:] if not text.startswith("data:")] == []
-    assert said[0].startswith("file:")
+    assert is_silent(said)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -139,11 +93,8 @@ def test_the_graph_is_zoomed_without_a_script(chromium, files):
     [("rich", 1280, "light"), ("rich", 400, "dark"), ("ese", 1280, "dark")],
 )
 def test_axe_finds_no_barrier(name, width, scheme, show):
-    from axe_playwright_python.sync_playwright import Axe
-
     page, _ = show(name, width, scheme)
-    found = Axe().run(page)
-    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found.response["violations"]] == []
+    assert barriers(page) == []
 
 
 def test_night_is_dark_and_day_is_light_and_paper_is_white(show):

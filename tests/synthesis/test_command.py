@@ -50,7 +50,7 @@ def test_json(report, good, tmp_path):
     status, out, err = report("project", "--synthesis", "auto", "--json")
     values = json.loads(out)
     assert (status, err) == (1, "")
-    assert not values["passed"] and len(values["failures"]) == 1
+    assert values["schema"] == 1 and not values["passed"] and len(values["failures"]) == 1
     assert values["accumulators"]["distance"] == 7
 
 

@@ -7,15 +7,20 @@ import inspect
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.choices import Frames, Reading
 from penstock.cli.arguments import AsJson
+from penstock.cli.options import with_options
 from penstock.cli.output import Interrupted, printable, say
+from penstock.cli.progress import told_progress
 from penstock.errors import PenstockError
 from penstock.exploration.axes import DENSITY, Field, known_fields, values_of
+from penstock.option import words_of
 
 if TYPE_CHECKING:
     from penstock.exploration import Exploration, Trainings
@@ -63,6 +68,7 @@ def _option(field: Field) -> inspect.Parameter:
 
 
 @with_axes
+@with_options(frames=Frames, reading=Reading)
 def explore_command(
     *,
     file: Annotated[
@@ -103,40 +109,7 @@ def explore_command(
         str | None,
         typer.Option(metavar="ADDRESS", help="Of dask.distributed: its workers compute."),
     ] = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(help=".npy of typical frames, as for compile."),
-    ] = None,
-    calibration_lengths: Annotated[
-        Path | None, typer.Option(help=".npy of each calibration sequence's number of steps.")
-    ] = None,
-    calibration_state: Annotated[
-        Path | None, typer.Option(help=".npz with the states in which they begin.")
-    ] = None,
-    validate: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.npz", help="Measure errors on x, of lengths, and y."),
-    ] = None,
-    head: Annotated[
-        str | None, typer.Option(help="Where a Linear head runs: step, last or final.")
-    ] = None,
-    head_activation: Annotated[
-        str | None, typer.Option(help="What follows the head: none, sigmoid or argmax.")
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Which dictionary of a checkpoint holds the network."),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX", help="Only the tensors under it; may be repeated."),
-    ] = None,
-    time_first: Annotated[
-        bool, typer.Option(help="Arrays are (steps, sequences, inputs), PyTorch's default.")
-    ] = False,
-    regression: Annotated[
-        bool, typer.Option("--regression", help="The outputs are quantities, no scores.")
-    ] = False,
+    given: dict[str, dict[str, Any]],
     data: Annotated[
         Path | None,
         typer.Option(metavar="DATA.npz", help="Train for each density and width, on this data."),
@@ -159,34 +132,23 @@ def explore_command(
     step 100..300/50; auto is the compiler's choice. Without any, some PEs and weight bits are
     tried. Exit status 1: no point meets the constraints.
     """
-    from penstock import HeadOptions, Validation
-    from penstock.arrays import read_array, read_arrays
-    from penstock.cli.progress import told_progress
     from penstock.exploration import explore
 
     _check_output(output)
-    options = None
-    if head is not None or head_activation is not None:
-        options = HeadOptions(head, head_activation or "none")
+    frames, reading = Frames(**given["frames"]), Reading(**given["reading"])
     with told_progress("points") as bar:
         try:
             found = explore(
                 _trainings(file, data, recipe or [], models) if data is not None else Path(file),
-                axes, None if calibration is None else read_array(calibration), None, None,
-                options, key=key, only=only or (), batch_first=not time_first,
-                calibration_lengths=read_array(calibration_lengths)
-                if calibration_lengths else None,
-                calibration_states=read_arrays(calibration_state) if calibration_state else None,
-                validation=None if validate is None
-                else Validation.of(read_arrays(validate), str(validate)),
-                regression=regression, target_us=target_us, fit=fit, max_error=max_error,
-                max_loss=max_loss, jobs=jobs or None, scheduler=scheduler, store=store,
-                progress=bar,
+                axes, **_arrays(frames), **_network(reading), target_us=target_us, fit=fit,
+                max_error=max_error, max_loss=max_loss, jobs=jobs or None, scheduler=scheduler,
+                store=store, progress=bar,
             )  # fmt: skip
         except KeyboardInterrupt:
             bar.close()
             kept = f"what was done is kept in {store}" if store else "without --store nothing is"
             raise Interrupted(kept) from None
+    found = replace(found, given=(*words_of(frames), *words_of(reading)))
     if output is not None:
         found.write(output)
     if as_json:
@@ -197,6 +159,34 @@ def explore_command(
         _print(found, everything, output)
     if not found.front:
         raise typer.Exit(1)
+
+
+def _arrays(frames: Frames) -> dict[str, Any]:
+    """The arrays that are asked for, as ``penstock.explore`` takes them."""
+    from penstock import Validation
+    from penstock.arrays import read_array, read_arrays
+
+    states, validate = frames.calibration_state, frames.validate
+    return {
+        "calibration": read_array(frames.calibration) if frames.calibration else None,
+        "calibration_lengths": read_array(frames.calibration_lengths)
+        if frames.calibration_lengths else None,
+        "calibration_states": read_arrays(states) if states else None,
+        "validation": Validation.of(read_arrays(validate), str(validate)) if validate else None,
+    }  # fmt: skip
+
+
+def _network(reading: Reading) -> dict[str, Any]:
+    """How the network is to be read, as ``penstock.explore`` takes it."""
+    from penstock import HeadOptions
+
+    options = None
+    if reading.head is not None or reading.head_activation is not None:
+        options = HeadOptions(reading.head, reading.head_activation or "none")
+    return {
+        "head": options, "key": reading.key, "only": reading.only,
+        "batch_first": not reading.time_first, "regression": reading.regression,
+    }  # fmt: skip
 
 
 def say_error(line: str) -> None:

@@ -30,7 +30,7 @@ from penstock.compress.saved import Formats, save_compressed
 from penstock.compress.schedules import Cubic, OneShot, Schedule
 from penstock.compress.training import LOSSES, Forward, Loop, Score, Stage, Update
 from penstock.errors import PenstockError
-from penstock.frontend.to_state_dict import to_state_dict
+from penstock.frontend.to_state_dict import names_of_layers, to_state_dict
 from penstock.settings import Precision
 
 CALIBRATION_SEQUENCES = 256
@@ -248,9 +248,18 @@ def _pruner(module: nn.Module, recipe: Recipe, schedule: Schedule) -> Pruner:
 
 
 def _densities(module: nn.Module, recipe: Recipe) -> dict[str, float]:
-    """One density for all matrices not named; a head of few rows a PE stays dense."""
+    """One density for all matrices not named; a head of few rows a PE stays dense.
+
+    Raises PenstockError for a cell of one step, whose matrices would stay dense.
+    """
     pruned = {}
     for name, part in module.named_modules():
+        if isinstance(part, nn.RNNCellBase):
+            kind = type(part).__name__
+            raise PenstockError(
+                f"{name or 'the module'} is of {kind}, whose matrices can't be pruned",
+                type(module).__name__, f"make it of torch.nn.{kind.removesuffix('Cell')}",
+            )  # fmt: skip
         is_wide = isinstance(part, nn.Linear) and part.out_features >= ROWS_A_PE * (recipe.pes or 1)
         if cell_of(part) is not None or is_wide:
             pruned[f"{name}.*" if name else "*"] = recipe.density
@@ -301,15 +310,16 @@ def _save(
     if not followed.is_stack:
         save_compressed(tensors | tensors_of_network(trained), formats, output)
         return
-    found = to_state_dict(
-        trained,
-        _name(module, lambda part: cell_of(part) is not None),
-        _name(module, lambda part: isinstance(part, nn.Linear)),
-    )  # a bias that the module has not is zero
+    own = names_of_layers(tensors, str(output), [])
+    found = {
+        own.get(name, name): value
+        for name, value in to_state_dict(trained, "", _head_name(module)).items()
+    }  # a bias that the module has not is zero
     tensors |= {name: value for name, value in found.items() if name in tensors or value.any()}
     save_compressed(tensors, formats, output)
 
 
-def _name(module: nn.Module, is_wanted: Callable[[nn.Module], bool]) -> str:
-    """Of the layer of this kind; the module has one at most, or it could not be compiled."""
-    return next((name for name, part in module.named_modules() if is_wanted(part)), "")
+def _head_name(module: nn.Module) -> str:
+    """Of the Linear layer; the module has one at most, or its tensors would not say all of it."""
+    parts = module.named_modules()
+    return next((name for name, part in parts if isinstance(part, nn.Linear)), "")

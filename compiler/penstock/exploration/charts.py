@@ -7,7 +7,7 @@ keeps its size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from penstock.exploration.texts import settings_of
 from penstock.machine.resources import NAMES
 from penstock.report.text import percent, significant
 
-HEIGHT, TOP, BOTTOM = 300, 14, 268
+HEIGHT, TOP, BOTTOM = 300, 22, 268
 """Of a picture, and of the highest and the lowest point in it, in pixels."""
 LEFT, RIGHT = 9.0, 95.0
 """Of the points, in percent."""
@@ -25,6 +25,8 @@ LOGARITHMIC = 8.0
 MOST_TICKS = 5
 MOST_NUMBERED = 12
 """So many points of the front have their numbers beside them."""
+NUMBER = (8.0, 15.0)
+"""What a number takes up, in percent across and in pixels down: another would cover it."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,20 @@ def _million_bits(one: Found) -> float | None:
     return one.figures.stored_bits / 1e6 if one.figures else None
 
 
-TIME = Quantity("us a step", _time, lambda value: significant(value, 3))
-ROOM = Quantity(
-    "fullest resource, of what should be planned for", _share, lambda value: percent(value, 0)
-)
-ERROR = Quantity(
-    "RMS error of the outputs", _error, lambda value: f"{significant(100 * value, 2)} %"
-)
-LOSS = Quantity("loss", lambda one: one.loss, lambda value: significant(value, 2))
-BITS = Quantity("million bits of weights", _million_bits, lambda value: significant(value, 3))
+def _round(value: float) -> str:
+    """A round number, with all of its digits: neighbours differ."""
+    return f"{value:,.9g}"
+
+
+def _percent(value: float) -> str:
+    return f"{_round(100 * value)} %"
+
+
+TIME = Quantity("us a step", _time, _round)
+ROOM = Quantity("fullest resource, of what should be planned for", _share, _percent)
+ERROR = Quantity("RMS error of the outputs", _error, _percent)
+LOSS = Quantity("loss", lambda one: one.loss, _round)
+BITS = Quantity("million bits of weights", _million_bits, _round)
 
 
 def charts(found: Exploration) -> list[dict[str, Any]]:
@@ -100,12 +107,26 @@ def _chart(found: Exploration, title: str, x: Quantity, y: Quantity) -> dict[str
         })  # fmt: skip
     return {
         "title": title, "x_title": x.title, "y_title": y.title, "height": HEIGHT,
-        "bottom": BOTTOM + 12, "marks": list(marks.values()),
+        "bottom": BOTTOM + 12, "marks": list(marks.values()), "numbers": _apart(marks.values()),
         "x_ticks": [{"x": f"{LEFT + (RIGHT - LEFT) * horizontal.place(v):.2f}", "label": x.shown(v)}
                     for v in horizontal.ticks],
         "y_ticks": [{"y": f"{BOTTOM - (BOTTOM - TOP) * vertical.place(v):.0f}",
                      "label": y.shown(v)} for v in vertical.ticks],
     }  # fmt: skip
+
+
+def _apart(marks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The marks whose numbers do not cover another's."""
+    found: list[dict[str, Any]] = []
+    across, down = NUMBER
+    for mark in marks:
+        if mark["label"] and not any(
+            abs(float(mark["x"]) - float(one["x"])) < across
+            and abs(float(mark["y"]) - float(one["y"])) < down
+            for one in found
+        ):
+            found.append(mark)
+    return found
 
 
 def devices_of(found: Exploration) -> list[str]:
@@ -127,7 +148,7 @@ def _title(found: Exploration, one: Found) -> str:
     figures, error = one.figures, one.error
     assert figures is not None and error is not None
     return (
-        f"{one.point.number}: {settings_of(found, one)}; {TIME.shown(TIME.of(one) or 0.0)} us, "
+        f"{one.point.number}: {settings_of(found, one)}; {significant(TIME.of(one), 3)} us, "
         f"{NAMES[figures.fullest]} {percent(figures.share, 0)}, "
         f"error {percent(error.relative_error, 2)}"
     )

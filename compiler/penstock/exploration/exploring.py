@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from penstock.calibration import Ranges
+from penstock.entry import load
 from penstock.errors import PenstockError
 from penstock.exploration.cluster import Cluster
 from penstock.exploration.local import Local
+from penstock.exploration.network import Network
 from penstock.exploration.result import Constraints, Exploration
 from penstock.exploration.search import Progress, Search
 from penstock.exploration.space import Base, Point
@@ -85,15 +87,28 @@ def explore(
             "nothing says what a loss is measured by", "--max-loss",
             "give labels: --validate FILE.npz with x and y",
         )  # fmt: skip
+    if trains:
+        _refuse_what_trainings_have({
+            "calibration": calibration, "precision": precision, "validation": validation,
+            "head": head, "key": key, "only": only or None, "regression": regression or None,
+            "calibration_lengths": calibration_lengths, "calibration_states": calibration_states,
+            "batch_first": None if batch_first else False,
+        })  # fmt: skip
+
+    def read(wanted: Precision | None) -> tuple[Network, Precision | None]:
+        loaded = load(
+            module, calibration, wanted, head, key=key, only=only, batch_first=batch_first,
+            regression=regression,
+        )  # fmt: skip
+        network = Network.of(loaded, calibration_lengths, calibration_states, validation)
+        return network, loaded.precision
+
     with Store(None if store is None else Path(store)) as kept, _pool(jobs, scheduler) as pool:
         if trains:
-            _refuse_formats(calibration, precision, validation)
             study = module.study(given, Base.of(hardware, None), kept, progress)
         else:
-            study = study_of(
-                module, given, hardware, precision, head, key, only, regression, batch_first,
-                calibration, calibration_lengths, calibration_states, validation,
-            )  # fmt: skip
+            name = str(module) if isinstance(module, str | PathLike) else type(module).__name__
+            study = study_of(name, given, hardware, precision, read)
         _refuse_settings(study.points)
         search = Search(
             study.points, study.networks, study.trainings, constraints, kept, pool, progress
@@ -112,11 +127,16 @@ def _refuse_settings(points: Sequence[Point]) -> None:
         raise PenstockError(refusal.what, refusal.where, refusal.hint)
 
 
-def _refuse_formats(calibration: Any, precision: Any, validation: Any) -> None:
-    if calibration is not None or precision is not None or validation is not None:
+def _refuse_what_trainings_have(given: Mapping[str, Any]) -> None:
+    """A training has data and number formats of its own, and a module that says what it computes.
+
+    given: arguments by name, None where they say nothing. Raises PenstockError.
+    """
+    vain = [name for name, value in given.items() if value is not None]
+    if vain:
         raise PenstockError(
-            "a network that is trained has its own number formats, and its own data", "explore",
-            "leave out calibration, precision and validation",
+            f"a network that is trained takes no {vain[0]}: its own data, module and number "
+            "formats say it", "explore", f"leave out {', '.join(vain)}",
         )  # fmt: skip
 
 

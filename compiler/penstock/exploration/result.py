@@ -179,7 +179,8 @@ def _device(found: Found) -> str:
 class Exploration:
     """All points of a space. nearest: of those that miss the constraints, if none meets them.
 
-    models: trained checkpoints, by the values that they were trained for.
+    models: trained checkpoints, by the values that they were trained for. given: the options of
+    ``penstock compile`` that read the network as it was read here, where they are known.
     """
 
     name: str
@@ -189,6 +190,7 @@ class Exploration:
     points: tuple[Found, ...]
     nearest: Found | None = None
     models: Mapping[tuple[Any, ...], Path] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
     @cached_property
     def front(self) -> tuple[Found, ...]:
@@ -214,7 +216,7 @@ class Exploration:
 
     def options(self, found: Found) -> list[str]:
         """The options with which ``penstock compile`` makes this point."""
-        return options_of(found.point, self.base)
+        return [*options_of(found.point, self.base), *self.given]
 
     def model(self, found: Found) -> str:
         """What is to be compiled."""

@@ -75,9 +75,11 @@ class Store:
 
     def _take(self, found: sqlite3.Connection) -> None:
         """Look whose file it is before anything is changed in it."""
+        found.execute("BEGIN")  # another may be making it: all three of one moment
+        (tables,) = found.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (application,) = found.execute("PRAGMA application_id").fetchone()
         (version,) = found.execute("PRAGMA user_version").fetchone()
-        (tables,) = found.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        found.execute("COMMIT")
         if application != APPLICATION and (application or version or tables):
             raise PenstockError(
                 "the file is an SQLite database of another program", str(self.path), ANOTHER

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from penstock.calibration import Ranges
-from penstock.entry import load
 from penstock.errors import PenstockError
 from penstock.exploration.axes import Axis, axes_of
 from penstock.exploration.evaluate import Workshop
 from penstock.exploration.network import Network
 from penstock.exploration.rows import Training
 from penstock.exploration.space import Base, Point, points_of, usual_axes
-from penstock.fidelity import Validation
-from penstock.fixed import FloatArray, IntArray
-from penstock.frontend import HeadOptions
 from penstock.settings import Hardware, Precision
 
 
@@ -38,23 +32,16 @@ class Study:
 
 
 def study_of(
-    module: Any,
+    name: str,
     given: Mapping[str, Any],
     hardware: Hardware | None,
     precision: Precision | None,
-    head: HeadOptions | None,
-    key: str | None,
-    only: Sequence[str],
-    regression: bool,
-    batch_first: bool,
-    calibration: FloatArray | Ranges | None,
-    lengths: IntArray | None,
-    states: Any,
-    validation: Validation | None,
+    read: Callable[[Precision | None], tuple[Network, Precision | None]],
 ) -> Study:
     """Of a network that is there. given: the axes by name; a board alone leaves the usual ones.
 
-    Raises PenstockError, also for number formats given to a checkpoint that carries its own.
+    read: takes the number formats that are asked for, and gives the network, with its own formats
+    if it carries any. Raises PenstockError.
     """
     axes = axes_of(given)
     if any(axis.field.of == "recipe" for axis in axes):
@@ -64,16 +51,11 @@ def study_of(
         )  # fmt: skip
     has_formats = any(axis.field.of == "precision" for axis in axes)
     wanted = precision or (Precision() if has_formats else None)
-    loaded = load(
-        module, calibration, wanted, head, key=key, only=only, batch_first=batch_first,
-        regression=regression,
-    )  # fmt: skip
-    network = Network.of(loaded, lengths, states, validation)
-    fixed = loaded.precision if wanted is None else None
+    network, own = read(wanted)
+    fixed = own if wanted is None else None
     if not given.keys() - {"board", "part"}:
-        rows = Workshop(network).most_rows(loaded.precision or Precision())
-        axes = axes_of({**given, **usual_axes(rows, loaded.precision is None)})
+        rows = Workshop(network).most_rows(own or Precision())
+        axes = axes_of({**given, **usual_axes(rows, own is None)})
     base = Base.of(hardware, precision)
     points = points_of(axes, base, fixed)
-    name = str(module) if isinstance(module, str | PathLike) else type(module).__name__
     return Study(name, axes, base, points, {point.number: network for point in points})

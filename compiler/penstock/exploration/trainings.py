@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from penstock.entry import load_checkpoint
 from penstock.errors import PenstockError
@@ -110,9 +110,10 @@ def recipe_of(words: Sequence[str]) -> Recipe:
     """``name=value`` of each field as ``penstock compress`` calls it. Raises PenstockError."""
     from penstock.compress import Recipe
 
-    kinds: dict[str, type[Any]] = {name: type(value) for name, value in asdict(Recipe()).items()}
-    kinds |= {"pes": int, "bank": int}
-    del kinds["densities"]
+    kinds: dict[str, type[Any]] = {
+        name: (get_args(hint) or (hint,))[0]  # of int | None, int
+        for name, hint in get_type_hints(Recipe).items() if name != "densities"
+    }  # fmt: skip
     given: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from penstock.compress.network_text import PREFIX
 from penstock.errors import PenstockError
 from penstock.fixed import FloatArray
-from penstock.frontend.chain import Stack, in_order
 from penstock.frontend.checkpoint import read_checkpoint
 from penstock.frontend.folding import folded
-from penstock.frontend.reader import Reader, some
-from penstock.frontend.recurrent import Found, find_modules, read_layers
+from penstock.frontend.reader import some
+from penstock.frontend.to_state_dict import names_of_layers
 
 LEAST_LIKE = 0.3
 """Cosine of a matrix with what it was before it was quantized: even two bits leave much more, and
@@ -40,7 +39,8 @@ def under_names_of(tensors: Arrays, path: Path, inputs: int) -> tuple[Arrays, li
         if not name.startswith(PREFIX)
     }
     theirs = folded(stored, where, notes)
-    names = _recurrent_names(theirs, where, notes)
+    layers = names_of_layers(theirs, where, notes)
+    names = {own: name for own, name in layers.items() if name in theirs}
     names |= _linear_names(tensors, theirs, names)
     for own, values in tensors.items():
         _check_own(own, values, names.get(own, ""), theirs, where)
@@ -52,33 +52,6 @@ def under_names_of(tensors: Arrays, path: Path, inputs: int) -> tuple[Arrays, li
     found = {name: tensors[own_of[name]] if name in own_of else value.astype(np.float32)
              for name, value in theirs.items()}  # fmt: skip
     return found, notes
-
-
-def _recurrent_names(
-    theirs: Mapping[str, FloatArray], where: str, notes: list[str]
-) -> dict[str, str]:
-    """Our names of layers' tensors, which are numbered through all modules -> the file's."""
-    reader = Reader(dict(theirs), where)
-    modules = [(module, Stack(module.title, read_layers(reader, module)))
-               for module in find_modules(theirs)]  # fmt: skip
-    if not modules:
-        return {}
-    order = in_order([stack for _, stack in modules], where, notes)
-    modules.sort(key=lambda one: next(k for k, stack in enumerate(order) if stack is one[1]))
-    found, index = dict[str, str](), 0
-    for module, stack in modules:
-        for number, directions in enumerate(stack.layers):
-            for part, suffix in zip(directions, ("", "_reverse"), strict=False):
-                for kind in part.torch.shapes:
-                    own = f"{kind}_l{index}{suffix}"
-                    found[own] = _name(module, kind, number, suffix)
-                found |= {code: f"{module.prefix}{code}" for code in part.torch.codes}
-            index += 1
-    return {own: name for own, name in found.items() if name in theirs}
-
-
-def _name(module: Found, kind: str, layer: int, suffix: str) -> str:
-    return f"{module.prefix}{kind}" + ("" if module.is_cell else f"_l{layer}{suffix}")
 
 
 def _linear_names(

@@ -1,12 +1,12 @@
 """A comparison as plain values, for JSON and for the terminal.
 
-passed; failures, unchecked [sentences]; solution (the folder); tool (its version), top, part;
-clock {wanted_ns, target_ns, uncertainty_ns, estimated_ns}; resources [name, estimate, synthesis,
-ratio, available], rules (what the estimate rests on); loops [name, planned_ii, copies [module,
-loop, ii, trip_count, depth]]; accumulators {planned_distance, distance, updates [function, array,
-load_stage, store_stage, ii, distance]}, activations (the same, of what is written while words are
-taken); latency {step_planned, step {low, high}, call [best, average, worst], simulated {language,
-status, call [min, mean, max], transactions, steps, step}}. What no report shows is null.
+schema (1), passed; failures, unchecked [sentences]; solution (the folder); tool (its version), top,
+part; clock {wanted_ns, target_ns, uncertainty_ns, estimated_ns}; resources [name, estimate,
+synthesis, ratio, available], rules (what the estimate rests on); loops [name, planned_ii, copies
+[module, loop, ii, trip_count, depth]]; accumulators {planned_distance, distance, updates [function,
+array, load_stage, store_stage, ii, distance]}, activations (the same, of what is written while
+words are taken); latency {step_planned, step {low, high}, call [best, average, worst], simulated
+{language, status, call [min, mean, max], transactions, steps, step}}. What no report shows is null.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from penstock.synthesis.csynth import Loop, Range
 from penstock.synthesis.loops import Matched
 from penstock.synthesis.schedule_report import Update
 
+SCHEMA = 1
+
 
 def as_values(comparison: Comparison) -> dict[str, Any]:
     """See the module's text."""
     plan, csynth = comparison.plan, comparison.csynth
     return {
+        "schema": SCHEMA,
         "passed": comparison.passed,
         "failures": list(comparison.failures),
         "unchecked": list(comparison.unchecked),

@@ -1,8 +1,13 @@
 """The performance table of a project, as plain values.
 
-project; hardware {pes, lanes, clock_mhz, part}; planned [rows of ``planned``]; sequences (side by
-side in what was measured); machine (this processor), measured [contender, threads, us (of each
-planned row but the last, or null), step_us, step_mj (or null)]; published (ESE's, or null); notes.
+schema (1), project; hardware {pes, lanes, clock_mhz, part}; planned, of each matrix, and last of a
+whole step, [name, rows, columns (null of a whole step), weights, nonzeros, density, bytes,
+theoretical_us (all PEs busy), scheduled_us, lanes, gops (of all lanes, zeros not counted),
+dense_gops (as if every weight were multiplied)]; sequences (side by side in what was measured);
+machine (this processor), measured [contender, threads, us (of each planned row but the last, or
+null), step_us, step_mj (or null)]; published (null, or ESE's figures: source, device, clock_mhz,
+sequences, step_us, gops, dense_gops, watts, times_faster_than {device: times},
+times_the_energy_efficiency_of {device: times}); notes.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from penstock_runtime.bench.child import CPU, GPU
 from penstock_runtime.bench.planned import planned_rows
 from penstock_runtime.project import load_project
 
+SCHEMA = 1
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CONTENDERS = {
     "dense": "dense, NumPy",
@@ -68,6 +74,7 @@ def performance(
     measured, notes = _measured(folder, measuring, sequences, tell)
     shows_ese = measuring.shows_ese or ese.is_of_its_size(report)
     return {
+        "schema": SCHEMA,
         "project": str(folder),
         "hardware": {key: hardware[key] for key in ("pes", "lanes", "clock_mhz", "part")},
         "planned": [row.values() for row in planned_rows(project, report)],
