@@ -49,8 +49,6 @@ class Hardware:
 
     pes: processing elements, each one multiplier per lane. Default: chosen for the device.
     lanes: independent sequences served by the same weight stream (ESE's channels).
-    interleave: of ``bank``: so many of the lanes take turns in the pipeline, and one fills it while
-        another waits for its own results; a divisor of ``lanes``, which lie side by side otherwise.
     elements_per_cycle: of the cell unit and of every write to the activation memory; must divide
         ``pes``. Default: chosen with the PEs; of PEs that are given, where that fits, the largest
         power of two up to 8 that divides them (of an odd number, the largest divisor up to 8), or
@@ -66,6 +64,8 @@ class Hardware:
         not overlap with the cell unit otherwise. ``auto`` takes gather or bank, whichever is faster
         where it fits.
     rows, banks: of ``bank``; its PEs are as many as both together. Default: chosen for the device.
+    interleave: of ``bank``: so many of the lanes take turns in the pipeline, and one fills it while
+        another waits for its own results; a divisor of ``lanes``, which lie side by side otherwise.
     queue_depth: of the activation queues of ``broadcast``, 1..1024; default: 8, EIE's.
     overlap: words whose vectors are known run beside the cell unit, and its results are written to
         the activation memory beside the next product. It takes a copy of the activations for every
@@ -100,10 +100,6 @@ class Hardware:
         int, Option("Processing elements. Default: chosen for the device, as few as are worth it.")
     ] = None  # type: ignore[assignment]
     lanes: Annotated[int, Option("Sequences processed at once: 1, 2, 4, 8, 16 or 32.")] = 1
-    interleave: Annotated[
-        int,
-        Option("Lanes that take turns in the pipeline of the bank dataflow; divides the lanes."),
-    ] = 1
     elements_per_cycle: Annotated[
         int | None,
         Option("Elements per cycle of the cell unit; must divide the PEs. Default: chosen."),
@@ -129,6 +125,10 @@ class Hardware:
         int | None,
         Option("Banks of columns of the bank dataflow, a power of two. Default: chosen."),
     ] = None
+    interleave: Annotated[
+        int,
+        Option("Lanes that take turns in the pipeline of the bank dataflow; divides the lanes."),
+    ] = 1
     queue_depth: Annotated[
         int | None,
         Option("Depth of the activation queues of broadcast. Default: 8."),
