@@ -171,7 +171,8 @@ FAULTS = {
     ),
     "a word that is taken again and again": ("kernel/cell_unit.h", "      ++at;\n", ""),
     "a state that takes effect too soon": (
-        "kernel/cell_unit.h", "into_0 = writing(L0_Y_BASE", "into_0 = writing(X_0_BASE",
+        "kernel/cell_unit.h", "later(writing(L0_Y_BASE, index, l0_y_packets_next))",
+        "writing(L0_Y_BASE, index, l0_y_packets_next)",
     ),
 }  # fmt: skip
 
