@@ -34,7 +34,7 @@ from penstock.packing.vectors import (
     parameter_offsets,
     parameter_ports,
 )
-from penstock_runtime.agreement import activation_bits, frames, results_of
+from penstock_runtime.agreement import activation_bits, results_of
 from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
@@ -227,8 +227,7 @@ def _sizes(project: Project) -> Constants:
         "Y_BEATS": ports.beats(project.outputs), "PHASES": len(manifest.phases),
         "START_ZERO": START_ZERO, "START_GIVEN": START_GIVEN, "START_CARRIED": START_CARRIED,
     }  # fmt: skip
-    if frames(project.graph):
-        assert manifest.interface.max_steps is not None
+    if manifest.interface.max_steps is not None:
         values["MAX_STEPS"] = manifest.interface.max_steps
     form = manifest.phases[0].format
     if isinstance(form, Bank):

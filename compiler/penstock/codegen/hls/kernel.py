@@ -103,10 +103,11 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
              "about": one_line(array.name), "storage": storage_code(machine.memory_of(array))}
             for array in machine.kept.frames
         ],
-        "buffers_frames": bool(machine.kept.frames),
-        "all_steps": "bounded(steps)" if machine.kept.frames else "steps",
+        "buffers_frames": bool(machine.kept.frames), "max_steps": machine.max_steps,
+        "limits_steps": machine.max_steps is not None,
+        "all_steps": "steps" if machine.max_steps is None else "bounded(steps)",
         "all_frames": " * ".join(
-            ["bounded(steps)" if machine.kept.frames else "steps",
+            ["steps" if machine.max_steps is None else "bounded(steps)",
              *["INTERLEAVE"] * (hardware.interleave > 1)]
         ),
         "frames_of_once": "INTERLEAVE" if hardware.interleave > 1 else "1",
@@ -150,7 +151,7 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
     is_broadcast = context["is_broadcast"]
     names += ["QUEUE_DEPTH", "FEED_DEPTH"] if is_broadcast else ["COPY_PES", "GROUP_COPIES"]
     names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
-    names += ["MAX_STEPS"] if context["buffers_frames"] else []
+    names += ["MAX_STEPS"] if context["limits_steps"] else []
     names += (
         ["MAX_PACKETS", "COPIED", "KEPT", "SIBLINGS", "SUM_ROWS"] if context["overlaps"] else []
     )
@@ -167,7 +168,7 @@ def _constants_of_banks(context: dict[str, Any]) -> list[str]:
     for sweep in context["programs"]:
         names += [sweep["constant"], *(table["name"] for table in sweep["tables"])]
     names += ["WEIGHT_PORTS"] + ["STORED_WORDS", "WEIGHT_BEATS"] * context["on_chip"]
-    names += ["MAX_STEPS"] if context["buffers_frames"] else []
+    names += ["MAX_STEPS"] if context["limits_steps"] else []
     names += _names_of_operands(context)
     names += ["SIBLINGS_OF"] if context["is_aligned"] else []
     return names + (["POSITION_OF"] if context["output_order"] else [])

@@ -54,7 +54,7 @@ KERNEL = (
     BROADCAST
     | _words("""
     acc acc_t activation_t activations_t add_parts ap_axiu ap_bigint ap_biguint ap_fixed ap_int
-    ap_ufixed ap_uint axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from
+    ap_ufixed ap_uint asked axis_stream axis_t bank beat beat_stream beat_t beats_of best bits_from
     bounded broadcast bytes_of cell_unit clear_slots column_t compute config copied copied_t
     count counters demand differences element emptied entry_t factor_t fetch_frames fetch_parameters
     fetch_state fetch_words final final_beats first_beat frame_stream frames from_raw gap_t
