@@ -1,4 +1,4 @@
-"""A host that asks for more steps than the kernel has room for gets those that there is room for."""
+"""A host that asks for more steps than the kernel has room for gets as many as it has."""
 
 from __future__ import annotations
 

@@ -284,6 +284,17 @@ def test_rounder_numbers_of_pes_are_suggested_where_they_are_faster():
         assert not any("would be faster" in note for note in chosen("phones", pes=pes)[1])
 
 
+def test_short_steps_are_told_to_do_without_overlap():
+    for pes, is_told in ((4, False), (16, True)):
+        machine, notes = chosen("digits", pes=pes)
+        without, _ = chosen("digits", pes=pes, overlap=False)
+        assert machine.hardware.overlaps and not without.hardware.overlaps
+        step, plain = machine.timeline.step, without.timeline.step
+        note = f"--no-overlap would be faster: {plain} cycles a step instead of {step}"
+        assert (note in notes) == is_told == (plain < 0.95 * step)
+    assert not any("--no-overlap" in note for note in chosen("digits", pes=16, overlap=True)[1])
+
+
 def test_few_ports_get_more_pes_each():
     """31 is prime: a port a PE, if the device had them."""
     machine, _ = chosen("phones", pes=31, weight_storage="stream")

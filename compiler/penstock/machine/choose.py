@@ -34,6 +34,7 @@ from penstock.settings import Balance, Hardware
 WIDEST_PORT = 512
 ESE_PES = 32
 AUTO = "auto"
+SHORT_STEP = 1000
 MOST_UNNAMED = 32
 """PEs where no device was named."""
 
@@ -61,7 +62,11 @@ def choose(
         return machine, [*notes, *more]
     if hardware.pes is not None:
         machine, more = _on_given_pes(graph, hardware, plan)
-        return machine, [*notes, *more, *reasons.odd_count(machine, hardware)]
+        more = [*more, *reasons.odd_count(machine, hardware)]
+        if hardware.overlap is None and machine.hardware.overlaps and _is_short(machine):
+            without, _ = build(graph, replace(hardware, overlap=False), plan)
+            more += reasons.overlap(machine, without)
+        return machine, [*notes, *more]
     balanced = balanced_for.pes
     if balanced is not None:
         machine, more = _on_given_pes(graph, replace(hardware, pes=balanced), plan)
@@ -154,6 +159,11 @@ def _scheduled(
 def _as_large(one: Candidate, other: Candidate) -> bool:
     """True if it has no fewer PEs, and weights at the same place."""
     return one.pes >= other.pes and one.machine.on_chip is other.machine.on_chip
+
+
+def _is_short(machine: Machine) -> bool:
+    """True for steps so short that overlap may cost more than it saves."""
+    return machine.order.step_cycles <= SHORT_STEP
 
 
 def _on_given_pes(graph: Graph, hardware: Hardware, plan: Plan) -> tuple[Machine, list[str]]:

@@ -25,6 +25,8 @@ NEAR = 0.125
 """By how much more PEs are suggested instead of an odd number."""
 WORTH_TELLING = 0.01
 """PEs times cycles that a suggestion must save."""
+SHORTER = 0.05
+"""What a step without overlap must save to be told."""
 
 
 def what(chosen: Candidate, asked: Hardware, why: str) -> str:
@@ -163,6 +165,15 @@ def odd_count(machine: Machine, asked: Hardware) -> list[str]:
         f"{_pes(best.hardware.pes)} would be faster than {asked.pes}: by estimate {best.step:,} "
         f"cycles a step instead of {own.step:,}, with {_shape(best)} instead of {_shape(own)}"
     ]
+
+
+def overlap(machine: Machine, without: Machine) -> list[str]:
+    """Whether a step would be shorter without overlap: what runs beside the cell unit begins and
+    ends more often."""
+    step, plain = machine.timeline.step, without.timeline.step
+    if plain > (1 - SHORTER) * step:
+        return []
+    return [f"--no-overlap would be faster: {plain:,} cycles a step instead of {step:,}"]
 
 
 def _shape(found: Candidate) -> str:
