@@ -13,6 +13,8 @@ MOST_PARTITIONS = 1024
 MAX_CELL_UNITS = 64
 FASTEST_MHZ = 1000.0
 LANE_CHOICES = (1, 2, 4, 8, 16, 32)
+PORT_BITS = (64, 128, 256, 512)
+"""Widths of a memory port."""
 WIDEST = 24
 """Bits of the widest tensor at the ports or in a memory (accumulators apart)."""
 MAX_LENGTH = 1 << 20

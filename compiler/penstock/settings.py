@@ -15,6 +15,7 @@ from penstock.bounds import (
     MAX_MULTIPLIERS,
     MAX_PES,
     MAX_STEPS,
+    PORT_BITS,
     WIDEST,
 )
 from penstock.devices import BOARDS, Device, board_of, known_device
@@ -211,7 +212,11 @@ class Hardware:
                 "index bits with the bank dataflow",
                 "leave out --index-bits: an address has as many as its bank needs",
             ),
-            (self.lanes in LANE_CHOICES, f"{self.lanes} lanes", f"choose one of {LANE_CHOICES}"),
+            (
+                self.lanes in LANE_CHOICES,
+                f"{self.lanes} lanes",
+                "choose 1, 2, 4, 8, 16 or 32 (--lanes)",
+            ),
             (
                 self.interleave >= 1 and self.lanes % self.interleave == 0,
                 f"{self.lanes} lanes of which {self.interleave} take turns",
@@ -230,8 +235,8 @@ class Hardware:
             (
                 self._has_possible_cell_units(),
                 f"{self.elements_per_cycle} elements per cycle with {self.pes} PEs",
-                "elements_per_cycle must divide the number of PEs, and be at most "
-                f"{MAX_CELL_UNITS}",
+                f"choose {self._nearest_cell_units()} (--elements-per-cycle), of the divisors of "
+                f"the PEs up to {MAX_CELL_UNITS}",
             ),
             (
                 self.accumulator_banks in (None, 4, 8, 16),
@@ -289,7 +294,7 @@ class Hardware:
                 "choose memory or stream",
             ),
             (
-                self.port_bits in (None, 64, 128, 256, 512),
+                self.port_bits in (None, *PORT_BITS),
                 f"a memory port of {self.port_bits} bits",
                 "choose 64, 128, 256 or 512",
             ),
@@ -332,6 +337,11 @@ class Hardware:
         if self.clock_mhz is None:
             clock_mhz = DEFAULT_MHZ if board is None else board.clock_mhz
             object.__setattr__(self, "clock_mhz", clock_mhz)
+        if self.part_resources is not None and self.part is None and board is None:
+            raise PenstockError(
+                "nothing says which part has these resources", "hardware settings",
+                "name it: --part NAME",
+            )  # fmt: skip
         own = None if board is None else known_device(board.part).name
         if board is not None and self.part and not self.part.lower().startswith(str(own)):
             raise PenstockError(
@@ -361,6 +371,13 @@ class Hardware:
     def beat_bits(self) -> int:
         """Width of a memory port: ``port_bits``, or the device's."""
         return self.device.port_bits if self.port_bits is None else self.port_bits
+
+    def _nearest_cell_units(self) -> int:
+        """The divisor of the PEs that is nearest to what was asked; the smaller of two."""
+        asked, pes = self.elements_per_cycle or 1, max(self.pes or MAX_CELL_UNITS, 1)
+        most = min(pes, MAX_CELL_UNITS)
+        divisors = [count for count in range(1, most + 1) if pes % count == 0]
+        return min(divisors, key=lambda count: abs(count - asked))
 
     def _has_possible_cell_units(self) -> bool:
         units = self.elements_per_cycle

@@ -27,6 +27,7 @@ from penstock_runtime.kernel_constants import (
     expected_constants,
     parse_constants,
     wrong_constants,
+    wrong_depths,
     wrong_pragmas,
 )
 from penstock_runtime.loops import WrongCount, wrong_count
@@ -205,7 +206,8 @@ def _wrong_constants(
     if not done.passed:
         raise _broken_off(project, done.output)
     wrong = wrong_constants(expected, parse_constants(done.output))
-    return (*wrong, *wrong_pragmas(project.folder, project.manifest))
+    pragmas = wrong_pragmas(project.folder, project.manifest)
+    return (*wrong, *pragmas, *wrong_depths(project))
 
 
 def _broken_off(project: Project, output: str) -> PenstockError:

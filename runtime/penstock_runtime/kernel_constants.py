@@ -35,11 +35,14 @@ from penstock.packing.vectors import (
     parameter_ports,
 )
 from penstock_runtime.agreement import activation_bits, results_of
+from penstock_runtime.golden import result_bytes
 from penstock_runtime.project import Project
 
 HAZARDS = "kernel/pe_array.h"
 PROGRAMS = "kernel/cell_unit.h"
 """Where the pipelines of the bank dataflow are."""
+TOP = "kernel/lstm_top.cpp"
+AXI_PORT = r"^\s*#\s*pragma\s+HLS\s+INTERFACE\s+(.*m_axi.*)$"
 NO_OPERAND = 1 << 31
 MULTIPLIER_BITS = 27
 """A weight is aligned before it is multiplied where it then is no wider."""
@@ -129,6 +132,37 @@ def wrong_pragmas(folder: Path, manifest: Manifest) -> list[WrongConstant]:
     added: Promises = dict.fromkeys(accumulators, ONCE_EACH) if shares else {}
     array = "spmv_group" if manifest.queue_depth is None else "spmv_pe"
     return _wrong_in(folder, HAZARDS, {array: words, "add_parts": added}, drained)
+
+
+def wrong_depths(project: Project) -> list[WrongConstant]:
+    """The memory ports whose ``depth`` is less than what cosimulation moves in a golden call: it
+    would read and write beyond the buffer that it makes.
+    """
+    text = re.sub(r"\\\n\s*", "", (project.folder / TOP).read_text(errors="replace"))
+    found = []
+    for pragma in re.findall(AXI_PORT, text, re.M | re.I):
+        port, depth = (re.search(rf"\b{key}\s*=\s*(\w+)", pragma) for key in ("port", "depth"))
+        needed = _beats_of_ports(project).get(port[1] if port else "")
+        has = int(depth[1]) if depth and depth[1].isdecimal() else None
+        if needed is not None and (has is None or has < needed):
+            assert port is not None
+            found.append(WrongConstant(f"depth of port {port[1]} in {TOP}", None, needed, has))
+    return found
+
+
+def _beats_of_ports(project: Project) -> dict[str, int]:
+    """Beats of each memory port in a golden call."""
+    ports, manifest = project.ports, project.manifest
+    sizes = result_bytes(project, manifest.golden.steps)
+    y, state = (size * 8 // ports.port_bits for size in sizes)
+    parameters = [project.layout(name).positions for name in manifest.parameters]
+    weights = manifest.file_bytes().values()
+    return {
+        "x": manifest.golden.steps * ports.beats(project.inputs), "y": y,
+        "state_in": state, "state_out": state,
+        "parameters": parameter_offsets(parameters, ports.port_bits)[-1],
+        **{f"weights_{n}": size * 8 // ports.port_bits for n, size in enumerate(weights)},
+    }  # fmt: skip
 
 
 def _promises_of_programs(manifest: Manifest) -> dict[str, Promises]:

@@ -22,15 +22,20 @@ SETTINGS = {
     "--pes -4": f"the hardware can't have -4 PEs ({HARDWARE}); hint: choose 1 to 1024 (--pes)",
     "--pes 1025": f"the hardware can't have 1025 PEs ({HARDWARE}); hint: choose 1 to 1024 (--pes)",
     "--lanes 3": (
-        f"the hardware can't have 3 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16, 32)"
+        f"the hardware can't have 3 lanes ({HARDWARE}); hint: choose 1, 2, 4, 8, 16 or 32 (--lanes)"
     ),
     "--lanes 64": (
-        f"the hardware can't have 64 lanes ({HARDWARE}); hint: choose one of (1, 2, 4, 8, 16, 32)"
+        f"the hardware can't have 64 lanes ({HARDWARE}); "
+        "hint: choose 1, 2, 4, 8, 16 or 32 (--lanes)"
     ),
     "--pes 6 --elements-per-cycle 4": (
         f"the hardware can't have 4 elements per cycle with 6 PEs ({HARDWARE}); "
-        "hint: elements_per_cycle must divide the number of PEs, and be at most 64"
+        "hint: choose 3 (--elements-per-cycle), of the divisors of the PEs up to 64"
     ),
+    "--part-resources lut=9": "nothing says which part has these resources",
+    "--part xyz --part-resources lut=99999,ff=99999,bram18=99,uram=0,dsp=99,gbps=9,ports=4,"
+    "port_bits=100": "a memory with ports of 100 bits can't be used (hardware settings); hint: "
+    "write port_bits=64, 128, 256 or 512, as the memory's ports have",
     "--elements-per-cycle 0": "0 elements per cycle",
     "--assign random": (
         f"the hardware can't have assign 'random' ({HARDWARE}); "

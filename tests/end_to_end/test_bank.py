@@ -214,6 +214,19 @@ def changed(program, **columns):
     return msgspec.structs.replace(program, **columns)
 
 
+WORDS = ("phase", "ends", "word_sequence", "at")
+
+
+def late(program, cycles):
+    """Units and moves work so many cycles later."""
+    waits = (0,) * cycles
+    columns = (*WORDS, "acting", "part", "move", "index", "sequence")
+    return {
+        name: (*own, *waits) if name in WORDS else (*waits, *own)
+        for name in columns for own in [getattr(program, name)]
+    }  # fmt: skip
+
+
 PROGRAMS = {
     "a word too few": (
         lambda p: {"phase": tuple(0 if n == p.phase.index(1) else v
@@ -233,6 +246,7 @@ PROGRAMS = {
                                  for a, q in zip(p.acting, p.part, strict=True))},
         "another part of a turn",
     ),
+    "units that come a turn too late": (lambda p: late(p, 1 + p.ends.index(1)), "of another turn"),
     "a column that is shorter": (lambda p: {"move": p.move[1:]}, "columns differ in length"),
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from penstock_runtime.kernel_constants import (
     expected_constants,
     parse_constants,
     wrong_constants,
+    wrong_depths,
     wrong_pragmas,
 )
 
@@ -163,6 +164,20 @@ def test_a_false_promise_to_the_synthesis_tool_is_found(case, folder):
     (found,) = wrong_pragmas(folder, project.manifest)
     assert found.name == pragma_of(variable)
     assert found.expected == (4 if variable == "acc" else None)
+
+
+@pytest.mark.parametrize("port", ["x", "weights_0", "parameters", "state_in", "state_out", "y"])
+def test_a_port_whose_depth_is_less_than_what_cosimulation_moves_is_found(port, folder):
+    project, path = load_project(folder), folder / "kernel/lstm_top.cpp"
+    text = path.read_text()
+    assert wrong_depths(project) == []
+    line = re.search(rf"m_axi port={port} .*depth=(\d+)", text)
+    for depth, is_found in ((int(line[1]) - 1, True), (int(line[1]) + 1, False)):
+        changed = line[0].replace(f"depth={line[1]}", f"depth={depth}")
+        path.write_text(text.replace(line[0], changed))
+        found = [(one.name, one.expected, one.kernel) for one in wrong_depths(project)]
+        name = f"depth of port {port} in kernel/lstm_top.cpp"
+        assert found == [(name, int(line[1]), depth)] * is_found
 
 
 OVERLAP_PROMISES = {

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from penstock.bounds import PORT_BITS
 from penstock.errors import PenstockError
 from penstock.ir import Direction, Graph, Node
 from penstock.machine.arrays import Array
@@ -465,6 +466,12 @@ def io_bits(graph: Graph) -> int:
     return 16 if max(signed_bits(node.tensor.type) for node in nodes) <= 16 else 32
 
 
+def _enough_bits(beats: Ports) -> str:
+    needed = beats.io_bits * beats.lanes_at_once
+    wide = next((bits for bits in PORT_BITS if bits >= needed), None)
+    return "use fewer lanes" if wide is None else f"use fewer lanes, or --port-bits {wide}"
+
+
 def _check_beats(beats: Ports) -> None:
     """One element with all its lanes must fit a beat."""
     if beats.per_beat < 1:
@@ -472,5 +479,5 @@ def _check_beats(beats: Ports) -> None:
             f"{beats.lanes_at_once} lanes of {beats.io_bits} bits do not fit a port of "
             f"{beats.port_bits}",
             "hardware settings",
-            "use fewer lanes or a wider port",
+            _enough_bits(beats),
         )

@@ -21,6 +21,7 @@ from penstock.bounds import (
     MAX_LENGTH,
     MAX_MULTIPLIERS,
     MAX_STEPS,
+    PORT_BITS,
 )
 from penstock.formats import Bank
 from penstock.formats.known import AnyFormat
@@ -29,7 +30,6 @@ from penstock.formats.phase import siblings_of
 SCHEMA: Final = 3
 MAX_WORDS = 1 << 31
 IO_BITS = (16, 32)
-PORT_BITS = (64, 128, 256, 512)
 
 Name = Annotated[str, Meta(min_length=1)]
 Length = Annotated[int, Meta(ge=1, le=MAX_LENGTH)]
