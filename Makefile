@@ -5,13 +5,18 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-bank-accuracy bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots docs fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
+.PHONY: demo test test-long lint types imports format logic work performance bench bench-schedule bench-queues bench-fit bench-boards bench-banks bench-bank-accuracy bench-explore bench-compression bench-shipped example-sentiment example-speech example-language_model example-transformer screenshots docs fuzz fuzz-loaders fuzz-modules replay mutants wheel clean
 
 demo: $(READY)
 	$(BIN)/python examples/digits/main.py --output build/digits
 
 test: $(READY)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not long'
+
+# What takes long: every example and every page of the docs, faults that are planted, sanitizers,
+# compiles that are killed, a little of each kind of fuzzing.
+test-long: $(READY)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m long
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Penstock needs Python 3.11"'

@@ -82,6 +82,7 @@ def test_every_block_says_what_it_is(page):
     assert {one.language for one in found} <= {*RUN, *SHOWN}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_a_page_runs(page, cpp_flags, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,8 @@ from support import random_model
 from penstock.driver import compile_model
 from penstock.settings import Hardware
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", params=STREAMED)
 def project(request, tmp_path_factory):

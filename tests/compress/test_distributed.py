@@ -11,6 +11,8 @@ import pytest
 
 import penstock
 
+pytestmark = pytest.mark.long
+
 torch = pytest.importorskip("torch")
 TESTS = Path(__file__).parents[1]
 

@@ -137,6 +137,7 @@ def test_the_kernel_breaks_no_rule(name, tmp_path):
     assert ("ram_s2p", 1, 1) in reads and reads <= most
 
 
+@pytest.mark.long
 def test_no_index_leaves_its_array(cpp_flags, tmp_path):
     """C simulation may hide an index out of range; the sanitizers do not."""
     project = compiled(tmp_path / "project", *MATRIX["twelve rows at a time"])
@@ -145,6 +146,7 @@ def test_no_index_leaves_its_array(cpp_flags, tmp_path):
     assert done.passed and "0 different" in done.output, done.output
 
 
+@pytest.mark.long
 def test_more_multipliers_than_an_array_has_memories(cpp_flags, tmp_path, monkeypatch):
     monkeypatch.setattr(groups, "MOST_PARTITIONS", 8)
     case = {"cells": (13,), "outputs": 6, "peephole": True}, (8, 4), {}, {}
@@ -184,14 +186,22 @@ def sound(cpp_flags, tmp_path_factory):
                     {"elements_per_cycle": 2}, {})  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_found(name, sound, tmp_path):
-    file, old, new = FAULTS[name]
-    folder = shutil.copytree(sound.folder, tmp_path / "project")
-    text = (folder / file).read_text()
-    assert old in text
-    (folder / file).write_text(text.replace(old, new, 1))
-    assert check(load_project(folder)).difference is not None
+@pytest.mark.long
+def test_planted_faults_are_found(sound, tmp_path):
+    """All of them are built as one program."""
+    folders = {}
+    for number, (name, (file, old, new)) in enumerate(FAULTS.items()):
+        folder = folders[name] = tmp_path / str(number)
+        shutil.copytree(sound.folder, folder)
+        text = (folder / file).read_text()
+        assert old in text, name
+        (folder / file).write_text(text.replace(old, new, 1))
+    made = batch.build(list(folders.values()), tmp_path)
+    found = {
+        name: check(load_project(folder), executable=made[folder]).difference
+        for name, folder in folders.items()
+    }
+    assert [name for name, difference in found.items() if difference is None] == []
 
 
 @pytest.mark.parametrize(("old", "new"), [

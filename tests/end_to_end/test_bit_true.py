@@ -224,6 +224,7 @@ WATCH = """
 """
 
 
+@pytest.mark.long
 def test_sums_are_used_again_as_late_as_the_validator_says_and_no_later(cpp_flags, tmp_path):
     """It proves a distance of the words; the kernel must spread them over the ways as it does."""
     project = compiled(
@@ -251,6 +252,7 @@ SANITIZED = (
 SANITIZERS = ("-g", "-O0", "-fsanitize=address,bounds", "-fno-sanitize-recover=all")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", SANITIZED)
 def test_no_index_leaves_its_array(case, cpp_flags, tmp_path):
     """C simulation may hide an index out of range; the sanitizers do not."""
@@ -318,6 +320,7 @@ def sharing_project(cpp_flags, tmp_path_factory):
     return compiled(tmp_path_factory.mktemp("faults") / "sharing", model, hardware, {})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("planted", [FAULTS, SHARED_FAULTS], ids=["plain", "shared rows"])
 def test_a_planted_fault_is_found_and_named(planted, request, tmp_path):
     sound = "sharing_project" if planted is SHARED_FAULTS else "sound_project"

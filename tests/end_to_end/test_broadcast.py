@@ -85,6 +85,7 @@ def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
 SANITIZERS = ("-g", "-O0", "-fsanitize=address,bounds", "-fno-sanitize-recover=all")
 
 
+@pytest.mark.long
 def test_no_index_leaves_its_array(cpp_flags, tmp_path):
     """C simulation may hide an index out of range; the sanitizers do not."""
     case = MATRIX["three groups with ports of their own, many banks"]

@@ -19,6 +19,8 @@ from penstock_runtime.csim import build, run_testbench
 from penstock_runtime.kernel_constants import wrong_pragmas
 from penstock_runtime.lint import lint
 
+pytestmark = pytest.mark.long
+
 SHARING = {"inputs": 12, "cells": (32,), "head": 2, "at": "step", "density": 0.1, "full_cell": 3}
 TWO_KINDS = {
     "elements_per_cycle": 1, "part": "xcself",

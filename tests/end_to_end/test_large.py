@@ -9,6 +9,8 @@ from penstock import Hardware
 from penstock.driver import compile_model
 from penstock_runtime.csim import csim
 
+pytestmark = pytest.mark.long
+
 
 def test_more_classes_than_16_bits_count_in_16_lanes(cpp_flags, tmp_path):
     """A frame of results is 2 MB, and the table of positions needs more than unsigned short."""

@@ -15,6 +15,8 @@ from penstock import Hardware
 from penstock.driver import compile_model
 from penstock_runtime import Interpreter, csim
 
+pytestmark = pytest.mark.long
+
 THREADS = ("-DPENSTOCK_THREADS",)
 CXX = "clang++"
 

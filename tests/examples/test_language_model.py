@@ -12,6 +12,8 @@ from support import run_example
 
 from penstock import PenstockError
 
+pytestmark = pytest.mark.long
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 EXAMPLES = Path(__file__).parents[2] / "examples"

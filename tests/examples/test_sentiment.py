@@ -14,6 +14,8 @@ from support import run_example
 from penstock import PenstockError
 from penstock_runtime import Interpreter
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("torch")
 pytest.importorskip("gensim")
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -12,6 +12,8 @@ from support import run_example
 from penstock import PenstockError
 from penstock.compress.dataset import IGNORED
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("torch")
 pytest.importorskip("librosa")
 soundfile = pytest.importorskip("soundfile")

@@ -15,6 +15,8 @@ from penstock import compress
 from penstock.frontend import from_module
 from penstock_runtime import Interpreter
 
+pytestmark = pytest.mark.long
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from fuzz.coverage import features
 from fuzz.random_graphs import Case, drawn_cases
 from fuzz.reduce import reduce_case
@@ -14,6 +15,8 @@ from penstock import Hardware, PenstockError
 from penstock.ir.io import dump_graph
 from penstock.machine.choose import choose_weights
 from penstock.schedule import schedule
+
+pytestmark = pytest.mark.long
 
 HARDWARE = {"pes": 4, "lanes": 2, "elements_per_cycle": 2}
 RANDOM = 8

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("torch")
 PROGRAM = Path(__file__).with_name("loaders.py")
 

@@ -9,6 +9,8 @@ import pytest
 pytest.importorskip("torch")
 from fuzz.modules import outcome
 
+pytestmark = pytest.mark.long
+
 SEEDS = 200
 PARTS = 10
 

@@ -16,6 +16,8 @@ from penstock.layers.types import Types
 from penstock.lowering import lower
 from penstock.model import stack
 
+pytestmark = pytest.mark.long
+
 CELLS = 4
 WRITES, WRITE_EVERY, STEPS = 18, 60, 30_000
 

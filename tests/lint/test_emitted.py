@@ -15,6 +15,8 @@ from penstock_runtime.lint import lint
 from penstock_runtime.lint.effects import calls_of, shared_arrays
 from penstock_runtime.lint.reader import Kernel
 
+pytestmark = pytest.mark.long
+
 WORKS = re.compile(r"^spmv$|_drain$|_cells$|^load_(?!parameter)")
 """The functions that compute calls in a step."""
 PROJECTION = PROJECTS["projection"]

@@ -21,7 +21,10 @@ from project.given import (
 
 from penstock.project import check_target, write_project
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*was built from an earlier kernel")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore:.*was built from an earlier kernel"),
+]
 
 
 def moments(make, act):
