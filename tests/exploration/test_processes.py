@@ -71,6 +71,14 @@ def test_a_script_needs_no_guard_and_may_come_from_a_pipe(checkpoint, tmp_path, 
     assert done.stdout.count("\n") == 1 and "4 points" in done.stdout
 
 
+def test_processes_that_still_load_are_not_interrupted():
+    before = sys.modules["__main__"]
+    with local._undisturbed():
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert sys.modules["__main__"] is before
+
+
 KILLED = """
 import multiprocessing, os, sys
 from penstock.exploration import explore

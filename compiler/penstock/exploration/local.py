@@ -66,7 +66,7 @@ class Local:
             min(self.processes, len(jobs)), multiprocessing.get_context("spawn"), _begin
         )
         try:
-            with _without_main():
+            with _undisturbed():
                 running: dict[Future[dict[str, Row]], Job] = {
                     pool.submit(_done, job, self._folder.name): job for job in jobs
                 }
@@ -92,16 +92,20 @@ class Local:
 
 
 @contextmanager
-def _without_main() -> Iterator[None]:
-    """Processes that are started here do not run the caller's script, which they have no use for:
-    it may come from a pipe, or lack ``if __name__ == "__main__"`` and explore again.
+def _undisturbed() -> Iterator[None]:
+    """Processes that are started here are not interrupted while they load what they need, see
+    ``_begin``. Nor do they run the caller's script, which they have no use for: it may come from a
+    pipe, or lack ``if __name__ == "__main__"`` and explore again.
     """
-    main = sys.modules["__main__"]
+    main, masks = sys.modules["__main__"], hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else None
     sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin() -> None:
