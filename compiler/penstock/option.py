@@ -117,8 +117,16 @@ class Setting:
             plain = [f"{key}={one}" for key, one in plain.items()]
         if isinstance(plain, list):
             return [word for one in plain for word in (name, one)]
-        text = f"{plain:g}" if isinstance(plain, float) and plain == float(f"{plain:g}") else plain
-        return [name, str(text)] if name.startswith("-") else [str(text)]
+        text = digits(plain)
+        return [name, text] if name.startswith("-") else [text]
+
+
+def digits(value: Any) -> str:
+    """A number without needless digits, such as 0.1 and 200, but with all that tell it from others;
+    anything else as it is.
+    """
+    short = f"{value:g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
 _FOUND: dict[Any, dict[str, Setting]] = {}

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from penstock import HeadOptions, Precision
 from penstock.calibration import Ranges
+from penstock.cli.inspect import _about
 from penstock.compress import pe_balanced_mask
 from penstock.compress.patterns import BankBalanced
 from penstock.compress.saved import Formats, save_compressed
@@ -100,6 +101,12 @@ def test_it_finds_banks(inspect, penstock, work):
     assert found["outcome"]["pes"] == 8  # rows that are even leave it open
     out = penstock("inspect", "pruned.safetensors").out
     assert "bank-balanced (4, 8 columns)" in out and "bank-balanced (4, 12 columns)" in out
+
+
+def test_text_of_a_layer_needs_no_key():
+    gru = {"gates": 3, "resets": "after", "activation": "none", "projection": True}
+    assert _about(gru) == "3 gates, reset after the product, projection"
+    assert _about({"resets": "before"}) == "reset before the product"
 
 
 def test_the_text_says_the_same(penstock, work):

@@ -51,6 +51,34 @@ def test_two_processes_find_the_same_and_a_killed_one_loses_nothing(alone, check
     assert multiprocessing.active_children() == []
 
 
+BARE = """
+import sys
+from penstock.exploration import explore
+
+print(explore(sys.argv[1], {"pes": [2, 4], "weights": [5, 12]}, jobs=2))
+"""
+
+
+@pytest.mark.parametrize("is_piped", [True, False])
+def test_a_script_needs_no_guard_and_may_come_from_a_pipe(checkpoint, tmp_path, is_piped):
+    script = tmp_path / "bare.py"
+    script.write_text(BARE)
+    done = subprocess.run(
+        [sys.executable, "-" if is_piped else script, checkpoint], text=True, check=False,
+        input=BARE if is_piped else None, capture_output=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1 and "4 points" in done.stdout
+
+
+def test_processes_that_still_load_are_not_interrupted():
+    before = sys.modules["__main__"]
+    with local._undisturbed():
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert sys.modules["__main__"] is before
+
+
 KILLED = """
 import multiprocessing, os, sys
 from penstock.exploration import explore

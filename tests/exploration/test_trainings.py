@@ -52,6 +52,12 @@ def run(trained, monkeypatch, run_penstock):
     return run_penstock
 
 
+def test_no_two_densities_share_a_file():
+    named = [trainings._file_name({"density": one, "weights": 8}) for one in (0.1, 0.10000001, 1.0)]
+    assert named == ["density0.1-weight-bits8", "density0.10000001-weight-bits8",
+                     "density1-weight-bits8"]  # fmt: skip
+
+
 def test_a_network_is_trained_once_and_explored_as_compile_takes_it(run, trained, monkeypatch):
     done = run(*TRAIN, "--json")
     assert done.status == 0

@@ -55,6 +55,16 @@ def test_every_chart_is_there_and_is_large_enough_to_be_seen(name, width, show):
         assert max(own for own, *_ in boxes) > 40, selector
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_rows_of_a_matrix_stand_beside_its_picture(width, show):
+    page, _ = show("rich", width, "light")
+    heights = page.evaluate(
+        "[...document.querySelectorAll('.matrices .frame')].map(e => [...e.children].slice(0, 2)"
+        ".map(child => child.getBoundingClientRect().height))"
+    )
+    assert heights and all(axis == pytest.approx(picture, abs=1) for axis, picture in heights)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_text_of_the_graph_is_legible_at_full_size_and_inside_its_boxes(name, show):
     page, _ = show(name, 1280, "light")

@@ -125,7 +125,7 @@ def test_a_matrix_of_1024_by_1024_has_a_pixel_for_each_element():
     _, found = placed((1024, 1024), pes=1024)
     picture = pictures([found])["W"]
     assert picture.side == 1 and len(picture.content) < 250_000
-    (chart,) = matrix_charts(sparsity_section([found]), {"W": picture}, 1024)
+    (chart,) = matrix_charts(sparsity_section([found]), {"W": picture})
     assert (chart["width"], chart["height"]) == (LARGEST, LARGEST)
     assert chart["told"] == "a colour for 8 PEs"
     labels = [tick["label"] for tick in chart["y"]]

@@ -108,10 +108,11 @@ def _about(row: dict[str, Any]) -> str:
     """What a layer of its kind has: ``8 cells, projection, 4 gates``."""
     told = []
     for name, value in row.items():
-        if name in OF_EVERY_LAYER or value in (None, False):
+        if name in OF_EVERY_LAYER or value in (None, False, "none"):
             continue
         is_count = isinstance(value, int) and value is not True
-        told.append(name if value is True else f"{value:,} {name}" if is_count else str(value))
+        text = f"reset {value} the product" if name == "resets" else str(value)
+        told.append(name if value is True else f"{value:,} {name}" if is_count else text)
     return ", ".join(told)
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, get_args, get_origin, get_type_hints
 
 from penstock.errors import PenstockError, kind_of
-from penstock.option import Option
+from penstock.option import Option, digits
 from penstock.settings import Hardware, Precision
 
 AUTO = "auto"
@@ -50,7 +50,7 @@ class Field:
             return AUTO
         if isinstance(value, bool):
             return "yes" if value else "no"
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return digits(value)
 
     def words(self, value: Any) -> list[str]:
         """The options of ``penstock compile`` that give this value; none for the default."""

@@ -6,13 +6,15 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Self
 
 from penstock.errors import PenstockError
@@ -64,9 +66,10 @@ class Local:
             min(self.processes, len(jobs)), multiprocessing.get_context("spawn"), _begin
         )
         try:
-            running: dict[Future[dict[str, Row]], Job] = {
-                pool.submit(_done, job, self._folder.name): job for job in jobs
-            }
+            with _undisturbed():
+                running: dict[Future[dict[str, Row]], Job] = {
+                    pool.submit(_done, job, self._folder.name): job for job in jobs
+                }
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
@@ -86,6 +89,23 @@ class Local:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self._folder.cleanup()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes that are started here are not interrupted while they load what they need, see
+    ``_begin``. Nor do they run the caller's script, which they have no use for: it may come from a
+    pipe, or lack ``if __name__ == "__main__"`` and explore again.
+    """
+    main, masks = sys.modules["__main__"], hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else None
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin() -> None:

@@ -18,6 +18,7 @@ from penstock.exploration.rows import Training
 from penstock.exploration.space import Base, Point, points_of
 from penstock.exploration.store import Store
 from penstock.exploration.study import Study
+from penstock.option import digits
 
 if TYPE_CHECKING:
     from penstock.compress import Recipe
@@ -157,8 +158,8 @@ def _recipe_of_point(recipe: Recipe, axes: Sequence[Axis], values: Sequence[Any]
 
 
 def _file_name(own: Mapping[str, Any]) -> str:
-    """``density0.1-weight-bits8``."""
-    named = (f"{TRAINED[name].removeprefix('--')}{value:g}" for name, value in own.items())
+    """``density0.1-weight-bits8``: every digit, so that no two points share a file."""
+    named = (f"{TRAINED[name].removeprefix('--')}{digits(value)}" for name, value in own.items())
     return "-".join(named) or "trained"
 
 

@@ -49,18 +49,20 @@ def render_page(report: dict[str, Any], pictures: Mapping[str, Picture]) -> str:
 
 def page_context(report: dict[str, Any], pictures: Mapping[str, Picture]) -> dict[str, Any]:
     """All names that the templates use: text and lengths, no arithmetic left to do."""
-    totals = report["totals"]
+    totals, is_in_banks = report["totals"], report["hardware"]["banks"] is not None
     return {
         "name": report["network"]["name"], "version": report["penstock"],
         "network": summary.network_line(report["network"]),
         "hardware": summary.hardware_line(report["hardware"]),
         "tiles": summary.tiles(report), "notes": report["notes"],
         **_time(report["timeline"]), **_fit(report),
-        "load_charts": loads.load_charts(report["phases"]),
-        "phases": tables.phases_table(report["phases"], totals),
+        "load_charts": loads.load_charts(report["phases"], is_in_banks),
+        "phases": tables.phases_table(report["phases"], totals, is_in_banks),
         "queue_depth": report["hardware"]["queue_depth"],
-        "matrices": matrix_charts(report["sparsity"], pictures, report["hardware"]["pes"]),
-        "sparsity": tables.sparsity_table(report["sparsity"]),
+        "banks": report["hardware"]["banks"],
+        "array": summary.array_words(report["hardware"]),
+        "matrices": matrix_charts(report["sparsity"], pictures),
+        "sparsity": tables.sparsity_table(report["sparsity"], is_in_banks),
         "bits": bars.bits_bar(totals), "bits_text": _bits_text(totals),
         "compression": tables.compression_table(totals["compression"]),
         "counted": totals["compression"]["counted"],

@@ -17,9 +17,10 @@ from penstock.schedule import Product
 FLOAT_BYTES = 4
 COUNTED = (
     "fp32 dense: 4 bytes for every weight, pruned or not, every bias and every peephole. "
-    "Compiled: the weight files as they are, so entries, padding, bubbles and the unused ends of "
-    "beats; biases, peepholes and the exponents of rows in hardware order at the width of their "
-    "types; each table of sigma or tanh once. Biases that are all zero are left out on both sides."
+    "Compiled: the weight files as they are, so entries with and without a weight, and the unused "
+    "ends of beats; biases, peepholes and the exponents of rows in hardware order at the width of "
+    "their types; each table of sigma or tanh once. Biases that are all zero are left out on both "
+    "sides."
 )
 
 

@@ -24,7 +24,8 @@ proof       accumulators [name, matrices, lo, hi, value_lo, value_hi, proven_wid
             accumulator address), min_distance (the least that there is; null: none is used twice)
 phases      name, sweep, direction, matvecs, operands, rows, words, bound, utilization = bound /
             words, nonzeros, padding, bubbles (with the broadcast dataflow also empty: entries for
-            columns without non-zeros, and queues: those that wait for one), weight_bits,
+            columns without non-zeros, and queues: those that wait for one; with bank unbalanced, of
+            banks with fewer non-zeros than the fullest, in the place of padding), weight_bits,
             index_bits, entry_bits, rows_per_pe,
             siblings, slots, ways, bytes (all ports), pe_nonzeros and pe_entries (non-zeros and
             padding) of each PE
@@ -67,7 +68,7 @@ error       null without a float network; else, both compared on frames {source,
             first_step]; warnings. Measured figures have four significant digits
 sparsity    of every matrix: name, phase, shape, nonzeros, density; by_row, by_column, by_pe {least,
             mean, most, empty (how many have none)} non-zeros; shared_rows (whose non-zeros all PEs
-            share; they count for no PE in by_pe)
+            share; they count for no PE in by_pe). In banks, a PE is a multiplier
 quantization  [of (name in the model), columns of it, name, shape, type, step, peak, max_abs_error,
             rms_error, snr_db, float_nonzeros, nonzeros, histogram (as of error, of the float
             non-zeros as they are stored, so times 2**e where rows have exponents)]: dequantized

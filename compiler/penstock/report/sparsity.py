@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.fixed import IntArray
+from penstock.formats.bank import Bank
 from penstock.ir.matrix import Matrix
 from penstock.machine import Machine
 from penstock.report.drawing.axes import step_of
@@ -42,14 +43,15 @@ PALETTE: list[Colour] = [
 class Picture:
     """Of a matrix. content: a PNG file in base64; a pixel stands for side x side elements.
 
-    pes: that have one colour together. ticks: (line, PE) of some lines in which a PE's rows begin;
-    lines are as many as rows of the matrix.
+    pes: that have one colour together, or rows of multipliers. ticks: (line, name) of some lines in
+    which a PE's rows begin; lines are as many as rows of the matrix.
     """
 
     content: str
     side: int
     pes: int
-    ticks: tuple[tuple[int, int], ...]
+    ticks: tuple[tuple[int, str], ...]
+    is_in_banks: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Placed:
 
     line: (rows) each row's line in the picture: PE after PE, in a PE by slot, shared rows last.
     pe_of_line: (rows) the PE of each line; as many as there are PEs: shared by all.
+
+    In banks, a PE is a row of multipliers: PE p of this matrix is row p * stride + first of all.
+    bank: (columns) the multiplier of such a row that takes a column, of so many banks.
     """
 
     name: str
@@ -66,6 +71,10 @@ class Placed:
     pes: int
     line: IntArray
     pe_of_line: IntArray
+    bank: IntArray | None = None
+    banks: int = 1
+    first: int = 0
+    stride: int = 1
 
 
 def placed_matrices(machine: Machine) -> list[Placed]:
@@ -74,16 +83,23 @@ def placed_matrices(machine: Machine) -> list[Placed]:
 
 
 def _placed(machine: Machine, product: Product) -> Iterator[Placed]:
-    pes, layout = machine.hardware.pes, machine.plan.layouts[product.code.rows]
+    code, layouts = product.code, machine.plan.layouts
+    layout, pes = layouts[code.rows], code.format.owners(code, machine.hardware.pes)
     pe, slot = layout.place(np.arange(layout.length), pes)
-    pe[list(product.code.shared)] = pes
+    pe[list(code.shared)] = pes
     order = np.lexsort((slot, pe))
     line = np.empty_like(order)
     line[order] = np.arange(len(order))
-    matvecs = product.code.matvecs
-    for (matvec, operand), matrix in weight_matrices(machine.graph, matvecs).items():
-        name = machine.graph[matvec].inputs[2 * operand + 1]
-        yield Placed(name, product.code.name, matrix, pes, line, pe[order])
+    for (matvec, operand), matrix in weight_matrices(machine.graph, code.matvecs).items():
+        found = Placed(
+            machine.graph[matvec].inputs[2 * operand + 1], code.name, matrix, pes, line, pe[order]
+        )
+        if isinstance(code.format, Bank):
+            m, banks = code.matvecs.index(matvec), code.format.banks
+            vector, _ = code.operands[code.gathers[m][operand]]
+            bank = layouts[vector].position_of % banks
+            found = replace(found, bank=bank, banks=banks, first=m, stride=code.siblings)
+        yield found
 
 
 def sparsity_section(matrices: list[Placed]) -> list[dict[str, Any]]:
@@ -94,7 +110,11 @@ def sparsity_section(matrices: list[Placed]) -> list[dict[str, Any]]:
 def _figures(placed: Placed) -> dict[str, Any]:
     matrix = placed.matrix
     by_row, by_column = matrix.row_counts, np.bincount(matrix.columns, minlength=matrix.shape[1])
-    by_pe = np.bincount(placed.pe_of_line[placed.line], by_row, placed.pes)[: placed.pes]
+    own = placed.pe_of_line[placed.line][matrix.rows] * placed.banks
+    if placed.bank is not None:
+        own += placed.bank[matrix.columns]
+    multipliers = placed.pes * placed.banks
+    by_pe = np.bincount(own, minlength=multipliers)[:multipliers]
     return {
         "name": placed.name, "phase": placed.phase, "shape": list(matrix.shape),
         "nonzeros": matrix.count, "density": ratio(matrix.count, matrix.size),
@@ -117,19 +137,27 @@ def pictures(matrices: list[Placed]) -> dict[str, Picture]:
     for placed, side in zip(matrices, sides, strict=True):
         pes = _pes_of_a_colour(placed, side)
         content = b64encode(_png(placed, side, pes)).decode()
-        found[placed.name] = Picture(content, side, pes, _ticks(placed))
+        is_in_banks = placed.bank is not None
+        found[placed.name] = Picture(content, side, pes, _ticks(placed), is_in_banks)
     return found
 
 
-def _ticks(placed: Placed) -> tuple[tuple[int, int], ...]:
+def _ticks(placed: Placed) -> tuple[tuple[int, str], ...]:
     """Where the rows of a few PEs begin, evenly spread by number; and those that are shared."""
     step = step_of(placed.pes)
     wanted = [*range(0, placed.pes, step), placed.pes]
     first = np.searchsorted(placed.pe_of_line, wanted)
     return tuple(
-        (int(line), pe) for line, pe in zip(first, wanted, strict=True)
+        (int(line), _called(placed, pe)) for line, pe in zip(first, wanted, strict=True)
         if line < len(placed.pe_of_line)
     )  # fmt: skip
+
+
+def _called(placed: Placed, pe: int) -> str:
+    if pe == placed.pes:
+        return "shared"
+    kind = "PE" if placed.bank is None else "row"
+    return f"{kind} {pe * placed.stride + placed.first:,}"
 
 
 def _sides(shapes: list[tuple[int, int]]) -> list[int]:

@@ -78,9 +78,10 @@ def _speed_tiles(report: dict[str, Any]) -> list[dict[str, str]]:
 def _size_tiles(totals: dict[str, Any]) -> list[dict[str, str]]:
     compression = totals["compression"]
     dense, compiled = size(compression["dense_bytes"]), size(compression["compiled_bytes"])
+    waste = "unbalanced entries" if "unbalanced" in totals else "padding, bubbles"
     return [
         _tile("Bits per non-zero", f"{number(totals['bits_per_nonzero'], 2)} bits",
-              "with padding, bubbles and beat fill"),
+              f"with {waste} and beat fill"),
         _tile("Compression", f"{number(compression['ratio'], 1)} {TIMES}",
               f"{dense} of fp32 to {compiled}"),
         _tile("Density", percent(totals["density"]),

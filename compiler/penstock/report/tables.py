@@ -48,7 +48,8 @@ def call_table(timeline: dict[str, Any]) -> Table:
     names = {
         "begin": "until the first step", "reload": "parameters, if they are loaded",
         "given": "state, if it is given", "zero": "state, if it is cleared",
-        "once": "what runs once, after the last step", "store": "state, if it is given back",
+        "once": "what comes once, before the first step or after the last",
+        "store": "state, if it is given back",
         "end": "from the last step to the last beat in memory",
     }  # fmt: skip
     rows = [[text, number(call[name])] for name, text in names.items() if call[name]]
@@ -71,20 +72,23 @@ def lengths_table(timeline: dict[str, Any]) -> Table:
     return Table(columns, rows)
 
 
-def phases_table(phases: list[dict[str, Any]], totals: dict[str, Any]) -> Table:
+def phases_table(phases: list[dict[str, Any]], totals: dict[str, Any], is_in_banks: bool) -> Table:
     """Words and what they hold, waste by cause."""
     causes = [use for use in totals["bits"] if use not in ("weights", "indices", "beat_fill")]
+    last = {"Turns": "rows_per_pe"} if is_in_banks else {"Slots": "slots", "Ways": "ways"}
     columns = {
         "Phase": "name", "Non-zeros": "number", "Bound": "number", "Words": "number",
         "Bound / words": "number", **{cause.capitalize(): "number" for cause in causes},
-        "Weight bits": "number", "Index bits": "number", "Slots": "number", "Ways": "number",
+        "Weight bits": "number", "Index bits": "number", **dict.fromkeys(last, "number"),
     }  # fmt: skip
     rows = [
         [row["name"], *_words(row, causes),
-         *(number(row[key]) for key in ("weight_bits", "index_bits", "slots", "ways"))]
+         *(number(row[key]) for key in ("weight_bits", "index_bits", *last.values()))]
         for row in phases
     ]  # fmt: skip
-    return Table(columns, rows, ["All phases", *_words(totals, causes), "", "", "", ""])
+    return Table(
+        columns, rows, ["All phases", *_words(totals, causes), "", "", *([""] * len(last))]
+    )
 
 
 def _words(row: dict[str, Any], causes: list[str]) -> list[str]:
@@ -143,12 +147,13 @@ def _kind(row: dict[str, Any]) -> str:
     )
 
 
-def sparsity_table(matrices: list[dict[str, Any]]) -> Table:
+def sparsity_table(matrices: list[dict[str, Any]], is_in_banks: bool) -> Table:
     """How the non-zeros of each matrix lie over its rows, its columns and the PEs."""
+    kind = "On a multiplier" if is_in_banks else "On a PE"
     columns = {
         "Matrix": "name", "Shape": "number", "Non-zeros": "number", "Density": "number",
         "In a row": "number", "Empty rows": "number", "In a column": "number",
-        "Empty columns": "number", "On a PE": "number", "Shared rows": "number",
+        "Empty columns": "number", kind: "number", "Shared rows": "number",
     }  # fmt: skip
     return Table(columns, [
         [row["name"], shape(row["shape"]), number(row["nonzeros"]), percent(row["density"]),

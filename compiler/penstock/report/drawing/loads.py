@@ -16,12 +16,13 @@ WIDE_CHART = 64
 """A chart of more bars than this has a row of its own."""
 
 
-def load_charts(phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def load_charts(phases: list[dict[str, Any]], is_in_banks: bool = False) -> list[dict[str, Any]]:
     """For each phase, its PEs' non-zeros and padding under the line of all words."""
-    return [_load_chart(phase) for phase in phases if phase["words"]]
+    kind = "multiplier" if is_in_banks else "PE"
+    return [_load_chart(phase, kind) for phase in phases if phase["words"]]
 
 
-def _load_chart(phase: dict[str, Any]) -> dict[str, Any]:
+def _load_chart(phase: dict[str, Any], kind: str) -> dict[str, Any]:
     nonzeros, entries, words = phase["pe_nonzeros"], phase["pe_entries"], phase["words"]
     pes = len(nonzeros)
     together = -(-pes // MOST_BARS)
@@ -39,22 +40,22 @@ def _load_chart(phase: dict[str, Any]) -> dict[str, Any]:
         "mean_y": rounded(100 * (1 - mean / words)),
         "x": middles(pes), "y": upward(words),
         "utilization": percent(phase["utilization"]),
-        "summary": f"{plural(pes, 'PE')}, {number(min(nonzeros))} to {number(max(nonzeros))} "
+        "summary": f"{plural(pes, kind)}, {number(min(nonzeros))} to {number(max(nonzeros))} "
         f"non-zeros in {plural(words, 'word')}",
-        "figures": [*_extremes(nonzeros), ("words", number(words))],
+        "figures": [*_extremes(nonzeros, kind), ("words", number(words))],
     }  # fmt: skip
 
 
-def _extremes(nonzeros: list[int]) -> list[tuple[str, str]]:
+def _extremes(nonzeros: list[int], kind: str) -> list[tuple[str, str]]:
     """The lightest PE, the mean and the heaviest, if they differ."""
     lightest, heaviest = min(nonzeros), max(nonzeros)
     if lightest == heaviest:
-        return [("every PE", number(lightest))]
+        return [(f"every {kind}", number(lightest))]
     mean = _mean(nonzeros)
     return [
-        (f"lightest, PE {nonzeros.index(lightest):,}", number(lightest)),
+        (f"lightest, {kind} {nonzeros.index(lightest):,}", number(lightest)),
         ("mean", number(mean, 0 if mean == int(mean) else 1)),
-        (f"heaviest, PE {nonzeros.index(heaviest):,}", number(heaviest)),
+        (f"heaviest, {kind} {nonzeros.index(heaviest):,}", number(heaviest)),
     ]
 
 

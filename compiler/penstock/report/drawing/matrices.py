@@ -18,14 +18,14 @@ SCALE = 2
 
 
 def matrix_charts(
-    rows: list[dict[str, Any]], pictures: Mapping[str, Picture], pes: int
+    rows: list[dict[str, Any]], pictures: Mapping[str, Picture]
 ) -> list[dict[str, Any]]:
     """All matrices at one scale, so that what looks larger is larger; the smallest and the largest
     are kept legible."""
-    return [_chart(row, pictures[row["name"]], pes) for row in rows]
+    return [_chart(row, pictures[row["name"]]) for row in rows]
 
 
-def _chart(row: dict[str, Any], picture: Picture, pes: int) -> dict[str, Any]:
+def _chart(row: dict[str, Any], picture: Picture) -> dict[str, Any]:
     height, width = row["shape"]
     longest = max(height, width)
     scale = min(max(longest / SCALE, LEAST), LARGEST) / longest
@@ -37,17 +37,18 @@ def _chart(row: dict[str, Any], picture: Picture, pes: int) -> dict[str, Any]:
         "shape": f"{number(height)} {TIMES} {number(width)}", "density": percent(row["density"]),
         "x": across(width, 2),
         "y": [
-            {"at": rounded(100 * line / height), "label": "shared" if pe == pes else f"PE {pe:,}"}
-            for line, pe in picture.ticks
+            {"at": rounded(100 * line / height), "label": label} for line, label in picture.ticks
         ],
         "told": "; ".join(_told(picture)),
         "alt": f"Non-zeros of {row['name']}, {number(height)} rows by {number(width)} columns: "
         f"{percent(row['density'])} of the elements, {number(by_pe['least'])} to "
-        f"{plural(by_pe['most'], 'non-zero')} on a PE",
+        f"{plural(by_pe['most'], 'non-zero')} on a {'multiplier' if picture.is_in_banks else 'PE'}",
     }  # fmt: skip
 
 
 def _told(picture: Picture) -> Iterator[str]:
     if picture.side > 1:
         yield f"a pixel for {picture.side} {TIMES} {picture.side} elements"
-    yield "a colour for each PE" if picture.pes == 1 else f"a colour for {picture.pes} PEs"
+    kind = "row of multipliers" if picture.is_in_banks else "PE"
+    kinds = "rows of multipliers" if picture.is_in_banks else "PEs"
+    yield f"a colour for each {kind}" if picture.pes == 1 else f"a colour for {picture.pes} {kinds}"

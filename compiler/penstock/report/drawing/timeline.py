@@ -61,7 +61,7 @@ def _bar(span: dict[str, Any], whole: int) -> dict[str, Any]:
     if bound:
         words += f", {number(cycles)} in all, bound {number(bound)}"
     if span["is_first"]:
-        words += ", once, before the first step"
+        words += ", once in a sequence"
     width = max(100 * cycles / whole, LEAST_PERCENT)
     return {
         "name": span["name"], "title": words, "is_first": span["is_first"],
@@ -157,7 +157,7 @@ def sequence_chart(timeline: dict[str, Any]) -> dict[str, Any]:
 PARTS = {
     "begin": "From the call to the first step",
     "zero": "States are cleared",
-    "once": "What runs once, after the last step",
+    "once": "What comes once, before the first step or after the last",
     "store": "States are given back",
     "end": "From the last step to the last beat in memory",
 }
