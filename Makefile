@@ -123,7 +123,7 @@ screenshots: $(READY)
 # The site of docs/, in build/site: a broken link, or a page in no menu, is an error. External links
 # are listed in build/external-links.txt, and not followed.
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Random graphs and networks on random hardware, interpreter against C simulation; FUZZ_SECONDS of them.
 FUZZ_SECONDS ?= 600

@@ -13,7 +13,7 @@ from penstock import bounds, thresholds
 from penstock.devices import BOARDS, DEVICES, PLANNED_SHARE, Device, known_device
 
 PAGE = Path(__file__).with_name("limits.md")
-TEXT = """# Limits and platforms
+TEXT = """# Limits and boards
 
 The tables are printed by `python docs/limits.py --write` from those that the compiler itself goes by; a test holds this page to them.
 

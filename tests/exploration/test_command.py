@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from inspect import cleandoc
 
 import numpy as np
@@ -238,6 +239,11 @@ def test_the_page_is_whole_and_needs_nothing_else(explored):
     for found in explored.front:
         assert f'<td class="number">{found.figures.cycles_per_step:,}</td>' in page
     assert "PEs can&#39;t share 24 cells" in page
+
+
+def test_the_page_is_called_after_the_file_and_not_after_its_folders(explored):
+    page = render_page(replace(explored, name="/somewhere/else/net.pt"))
+    assert "<h1>net.pt</h1>" in page and "<title>net.pt" in page
 
 
 def test_names_from_outside_are_escaped(network, checkpoint, tmp_path):

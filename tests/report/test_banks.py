@@ -70,3 +70,7 @@ def test_every_use_of_bits_and_kind_of_work_has_a_colour(compiled):
         assert f".swatch.{use}" in style
     for span in compiled.report["timeline"]["spans"]:
         assert f".{span['kind']} .fill" in style
+
+
+def test_a_line_names_the_rows_and_banks(compiled):
+    assert "; 32 multipliers: 8 rows of 4 banks, " in repr(compiled)

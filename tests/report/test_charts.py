@@ -129,7 +129,23 @@ def test_a_sequence_is_its_parts_to_scale(report):
         span["sweep"] for span in told["spans"]
         if span["direction"] != "once" and not span["is_first"]
     }  # fmt: skip
-    assert len(chart["marks"]) == timeline.STEPS * len(sweeps) + 1
+    runs = [part for part in chart["parts"] if part["kind"] == "steps"]
+    assert len(runs) == len(sweeps)
+    marks = [float(mark) for mark in chart["marks"]]
+    for run in runs:
+        begin, end = float(run["x"]), float(run["x"]) + float(run["width"])
+        assert sum(begin - 2e-3 < mark < end + 2e-3 for mark in marks) == timeline.STEPS + 1
+
+
+def test_what_comes_before_the_first_step_is_drawn_before_it(report):
+    told = report["timeline"]
+    parts = timeline.sequence_chart(told)["parts"]
+    kinds = [part["kind"] for part in parts]
+    first = any(span["is_first"] and span["sweep"] == 0 for span in told["spans"])
+    assert (kinds[kinds.index("steps") - 1] == "once") == first
+    widths = sum(float(part["width"]) for part in parts if part["kind"] == "once")
+    whole = int(timeline.sequence_chart(told)["cycles"].replace(",", ""))
+    assert widths == pytest.approx(100 * told["call"]["once"] / whole, abs=2e-2)
 
 
 def test_lengths_follow_the_call_of_a_long_sequence(report):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -35,7 +36,7 @@ def _context(found: Exploration) -> dict[str, Any]:
     headings = columns(found)
     kinds = ["number"] * len(headings)
     return {
-        "name": found.name, "version": __version__,
+        "name": Path(found.name).name, "version": __version__,
         "points": number(len(found.points)),
         "axes": [(axis.field.option, ", ".join(map(axis.field.shown, axis.values)))
                  for axis in found.axes],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.notebook import table
-from penstock.report.summary import hardware_line, network_line, tiles
+from penstock.report.summary import array_words, hardware_line, network_line, tiles
 
 
 def compiled_line(report: dict[str, Any]) -> str:
@@ -13,7 +13,7 @@ def compiled_line(report: dict[str, Any]) -> str:
     timeline = report["timeline"]
     return (
         f"<Compiled {report['network']['name']!r}: {_network(report, '; ')}; "
-        f"{report['hardware']['pes']} PEs, {timeline['cycles_per_step']:,} cycles a step, "
+        f"{array_words(report['hardware'])}, {timeline['cycles_per_step']:,} cycles a step, "
         f"{timeline['microseconds_per_step']:,.2f} us at {timeline['clock_mhz']:g} MHz>"
     )
 

@@ -116,17 +116,18 @@ def sequence_chart(timeline: dict[str, Any]) -> dict[str, Any]:
     """A call of ``STEPS`` steps from cleared states, to scale.
 
     parts: what follows what; rows: of each process, the share of a step in which it is busy, and in
-    which it waits; marks: where a step begins.
+    which it waits; marks: where a step begins; runs, onces: where steps are, and what comes once.
     """
     call, step = timeline["call"], timeline["cycles_per_step"]
     sweeps = _cycles_by_sweep(timeline)
-    compute = max(sum(sweeps.values()), 1)
+    compute, first = max(sum(sweeps.values()), 1), _first_by_sweep(timeline)
     lengths = [("begin", "begin", call["begin"]), ("zero", "states", call["zero"])]
     for name, cycles in sweeps.items():
         title = f"{STEPS} steps" + f" of sweep {name}" * (len(sweeps) > 1)
+        lengths.append(("once", "once", first[name]))
         lengths.append(("steps", title, STEPS * step * cycles / compute))
     lengths += [
-        ("once", "once", call["once"]), ("store", "states", call["store"]),
+        ("once", "once", call["once"] - sum(first.values())), ("store", "states", call["store"]),
         ("end", "end", call["end"]),
     ]  # fmt: skip
     whole = sum(cycles for _, _, cycles in lengths)
@@ -143,13 +144,11 @@ def sequence_chart(timeline: dict[str, Any]) -> dict[str, Any]:
         if kind == "steps":
             marks += [rounded(x + width * k / STEPS) for k in range(STEPS + 1)]
         x += width
-    of_steps = 100 * STEPS * step / whole
-    before = 100 * (call["begin"] + call["zero"]) / whole
     return {
         "parts": parts, "marks": list(dict.fromkeys(marks)), "x": across(round(whole)),
         "cycles": number(whole), "steps": STEPS,
-        "from": rounded(before), "width": rounded(of_steps),
-        "once_x": rounded(before + of_steps), "once_width": rounded(100 * call["once"] / whole),
+        "runs": [part for part in parts if part["kind"] == "steps"],
+        "onces": [part for part in parts if part["kind"] == "once"],
         "rows": processes_chart(timeline),
     }  # fmt: skip
 
@@ -161,6 +160,18 @@ PARTS = {
     "store": "States are given back",
     "end": "From the last step to the last beat in memory",
 }
+
+
+def _first_by_sweep(timeline: dict[str, Any]) -> dict[int, int]:
+    """Cycles before the first step of every sweep that runs in steps."""
+    found = {}
+    for sweep in _cycles_by_sweep(timeline):
+        mine = [span for span in timeline["spans"] if span["sweep"] == sweep]
+        begin = min(span["start"] for span in mine)
+        steps = min(span["start"] for span in mine if not span["is_first"])
+        at_end = sum(span["cycles"] for span in mine if span["kind"] == "flush")
+        found[sweep] = steps - begin - at_end
+    return found
 
 
 def _cycles_by_sweep(timeline: dict[str, Any]) -> dict[int, int]:
