@@ -220,16 +220,17 @@ def described(part: str, resources: str) -> Device:
             f"the part's resources {resources!r} can't be read", "hardware settings",
             f"write {DESCRIPTION}, whole numbers but for gbps",
         )  # fmt: skip
-    bits = int(numbers.get("port_bits", 64))
-    if bits & (bits - 1):
-        raise PenstockError(
-            f"a memory with ports of {bits} bits can't be used", "hardware settings",
-            "write port_bits=64, 128, 256 or 512, as the memory's ports have",
-        )  # fmt: skip
     lut, ff, bram18, uram, dsp = (int(numbers[key]) for key in DIE_KEYS)
     memory = None
     if "gbps" in numbers:
-        memory = Memory("DDR", 1, numbers["gbps"], int(numbers["ports"]), bits, has_banks=False)
+        memory = Memory(
+            "DDR",
+            1,
+            numbers["gbps"],
+            int(numbers["ports"]),
+            int(numbers["port_bits"]),
+            has_banks=False,
+        )
     die = Die(lut, int(lut * DESCRIBED_MEMORY_SHARE), ff, bram18, uram, dsp)
     known = device_of(part)
     family = known.family if known is not None else Family.ULTRASCALE_PLUS

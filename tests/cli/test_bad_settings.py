@@ -33,9 +33,6 @@ SETTINGS = {
         "hint: choose 3 (--elements-per-cycle), of the divisors of the PEs up to 64"
     ),
     "--part-resources lut=9": "nothing says which part has these resources",
-    "--part xyz --part-resources lut=99999,ff=99999,bram18=99,uram=0,dsp=99,gbps=9,ports=4,"
-    "port_bits=100": "a memory with ports of 100 bits can't be used (hardware settings); hint: "
-    "write port_bits=64, 128, 256 or 512, as the memory's ports have",
     "--elements-per-cycle 0": "0 elements per cycle",
     "--assign random": (
         f"the hardware can't have assign 'random' ({HARDWARE}); "

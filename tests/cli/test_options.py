@@ -25,7 +25,7 @@ CHOSEN = {
     "accumulator_banks": 8, "port_bits": 128, "overlap": False, "table_entries": 64,
     "accumulators": 20, "part": "xczu7ev", "key": "net", "head": "step",
     "head_activation": "argmax", "part_resources": "lut=1,ff=1,bram18=1,uram=0,dsp=1",
-    "queue_depth": 3, "interpolate_bits": 5, "rows": 8, "banks": 8,
+    "queue_depth": 3, "interpolate_bits": 5, "rows": 8, "banks": 8, "interleave": 2,
 }  # fmt: skip
 """Where not every value is possible."""
 
@@ -36,7 +36,8 @@ def changed(owner, name):
     others = [one for one in setting.option.choices if one != setting.default]
     value = CHOSEN.get(name, others[0] if others else CHANGED.get(setting.kind))
     more = {"dataflow": "broadcast"} if name == "queue_depth" else {}
-    more |= {"dataflow": "bank"} if name in ("rows", "banks") else {}
+    more |= {"dataflow": "bank"} if name in ("rows", "banks", "interleave") else {}
+    more |= {"lanes": 4} if name == "interleave" else {}
     more |= {"part": "xc7x"} if name == "part_resources" else {}
     return owner(**{name: value} | more)
 

@@ -220,13 +220,13 @@ def small():
 
 
 def test_the_compiler_prefers_the_banks_that_the_masks_are_balanced_for(small):
-    free, notes = choose(small, Hardware(dataflow="bank", pes=128))
+    free, notes = choose(small, Hardware(dataflow="bank", pes=64))
     assert free.hardware.banks == 4 and not any("balanced" in note for note in notes)
     for dataflow in ("bank", "auto"):
         machine, notes = choose(
-            small, Hardware(dataflow=dataflow, pes=128), balanced_for=Balance(banks=8)
+            small, Hardware(dataflow=dataflow, pes=64), balanced_for=Balance(banks=8)
         )
-        assert (machine.hardware.rows, machine.hardware.banks) == (16, 8)
+        assert (machine.hardware.rows, machine.hardware.banks) == (8, 8)
         assert "the masks are balanced for 8 banks" in notes and waste(machine) == 0
 
 
@@ -238,7 +238,7 @@ def test_what_is_given_goes_before_what_masks_are_balanced_for(small):
 
 
 def test_much_faster_banks_go_before_those_of_the_masks(small):
-    machine, notes = choose(small, Hardware(dataflow="bank", pes=32), balanced_for=Balance(banks=8))
+    machine, notes = choose(small, Hardware(dataflow="bank", pes=16), balanced_for=Balance(banks=8))
     assert machine.hardware.banks < 8 and "the masks are balanced for 8 banks" not in notes
 
 

@@ -46,8 +46,9 @@ def compiled(model=None, x=None, **precision):
 
 
 def of_inputs(project):
-    """The notes, without the one that the networks here are dense."""
-    return [note for note in project.notes if "hardly pruned" not in note]
+    """The notes, without those that the networks here are dense, and small."""
+    others = ("hardly pruned", "--no-overlap")
+    return [note for note in project.notes if not any(word in note for word in others)]
 
 
 def exponents_of(project):
