@@ -17,6 +17,11 @@ LINE = "interrupted"
 PATIENCE_SECONDS = 120
 
 
+def _heeds_interrupts():
+    """Whoever runs the tests in the background may have them ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A command in a process of its own, that says its stages."""
 
@@ -25,6 +30,7 @@ class Running:
             [sys.executable, "-c", f"import sys; sys.argv[0] = 'penstock'; {program}", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+            preexec_fn=_heeds_interrupts,
         )  # fmt: skip
 
     def wait_for(self, text):
