@@ -318,6 +318,25 @@ def test_what_is_written_for_the_next_step_can_not_be_read_in_this_one(tmp_path)
         validate(project.graph, replace(project.manifest, kernel=own), files, 4)
 
 
+def test_every_sequence_takes_the_words_of_its_phase(tmp_path):
+    turns = {"lanes": 2, "interleave": 2}
+    project = compiled(tmp_path / "project", {"cells": (9,), "outputs": 5}, (8, 4), turns, {})
+    kernel = project.manifest.kernel
+    program = kernel.programs[0]
+    files = [(project.folder / name).read_bytes() for name in project.manifest.file_bytes()]
+    validate(project.graph, project.manifest, files, 4)
+    first = program.word_sequence.index(1)  # begins one word too late
+    at = tuple(
+        place + (sequence == 1 and cycle == first)
+        for cycle, (place, sequence) in enumerate(
+            zip(program.at, program.word_sequence, strict=True)
+        )
+    )
+    own = msgspec.structs.replace(kernel, programs=(changed(program, at=at),))
+    with pytest.raises(AssertionError, match="its words lie elsewhere"):
+        validate(project.graph, replace(project.manifest, kernel=own), files, 4)
+
+
 @pytest.fixture(scope="module")
 def in_turns():
     """ESE-like, a fifth of the size: three sequences' waits are filled by the fourth."""
