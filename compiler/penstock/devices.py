@@ -223,14 +223,8 @@ def described(part: str, resources: str) -> Device:
     lut, ff, bram18, uram, dsp = (int(numbers[key]) for key in DIE_KEYS)
     memory = None
     if "gbps" in numbers:
-        memory = Memory(
-            "DDR",
-            1,
-            numbers["gbps"],
-            int(numbers["ports"]),
-            int(numbers["port_bits"]),
-            has_banks=False,
-        )
+        ports, bits = int(numbers["ports"]), int(numbers["port_bits"])
+        memory = Memory("DDR", 1, numbers["gbps"], ports, bits, has_banks=False)
     die = Die(lut, int(lut * DESCRIBED_MEMORY_SHARE), ff, bram18, uram, dsp)
     known = device_of(part)
     family = known.family if known is not None else Family.ULTRASCALE_PLUS

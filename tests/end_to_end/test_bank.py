@@ -220,6 +220,12 @@ def test_a_false_promise_to_the_synthesis_tool_is_found(old, new, sound, tmp_pat
     assert found and found[0].name.endswith("in run_sweep_0, kernel/cell_unit.h")
 
 
+def test_the_readme_says_what_an_entry_is(sound):
+    text = (sound.folder / "README.md").read_text()
+    assert "address in its bank. PE r * 4 + b multiplies for row r of a turn" in text
+    assert "gap" not in text.partition("**weights.**")[2]
+
+
 def changed(program, **columns):
     return msgspec.structs.replace(program, **columns)
 

@@ -74,6 +74,7 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
     """All names that the kernel's templates use."""
     hardware, groups = machine.hardware, machine.groups.groups
     lengths = lengths_of_lanes(hardware.lanes)
+    steps = "steps" if machine.max_steps is None else "bounded(steps)"
     ids = {node.name: number for number, node in enumerate(machine.graph.nodes())}
     units = {phase.name: unit_code(machine, names, phase, ids) for phase in machine.phases}
     states = [StateCode.of(machine, names, state) for state in machine.kept.states]
@@ -105,11 +106,8 @@ def kernel_context(machine: Machine, names: Names, golden_steps: int) -> dict[st
         ],
         "buffers_frames": bool(machine.kept.frames), "max_steps": machine.max_steps,
         "limits_steps": machine.max_steps is not None,
-        "all_steps": "steps" if machine.max_steps is None else "bounded(steps)",
-        "all_frames": " * ".join(
-            ["steps" if machine.max_steps is None else "bounded(steps)",
-             *["INTERLEAVE"] * (hardware.interleave > 1)]
-        ),
+        "all_steps": steps,
+        "all_frames": f"{steps} * INTERLEAVE" if hardware.interleave > 1 else steps,
         "frames_of_once": "INTERLEAVE" if hardware.interleave > 1 else "1",
         "length_names": lengths,
         "length_parameters": [f"unsigned {length}" for length in lengths],
