@@ -15,7 +15,7 @@ from penstock import Hardware, PenstockError, Precision
 from penstock.calibration import calibrate
 from penstock.driver import compile_model
 from penstock.lowering import lower
-from penstock.machine import describe
+from penstock.machine import describe, phases
 from penstock.machine.choose import choose
 from penstock.packing import groups
 from penstock.packing.validate import validate
@@ -104,10 +104,13 @@ def settings(shape, **more):
                     **{"weight_storage": "onchip", **more})  # fmt: skip
 
 
-def compiled(folder, model, shape, hardware, precision, seed=3):
+def made(model, shape, hardware, precision, seed=3):
     network = random_model(**model, seed=seed)
-    made = compile_model(network, None, settings(shape, **hardware), Precision(**precision))
-    return load_project(made.write(folder))
+    return compile_model(network, None, settings(shape, **hardware), Precision(**precision))
+
+
+def compiled(folder, *case, **more):
+    return load_project(made(*case, **more).write(folder))
 
 
 def test_interpreter_equals_c_simulation(cpp_flags, tmp_path):
@@ -146,16 +149,43 @@ def test_no_index_leaves_its_array(cpp_flags, tmp_path):
     assert done.passed and "0 different" in done.output, done.output
 
 
+IN_BLOCKS = {
+    "projection and peepholes": ({"cells": (13,), "outputs": 6, "peephole": True}, {}),
+    "sequences in turn, a state with two images": (
+        {"cells": (9,), "head": 3, "at": "step"}, {"lanes": 4, "interleave": 2},
+    ),
+    "weights streamed": (
+        {"cells": (9,), "outputs": 6}, {"weight_storage": "stream", "port_bits": 512},
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.long
-def test_more_multipliers_than_an_array_has_memories(cpp_flags, tmp_path, monkeypatch):
-    monkeypatch.setattr(groups, "MOST_PARTITIONS", 8)
-    case = {"cells": (13,), "outputs": 6, "peephole": True}, (8, 4), {}, {}
-    project = compiled(tmp_path / "project", *case)
-    text = (project.folder / "kernel/cell_unit.h").read_text()
-    assert "vector_1_3[2][BANKS]" in text and "vector_0_0[2][BANKS]" in text
-    ((_, _, result),) = batch.checked({"four arrays": project}, tmp_path)
-    assert result.wrong_constants == ()
-    assert [finding.line() for finding in lint(project.folder).findings] == []
+def test_more_multipliers_than_an_array_has_memories_work_in_blocks_of_rows(
+    cpp_flags, tmp_path, monkeypatch
+):
+    def depths():
+        networks = {
+            name: made(model, (32, 4), more, {}) for name, (model, more) in IN_BLOCKS.items()
+        }
+        return {
+            name: [phase.depth for phase in one.machine.phases] for name, one in networks.items()
+        }
+
+    in_one = depths()
+    monkeypatch.setattr(groups, "MOST_PARTITIONS", 32)
+    monkeypatch.setattr(phases, "MOST_PARTITIONS", 32)
+    projects = {
+        name: compiled(tmp_path / str(number), model, (32, 4), hardware, {})
+        for number, (name, (model, hardware)) in enumerate(IN_BLOCKS.items())
+    }
+    assert depths() == {name: [depth + 1 for depth in own] for name, own in in_one.items()}
+    for project in projects.values():
+        text = (project.folder / "kernel/cell_unit.h").read_text()
+        assert "vector_0_3[8][BANKS]" in text and "rows_of_sweep_0<24, 32>(" in text
+    for name, project, result in batch.checked(projects, tmp_path):
+        assert result.wrong_constants == (), name
+        assert [finding.line() for finding in lint(project.folder).findings] == [], name
 
 
 FAULTS = {

@@ -33,6 +33,9 @@ BANK_DEPTH = 7
 """From a word's activations to what can be read of a unit that takes its sums, beside the adder
 tree and the unit: activation (1), product (3), sum of a turn (1), chosen (1), written to all copies
 (1)."""
+BLOCK_DEPTH = 1
+"""The registers of each block of rows, where there are several: in front of it, and for what is
+written."""
 PROGRAM_DEPTH = 4
 """In front of it: the program (2), word and address (2)."""
 MOVE_DEPTH = 2

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.bounds import MOST_PARTITIONS
 from penstock.ir import Direction
 from penstock.machine import arrays
 from penstock.machine.arrays import Array
 from penstock.machine.depths import (
     ADDER_TREE_CYCLES,
     BANK_DEPTH,
+    BLOCK_DEPTH,
     CALL_CYCLES,
     LOOP_CYCLES,
     MOVE_DEPTH,
@@ -21,6 +23,7 @@ from penstock.machine.units import Unit, build_unit
 from penstock.ops.matvec import MatVec
 from penstock.schedule import PhaseNodes, Product
 from penstock.schedule.partition import result_vectors
+from penstock.settings import Hardware
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,12 @@ class Phase:
         return len(set(self.operand_bases)) > 1
 
 
+def block_depth(hardware: Hardware) -> int:
+    """Cycles to the registers of the blocks of rows, if there are several."""
+    rows, banks = hardware.shape
+    return BLOCK_DEPTH * (rows * banks > MOST_PARTITIONS)
+
+
 def tree_levels(inputs: int) -> int:
     """Levels of a tree of adders with two inputs each."""
     return (inputs - 1).bit_length()
@@ -165,11 +174,13 @@ def phases(kept: Storage) -> tuple[Phase, ...]:
     plan = kept.plan
     products = {product.nodes.name: k for k, product in enumerate(plan.products)}
     found, per_cycle = [], plan.hardware.cell_units
+    blocks = block_depth(plan.hardware)
+    written = MOVE_DEPTH + blocks
     for index, nodes in enumerate(plan.phases):
         positions = plan.positions((*nodes.nodes, *nodes.results)[0])
         unit = build_unit(kept, nodes, positions // plan.hardware.pes)
         if nodes.name not in products:
-            depth = unit.depth + (MOVE_DEPTH if plan.hardware.is_bank else ADDER_TREE_CYCLES)
+            depth = unit.depth + (written if plan.hardware.is_bank else ADDER_TREE_CYCLES)
             interval = _interval(kept, unit)
             found.append(Phase(index, nodes, None, unit, positions, per_cycle, interval, depth))
             continue
@@ -178,7 +189,7 @@ def phases(kept: Storage) -> tuple[Phase, ...]:
         levels = product.code.ways.bit_length() - 1
         depth = unit.depth + levels + ADDER_TREE_CYCLES
         if plan.hardware.is_bank:
-            depth = unit.depth + tree_levels(plan.hardware.shape[1]) + BANK_DEPTH
+            depth = unit.depth + tree_levels(plan.hardware.shape[1]) + BANK_DEPTH + blocks
         ends, bases = _columns(kept, nodes)
         found.append(
             Phase(

@@ -22,7 +22,7 @@ from penstock.errors import PenstockError
 from penstock.formats import Bank
 from penstock.machine.arrays import Array, Role
 from penstock.machine.depths import MOVE_DEPTH, PROGRAM_DEPTH
-from penstock.machine.phases import Load, Phase
+from penstock.machine.phases import Load, Phase, block_depth
 from penstock.machine.states import State
 from penstock.machine.storage import Storage
 from penstock.machine.units import Action
@@ -187,6 +187,7 @@ def _program(
     ]
     items += [_of_move(kept, n, state) for n, state in enumerate(commits, len(moves))]
     items = _with_common_depths(kept, items)
+    blocks = block_depth(kept.plan.hardware)
     sequences = range(kept.plan.hardware.interleave)
     writer = _Writer(len(sequences) > 1)
     for item in items:
@@ -195,7 +196,7 @@ def _program(
     _place_ahead(writer, [item for item in items if item.is_ahead], sequences)
     length = max(writer.next_word, writer.next_op, *_wraps(writer, items), 1)
     found = tuple(Cycle(**writer.cycles.get(cycle, {})) for cycle in range(length))
-    depth = PROGRAM_DEPTH + max((item.depth for item in items), default=0)
+    depth = PROGRAM_DEPTH + blocks + max((item.depth for item in items), default=0)
     distances: dict[int, int] = {}
     array_distances: dict[Array, int] = {}
     for item in items:
@@ -258,7 +259,8 @@ def _of_move(kept: Storage, number: int, move: Load | State) -> _Item:
     later = {key for key in written if is_ahead and _has_images(kept, key)}
     return _Item(
         number, True, (), move.positions // units, 1, 1, frozenset(), frozenset(read),
-        frozenset(written), frozenset(later), MOVE_DEPTH, is_ahead=is_ahead,
+        frozenset(written), frozenset(later), MOVE_DEPTH + block_depth(kept.plan.hardware),
+        is_ahead=is_ahead,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 
 import numpy as np
 
@@ -10,9 +11,12 @@ from penstock.bounds import MOST_PARTITIONS
 from penstock.fixed import IntArray
 
 
-def in_blocks(count: int, memories: int) -> list[range]:
-    """So many parts of so many memories each, in arrays that tools take: the parts of each."""
-    size = max(MOST_PARTITIONS // memories, 1)
+def in_blocks(count: int, memories: int, together: int = 1) -> list[range]:
+    """So many parts of so many memories each, in arrays that tools take: the parts of each.
+
+    together: parts that are not torn apart.
+    """
+    size = max(MOST_PARTITIONS // memories // together, 1) * together
     return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
 
@@ -47,6 +51,10 @@ class PeGroups:
         One array for all groups, if that is not cut into more memories than tools take.
         """
         return in_blocks(self.groups, self.group_pes * memories)
+
+    def row_blocks(self, rows: int, banks: int) -> list[range]:
+        """The rows of the bank dataflow, as many of which work as a block; of whole groups."""
+        return in_blocks(rows, banks, lcm(self.group_pes, banks) // banks)
 
     def members(self, group: int) -> IntArray:
         """The PEs of a group, in the order of their entries in its words.  -> (group_pes)"""

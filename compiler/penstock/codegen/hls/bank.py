@@ -14,7 +14,6 @@ from penstock.machine import Machine
 from penstock.machine.phases import Load
 from penstock.machine.program import Program
 from penstock.machine.units import Need
-from penstock.packing.groups import in_blocks
 
 FIELDS = {
     "phase": "whose word is multiplied, from 1 on; 0: none",
@@ -58,6 +57,7 @@ def bank_code(
     parts = [cycle.part for program in machine.programs.values() for cycle in program.cycles]
     return {
         "is_bank": True, "regions": regions, "programs": programs, **_turns(machine),
+        "has_blocks": len(machine.groups.row_blocks(*machine.hardware.shape)) > 1,
         "most_parts": 1 + max(parts, default=0), "has_images": bool(machine.kept.doubled),
         "held": max(program.held for program in machine.programs.values()),
     }  # fmt: skip
@@ -80,17 +80,25 @@ def columns_of(program: Program) -> dict[str, tuple[int, ...]]:
 def region_codes(machine: Machine) -> list[dict[str, Any]]:
     """Each region: its arrays, rows of multipliers in each, and how deep they are."""
     hardware, activations = machine.hardware, machine.kept.activations
-    blocks = in_blocks(*hardware.shape)
+    blocks = machine.groups.row_blocks(*hardware.shape)
     found = []
     memories = machine.memories_of("activations")
     for number, (segments, memory) in enumerate(zip(activations.regions, memories, strict=True)):
+        images = "[2]" * (machine.kept.images_of(number) - 1)
         arrays = group_arrays(f"vector_{number}", blocks)
         if len(arrays) == 1:
             arrays = [GroupArray(f"vector_{number}", 0, hardware.shape[0], "ROWS")]
+        shape = f"[BANKS]{own_part(machine)}{images}[REGION_{number}_DEPTH]"
         found.append({
             "number": number, "constant": f"REGION_{number}_DEPTH",
             "depth": memory.depth // (hardware.interleave * machine.kept.images_of(number)),
-            "own": own_part(machine) + "[2]" * (machine.kept.images_of(number) - 1),
+            "shape": shape, "parameters": [
+                *(f"activations_t {array.name}[{array.groups}]{shape}" for array in arrays),
+                *["unsigned sequence"] * (hardware.interleave > 1),
+                *["bool image"] * bool(images),
+                "written_t written" if images or hardware.interleave > 1 else
+                "const written_t &written",
+            ],
             "has_images": machine.kept.images_of(number) > 1,
             "arrays": arrays, "storage": storage_code(memory),
             "about": ", ".join(map(one_line, segments)),
@@ -153,7 +161,7 @@ def _program(
         "written": [region for region in regions if region["number"] in _written(machine, program)],
         "regions": [
             {**region, "condition": " || ".join(
-                f"phase == {numbered[name]}" for name, number in reads.items()
+                f"turn.phase == {numbered[name]}" for name, number in reads.items()
                 if number == region["number"])}
             for region in read
         ],
@@ -162,7 +170,8 @@ def _program(
             for phase in products if phase.operand_bases[0] and not any(
                 one.is_scattered for one in machine.products)
         ],
-        "spans": spans_of(machine.hardware.shape[0], *(region["arrays"] for region in read)),
+        "rows": f"rows_of_sweep_{sweep}",
+        "blocks": spans_of(machine.hardware.shape[0], *(region["arrays"] for region in read)),
         "units": [
             {**vars(units[phase.name]), "number": n} for n, phase in enumerate(program.phases, 1)
         ],
@@ -195,8 +204,7 @@ def _parameters(
     for region in regions:
         if region["number"] in _written(machine, program) | _read(machine, program):
             for array in region["arrays"]:
-                shape = f"[{array.groups}][BANKS]{region['own']}[{region['constant']}]"
-                found[f"activations_t {array.name}{shape}"] = array.name
+                found[f"activations_t {array.name}[{array.groups}]{region['shape']}"] = array.name
     for array in program.arrays:
         found[declaration(machine, names, array)] = names.array(array)
     needs = {use for phase in program.phases for use in phase.unit.uses}

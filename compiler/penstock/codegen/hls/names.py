@@ -41,12 +41,13 @@ BROADCAST = _words("""
 """)
 """Names of the kernel that only the broadcast dataflow has; part of those below."""
 BANKED = _words("""
-    acting address at base begins chosen cycle element ends entry every_cycle half has_next held
-    image index index_of later lengths more move next_step nothing of_group operand part phase row
-    sequence siblings so_far step sum_of_row turn word_sequence writing written written_t
+    acting address at base begins chosen cycle element ended ends entry every_cycle half has_next
+    held image index index_of later lengths more move next_step nothing of_all of_group operand
+    part phase registered row sequence siblings so_far step sum_of_row turn turn_t word_sequence
+    writing written written_t
 """)
 """Names that only the bank dataflow has."""
-OF_REGIONS = ("into", "run_sweep", "vector", "write")
+OF_REGIONS = ("into", "rows_of_sweep", "run_sweep", "vector", "write", "write_rows")
 MOST_REGIONS = 64
 MOST_ARRAYS = MAX_PES * max(BANK_CHOICES) // MOST_PARTITIONS
 """Of one kind, see ``group_arrays``."""

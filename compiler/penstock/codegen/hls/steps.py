@@ -16,7 +16,6 @@ from penstock.machine.order import Issue, Work
 from penstock.machine.phases import Load, Phase
 from penstock.machine.runs import Run
 from penstock.machine.states import State
-from penstock.packing.groups import in_blocks
 
 
 def storage_code(memory: Memory) -> dict[str, Any] | None:
@@ -41,7 +40,7 @@ def packets_code(machine: Machine, names: Names, segment: str) -> str:
 def write_code(machine: Machine, segment: str) -> str:
     """The beginning of a call that writes into the region of a segment."""
     number = machine.kept.activations.region_of(segment)
-    blocks = in_blocks(*machine.hardware.shape)
+    blocks = machine.groups.row_blocks(*machine.hardware.shape)
     arrays = ", ".join(array.name for array in group_arrays(f"vector_{number}", blocks))
     sequence = ", sequence" * (machine.hardware.interleave > 1)
     image = ", image" * (machine.kept.images_of(number) - 1)
