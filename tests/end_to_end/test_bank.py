@@ -165,12 +165,8 @@ def test_more_multipliers_than_an_array_has_memories_work_in_blocks_of_rows(
     cpp_flags, tmp_path, monkeypatch
 ):
     def depths():
-        networks = {
-            name: made(model, (32, 4), more, {}) for name, (model, more) in IN_BLOCKS.items()
-        }
-        return {
-            name: [phase.depth for phase in one.machine.phases] for name, one in networks.items()
-        }
+        machines = [made(model, (32, 4), more, {}).machine for model, more in IN_BLOCKS.values()]
+        return [(one.programs[0].depth, *(phase.depth for phase in one.phases)) for one in machines]
 
     in_one = depths()
     monkeypatch.setattr(groups, "MOST_PARTITIONS", 32)
@@ -179,7 +175,7 @@ def test_more_multipliers_than_an_array_has_memories_work_in_blocks_of_rows(
         name: compiled(tmp_path / str(number), model, (32, 4), hardware, {})
         for number, (name, (model, hardware)) in enumerate(IN_BLOCKS.items())
     }
-    assert depths() == {name: [depth + 1 for depth in own] for name, own in in_one.items()}
+    assert depths() == [(program + 2, *(phase + 1 for phase in own)) for program, *own in in_one]
     for project in projects.values():
         text = (project.folder / "kernel/cell_unit.h").read_text()
         assert "vector_0_3[8][BANKS]" in text and "rows_of_sweep_0<24, 32>(" in text
