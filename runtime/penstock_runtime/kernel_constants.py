@@ -269,6 +269,7 @@ def _sizes(project: Project) -> Constants:
         values |= (
             turns
             | {"ROWS": form.rows, "BANKS": form.banks, "HELD": _held(manifest)}
+            | _slots(manifest)
             | _regions(project, form.banks)
         )
     else:
@@ -322,6 +323,13 @@ def _regions(project: Project, banks: int) -> dict[str, int]:
     return {f"REGION_{number}_DEPTH": end for number, end in ends.items()}
 
 
+def _slots(manifest: Manifest) -> dict[str, int]:
+    """Turns whose sums are kept, in any program."""
+    programs = manifest.kernel.programs
+    is_needed = any(any(program.begins) for program in programs)
+    return {"SLOTS": 1 + max(max(own.slot) for own in programs)} if is_needed else {}
+
+
 def _held(manifest: Manifest) -> int:
     """Turns that a unit takes at once, in any phase."""
     units = manifest.kernel.elements_per_cycle
@@ -335,7 +343,9 @@ def _programs(manifest: Manifest) -> Constants:
         found[f"SWEEP_{sweep}_CYCLES"] = [len(program.phase)]
         for field in (
             "phase",
+            "begins",
             "ends",
+            "slot",
             "acting",
             "part",
             "move",

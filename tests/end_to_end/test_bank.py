@@ -256,7 +256,7 @@ def changed(program, **columns):
     return msgspec.structs.replace(program, **columns)
 
 
-WORDS = ("phase", "ends", "word_sequence", "at")
+WORDS = ("phase", "begins", "ends", "slot", "word_sequence", "at")
 
 
 def late(program, cycles):

@@ -5,6 +5,10 @@ bank. Position p of a gathered vector lies in bank p mod ``banks``, and a multip
 A *turn* is the words in which the same rows are summed: as many as the fullest bank of any of them
 has non-zeros. An entry is a weight and its address in the bank, so there is no padding and no
 hazard; where a bank of a row holds fewer, entries of weight 0 fill it up.
+
+A mask that is balanced for ``classes`` x ``banks`` banks is so for ``banks`` with as many times the
+words. Then each word of a turn reads addresses of one class alone: those of a vector that are alike
+mod ``classes``. Words of the first classes can be multiplied while the last are not yet there.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from penstock.bounds import MAX_LENGTH, MAX_MULTIPLIERS
 from penstock.fixed import IntArray
@@ -28,11 +33,12 @@ if TYPE_CHECKING:
 UNBALANCED = "unbalanced"
 """The cause of waste: entries of a bank with fewer non-zeros than the fullest of its turn."""
 WIDEST_ADDRESS = 20
+MOST_CLASSES = 8
 
 
 class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unknown_fields=True):
     """``rows`` x ``banks`` multipliers, addresses of ``index_bits`` bits. lengths: words of each
-    turn of the phase."""
+    turn of the phase. classes: of addresses; a turn has as many words for each, 1 for any."""
 
     name: ClassVar[str] = "bank"
     rows: Annotated[int, msgspec.Meta(ge=1, le=MAX_MULTIPLIERS)]
@@ -40,6 +46,7 @@ class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unk
     index_bits: Annotated[int, msgspec.Meta(ge=1, le=WIDEST_ADDRESS)]
     lengths: Annotated[tuple[Annotated[int, msgspec.Meta(ge=1, le=MAX_LENGTH)], ...],
                        msgspec.Meta(min_length=1, max_length=MAX_LENGTH)]  # fmt: skip
+    classes: Annotated[int, msgspec.Meta(ge=1, le=MOST_CLASSES)] = 1
 
     @classmethod
     def of(cls, phase: PhaseCode, nonzeros: NonZeros, rows: int, banks: int) -> Bank:
@@ -49,7 +56,27 @@ class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unk
         np.add.at(counts, (nonzeros.pe, nonzeros.position // span), 1)
         lengths = np.maximum(counts.max(axis=0), 1)
         bits = max((span - 1).bit_length(), 1)
-        return cls(rows, banks, bits, tuple(lengths.tolist()))
+        made = cls(rows, banks, bits, tuple(lengths.tolist()))
+        every = (replace(made, classes=n) for n in range(min(lengths.min(), MOST_CLASSES), 1, -1))
+        return next((one for one in every if one._is_balanced(phase, nonzeros)), made)
+
+    def _is_balanced(self, phase: PhaseCode, nonzeros: NonZeros) -> bool:
+        """True if no class has more non-zeros than its share of the words of a turn."""
+        if any(length % self.classes for length in self.lengths):
+            return False
+        turn, of_class = self._turns_and_classes(phase, nonzeros)
+        counts = np.zeros((self.rows * self.banks, len(self.lengths), self.classes), dtype=np.int64)
+        np.add.at(counts, (nonzeros.pe, turn, of_class), 1)
+        return bool((counts.max(axis=(0, 2)) * self.classes <= self.lengths).all())
+
+    def _turns_and_classes(
+        self, phase: PhaseCode, nonzeros: NonZeros
+    ) -> tuple[IntArray, IntArray]:  # fmt: skip
+        """Of each non-zero, its turn, and the class of its address in its vector."""
+        turn, address = np.divmod(nonzeros.position, _span(phase, self.banks))
+        firsts = np.cumsum([0, *(-(-columns // self.banks) for _, columns in phase.operands)])
+        local = address - firsts[np.searchsorted(firsts, address, side="right") - 1]
+        return turn, local % self.classes
 
     def fields(self, weight_bits: int) -> tuple[Field, ...]:
         """See ``Format``."""
@@ -126,16 +153,20 @@ class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unk
     def encode(
         self, phase: PhaseCode, pes: int, nonzeros: NonZeros, hazard_distance: int
     ) -> Entries:
-        """See ``Format``. Addresses of a row and bank ascend within its turn."""
-        starts = np.cumsum((0, *self.lengths))
-        turn, address = np.divmod(nonzeros.position, _span(phase, self.banks))
-        group = nonzeros.pe.astype(np.int64) * len(self.lengths) + turn
-        begins = np.flatnonzero(np.diff(group, prepend=-1))
-        rank = np.arange(len(group)) - np.repeat(begins, np.diff(np.append(begins, len(group))))
-        word = starts[turn] + rank
-        if (word >= starts[turn + 1]).any():
+        """See ``Format``. Addresses of a row, bank and class ascend within its turn."""
+        starts, share = np.cumsum((0, *self.lengths)), np.array(self.lengths) // self.classes
+        turn, of_class = self._turns_and_classes(phase, nonzeros)
+        group = (nonzeros.pe.astype(np.int64) * len(share) + turn) * self.classes + of_class
+        order = stable_order(group)
+        begins = np.flatnonzero(np.diff(group[order], prepend=-1))
+        rank = np.zeros_like(group)
+        rank[order] = np.arange(len(group)) - np.repeat(
+            begins, np.diff(np.append(begins, len(group)))
+        )
+        if (rank >= share[turn]).any():
             raise ValueError(f"phase {phase.name}: a bank holds more than its turn has words")
-        fields = {"weight": nonzeros.weight, "index": address}
+        word = starts[turn] + of_class * share[turn] + rank
+        fields = {"weight": nonzeros.weight, "index": nonzeros.position % _span(phase, self.banks)}
         placed: dict[str, Any] = {}
         for name, values in fields.items():
             placed[name] = np.zeros((int(starts[-1]), pes), dtype=np.int32)

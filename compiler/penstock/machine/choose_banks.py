@@ -106,16 +106,16 @@ def _kept(graph: Graph, hardware: Hardware, plan: Plan) -> Machine:
     made = _stored(graph, hardware, plan)
     if hardware.elements_per_cycle is not None:
         return made
-    more = 2 * made.hardware.cell_units
-    if more > min(made.hardware.shape[1], MOST_UNITS):
-        return made
-    try:
-        wider = _stored(graph, replace(hardware, elements_per_cycle=more), plan)
-    except PenstockError:  # rows that are no whole turns of so many
-        return made
-    is_faster = Candidate(wider).cycles < (1 - WORTH_MORE) * Candidate(made).cycles
-    fits = Candidate(wider).verdict is Verdict.FITS or not Candidate(made).room
-    return wider if is_faster and fits else made
+    while (more := 2 * made.hardware.cell_units) <= min(made.hardware.shape[1], MOST_UNITS):
+        try:
+            wider = _stored(graph, replace(hardware, elements_per_cycle=more), plan)
+        except PenstockError:  # rows that are no whole turns of so many
+            break
+        is_faster = Candidate(wider).cycles < (1 - WORTH_MORE) * Candidate(made).cycles
+        if not is_faster or (Candidate(made).room and Candidate(wider).verdict is not Verdict.FITS):
+            break
+        made = wider
+    return made
 
 
 def _stored(graph: Graph, hardware: Hardware, plan: Plan) -> Machine:

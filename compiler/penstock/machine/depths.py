@@ -36,6 +36,11 @@ tree and the unit: activation (1), product (3), sum of a turn (1), chosen (1), w
 BLOCK_DEPTH = 1
 """The registers of each block of rows, where there are several: in front of it, and for what is
 written."""
+PASS_DEPTH = 1
+"""Beside BANK_DEPTH, where a turn's words do not follow one another: what it has summed, from a
+memory."""
+PASS_DISTANCE = 3
+"""Between two words of such a turn: what it has summed is read (1), added up (1), written (1)."""
 PROGRAM_DEPTH = 4
 """In front of it: the program (2), word and address (2)."""
 MOVE_DEPTH = 2

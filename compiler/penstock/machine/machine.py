@@ -363,7 +363,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
     runs = placed(_runs(kept, stages, frames), stages, groups.group_pes, hardware.beat_bits)
     rows = accumulator_rows(kept, runs)
     shared = copy_pes(kept, [stage.unit for stage in stages])
-    found = programs(kept, stages, frames) if hardware.is_bank else {}
+    found = programs(kept, stages, frames, on_chip) if hardware.is_bank else {}
     order = program_order(
         graph, found, stages, hardware.cell_units, hardware.interleave
     ) if found else issue_order(
@@ -392,6 +392,7 @@ def describe(graph: Graph, plan: Schedule, on_chip: bool = False) -> Machine:
         memories(
             kept, groups, beats, between, ports, positions, chunk, rows,
             sum(run.words for run in in_file) if on_chip else 0, shared,
+            max((program.slots for program in found.values()), default=0),
         ),
         results, output_order, chunk, on_chip, shared, found,
     )  # fmt: skip

@@ -124,12 +124,12 @@ def accumulator_bits(graph: Graph) -> int:
 def memories(
     kept: Storage, groups: PeGroups, beats: Ports, streams: tuple[Stream, ...],
     ports: tuple[Port, ...], result_positions: int, result_chunk: int, rows: AccumulatorRows,
-    stored_words: int, copy_pes: int,
+    stored_words: int, copy_pes: int, slots: int,
 ) -> tuple[Memory, ...]:  # fmt: skip
     """Every memory, in the order of its kinds.
 
     stored_words: of the weights in each group, if they stay on chip. copy_pes: PEs that share a
-    copy of the activations.
+    copy of the activations. slots: turns of the bank dataflow whose sums are kept, of every row.
     """
     word_bits = next(stream.width for stream in streams if stream.name == "words")
     words = Memory("weights", "weights", groups.groups, stored_words, word_bits,
@@ -137,6 +137,7 @@ def memories(
     return (
         *([words] if stored_words else []),
         *_of_the_array(kept, groups, rows, copy_pes),
+        *_of_turns(kept, slots),
         *_of_vectors(kept, beats, result_positions, result_chunk),
         *_of_tables(kept),
         *(Memory(s.name, "streams", s.count, s.depth, s.width) for s in streams),
@@ -202,6 +203,14 @@ def _of_regions(kept: Storage, banks: int) -> Iterator[Memory]:
             activation_bits(kept) * hardware.lanes_at_once,
             impl="lutram" if depth <= BANK_LUTRAM_DEPTH else "bram",
         )  # fmt: skip
+
+
+def _of_turns(kept: Storage, slots: int) -> Iterator[Memory]:
+    """Of each row, what its turns have summed between their words, if these are apart."""
+    if slots:
+        bits = accumulator_bits(kept.graph) * kept.plan.hardware.lanes_at_once
+        yield Memory("sums of turns", "sums", kept.plan.hardware.shape[0], slots, bits,
+                     impl="lutram")  # fmt: skip
 
 
 def depth_of_region(addresses: int, parts: int) -> int:

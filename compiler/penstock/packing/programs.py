@@ -42,17 +42,17 @@ def _demand(holds: bool, otherwise: str) -> None:
 
 
 def _lengths(program: ProgramFields) -> None:
-    columns = (program.phase, program.ends, program.acting, program.part, program.move,
-               program.index, program.word_sequence, program.sequence, program.at)  # fmt: skip
+    columns = (program.phase, program.begins, program.ends, program.slot, program.acting,
+               program.part, program.move, program.index, program.word_sequence, program.sequence,
+               program.at)  # fmt: skip
     _demand(len({len(column) for column in columns}) == 1, "a program's columns differ in length")
 
 
 def _prove_words(manifest: Manifest, program: ProgramFields, mine: list[int]) -> None:
     """Each phase's words follow one another, once for each sequence that takes turns, and a turn
     ends where its format says."""
-    phase, ends, sequence, at = (
-        np.array(column)
-        for column in (program.phase, program.ends, program.word_sequence, program.at)
+    phase, ends, sequence = (
+        np.array(column) for column in (program.phase, program.ends, program.word_sequence)
     )
     turns = manifest.interface.interleave
     _demand(set(phase[phase > 0].tolist()) == {index + 1 for index in mine},
@@ -65,14 +65,68 @@ def _prove_words(manifest: Manifest, program: ProgramFields, mine: list[int]) ->
         name, form = manifest.phases[index].name, manifest.phases[index].format
         assert isinstance(form, Bank)
         at_once, _ = _units_of(manifest, index)
-        last = np.zeros(sum(form.lengths), dtype=np.int64)
-        last[np.cumsum(form.lengths) - 1] = 1 + np.arange(len(form.lengths)) % at_once
-        same = np.array_equal(ends[phase == index + 1], np.tile(last, turns))
-        _demand(same, f"phase {name}: its turns end elsewhere")
-        if turns > 1:
-            own = np.arange(len(last)) + _first_word(manifest, index)
-            same = np.array_equal(at[phase == index + 1], np.tile(own, turns))
-            _demand(same, f"phase {name}: its words lie elsewhere")
+        ended = 1 + np.arange(len(form.lengths)) % at_once
+        for own in range(turns):
+            cycle = np.flatnonzero((phase == index + 1) & (sequence == own))
+            word = _words_of(manifest, program, index)[cycle]
+            each_once = np.array_equal(np.sort(word), np.arange(sum(form.lengths)))
+            is_free = has_slots(program)
+            _demand(each_once and (is_free or bool((np.diff(word) == 1).all())),
+                    f"phase {name}: its words lie elsewhere")  # fmt: skip
+            turn = _turn_of(form, word)
+            last = np.zeros(len(word), dtype=np.int64)
+            last[_last_of_each(turn)] = ended[turn[_last_of_each(turn)]]
+            _demand(np.array_equal(ends[cycle], last), f"phase {name}: its turns end elsewhere")
+    if has_slots(program):
+        _prove_slots(manifest, program)
+
+
+def has_slots(program: ProgramFields) -> bool:
+    """True if the words of a turn need not follow one another."""
+    return any(program.begins)
+
+
+def _prove_slots(manifest: Manifest, program: ProgramFields) -> None:
+    """What a turn has summed stays in its slot from its first word to its last, and is never read
+    sooner than promised after it was written."""
+    phase, begins, slot = (
+        np.array(column) for column in (program.phase, program.begins, program.slot)
+    )
+    every = len(phase) + 1
+    turn = np.full(len(phase), NEVER)
+    for index in set((phase[phase > 0] - 1).tolist()):
+        own = phase == index + 1
+        form = manifest.phases[index].format
+        assert isinstance(form, Bank)
+        turn[own] = index * every + _turn_of(form, _words_of(manifest, program, index)[own])
+    cycle = np.flatnonzero(phase > 0)
+    first = np.full(len(cycle), False)
+    first[len(cycle) - 1 - _last_of_each(turn[cycle][::-1])] = True
+    _demand(np.array_equal(begins[cycle] != 0, first) and not begins[phase == 0].any(),
+            "a turn begins elsewhere")  # fmt: skip
+    cycle = cycle[np.argsort(slot[cycle], kind="stable")]
+    _demand(len(_in_order(turn[cycle])) == len(set(turn[cycle].tolist())),
+            "two turns share a slot")  # fmt: skip
+    again = turn[cycle][1:] == turn[cycle][:-1]
+    closest = int(np.diff(cycle)[again].min(initial=every))
+    _demand(closest >= program.promises.get("so_far", every), "a sum is read too soon")
+
+
+def _words_of(manifest: Manifest, program: ProgramFields, index: int) -> IntArray:
+    """Of each cycle, the number of its word in a phase; without sense in cycles of others."""
+    if manifest.interface.interleave > 1 or has_slots(program):
+        return np.array(program.at) - _first_word(manifest, index)
+    return np.cumsum(np.array(program.phase) == index + 1) - 1
+
+
+def _turn_of(form: Bank, word: IntArray) -> IntArray:
+    return np.searchsorted(np.cumsum(form.lengths), word, side="right")
+
+
+def _last_of_each(values: IntArray) -> IntArray:
+    """Where each of the values is for the last time."""
+    _, last = np.unique(values[::-1], return_index=True)
+    return len(values) - 1 - last
 
 
 def _units_of(manifest: Manifest, index: int) -> tuple[int, int]:
@@ -105,7 +159,8 @@ def _prove_units(manifest: Manifest, program: ProgramFields) -> None:
     for unit, number in enumerate(program.sums, 1):
         for turn in range(turns):
             at = np.flatnonzero((acting == unit) & (sequence == turn))
-            _demand(np.array_equal(index[at], np.arange(len(at))), "a unit skips elements")
+            done = np.sort(index[at]) if has_slots(program) else index[at]
+            _demand(np.array_equal(done, np.arange(len(at))), "a unit skips elements")
             if number:
                 _prove_sums(manifest, program, at, number, turn)
     mine = {number for number in program.sums if number}
@@ -133,10 +188,13 @@ def _prove_sums(
         and (words_of[ended[before]] == sequence).all()
     )  # fmt: skip
     _demand(bool(is_own), "a unit takes the sums of another phase")
-    mine = (phase[ended] == number) & (words_of[ended] == sequence)
-    turn = before - int(np.flatnonzero(mine)[0])
-    expected = index[at] // parts * at_once + at_once - 1
-    _demand(np.array_equal(turn, expected), "a unit takes the sums of another turn")
+    form = code.format
+    assert isinstance(form, Bank)
+    turn = _turn_of(form, _words_of(manifest, program, number - 1)[ended])
+    for one in range(at_once):  # of those that it takes together, from the last on
+        expected = index[at] // parts * at_once + at_once - 1 - one
+        is_right = (before >= one).all() and np.array_equal(turn[before - one], expected)
+        _demand(bool(is_right), "a unit takes the sums of another turn")
     _demand(np.array_equal(part[at], index[at] % parts), "a unit takes another part of a turn")
 
 
@@ -161,7 +219,8 @@ def _prove_reads(
     has_images = region in images_of(manifest)
     for sequence in range(manifest.interface.interleave):
         is_own = np.array(program.word_sequence) == sequence
-        cycle = np.flatnonzero((np.array(program.phase) == number + 1) & is_own)[word]
+        mine = np.flatnonzero((np.array(program.phase) == number + 1) & is_own)
+        cycle = mine[np.argsort(_words_of(manifest, program, number)[mine])][word]
         at, is_later = (
             own[position] for own in _write_cycles(manifest, program, region, least, sequence)
         )

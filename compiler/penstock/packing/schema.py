@@ -109,18 +109,22 @@ class ProgramFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the pipeline of a sweep does in each cycle of a step; see ``machine.program``.
 
     phase: 1 + the number of the phase whose word is multiplied; ends: it is the last of its turn;
+    where a turn's words do not follow one another, begins: it is the first, slot: where the sums
+    are meanwhile, and at: the address of the word among all that are kept;
     acting: 1 + the number of the unit that takes sums, of those of the sweep, part: which of the
     turn's; move: 1 + the number of what comes in or takes effect; index: of which elements, as many
     as there are cell units; 0 for nothing. word_sequence, sequence: of the sequences that take
-    turns, the one whose activations the word takes, and the one of unit or move; at: with them,
-    the address of the word among all that are kept. units, moves: what each of them does.
+    turns, the one whose activations the word takes, and the one of unit or move; with them there is
+    at, too. units, moves: what each of them does.
     sums: of each unit, 1 + the number of the phase whose sums it takes; 0: of none.
     promises: of each region and array, the cycles between a write and the first read of it that the
     kernel promises the synthesis tool.
     """
 
     phase: Column
+    begins: Column
     ends: Column
+    slot: Column
     acting: Column
     part: Column
     move: Column

@@ -11,13 +11,16 @@ from penstock.codegen.hls.tables import numbers
 from penstock.codegen.hls.units import UnitCode, declaration, own_part
 from penstock.ir import Direction
 from penstock.machine import Machine
+from penstock.machine.depths import PASS_DISTANCE
 from penstock.machine.phases import Load
 from penstock.machine.program import Program
 from penstock.machine.units import Need
 
 FIELDS = {
     "phase": "whose word is multiplied, from 1 on; 0: none",
+    "begins": "1: a turn begins with it",
     "ends": "whether a turn ends with it: 1 + its number among those that a unit takes at once",
+    "slot": "where the sums of its turn are",
     "acting": "whose unit takes sums",
     "part": "which of the turn's",
     "move": "what comes in or takes effect",
@@ -27,7 +30,7 @@ FIELDS = {
     "at": "which word that is, of all",
 }
 """Fields of a cycle as the kernel calls them, and what they say."""
-SEQUENCES = ("word_sequence", "sequence", "at")
+SEQUENCES, PASSES = ("word_sequence", "sequence", "at"), ("slot", "at")
 LENGTHS = "const unsigned lengths[INTERLEAVE][LANES]"
 NO_TURNS = {"takes_turns": False, "own": "", "at_own": "", "lane_of_call": "lane"}
 
@@ -42,7 +45,18 @@ def _turns(machine: Machine) -> dict[str, Any]:
 
 def no_bank() -> dict[str, Any]:
     """What templates are told where there is none of it."""
-    return {"is_bank": False, "regions": [], "programs": [], "has_images": False, **NO_TURNS}
+    return {"is_bank": False, "regions": [], "programs": [], "has_images": False, "slots": 0,
+            **NO_TURNS}  # fmt: skip
+
+
+def slots_of(machine: Machine) -> int:
+    """Turns whose sums are kept; 0: a turn's words follow one another."""
+    return max(program.slots for program in machine.programs.values())
+
+
+def has_addresses(machine: Machine) -> bool:
+    """True if a program says of each word where it is; else they come in their order."""
+    return machine.hardware.interleave > 1 or slots_of(machine) > 0
 
 
 def bank_code(
@@ -60,6 +74,7 @@ def bank_code(
         "has_blocks": len(machine.groups.row_blocks(*machine.hardware.shape)) > 1,
         "most_parts": 1 + max(parts, default=0), "has_images": bool(machine.kept.doubled),
         "held": max(program.held for program in machine.programs.values()),
+        "slots": slots_of(machine), "has_addresses": has_addresses(machine),
     }  # fmt: skip
 
 
@@ -147,7 +162,10 @@ def _program(
         "label": f"CYCLES_OF_SWEEP_{sweep}",
         "direction": str(machine.graph.sweeps[sweep]), "is_once": machine.is_once(sweep),
         "tables": tables, "absent": [
-            field for field in ("part", "index", *SEQUENCES * (machine.hardware.interleave > 1))
+            field for field in dict.fromkeys((
+                "part", "index", *SEQUENCES * (machine.hardware.interleave > 1),
+                *PASSES * (program.slots > 0 and program.words > 0),
+            ))
             if field not in columns
         ],
         "needs_length": any(Need.LENGTH in phase.unit.uses for phase in program.phases),
@@ -244,6 +262,8 @@ def promises(machine: Machine, names: Names, program: Program) -> list[dict[str,
         distance = program.distances.get(region["number"])
         if distance is not None and region["number"] in _read(machine, program):
             found += [{"array": array.name, "distance": distance} for array in region["arrays"]]
+    if program.slots and program.words:
+        found.append({"array": "so_far", "distance": PASS_DISTANCE})
     for array, distance in program.array_distances.items():
         found.append({"array": names.array(array), "distance": distance})
     return found

@@ -162,6 +162,7 @@ def _constant_names(context: dict[str, Any]) -> list[str]:
 
 def _constants_of_banks(context: dict[str, Any]) -> list[str]:
     names = ["ROWS", "HELD", *["INTERLEAVE"] * context["takes_turns"]]
+    names += ["SLOTS"] * bool(context["slots"])
     names += [*(region["constant"] for region in context["regions"])]
     for sweep in context["programs"]:
         names += [sweep["constant"], *(table["name"] for table in sweep["tables"])]
