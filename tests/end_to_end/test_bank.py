@@ -273,7 +273,7 @@ PROGRAMS = {
     "a word too few": (
         lambda p: {"phase": tuple(0 if n == p.phase.index(1) else v
                                   for n, v in enumerate(p.phase))},
-        "its turns end elsewhere",
+        "its words lie elsewhere",
     ),
     "a turn that ends early": (
         lambda p: {"ends": (*p.ends[1:], 0)}, "a turn ends without a word|its turns end elsewhere",

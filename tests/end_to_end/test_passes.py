@@ -103,12 +103,13 @@ def test_blocks_of_rows_work_in_passes(cpp_flags, tmp_path, monkeypatch):
     assert result.wrong_constants == ()
 
 
-def kept_in_banks(rows, columns, banks, seed=0):
-    """One weight of each row in every bank, column j in bank j mod ``banks``."""
+def kept_in_banks(rows, lengths, banks, seed=0):
+    """One weight of each row in every bank; column j of each vector is in bank j mod ``banks``."""
     generator = np.random.default_rng(seed)
-    found = np.zeros((rows, columns))
+    bank_of = np.concatenate([np.arange(length) % banks for length in lengths])
+    found = np.zeros((rows, len(bank_of)))
     for bank in range(banks):
-        own = np.arange(bank, columns, banks)
+        own = np.flatnonzero(bank_of == bank)
         found[np.arange(rows), generator.choice(own, rows)] = generator.normal(0, 0.2, rows)
     return found
 
@@ -119,7 +120,7 @@ def balanced(inputs, cells, banks, head=True, change=None):
     generator = np.random.default_rng(0)
     part = random_direction(generator, inputs, cells, density=1)
     for number, gate in enumerate(part.w_x):
-        both = kept_in_banks(cells, inputs + cells, banks, number)
+        both = kept_in_banks(cells, (inputs, cells), banks, number)
         if change is not None and number == 0:
             change(both)
         part.w_x[gate][:], part.w_r[gate][:] = both[:, :inputs], both[:, inputs:]

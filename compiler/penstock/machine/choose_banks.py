@@ -42,7 +42,7 @@ def in_banks(
     """
     if hardware.rows is not None and hardware.banks is not None:
         machine = _kept(graph, hardware, plan)
-        return machine, _notes(machine, balanced)
+        return machine, [*reasons.in_passes(machine), *_notes(machine, balanced)]
     found = list(_tried(graph, hardware, balanced, plan))
     fitting = [one for one in found if one.verdict is Verdict.FITS]
     if not fitting:
@@ -60,6 +60,7 @@ def in_banks(
     told = [reasons.banks(best, hardware, found)]
     if balanced is not None and balanced == best.machine.hardware.banks:
         told.append(reasons.balanced_in_banks(balanced))
+    told += reasons.in_passes(best.machine)
     return best.machine, [*told, *_notes(best.machine, balanced)]
 
 

@@ -7,6 +7,7 @@ from operator import attrgetter
 
 from penstock.devices import BOARDS
 from penstock.errors import PenstockError
+from penstock.formats import Bank
 from penstock.ir import Graph
 from penstock.machine.candidates import (
     COUNTS,
@@ -132,6 +133,19 @@ def balanced(count: int) -> str:
 def balanced_in_banks(count: int) -> str:
     """Where the number of banks comes from."""
     return f"the masks are balanced for {count} bank{'s' * (count > 1)}"
+
+
+def in_passes(machine: Machine) -> list[str]:
+    """Of which phases the words of a turn do not follow one another, and why."""
+    if not any(program.slots for program in machine.programs.values()):
+        return []
+    banks, found = machine.hardware.shape[1], []
+    for product in machine.plan.products:
+        form = product.code.format
+        assert isinstance(form, Bank)
+        if form.classes > 1 and not machine.is_once(product.nodes.sweep):
+            found.append(f"{product.nodes.name} the mask is balanced for {form.classes * banks}")
+    return [f"turns work in passes, and so wait less: of {', of '.join(found)} banks"]
 
 
 def only_in_banks(count: int) -> str:
