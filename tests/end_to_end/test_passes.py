@@ -174,6 +174,30 @@ def test_words_that_come_in_a_fixed_order_work_in_no_passes(more):
     assert in_banks(balanced(8, 64, 8), 8, 4, **more).programs[0].slots == 0
 
 
+def test_sums_between_words_stand_in_a_memory_of_each_row():
+    machine = in_banks(balanced(8, 64, 8), 8, 4)
+    ((memory,),) = (machine.memories_of("sums"),)
+    bits = machine.accumulator_bits
+    assert (memory.count, memory.depth, memory.width, memory.impl) == (8, 24, bits, "lutram")
+    assert not in_banks(balanced(8, 64, 8), 8, 8).memories_of("sums")
+
+
+def test_the_compiler_says_why_turns_work_in_passes(tmp_path):
+    hardware = Hardware(dataflow="bank", rows=8, banks=4)
+    notes = compile_model(balanced(8, 64, 8), None, hardware).report["notes"]
+    (told,) = [note for note in notes if "passes" in note]
+    assert told == (
+        "turns work in passes, and so wait less: of l0.gates the mask is balanced for 8 banks"
+    )
+
+
+def test_passes_must_save_a_share_of_the_step():
+    """256 cells without zeros: a step has 2,048 words, and waits for some thirty cycles."""
+    machine = in_banks(random_model(inputs=256, cells=(256,), density=1), 16, 16)
+    assert machine.plan.products[0].code.format.classes > 1
+    assert machine.programs[0].slots == 0
+
+
 def test_results_leave_in_their_order():
     """Where the state is the output, turns keep their order, though another would be shorter."""
     steps = []

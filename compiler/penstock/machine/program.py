@@ -154,16 +154,29 @@ class _Item:
     is_ahead: bool = False
     chunks: tuple[tuple[int, ...], ...] = ()
 
-    def words(self) -> Iterator[tuple[int, int, int]]:
-        """Turn, number in the turn and slot of every word, in their order. All turns of a chunk end
-        in its last pass."""
-        for chunk in self.chunks or ((turn,) for turn in range(len(self.turns))):
-            passes = max(self.turns[turn] for turn in chunk)
-            for number in range(passes):
-                for slot, turn in enumerate(chunk):
-                    own = number - passes + self.turns[turn]
-                    if own >= 0:
-                        yield turn, own, slot
+    def in_order(self) -> Iterator[tuple[int, int, int]]:
+        """Turn, number in the turn and slot of every word, in their order."""
+        if not self.chunks:
+            for turn, count in enumerate(self.turns):
+                yield from ((turn, number, 0) for number in range(count))
+        for chunk in self.chunks:
+            found = [
+                (self._when(chunk, slot, number), turn, number, slot)
+                for slot, turn in enumerate(chunk) for number in range(self.turns[turn])
+            ]  # fmt: skip
+            yield from ((turn, number, slot) for _, turn, number, slot in sorted(found))
+
+    def _when(self, chunk: tuple[int, ...], slot: int, number: int) -> tuple[int, int, int]:
+        """Where in a chunk a word comes: in passes over its turns; but where a unit takes several
+        cycles for a turn, the words of the last class so that turns end some cycles apart. All end
+        in their order.
+        """
+        count, most = self.turns[chunk[slot]], max(self.turns[turn] for turn in chunk)
+        share = count // len(self.gathered)
+        rank = number - (count - share)  # among those of the last class
+        if self.parts == 1 or rank < 0 or any(self.turns[turn] != count for turn in chunk):
+            return 0, number + most - count, slot
+        return 1, share * slot + (share + 1) * rank, slot
 
 
 @dataclass
@@ -532,7 +545,7 @@ def _place_words(
     before: dict[int, int] = {}
     reads: dict[int, list[int]] = {}
     cycle = writer.next_word
-    for turn, word, slot in item.words():
+    for turn, word, slot in item.in_order():
         of_class = word * classes // item.turns[turn]
         is_last = word == item.turns[turn] - 1
         cycle = max(cycle, ready[of_class])
