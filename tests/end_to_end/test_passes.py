@@ -17,8 +17,7 @@ from penstock.driver import compile_model
 from penstock.formats import Bank
 from penstock.layers import DenseHead
 from penstock.lowering import lower
-from penstock.machine import describe, phases
-from penstock.machine import program as program_module
+from penstock.machine import describe, phases, work
 from penstock.machine.depths import PASS_DISTANCE
 from penstock.machine.program import programs
 from penstock.model import stack
@@ -211,7 +210,7 @@ def test_results_leave_in_their_order():
 
 @pytest.mark.parametrize("most", [9, 14])
 def test_turns_that_do_not_find_room_follow_in_chunks_of_their_own(most, monkeypatch):
-    monkeypatch.setattr(program_module, "MOST_SLOTS", most)
+    monkeypatch.setattr(work, "MOST_SLOTS", most)
     program = in_banks(balanced(8, 64, 8), 8, 4).programs[0]
     assert program.slots <= most
     words = [(cycle.first, cycle.slot) for cycle in program.cycles if cycle.phase]
