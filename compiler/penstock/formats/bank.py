@@ -14,6 +14,7 @@ mod ``classes``. Words of the first classes can be multiplied while the last are
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
@@ -65,8 +66,9 @@ class Bank(msgspec.Struct, frozen=True, tag="bank", tag_field="name", forbid_unk
         if any(length % self.classes for length in self.lengths):
             return False
         turn, of_class = self._turns_and_classes(phase, nonzeros)
-        counts = np.zeros((self.rows * self.banks, len(self.lengths), self.classes), dtype=np.int64)
-        np.add.at(counts, (nonzeros.pe, turn, of_class), 1)
+        shape = (self.rows * self.banks, len(self.lengths), self.classes)
+        place = np.ravel_multi_index((nonzeros.pe, turn, of_class), shape)
+        counts = np.bincount(place, minlength=prod(shape)).reshape(shape)
         return bool((counts.max(axis=(0, 2)) * self.classes <= self.lengths).all())
 
     def _turns_and_classes(
