@@ -91,6 +91,13 @@ MATRIX = {
     "no weight at all, two take turns": (
         {"cells": (4,), "outputs": 3, "density": 0}, (4, 2), {"lanes": 2, "interleave": 2}, {},
     ),
+    "a sweep without products": (
+        {"cells": (8,), "outputs": 4, "bidirectional": True}, (8, 2), {}, {},
+    ),
+    "the same, lanes in turn": (
+        {"cells": (8,), "outputs": 4, "bidirectional": True}, (8, 2),
+        {"lanes": 2, "interleave": 2}, {},
+    ),
     "twelve rows at a time": (
         {"cells": (10,), "outputs": 7}, (12, 4), {"elements_per_cycle": 1}, {},
     ),

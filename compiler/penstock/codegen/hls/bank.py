@@ -30,7 +30,6 @@ FIELDS = {
     "at": "which word that is, of all",
 }
 """Fields of a cycle as the kernel calls them, and what they say."""
-SEQUENCES, PASSES = ("word_sequence", "sequence", "at"), ("slot", "at")
 LENGTHS = "const unsigned lengths[INTERLEAVE][LANES]"
 NO_TURNS = {"takes_turns": False, "own": "", "at_own": "", "lane_of_call": "lane"}
 
@@ -161,13 +160,8 @@ def _program(
         "words": program.words, "function": f"run_sweep_{sweep}",
         "label": f"CYCLES_OF_SWEEP_{sweep}",
         "direction": str(machine.graph.sweeps[sweep]), "is_once": machine.is_once(sweep),
-        "tables": tables, "absent": [
-            field for field in dict.fromkeys((
-                "part", "index", *SEQUENCES * (machine.hardware.interleave > 1),
-                *PASSES * (program.slots > 0 and program.words > 0),
-            ))
-            if field not in columns
-        ],
+        "tables": tables,
+        "absent": [field for field in _fields(machine, program) if field not in columns],
         "needs_length": any(Need.LENGTH in phase.unit.uses for phase in program.phases),
         "parameters": list(parameters), "arguments": list(parameters.values()),
         "at": min((run[phase.name, 0] for phase in products), default=0),
@@ -202,6 +196,17 @@ def _program(
         ],
         "needs_next": any(load["array"] or load["to_array"] for load in loads if load["is_ahead"]),
     }  # fmt: skip
+
+
+def _fields(machine: Machine, program: Program) -> list[str]:
+    """What the sweep's function uses of a cycle, beside what is never 0 throughout."""
+    takes_turns, has_words = machine.hardware.interleave > 1, program.words > 0
+    return [
+        "index", *["part"] * has_words, *["sequence"] * takes_turns,
+        *["word_sequence"] * (takes_turns and has_words),
+        *["slot"] * (program.slots > 0 and has_words),
+        *["at"] * (has_addresses(machine) and has_words),
+    ]  # fmt: skip
 
 
 def _parameters(

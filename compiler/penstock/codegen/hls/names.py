@@ -42,6 +42,7 @@ BROADCAST = _words("""
 """Names of the kernel that only the broadcast dataflow has; part of those below."""
 BANKED = _words("""
     acting address at base begins chosen cycle element ended ends entry every_cycle half has_next
+    END FIRST
     held image index index_of later lengths more move next_step nothing of_all of_group operand
     part phase registered row sequence siblings so_far step sum_of_row turn turn_t word_sequence
     writing written written_t
@@ -112,7 +113,7 @@ CONSTANTS = frozenset(
 ) | _words("""
     ACC_DEPTH ALIGN BANKS BEAT_BITS BEAT_BYTES BEAT_PARTS BEAT_STREAM_DEPTH BITS CELL_UNITS
     CHUNKS CHUNKS_OF_BEAT CHUNK_BITS COPIED COPY_PES COUNT DATAFLOW_BEGIN DATAFLOW_END EMPTY
-    ENTRY_BITS EOF FILE FIRST FIRST_BANK FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS
+    ENTRY_BITS EOF FILE FIRST_BANK FRAME_STREAM_DEPTH GAP_COLUMNS GAP_SLOTS GROUPS
     GROUP_COPIES GROUP_PES HELD INDEX_BITS INPUTS INPUT_POSITIONS INTERLEAVE IO_BITS IO_CHUNK
     IO_PER_BEAT IS_SIGNED KEPT LANES LEVELS LOOPS MAGIC MAX_PACKETS MAX_STEPS NULL OPERANDS
     OPERAND_BASE OF_TURN OPERAND_END OUTPUTS OWN OWNER OWN_BITS OWN_ROW PACKET
