@@ -8,12 +8,13 @@ from dataclasses import replace
 import batch
 import msgspec
 import pytest
+from graphs import Sketch
 from support import random_model
 
 import penstock
 from penstock import Hardware, PenstockError, Precision
 from penstock.calibration import calibrate
-from penstock.driver import compile_model
+from penstock.driver import compile_graph, compile_model
 from penstock.lowering import lower
 from penstock.machine import describe, phases
 from penstock.machine.choose import choose
@@ -251,6 +252,22 @@ def test_a_false_promise_to_the_synthesis_tool_is_found(old, new, sound, tmp_pat
     path.write_text(text.replace(old, new, 1))
     found = wrong_pragmas(folder, sound.manifest)
     assert found and found[0].name.endswith("in run_sweep_0, kernel/cell_unit.h")
+
+
+def test_all_results_of_a_sequence_leave_before_those_of_the_next(cpp_flags, tmp_path):
+    """A step has results of two units and of its own frame."""
+    sketch = Sketch(inputs=8)
+    first = sketch.requant("a", sketch.product("a.acc", 6, "x"))
+    second = sketch.requant("b", sketch.product("b.acc", 4, "x", first))
+    graph = sketch.done(second, first, "x")
+    projects = {}
+    for turns in (1, 2, 4):
+        hardware = Hardware(dataflow="bank", rows=4, banks=2, weight_storage="onchip", lanes=4,
+                            interleave=turns)  # fmt: skip
+        made = compile_graph(graph, hardware)
+        projects[f"{turns} in turn"] = load_project(made.write(tmp_path / str(turns)))
+    done = list(batch.checked(projects, tmp_path))
+    assert len(done) == 3 and all(result.calls == 14 for _, _, result in done)
 
 
 def test_the_readme_says_what_an_entry_is(sound):

@@ -20,7 +20,9 @@ more says so, for then a cycle of the loop takes more than one of the clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import NamedTuple
 
 from penstock.bounds import MOST_PARTITIONS
@@ -204,9 +206,8 @@ def _program(
     blocks = block_depth(kept.plan.hardware)
     sequences = range(kept.plan.hardware.interleave)
     writer = Writer(len(sequences) > 1 or first is not None, classes)
-    for item in items:
-        for sequence in sequences if not item.is_ahead else ():
-            place(writer, item, sequence)
+    for item, sequence in _in_turn([item for item in items if not item.is_ahead], sequences):
+        place(writer, item, sequence)
     place_ahead(writer, [item for item in items if item.is_ahead], sequences)
     length = max(writer.next_word, writer.next_op, *wraps(writer, items), 1)
     found = tuple(Cycle(**writer.cycles.get(cycle, {})) for cycle in range(length))
@@ -234,6 +235,14 @@ def _program(
         {array: array_distances[array] for array in arrays
          if array in array_distances and array in read},
     )  # fmt: skip
+
+
+def _in_turn(items: list[Item], sequences: range) -> Iterator[tuple[Item, int]]:
+    """Each for one sequence after the other; but all results of one leave before the next one's."""
+    with_results = [n for n, item in enumerate(items) if item.has_results]
+    first = with_results[0] if len(with_results) > 1 else len(items)
+    yield from product(items[:first], sequences)
+    yield from ((item, sequence) for sequence in sequences for item in items[first:])
 
 
 def _touched(item: Item) -> Touched:

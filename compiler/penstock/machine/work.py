@@ -33,6 +33,7 @@ class Item:
     address. later: what of the written the next step reads, from an image of its own. depth: cycles
     from an op's word until what it writes can be read. is_ahead: it is done for the next step.
     chunks: turns that go through their passes together; none: no turn begins before the last ends.
+    has_results: what it does leaves the kernel.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Item:
     first_word: int = 0
     is_ahead: bool = False
     chunks: tuple[tuple[int, ...], ...] = ()
+    has_results: bool = False
 
     def in_order(self) -> Iterator[tuple[int, int, int]]:
         """Turn, number in the turn and slot of every word, in their order."""
@@ -168,6 +170,7 @@ def of_move(kept: Storage, number: int, move: Load | State) -> Item:
         number, True, (), move.positions // units, 1, 1, (), frozenset(read),
         frozenset(written), frozenset(later), MOVE_DEPTH + block_depth(kept.plan.hardware),
         is_ahead=is_ahead,
+        has_results=isinstance(move, Load) and move.to_results,
     )  # fmt: skip
 
 
@@ -246,6 +249,7 @@ def of_phase(
         tuple(classes.gathered(segments, n, count) for n in range(count)), frozenset(read),
         frozenset(written), frozenset(written & kept.doubled), phase.depth,
         product, first_word,
+        has_results=Need.RESULTS in phase.unit.uses,
     )  # fmt: skip
 
 
