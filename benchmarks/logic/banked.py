@@ -8,11 +8,14 @@ WEIGHT, VALUE = 12, 16
 """Bits of a weight and of an activation."""
 
 
-def bank_row(banks: int, depth: int, bits: int, regions: int, places: int, held: int) -> Design:
+def bank_row(
+    banks: int, depth: int, bits: int, regions: int, places: int, held: int, slots: int = 0
+) -> Design:  # fmt: skip
     """A row of a turn: in each bank a word's weight, brought to the sum's scale, times what its
     address reads; a tree; the sum of the turn so far; the sums of turns that wait for a unit.
 
-    depth: of each region's memory of a bank; places: distances by which a weight may be shifted.
+    depth: of each region's memory of a bank; places: distances by which a weight may be shifted;
+    slots: turns whose sums a memory keeps, where their words do not follow one another.
     """
     address, entry = index_bits(depth), WEIGHT + index_bits(depth)
     ports = f"""input clk, input [{banks * entry - 1}:0] word, input begins,
@@ -53,7 +56,17 @@ end""")
             lines.append(f"reg signed [{bits - 1}:0] {name}; always @(posedge clk) "
                          f"{name} <= {one} + {other};")  # fmt: skip
         level += 1
-    lines.append(f"""reg signed [{bits - 1}:0] so_far;
+    if slots:
+        ports += f", input [{index_bits(slots) - 1}:0] from, input [{index_bits(slots) - 1}:0] slot"
+        lines.append(f"""(* ram_style = "distributed" *) reg [{bits - 1}:0] kept [0:{slots - 1}];
+reg signed [{bits - 1}:0] before, sum;
+always @(posedge clk) begin
+  before <= kept[from];
+  sum <= begins ? {terms[0]} : before + {terms[0]};
+  kept[slot] <= sum;
+end""")
+    else:
+        lines.append(f"""reg signed [{bits - 1}:0] so_far;
 wire signed [{bits - 1}:0] sum = begins ? {terms[0]} : so_far + {terms[0]};
 always @(posedge clk) so_far <= sum;""")
     for turn in range(held):
@@ -61,7 +74,7 @@ always @(posedge clk) so_far <= sum;""")
 always @(posedge clk) if (ends[{turn}]) held{turn} <= sum;
 assign sums[{turn * bits} +: {bits}] = held{turn};""")
     sizes = {"banks": banks, "depth": depth, "bits": bits, "regions": regions, "places": places,
-             "held": held}  # fmt: skip
+             "held": held, **({"slots": slots} if slots else {})}  # fmt: skip
     return Design("bank_row", sizes, module(ports, "\n".join(lines)))
 
 
@@ -87,6 +100,7 @@ def banked() -> list[Design]:
     return [
         *(bank_row(*sizes) for sizes in (
             (8, 32, 28, 1, 1, 1), (32, 32, 33, 2, 1, 1), (32, 64, 33, 2, 1, 2),
-            (16, 32, 30, 3, 2, 1), (4, 128, 24, 1, 4, 1))),
+            (16, 32, 30, 3, 2, 1), (4, 128, 24, 1, 4, 1), (32, 32, 33, 2, 1, 1, 128),
+            (4, 32, 28, 1, 1, 1, 24))),
         *(bank_choice(*sizes) for sizes in ((32, 2, 33), (32, 4, 33), (64, 8, 28))),
     ]  # fmt: skip

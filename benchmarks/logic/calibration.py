@@ -85,15 +85,16 @@ def _shared_rows(pes: int, banks: int, depth: int, bits: int) -> Logic:
 
 
 def _bank_row(
-    banks: int, depth: int, bits: int, regions: int, places: int, held: int
+    banks: int, depth: int, bits: int, regions: int, places: int, held: int, slots: int = 0
 ) -> Logic:  # fmt: skip
     each = of_banks.multiplier(WEIGHT, VALUE, bits, 1, regions, places, index_bits(depth))
     memory = logic.memory(depth, VALUE) * (banks * regions)
-    return each * banks + of_banks.sums(bits, 1, held, 1) + memory
+    kept = logic.memory(slots, bits) if slots else Logic()
+    return each * banks + of_banks.sums(bits, 1, held, 1, slots > 0) + memory + kept
 
 
 def _bank_choice(rows: int, parts: int, bits: int) -> Logic:
-    with_choice, without = (of_banks.sums(bits, count, 1, 1) for count in (parts, 1))
+    with_choice, without = (of_banks.sums(bits, count, 1, 1, False) for count in (parts, 1))
     return Logic(rows * (with_choice.lut - without.lut), rows // parts * bits)
 
 

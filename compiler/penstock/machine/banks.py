@@ -31,12 +31,13 @@ def multiplier(
     return total([word, aligned, logic.register(weight), each * lanes])
 
 
-def sums(accumulator: int, parts: int, held: int, lanes: int) -> Logic:
+def sums(accumulator: int, parts: int, held: int, lanes: int, in_passes: bool) -> Logic:
     """Of a row of a turn: what is added up over its words, what is held for the units, of so many
-    turns, and its share of the choice among parts of a turn."""
+    turns, and its share of the choice among parts of a turn. in_passes: a memory keeps what is
+    added up, and a register has what was read of it."""
     chosen = logic.multiplexer(parts, accumulator) if parts > 1 else Logic()
     share = Logic(-(-chosen.lut // parts))
-    each = logic.adder(accumulator) + logic.register((1 + held) * accumulator) + share
+    each = logic.adder(accumulator) + logic.register((1 + in_passes + held) * accumulator) + share
     return each * lanes
 
 

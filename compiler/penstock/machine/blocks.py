@@ -89,7 +89,10 @@ def of_banks(machine: Machine) -> tuple[Block, ...]:
         len(machine.kept.activations.regions), len(aligns), fields["index"],
     )  # fmt: skip
     held = max(own.held for own in machine.programs.values())
-    of_row = banks.sums(machine.accumulator_bits, parts, held, hardware.lanes_at_once)
+    in_passes = any(own.slots for own in machine.programs.values())
+    of_row = banks.sums(
+        machine.accumulator_bits, parts, held, hardware.lanes_at_once, in_passes
+    )  # fmt: skip
     return (
         Block("multipliers", hardware.pes, each),
         Block("sums of rows", hardware.shape[0], of_row),
