@@ -270,6 +270,23 @@ def test_all_results_of_a_sequence_leave_before_those_of_the_next(cpp_flags, tmp
     assert len(done) == 3 and all(result.calls == 14 for _, _, result in done)
 
 
+def test_a_region_with_another_state_has_one_image(cpp_flags, tmp_path):
+    """Its own phase gathers a; b is written at once, by another, into the same memories."""
+    sketch = Sketch(inputs=8)
+    before = [sketch.state("a", 6), sketch.state("b", 4)]
+    sketch.write("a", sketch.requant("a_new", sketch.product("a.acc", 6, "x", *before)))
+    new = sketch.requant("b_new", sketch.product("b.acc", 4, "x"))
+    sketch.write("b", new)
+    hardware = Hardware(dataflow="bank", rows=4, banks=2, weight_storage="onchip")
+    compiled = compile_graph(sketch.done(new), hardware)
+    kept = compiled.machine.kept
+    assert [set(region) for region in kept.activations.regions] == [{"x@0", "a", "b"}]
+    assert kept.deferred == {"a"} and kept.doubled == set()
+    project = load_project(compiled.write(tmp_path / "project"))
+    ((_, _, result),) = batch.checked({"two states": project}, tmp_path)
+    assert result.calls == 14
+
+
 def test_the_readme_says_what_an_entry_is(sound):
     text = (sound.folder / "README.md").read_text()
     assert "address in its bank. PE r * 4 + b multiplies for row r of a turn" in text
