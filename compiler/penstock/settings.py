@@ -329,6 +329,13 @@ class Hardware:
                 "hardware settings",
                 "leave out --pes",
             )
+        if self.rows * self.banks > MAX_MULTIPLIERS:
+            raise PenstockError(
+                f"{self.rows} rows of {self.banks} banks are more than {MAX_MULTIPLIERS:,} "
+                "multipliers",
+                "hardware settings",
+                "choose fewer (--rows, --banks)",
+            )
         object.__setattr__(self, "pes", self.rows * self.banks)
 
     def _take_board(self) -> None:

@@ -519,6 +519,38 @@ def test_rows_and_banks_are_chosen_for_the_device_and_auto_says_why():
     assert f"gather takes {gather.timeline.step:,} cycles a step" in why
 
 
+def test_units_are_doubled_as_long_as_it_is_worth_it():
+    """A turn has the cells of two units; the projection's results are many."""
+    network = random_model(inputs=4, cells=(32,), outputs=32, density=0.2)
+    graph = lower(network, calibrate(network, None), Precision())
+    made, _ = choose(graph, settings((8, 16)))
+    assert made.hardware.cell_units == 8
+    steps = [
+        choose(graph, settings((8, 16), elements_per_cycle=units))[0].timeline.step
+        for units in (2, 4, 8, 16)
+    ]
+    assert steps[1] < 0.98 * steps[0] and steps[2] < 0.98 * steps[1]
+    assert steps[3] > 0.98 * steps[2]
+
+
+def test_more_multipliers_than_there_may_be_are_refused_by_rows_and_banks():
+    with pytest.raises(PenstockError) as caught:
+        settings((1000, 64))
+    assert str(caught.value) == (
+        "1000 rows of 64 banks are more than 8,192 multipliers (hardware settings); "
+        "hint: choose fewer (--rows, --banks)"
+    )
+
+
+def test_rows_that_no_matrix_fills_are_not_the_masks_fault():
+    """A head of 3 classes in 16 rows at a time; all else has no zeros."""
+    network = random_model(inputs=8, cells=(8,), head=3, at="step", density=1)
+    graph = lower(network, calibrate(network, None), Precision())
+    _, notes = choose(graph, settings((16, 4)))
+    (told,) = [note for note in notes if "hold no weight" in note]
+    assert told.endswith("some matrices do not fill 16 rows at a time: see what fewer rows take")
+
+
 def test_a_mask_that_is_not_balanced_compiles_and_is_told():
     network = random_model(inputs=32, cells=(128,), density=0.1)
     graph = lower(network, calibrate(network, None), Precision())

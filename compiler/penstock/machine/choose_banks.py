@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from penstock.errors import PenstockError
-from penstock.formats.bank import UNBALANCED
+from penstock.formats.bank import UNBALANCED, Bank
 from penstock.ir import Graph
 from penstock.machine import reasons
 from penstock.machine.candidates import WITHIN, Candidate
@@ -141,13 +141,26 @@ def waste_of(machine: Machine) -> float:
     return empty / (words * machine.hardware.pes)
 
 
+def _unfilled(machine: Machine) -> float:
+    """Share of all entries that belong to rows which no matrix has: its last turn is not full."""
+    empty, words = 0, 0
+    for product in machine.plan.products:
+        code, form = product.code, product.code.format
+        assert isinstance(form, Bank)
+        rows = len(form.lengths) * form.rows - product.nodes.rows * code.siblings
+        empty += rows * form.banks * form.lengths[-1]
+        words += code.words
+    return empty / (words * machine.hardware.pes)
+
+
 def _notes(machine: Machine, balanced: int | None) -> list[str]:
     rows, banks = machine.hardware.shape
     waste = waste_of(machine)
     if waste <= WASTE_TOLERATED:
         return []
     told = f"{100 * waste:.0f} % of all entries hold no weight, for"
-    if balanced is not None and balanced % banks == 0:  # then it is balanced for these, too
+    is_balanced = balanced is not None and balanced % banks == 0  # then for these, too
+    if is_balanced or waste - _unfilled(machine) <= WASTE_TOLERATED:
         return [f"{told} some matrices do not fill {rows} rows at a time: see what fewer rows take"]
     return [
         f"{told} the mask is not balanced for {banks} banks: prune it for them (pattern "
